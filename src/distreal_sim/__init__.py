@@ -1,0 +1,1 @@
+"""Simulator of federated learning on devices whose compute budget is small, unequal and changing."""

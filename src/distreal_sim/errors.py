@@ -1,0 +1,22 @@
+"""The one exception for a mistake in what the user gave us."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """A mistake in the input: one clear message, shown without a traceback, exit code 2."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """`"; did you mean 'fedavg'?"` when a valid name is close to `name`, else an empty string."""
+    close = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def unknown(what: str, name: str, valid: Iterable[str]) -> InputError:
+    """Error for a name that is not in `valid`, listing what is, with the nearest valid name."""
+    valid = sorted(valid)
+    return InputError(f"unknown {what} '{name}'{nearest(name, valid)} (valid: {', '.join(valid)})")

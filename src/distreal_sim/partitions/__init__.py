@@ -1,0 +1,51 @@
+"""Partitions: how the training examples are dealt out to the clients; one plug-in a file."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from distreal_sim.plugins import Plugin
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who holds which training examples, in two arrays, so that a fleet costs nothing until it is selected.
+
+    order: (N,) int64 indices of training examples, client after client; offsets: (n_clients + 1,) int64:
+    client c holds order[offsets[c]:offsets[c + 1]].
+    """
+
+    order: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, client_id: int) -> np.ndarray:
+        return self.order[self.offsets[client_id] : self.offsets[client_id + 1]]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n_clients,) number of examples of each client."""
+        return np.diff(self.offsets)
+
+
+class Partition(Plugin):
+    """Deals out training examples."""
+
+    package: ClassVar[str] = "distreal_sim.partitions"
+    label: ClassVar[str] = "partition"
+
+    @abstractmethod
+    def split(
+        self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator
+    ) -> Split:
+        """A disjoint cover of the N examples by n_clients non-empty clients; a function of its arguments only.
+
+        labels: (N,) int64; writers: (N,) int64 or None; n_clients: None where the data decide (by_writer).
+        Raises InputError when the cover is impossible (fewer examples than clients, no writers, ...).
+        """
