@@ -1,0 +1,62 @@
+"""Pieces that several networks share: the check of the input shape and layer + norm + ReLU."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal
+
+from torch import nn
+
+from distreal_sim.errors import InputError
+
+Norm = Literal["none", "batch"]
+"""Normalisation of networks published without one; with `batch` the layers before it lose their bias."""
+
+
+def check_input(model: str, shape: tuple[int, ...], n_classes: int, min_side: int) -> tuple[int, int, int]:
+    """`shape` as (C, H, W), once it is one that `model` can take.
+
+    Raises InputError unless there are three positive sizes, H and W at least `min_side` pixels, and at
+    least two classes.
+    """
+    if len(shape) != 3 or min(shape) < 1 or min(shape[1:]) < min_side:
+        raise InputError(
+            f"model '{model}' cannot take inputs of shape {tuple(shape)}; allowed are "
+            f"(channels, height, width) with channels >= 1, height >= {min_side} and width >= {min_side}"
+        )
+    if n_classes < 2:
+        raise InputError(f"model '{model}' needs n_classes >= 2, not {n_classes}")
+    return shape[0], shape[1], shape[2]
+
+
+def conv_relu(n_in: int, n_out: int, kernel: int, norm: Norm) -> nn.Sequential:
+    """Convolution of stride 1 that keeps H x W (odd `kernel`), batch norm if asked for, ReLU."""
+    conv = nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2, bias=norm == "none")
+    return _with_relu("conv", conv, nn.BatchNorm2d(n_out) if norm == "batch" else None)
+
+
+def linear_relu(n_in: int, n_out: int, norm: Norm) -> nn.Sequential:
+    """Linear layer, batch norm if asked for, ReLU."""
+    linear = nn.Linear(n_in, n_out, bias=norm == "none")
+    return _with_relu("linear", linear, nn.BatchNorm1d(n_out) if norm == "batch" else None)
+
+
+def init_he(net: nn.Module) -> None:
+    """Convolution weights from N(0, 2 / (k * k * n_out)) and biases 0; other layers stay as torch drew them.
+
+    He et al., "Delving Deep into Rectifiers", ICCV 2015, arXiv:1502.01852, in the fan-out form that the
+    public codes of VGG for CIFAR, ResNet and DenseNet use.
+    """
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def _with_relu(name: str, layer: nn.Module, norm: nn.Module | None) -> nn.Sequential:
+    parts: OrderedDict[str, nn.Module] = OrderedDict({name: layer})
+    if norm is not None:
+        parts["norm"] = norm
+    parts["relu"] = nn.ReLU()
+    return nn.Sequential(parts)
