@@ -34,8 +34,8 @@ class BasicBlock(nn.Module):
         """x: (n, n_in, H, W); returns (n, n_out, ceil(H / stride), ceil(W / stride))."""
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
-        total: torch.Tensor = out + self.shortcut(x)
-        return torch.relu(total)
+        result: torch.Tensor = self.relu(out + self.shortcut(x))
+        return result
 
 
 class ResNet(nn.Module):

@@ -5,7 +5,8 @@ arXiv:1608.06993.
 
 3x32x32: 176,122 parameters and 72,365,352 forward MACs with 10 classes, 188,092 and 72,377,232 with 100.
 Differs from the paper: nothing known. "DenseNet-40" names three different networks elsewhere; this one, with
-bottlenecks and compression, is the one of CoCoFL and SLT (the plain DenseNet-40 of the paper has 1,019,722 parameters).
+bottlenecks and compression, is the one of CoCoFL and SLT (the paper's plain DenseNet-40 has 1,019,722
+parameters).
 """
 
 from __future__ import annotations
