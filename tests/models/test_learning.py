@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -20,11 +22,12 @@ from distreal_sim.rng import Rngs, generator
         ("femnist_cnn", {"norm": "batch"}, (1, 28, 28)),
         ("cnn_cifar", {}, (3, 16, 16)),
         ("cnn_cifar", {"norm": "batch"}, (3, 16, 16)),
+        ("vgg11", {"norm": "batch", "unit_dropout": 0}, (3, 32, 32)),
         ("resnet20", {}, (3, 16, 16)),
         ("densenet40_bc", {}, (3, 8, 8)),
     ],
 )
-def test_one_sgd_step_lowers_the_loss(name: str, options: dict[str, str], shape: tuple[int, ...]) -> None:
+def test_one_sgd_step_lowers_the_loss(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> None:
     """First order: a step of lr against the gradient g lowers the loss by lr |g|^2.
 
     lr is set so that this is 1e-5; in float64 the next order is far below the 1 % allowed.
