@@ -1,0 +1,192 @@
+"""The runs in a directory, finished or still running: found, read, labelled, their seeds grouped.
+
+Reads the files of a run only (`config.yaml`, `rounds.csv`, `clients.parquet`), so it also works on runs
+copied from another machine, and on runs that are still being written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from distreal_sim.errors import InputError
+
+NOT_A_DIFFERENCE = ("name", "seed", "dataset.data_dir")
+"""Config keys that do not make two runs different experiments: the seed, and what the hash leaves out."""
+
+ROUND_COLUMNS = (
+    "round", "sim_s", "test_accuracy", "test_loss", "train_loss", "n_selected", "n_completed", "n_partial",
+    "n_dropped", "macs", "macs_available", "download_bytes", "upload_bytes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run directory, read.
+
+    `rounds`: the rows of `rounds.csv`; `label`: the method's name and whatever else tells this run's
+    experiment from the others it was found with, the same for all its seeds.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    rounds: pd.DataFrame
+    label: str
+    seed: int
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return str(self.config["method"]["name"])
+
+    @property
+    def evaluated(self) -> pd.DataFrame:
+        """The rows of `rounds` that have a test accuracy."""
+        return self.rounds[self.rounds["test_accuracy"].notna()]
+
+    def clients(self) -> pd.DataFrame:
+        """The rows of `clients.parquet`, one per round and client; InputError when it cannot be read."""
+        path = self.path / "clients.parquet"
+        try:
+            return pd.read_parquet(path)
+        except FileNotFoundError:
+            raise InputError(f"{path} does not exist; it is complete once its run has finished") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is not a readable parquet file: {error}") from None
+
+
+def find_runs(dirs: Iterable[Path]) -> list[Run]:
+    """Every run that is one of `dirs` or lies below one, at any depth, sorted by label, seed and path.
+
+    A run without a finished round, and a second run of the same experiment and seed, are left out with
+    a warning on stderr. Raises InputError for a directory that does not exist or holds no run, for a
+    file that cannot be read, and when no run has a finished round.
+    """
+    paths: dict[Path, Path] = {}
+    tops = [Path(given) for given in dirs]
+    for given in tops:
+        if not given.is_dir():
+            raise InputError(f"{given} is not a directory" if given.exists() else f"{given} does not exist")
+        below = {path.resolve(): path for path in _run_dirs(given)}
+        if not below:
+            raise InputError(f"{given} holds no run: no rounds.csv or run.json in it or in a directory below")
+        paths |= below
+    runs = [run for path in sorted(paths.values()) if (run := _read_run(path)) is not None]
+    if paths and not runs:
+        raise InputError(f"no run in {', '.join(map(str, tops))} has finished a round yet")
+    labels = _labels([_flat(run.config) for run in runs])
+    labelled = [replace(run, label=label) for run, label in zip(runs, labels, strict=True)]
+    labelled.sort(key=lambda run: (_natural(run.label), run.seed, -len(run.rounds), str(run.path)))
+    return list(_without_repeats(labelled))
+
+
+def group(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Runs by label: each list holds the seeds of one experiment."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.label, []).append(run)
+    return groups
+
+
+def _run_dirs(top: Path) -> Iterator[Path]:
+    for path, subdirs, files in os.walk(top):
+        subdirs.sort()
+        if "rounds.csv" in files or "run.json" in files:
+            subdirs.clear()
+            yield Path(path)
+
+
+def _read_run(path: Path) -> Run | None:
+    rounds_path = path / "rounds.csv"
+    text = rounds_path.read_text(encoding="utf-8") if rounds_path.exists() else ""
+    whole_lines = text[: text.rfind("\n") + 1]  # a running run may be half-way through a line
+    if whole_lines.count("\n") < 2:
+        print(f"warning: {path} has no finished round yet; left out", file=sys.stderr)
+        return None
+    try:
+        rounds = pd.read_csv(io.StringIO(whole_lines))
+        missing = [column for column in ROUND_COLUMNS if column not in rounds.columns]
+        if missing:
+            raise InputError(f"{rounds_path} lacks the column(s) {', '.join(missing)}")
+        rounds = rounds.astype(dict.fromkeys(ROUND_COLUMNS, "float64") | {"round": "int64"})
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{rounds_path} is not a table of rounds: {error}") from None
+    config_path = path / "config.yaml"
+    try:
+        config = yaml.safe_load(config_path.read_text(encoding="utf-8"))
+        return Run(path, config, rounds, str(config["method"]["name"]), int(config["seed"]))
+    except FileNotFoundError:
+        raise InputError(f"{path} has a rounds.csv and no config.yaml") from None
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{config_path} is not the config of a run (method.name, seed): {error!r}") from None
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value; lists are values."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        path = f"{prefix}{key}"
+        flat |= _flat(value, f"{path}.") if isinstance(value, Mapping) and value else {path: value}
+    return flat
+
+
+def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The method's name, then `key=value` for each key that differs between comparable configs.
+
+    A plug-in's option tells configs apart only if they name the same plug-in: `method.front`, which only
+    one method has, does not make a label longer.
+    """
+    values: dict[tuple[str, ...], set[str]] = {}
+    for key in {key for config in configs for key in config}.difference(NOT_A_DIFFERENCE, {"method.name"}):
+        for config in configs:
+            values.setdefault((key, *_plugins(config, key)), set()).add(_text(config.get(key)))
+    several = {kind[0] for kind, texts in values.items() if len(texts) > 1}
+    differing = sorted(several, key=lambda key: key.removesuffix(".name"))
+    short = {key: key.removesuffix(".name").rpartition(".")[2] for key in differing}
+    labels = []
+    for config in configs:
+        parts = [str(config["method.name"])]
+        for key in differing:
+            if key in config and len(values[key, *_plugins(config, key)]) > 1:
+                unique = list(short.values()).count(short[key]) == 1
+                parts.append(f"{short[key] if unique else key}={_text(config[key])}")
+        labels.append(", ".join(parts))
+    return labels
+
+
+def _plugins(config: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """The plug-ins that `key` is an option of, outermost first: `method.front.size` -> ('distreal', '')."""
+    parts = key.split(".")
+    named = (".".join([*parts[:depth], "name"]) for depth in range(1, len(parts)))
+    return tuple(str(config.get(name, "")) for name in named if name != key)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _natural(label: str) -> list[tuple[int, float, str]]:
+    """Sort key under which alpha=2 comes before alpha=10."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", label)
+    return [(0, float(part), "") if index % 2 else (1, 0.0, part) for index, part in enumerate(parts)]
+
+
+def _without_repeats(runs: Iterable[Run]) -> Iterator[Run]:
+    """The first run of each label and seed: a copy counted as another seed would shrink the interval."""
+    first: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        kept = first.setdefault((run.label, run.seed), run)
+        if kept is run:
+            yield run
+        else:
+            print(f"warning: {run.path} repeats {kept.path} (seed {run.seed}); left out", file=sys.stderr)

@@ -1,0 +1,126 @@
+"""Time to accuracy: one row per experiment, means and 95 % intervals over its seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from scipy.special import stdtrit
+
+from distreal_sim.errors import InputError
+from distreal_sim.runs import Run, find_runs, group
+
+__all__ = ["Run", "default_targets", "find_runs", "group", "render", "seconds_to", "t_interval",
+           "time_to_accuracy", "to_csv"]  # fmt: skip
+
+def t_interval(values: Iterable[float]) -> tuple[float, float]:
+    """Mean and half-width of the 95 % t-interval of the finite `values`; NaN where there is none.
+
+    One value has a mean and no interval: mean +- t(0.975, n - 1) * std / sqrt(n), std with n - 1.
+    """
+    finite = np.array([v for v in values if math.isfinite(v)], dtype=np.float64)
+    if finite.size == 0:
+        return math.nan, math.nan
+    if finite.size == 1:
+        return float(finite[0]), math.nan
+    half = stdtrit(finite.size - 1, 0.975) * finite.std(ddof=1) / math.sqrt(finite.size)
+    return float(finite.mean()), float(half)
+
+
+def seconds_to(run: Run, target: float) -> float:
+    """Simulated seconds at the first evaluation with at least the accuracy `target`; NaN if none has."""
+    reached = run.evaluated[run.evaluated["test_accuracy"] >= target - 1e-12]
+    return float(reached["sim_s"].iloc[0]) if len(reached) else math.nan
+
+
+def default_targets(runs: Sequence[Run]) -> tuple[float, ...]:
+    """Up to three round accuracies (multiples of 0.05, or 0.01 if that is too coarse) worth timing.
+
+    The highest that all seeds of every label reach, that all seeds of the best label reach, and one
+    half-way; none that every run has at its first evaluation already.
+    """
+    runs = [run for run in runs if len(run.evaluated)]
+    if not runs:
+        return ()
+    best = {run: float(run.evaluated["test_accuracy"].max()) for run in runs}
+    reached = [min(best[run] for run in seeds) for seeds in group(runs).values()]
+    start = min(float(run.evaluated["test_accuracy"].iloc[0]) for run in runs)
+    levels = (min(reached), (min(reached) + max(reached)) / 2, max(reached))
+    for per_unit in (20, 100):
+        targets = {math.floor(level * per_unit + 1e-9) / per_unit for level in levels}
+        if kept := tuple(sorted(target for target in targets if target > start)):
+            return kept
+    return ()
+
+
+def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None) -> pd.DataFrame:
+    """One row per label: accuracies, and the simulated seconds to each target, over seeds.
+
+    `seeds`, `rounds` (finished by every seed), `final_accuracy` (last evaluation) and `best_accuracy`
+    are means over seeds; per target t: `sim_s_to_t` (mean over the seeds that reached it) and
+    `reached_t` ("k of n"). A column `..._ci95` holds the half-width of the 95 % t-interval, NaN with
+    fewer than two values. Targets default to `default_targets`; InputError for one outside (0, 1].
+    """
+    chosen = default_targets(runs) if targets is None else tuple(dict.fromkeys(targets))
+    for target in chosen:
+        if not 0 < target <= 1:
+            raise InputError(f"target {target:g} must be an accuracy in (0, 1], for example 0.8")
+    rows = []
+    for label, seeds in group(runs).items():
+        accuracies = [run.evaluated["test_accuracy"] for run in seeds if len(run.evaluated)]
+        final, final_ci95 = t_interval(float(a.iloc[-1]) for a in accuracies)
+        best, best_ci95 = t_interval(float(a.max()) for a in accuracies)
+        row: dict[str, object] = {
+            "method": label,
+            "seeds": len(seeds),
+            "rounds": min(int(run.rounds["round"].iloc[-1]) for run in seeds),
+            "final_accuracy": final,
+            "final_accuracy_ci95": final_ci95,
+            "best_accuracy": best,
+            "best_accuracy_ci95": best_ci95,
+        }
+        for target in chosen:
+            times_s = [seconds_to(run, target) for run in seeds]
+            key = f"sim_s_to_{target:g}"
+            row[key], row[f"{key}_ci95"] = t_interval(times_s)
+            row[f"reached_{target:g}"] = f"{sum(map(math.isfinite, times_s))} of {len(seeds)}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def render(table: pd.DataFrame, console: Console | None = None) -> None:
+    """Print `time_to_accuracy`'s table for people; never cut off when piped."""
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=max(console.width, 200))
+    targets = [c.removeprefix("reached_") for c in table.columns if c.startswith("reached_")]
+    shown = Table(caption="mean ± half-width of the 95 % interval; seconds: over the seeds that got there")
+    for heading in ("method", "seeds", "rounds", "final accuracy", "best accuracy"):
+        shown.add_column(heading, justify="left" if heading == "method" else "right")
+    for target in targets:
+        shown.add_column(f"simulated s to {target}", justify="right")
+    for row in table.to_dict("records"):
+        cells = [str(row["method"]), str(row["seeds"]), str(row["rounds"])]
+        cells += [_plus_minus(row, f"{which}_accuracy", "{:.4f}") for which in ("final", "best")]
+        for target in targets:
+            seconds = _plus_minus(row, f"sim_s_to_{target}", "{:,.1f}")
+            cells.append(f"{seconds} ({row[f'reached_{target}']})")
+        shown.add_row(*cells)
+    console.print(shown)
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """`time_to_accuracy`'s table as CSV text; what does not exist is an empty field."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def _plus_minus(row: Mapping[Any, Any], key: str, form: str) -> str:
+    if math.isnan(row[key]):
+        return "-"
+    half = row[f"{key}_ci95"]
+    return form.format(row[key]) + ("" if math.isnan(half) else f" ± {form.format(half)}")
