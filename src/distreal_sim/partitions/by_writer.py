@@ -33,7 +33,8 @@ class ByWriter(Partition):
         if not 1 <= n <= len(eligible):
             raise InputError(
                 f"partition by_writer: {len(eligible)} of {len(counts)} writers have at least "
-                f"{self.min_examples} training examples, n_clients is {n}; it can be 1 to {len(eligible)}, or left out"
+                f"{self.min_examples} training examples, n_clients is {n}; it can be 1 to "
+                f"{len(eligible)}, or left out"
             )
         chosen = eligible if n == len(eligible) else np.sort(rng.choice(eligible, n, replace=False))
         kept = np.zeros(len(counts), dtype=bool)
