@@ -10,12 +10,22 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from distreal_sim.errors import InputError, unknown
+
+
+def _against_config_file(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base_dir")
+    return (Path(base) / path.expanduser()).resolve() if base is not None else path
+
+
+ConfigPath = Annotated[Path, AfterValidator(_against_config_file)]
+"""A path in a config; a relative one is resolved against the folder of the config file."""
 
 
 class Plugin(BaseModel):

@@ -55,14 +55,18 @@ class Run:
         return self.rounds[self.rounds["test_accuracy"].notna()]
 
     def clients(self) -> pd.DataFrame:
-        """The rows of `clients.parquet`, one per round and client; InputError when it cannot be read."""
-        path = self.path / "clients.parquet"
+        """The rows of `clients.parquet`, one per round and client, or those a running run committed so far.
+
+        Raises InputError when there are none or a file cannot be read.
+        """
+        whole = self.path / "clients.parquet"
+        parts = [whole] if whole.exists() else sorted((self.path / "clients.parts").glob("*.parquet"))
+        if not parts:
+            raise InputError(f"{whole} does not exist, and no part of it; a run writes one at each checkpoint")
         try:
-            return pd.read_parquet(path)
-        except FileNotFoundError:
-            raise InputError(f"{path} does not exist; it is complete once its run has finished") from None
+            return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} is not a readable parquet file: {error}") from None
+            raise InputError(f"{self.path}: cannot read the rows of its clients: {error}") from None
 
 
 def find_runs(dirs: Iterable[Path]) -> list[Run]:

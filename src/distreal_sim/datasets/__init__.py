@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import Field
 
-from distreal_sim.plugins import Plugin
+from distreal_sim.plugins import ConfigPath, Plugin
+
+__all__ = ["ConfigPath", "Data", "Dataset", "Examples"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,6 @@ class Data:
     def shape(self) -> tuple[int, ...]:
         """Shape (C, H, W) of one example."""
         return tuple(self.train.x.shape[1:])
-
-
-def _against_config_file(path: Path, info: ValidationInfo) -> Path:
-    base = (info.context or {}).get("base_dir")
-    return (Path(base) / path.expanduser()).resolve() if base is not None else path
-
-
-ConfigPath = Annotated[Path, AfterValidator(_against_config_file)]
-"""A path in a config; a relative one is resolved against the folder of the config file."""
 
 
 class Dataset(Plugin):

@@ -1,0 +1,17 @@
+"""Clients that are away at random."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from distreal_sim.availability import Availability
+from distreal_sim.profiles import Keyed
+
+
+class Random(Availability):
+    """Each client is available in each round with the same probability, independently."""
+
+    share: float = Field(gt=0, le=1, description="probability that a client is available in a round")
+
+    def available(self, client_id: int, round_number: int, rng: Keyed) -> bool:
+        return bool(rng("available", round_number).random() < self.share)

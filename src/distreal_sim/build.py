@@ -1,0 +1,118 @@
+"""From an experiment to its task: reads the data, deals them out, initialises and sizes the network."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import nn
+
+from distreal_sim.batches import batch_sizes
+from distreal_sim.config import Experiment
+from distreal_sim.datasets import Data, Examples
+from distreal_sim.errors import InputError
+from distreal_sim.partitions import Split
+from distreal_sim.rng import Rngs
+from distreal_sim.schedule import TOLERANCE
+from distreal_sim.task import Task
+from distreal_sim.thinning.groups import find_groups
+from distreal_sim.thinning.macs import training_macs
+from distreal_sim.thinning.structure import Structure
+
+
+def build(experiment: Experiment) -> Task:
+    """The task of an experiment; the same for the same experiment in every process.
+
+    Raises InputError for what only the data can show: too few examples, a model that cannot be thinned, ...
+    """
+    rngs = Rngs(experiment.seed)
+    data = hold_out(experiment.dataset.load(), experiment.dataset.validation, rngs)[0]
+    split = experiment.partition.split(
+        data.train.y, data.writers, experiment.n_clients, rngs("partition")
+    )
+    if experiment.clients_per_round > len(split):
+        raise InputError(
+            f"clients_per_round ({experiment.clients_per_round}) must not exceed the number of clients ({len(split)})"
+        )
+    with rngs.torch_default("initialisation"):
+        full = experiment.model.build(data.shape, data.n_classes)
+    full_structure = find_groups(full, torch.zeros(2, *data.shape))
+    planned = planned_examples(split, experiment)
+    full_macs = training_macs(full_structure, full_structure.full_counts())
+    reference = float(np.median(planned)) * full_macs / experiment.deadline_s
+    macs_per_s = reference if experiment.profile.unit == "relative" else 1.0
+    module = _network(experiment, full, full_structure, int(planned.max()), macs_per_s, rngs)
+    structure = full_structure if module is full else find_groups(module, torch.zeros(2, *data.shape))
+    if min(split.sizes) < 2 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()):
+        raise InputError(
+            f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on one; "
+            "use fewer clients, or a model without batch normalisation"
+        )
+    return Task(
+        seed=experiment.seed,
+        rounds=experiment.rounds,
+        deadline_s=experiment.deadline_s,
+        local=experiment.local,
+        evaluation=experiment.evaluation,
+        data=data,
+        split=split,
+        module=module,
+        structure=structure,
+        profile=experiment.profile,
+        network=experiment.network,
+        macs_per_s=macs_per_s,
+        front=experiment.method.build_front(module, structure),
+        scaling=experiment.method.thinning,
+        device=_device(experiment.device),
+    )
+
+
+def hold_out(data: Data, share: float, rngs: Rngs) -> tuple[Data, Examples]:
+    """The data without a random share of the training examples, and that share, for searches."""
+    order = rngs("validation").permutation(len(data.train))
+    n_held = round(share * len(data.train))
+    held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
+    examples = Examples(data.train.x[held], data.train.y[held])
+    if not n_held:
+        return data, examples
+    return (
+        dataclasses.replace(
+            data,
+            train=Examples(data.train.x[kept], data.train.y[kept]),
+            writers=None if data.writers is None else data.writers[kept],
+        ),
+        examples,
+    )
+
+
+def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
+    """(n_clients,) examples that each client's planned local work goes through, repeats counted."""
+    local = experiment.local
+    if local.epochs is not None:
+        return split.sizes * local.epochs
+    distinct, which = np.unique(split.sizes, return_inverse=True)
+    return np.array([sum(batch_sizes(int(n), local)) for n in distinct])[which]
+
+
+def _network(
+    experiment: Experiment, full: nn.Module, structure: Structure, most_examples: int, macs_per_s: float, rngs: Rngs
+) -> nn.Module:
+    weakest = experiment.profile.lower_bound() * macs_per_s
+    link = experiment.network.slowest()
+
+    def fits(macs_per_example: int, model_bytes: int) -> bool:
+        transfer_s = model_bytes / link.download_bytes_per_s + model_bytes / link.upload_bytes_per_s
+        time_s = max(0.0, experiment.deadline_s - transfer_s)
+        return macs_per_example * most_examples <= weakest * time_s * (1 + TOLERANCE)
+
+    with rngs.torch_default("method's network"):
+        return experiment.method.network(full, structure, fits)
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: torch sees no CUDA device here; set device: cpu or auto")
+    return name

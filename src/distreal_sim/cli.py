@@ -1,0 +1,158 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+from distreal_sim.errors import InputError  # noqa: E402  (Flower reads the variable when it is imported)
+
+app = typer.Typer(
+    help="Simulates federated learning on devices whose compute budget is small, unequal and changing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Argument(help="experiment config, a YAML file", metavar="CONFIG.yaml")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="overrides, e.g. method.name=fedavg seed=3", metavar="[KEY=VALUE]...")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar, no notes")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="a traceback with every error")]
+
+
+@app.command()
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="run directory [default: runs/NAME-METHOD-SEED]")] = None,
+    grid: Annotated[Literal["serial", "ray"], typer.Option(help="clients in this process or as Ray actors")] = "ray",
+    workers: Annotated[int | None, typer.Option(min=1, help="Ray actors [default: number of cores]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the directory")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run an experiment; prints the run directory and the final accuracy."""
+    from distreal_sim.config import load_experiment
+    from distreal_sim.console import progress_bar, summary
+    from distreal_sim.run import run as run_experiment
+
+    experiment, notes = load_experiment(config, overrides or [])
+    if not quiet:
+        _say(notes)
+    name = f"{experiment.name}-{experiment.method.name}-{experiment.seed}"
+    directory = out if out is not None else Path("runs") / name
+    with progress_bar(experiment, quiet) as on_round:
+        run_experiment(
+            experiment, directory, grid=grid, n_workers=workers, resume=resume, on_round=on_round
+        )
+    print(summary(directory))
+
+
+@app.command()
+def check(config: Config, overrides: Overrides = None, verbose: Verbose = False) -> None:
+    """Validate a config and print what would run: clients, costs, simulated and estimated wall time."""
+    from distreal_sim.config import load_experiment
+    from distreal_sim.plan import print_plan
+
+    experiment, notes = load_experiment(config, overrides or [])
+    _say(notes)
+    print_plan(experiment, Console())
+
+
+@app.command()
+def inspect(
+    what: Annotated[Literal["model", "profile", "front", "data"], typer.Argument(help="what to look at")],
+    config: Annotated[Path, typer.Argument(help="experiment config, or a front file", metavar="CONFIG.yaml")],
+    overrides: Overrides = None,
+    verbose: Verbose = False,
+) -> None:
+    """Print a table of the model's layers, the clients' capacities, the front, or the data's partition."""
+    from distreal_sim.config import load_experiment
+    from distreal_sim.inspection import inspect_experiment, inspect_front_file
+
+    if what == "front" and config.suffix == ".json":
+        inspect_front_file(config, Console())
+        return
+    experiment, notes = load_experiment(config, overrides or [])
+    _say(notes)
+    inspect_experiment(what, experiment, Console())
+
+
+@app.command()
+def plot(
+    directories: Annotated[list[Path], typer.Argument(help="run directories, or folders of them", metavar="DIR...")],
+    x: Annotated[
+        Literal["sim_s", "round", "macs", "upload_bytes"], typer.Option(help="what the accuracy is drawn against")
+    ] = "sim_s",
+    out: Annotated[Path, typer.Option(help="figure: .png, .pdf or .svg")] = Path("accuracy.png"),
+    target: Annotated[list[float] | None, typer.Option(help="accuracy to mark; may be repeated")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Draw accuracy against simulated time: one line per method, mean and 95 % band over seeds."""
+    from distreal_sim.plots.accuracy import accuracy
+    from distreal_sim.tables import find_runs
+
+    accuracy(find_runs(directories), x=x, targets=target or [], out=out)
+    print(out)
+
+
+@app.command()
+def table(
+    directories: Annotated[list[Path], typer.Argument(help="run directories, or folders of them", metavar="DIR...")],
+    target: Annotated[list[float] | None, typer.Option(help="accuracy to reach; may be repeated")] = None,
+    csv: Annotated[Path | None, typer.Option(help="also write the table to this CSV file")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Print time to accuracy per method: mean and 95 % interval over seeds."""
+    from distreal_sim.tables import find_runs, render, time_to_accuracy
+
+    result = time_to_accuracy(find_runs(directories), target or None)
+    render(result, Console())
+    if csv is not None:
+        result.to_csv(csv, index=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of experiment configs, for editors."""
+    from distreal_sim.config import json_schema
+
+    print(json.dumps(json_schema(), indent=1))
+
+
+def _say(notes: list[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0; 2 for a mistake in the input; 1 for a failure; 130 for Ctrl-C."""
+    sys.path.insert(0, os.getcwd())  # for plug-ins of the user's own, by dotted path
+    try:
+        app()
+    except InputError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command with --resume goes on from the last checkpoint", 130)
+    except OSError as error:
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if "--verbose" in sys.argv:
+        import traceback
+
+        traceback.print_exc()
+    sys.exit(code)

@@ -1,0 +1,135 @@
+"""The Flower ClientApp: a simulated device that trains, and a helper that evaluates.
+
+It is the same app in our grids and under `flwr run`.
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from distreal_sim import evaluation
+from distreal_sim.build import build
+from distreal_sim.config import Experiment, load_experiment
+from distreal_sim.grids.wire import decode_arrays, decode_job, encode_arrays, encode_update
+from distreal_sim.methods import Method
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.threads import one_thread
+from distreal_sim.types import Arrays
+
+FAILED = 1
+"""Error code of a reply whose client raised an exception."""
+
+MEMORY = "memory"
+"""Record of a Context's state that holds what the client keeps between rounds."""
+
+Resolve = Callable[[Context], tuple[Task, Method]]
+
+
+def make_client_app(resolve: Resolve) -> ClientApp:
+    """The ClientApp for the task and method that `resolve` gives for a context.
+
+    train: a job in, an update out. query.statistics and evaluate: a shard of the global model's evaluation.
+    A failure comes back as an error that names client, round and stage.
+    """
+    app = ClientApp()
+    decoded = _LastDecoded()
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        job_config: Mapping[str, Any] = message.content.config_records["job"]
+        where = f"client {job_config['client_id']}, round {job_config['round']}"
+        stage = "setting up"
+        try:
+            task, method = resolve(context)
+            stage = "decoding its job"
+            memory = decode_arrays(context.state.array_records.get(MEMORY, ArrayRecord()))
+            arrays = decoded.get(message.content.array_records["arrays"])
+            job = decode_job(message.content, arrays, memory)
+            stage = "training"
+            rngs = Rngs(task.seed, (job.round_number, job.client_id))
+            update = method.train(task, job, task.capacity(job.client_id, job.start_s), rngs)
+            stage = "encoding its update"
+            if update.memory is not None:
+                context.state[MEMORY] = encode_arrays(update.memory)
+            return Message(encode_update(update), reply_to=message)
+        except Exception as error:
+            return _failure(message, where, stage, error)
+
+    @app.query("statistics")
+    def statistics(message: Message, context: Context) -> Message:
+        config: Mapping[str, Any] = message.content.config_records["shard"]
+        try:
+            task, _ = resolve(context)
+            arrays = decoded.get(message.content.array_records["arrays"])
+            sums = evaluation.statistics_shard(task, arrays, config["round"], config["clients"], config["draws"])
+            return Message(RecordDict({"statistics": encode_arrays(sums)}), reply_to=message)
+        except Exception as error:
+            return _failure(message, f"round {config['round']}", "estimating batch-norm statistics", error)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        config: Mapping[str, Any] = message.content.config_records["shard"]
+        try:
+            task, _ = resolve(context)
+            records = message.content.array_records
+            arrays, stats = decoded.get(records["arrays"]), decoded.get(records["statistics"])
+            loss_sum, n_correct = evaluation.test_shard(task, arrays, stats, config["start"], config["stop"])
+            result = MetricRecord({"loss_sum": loss_sum, "n_correct": n_correct})
+            return Message(RecordDict({"result": result}), reply_to=message)
+        except Exception as error:
+            return _failure(message, f"round {config['round']}", "testing", error)
+
+    @app.query("partition")
+    def partition(message: Message, context: Context) -> Message:
+        config = ConfigRecord({"client_id": int(context.node_config["partition-id"])})
+        return Message(RecordDict({"partition": config}), reply_to=message)
+
+    return app
+
+
+class _LastDecoded:
+    """Decodes a record once while the same object keeps coming, as it does within a round."""
+
+    def __init__(self) -> None:
+        self._last: list[tuple[ArrayRecord, Arrays]] = []
+
+    def get(self, record: ArrayRecord) -> Arrays:
+        for known, arrays in self._last:
+            if known is record:
+                return arrays
+        arrays = decode_arrays(record)
+        self._last = [*self._last[-1:], (record, arrays)]
+        return arrays
+
+
+def _failure(message: Message, where: str, stage: str, error: Exception) -> Message:
+    reason = f"{where}, while {stage}: {type(error).__name__}: {error}\n{traceback.format_exc()}"
+    return Message(Error(FAILED, reason), reply_to=message)
+
+
+def experiment_of(run_config: Mapping[str, Any]) -> Experiment:
+    """The experiment that a Flower run names: `config`, a path, and `overrides`, KEY=VALUE separated by spaces."""
+    return load_experiment(Path(str(run_config["config"])), str(run_config.get("overrides", "")).split())[0]
+
+
+@functools.lru_cache(maxsize=1)
+def _built(config: str, overrides: str) -> tuple[Task, Method]:
+    one_thread()
+    experiment = experiment_of({"config": config, "overrides": overrides})
+    return build(experiment), experiment.method
+
+
+def _from_run_config(context: Context) -> tuple[Task, Method]:
+    return _built(str(context.run_config["config"]), str(context.run_config.get("overrides", "")))
+
+
+app = make_client_app(_from_run_config)
+"""What `flwr run` loads."""

@@ -1,0 +1,81 @@
+"""Testing the global model, in shards that do not depend on who computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.thinning.evaluate import batch_statistics, evaluate, mean_statistics
+from distreal_sim.types import Arrays
+
+BATCHES_PER_SHARD = 2
+"""Test batches per message."""
+
+DRAWS_PER_SHARD = 5
+"""Statistics batches per message."""
+
+
+def test_shards(task: Task) -> list[int]:
+    """Bounds of the shards of the test set."""
+    step = task.evaluation.batch_size * BATCHES_PER_SHARD
+    n_examples = len(task.data.test)
+    return [*range(0, n_examples, step), n_examples]
+
+
+def test_shard(task: Task, arrays: Arrays, statistics: Arrays, start: int, stop: int) -> tuple[float, int]:
+    """(sum of losses, number of correct answers) on a shard of the test set.
+
+    statistics: batch-norm statistics; without them every test batch is normalised with its own.
+    """
+    loss_sum, n_correct = 0.0, 0
+    task.engine.load(arrays)
+    for first in range(start, stop, task.evaluation.batch_size):
+        x, y = task.batch(task.data.test, slice(first, min(stop, first + task.evaluation.batch_size)))
+        loss, correct = evaluate(task.engine, statistics, x, y)
+        loss_sum += loss
+        n_correct += correct
+    return loss_sum, n_correct
+
+
+def statistics_shards(task: Task, client_ids: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """Which batches the statistics are averaged over, in shards: (client ids, number of the draw) each.
+
+    The clients are taken in turn, one batch at a time, until there are `statistics_batches`. Empty where no
+    statistics are needed.
+    """
+    if task.evaluation.batch_norm == "batch" or not task.engine.has_statistics:
+        return []
+    usable = [c for c in client_ids if len(task.split[c]) > 1]
+    n_batches = task.evaluation.statistics_batches if usable else 0
+    batches = [(usable[i % len(usable)], i // len(usable)) for i in range(n_batches)]
+    shards = [batches[i : i + DRAWS_PER_SHARD] for i in range(0, len(batches), DRAWS_PER_SHARD)]
+    return [([c for c, _ in shard], [d for _, d in shard]) for shard in shards]
+
+
+def statistics_shard(
+    task: Task, arrays: Arrays, round_number: int, client_ids: Sequence[int], draws: Sequence[int]
+) -> Arrays:
+    """Sums of the statistics of some batches, and under `n` their number.
+
+    A batch holds batch_size examples of its client, without replacement, or all that it has.
+    """
+    task.engine.load(arrays)
+    batches = []
+    for client_id, draw in zip(client_ids, draws, strict=True):
+        indices = task.split[client_id]
+        rng = Rngs(task.seed, (round_number, client_id))("statistics", draw)
+        chosen = rng.permutation(len(indices))[: max(2, task.local.batch_size)]
+        batches.append(task.batch(task.data.train, indices[chosen])[0])
+    return {**batch_statistics(task.engine, batches), "n": np.array(len(batches))}
+
+
+def join_statistics(shards: Sequence[Arrays]) -> Arrays:
+    """Mean statistics over all batches of all shards, added in the order given."""
+    if not shards:
+        return {}
+    n = sum(int(shard["n"]) for shard in shards)
+    names = [name for name in shards[0] if name != "n"]
+    return mean_statistics({name: sum(shard[name] for shard in shards) for name in names}, n)

@@ -1,0 +1,161 @@
+"""The Pareto table: dropout vectors, what a training step with them costs, and how fast they learn.
+
+A device looks up the best vector that its budget allows; nothing is computed at run time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from distreal_sim.errors import InputError
+from distreal_sim.files import write_atomically
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.thinning.macs import training_macs
+from distreal_sim.thinning.masks import keep_counts
+from distreal_sim.types import Counts
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One dropout vector.
+
+    rates: (L,) fraction dropped of each addressed group; counts: (G,) kept channels of every group;
+    macs: training MACs per example, forward and backward; score: convergence speed, larger is better.
+    """
+
+    rates: tuple[float, ...]
+    counts: Counts
+    macs: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Front:
+    """Non-dominated entries, cheapest first; the last one is the zero vector.
+
+    model: fingerprint of the network it was made for; groups: names of the L addressed groups;
+    made: how it was made.
+    """
+
+    entries: tuple[Entry, ...]
+    model: str
+    groups: tuple[str, ...]
+    made: Mapping[str, Any]
+
+    @cached_property
+    def _macs(self) -> list[int]:
+        return [entry.macs for entry in self.entries]
+
+    def lookup(self, budget_macs: float) -> int:
+        """Index of the entry of highest score with macs <= budget_macs (MACs per example).
+
+        Score grows with cost along a front, so that is the dearest entry that fits; 0, the cheapest entry,
+        where nothing fits.
+        """
+        return max(0, bisect_right(self._macs, budget_macs) - 1)
+
+    def save(self, path: Path) -> None:
+        """Writes the front as JSON."""
+        entries = [
+            {"rates": e.rates, "kept": e.counts, "macs_per_example": e.macs, "score": e.score}
+            for e in self.entries
+        ]
+        data = {
+            "format": FORMAT,
+            "model": self.model,
+            "groups": self.groups,
+            "made": dict(self.made),
+            "entries": entries,
+        }
+        write_atomically(path, json.dumps(data, indent=1).encode())
+
+
+def make_front(
+    structure: Structure,
+    thinnable: Sequence[int],
+    rates: np.ndarray,
+    scores: Sequence[float] | None,
+    *,
+    model: str,
+    made: Mapping[str, Any],
+) -> Front:
+    """The front of candidate vectors.
+
+    rates: (M, L); scores: (M,), or None for relative MACs. The zero vector is always an entry, dominated
+    and repeated candidates are left out.
+    """
+    full = structure.full_counts()
+    full_macs = training_macs(structure, full)
+    candidates = [Entry((0.0,) * len(thinnable), full, full_macs, 1.0 if scores is None else float(max(scores)))]
+    for index, vector in enumerate(np.asarray(rates, float)):
+        counts = keep_counts(structure, vector, thinnable)
+        macs = training_macs(structure, counts)
+        score = macs / full_macs if scores is None else float(scores[index])
+        candidates.append(Entry(tuple(float(r) for r in vector), counts, macs, score))
+    zero, rest = candidates[0], candidates[1:]
+    entries: list[Entry] = []
+    for entry in sorted(rest, key=lambda e: (e.macs, -e.score)):
+        if entry.macs < zero.macs and (not entries or entry.score > entries[-1].score):
+            entries.append(entry)
+    names = tuple(structure.groups[g].name for g in thinnable)
+    return Front((*entries, zero), model, names, made)
+
+
+def uniform_rates(n_entries: int, n_groups: int) -> np.ndarray:
+    """(n_entries, L): the same rate in every group, 0, 1/n, ..., (n-1)/n."""
+    return np.repeat(np.arange(n_entries)[:, None] / n_entries, n_groups, axis=1)
+
+
+def fingerprint(module: nn.Module) -> str:
+    """16 hex digits that identify a network by the names and shapes of its parameters."""
+    shapes = [(name, tuple(p.shape)) for name, p in module.named_parameters()]
+    return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:16]
+
+
+def load_front(path: Path, structure: Structure, thinnable: Sequence[int], model: str) -> Front:
+    """Reads a front and checks that it was made for this network and these groups.
+
+    Raises InputError naming the file and what is wrong with it.
+    """
+    try:
+        data = json.loads(path.read_text())
+        entries = tuple(
+            Entry(tuple(e["rates"]), tuple(e["kept"]), int(e["macs_per_example"]), float(e["score"]))
+            for e in data["entries"]
+        )
+        front = Front(entries, data["model"], tuple(data["groups"]), data["made"])
+    except FileNotFoundError:
+        raise InputError(f"front {path}: no such file") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"front {path} is not a front file: {type(error).__name__}: {error}") from None
+    if front.model != model:
+        raise InputError(
+            f"front {path} was made for another model: {front.made.get('model', 'unknown')} "
+            f"(fingerprint {front.model}), but this run's model has fingerprint {model}"
+        )
+    groups = tuple(structure.groups[g].name for g in thinnable)
+    if front.groups != groups:
+        raise InputError(
+            f"front {path} addresses the groups {', '.join(front.groups)}, but this run thins "
+            f"{', '.join(groups)}; set method.drop_linear as it was when the front was made"
+        )
+    for entry in front.entries:
+        if keep_counts(structure, np.array(entry.rates), thinnable) != entry.counts:
+            raise InputError(f"front {path}: kept filters do not match the rates {entry.rates}")
+        if training_macs(structure, entry.counts) != entry.macs:
+            raise InputError(f"front {path}: macs_per_example of the rates {entry.rates} is wrong")
+    if not entries or list(front._macs) != sorted(front._macs) or any(entries[-1].rates):
+        raise InputError(f"front {path}: entries must be sorted by macs_per_example and end with the zero vector")
+    return front

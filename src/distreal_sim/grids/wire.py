@@ -1,0 +1,120 @@
+"""Jobs and updates as Flower messages.
+
+Arrays travel in numpy's own file format, Flower's default, but are written and read in place: one copy on
+each side instead of three.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from distreal_sim.types import Arrays, Facts, Job, Update
+
+NUMPY_FILE = "numpy.ndarray"
+"""Flower's name of the serialisation: the bytes of a .npy file."""
+
+
+def encode_arrays(arrays: Arrays) -> ArrayRecord:
+    """Arrays as a record. A record is immutable by convention: the same object may go to many clients."""
+    record = ArrayRecord()
+    for name, array in arrays.items():
+        record[name] = encode_array(array)
+    return record
+
+
+def encode_array(array: np.ndarray) -> Array:
+    """One array as a .npy file in memory."""
+    array = np.ascontiguousarray(array)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    start = header.tell()
+    data = np.empty(start + array.nbytes, np.uint8)
+    data[:start] = np.frombuffer(header.getvalue(), np.uint8)
+    data[start:] = array.reshape(-1).view(np.uint8)
+    encoded = Array(dtype=str(array.dtype), shape=tuple(array.shape), stype=NUMPY_FILE, data=b"")
+    encoded.data = data  # type: ignore[assignment]  # any buffer serves; Flower's annotation says bytes
+    return encoded
+
+
+def decode_arrays(record: ArrayRecord) -> dict[str, np.ndarray]:
+    """The arrays of a record, as views of its buffers. Also reads what Flower itself has encoded."""
+    return {name: decode_array(array) for name, array in record.items()}
+
+
+def decode_array(array: Array) -> np.ndarray:
+    """One array, as a view of its buffer."""
+    data = np.frombuffer(array.data, np.uint8)
+    head = io.BytesIO(data[:4096].tobytes())
+    version = np.lib.format.read_magic(head)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(head)
+    if fortran or dtype.hasobject:
+        raise ValueError(f"array of dtype {dtype} in Fortran order or with objects cannot be decoded")
+    return data[head.tell() :].view(dtype).reshape(shape)
+
+
+def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
+    """Content of a train message; arrays: the encoded job.arrays, shared between clients."""
+    config = ConfigRecord(
+        {"client_id": job.client_id, "round": job.round_number, "start_s": job.start_s}
+        | {"settings": json.dumps(dict(job.settings))}
+    )
+    return RecordDict({"arrays": arrays, "job": config})
+
+
+def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
+    """The job of a train message, given its decoded arrays and what the client remembers."""
+    config: Mapping[str, Any] = content.config_records["job"]
+    return Job(
+        client_id=config["client_id"],
+        round_number=config["round"],
+        start_s=config["start_s"],
+        arrays=arrays,
+        settings=json.loads(config["settings"]),
+        memory=memory,
+    )
+
+
+def encode_update(update: Update) -> RecordDict:
+    """Content of a reply: arrays, packed coverage, and the facts of the client's round."""
+    coverage = {
+        str(group): np.packbits(kept, axis=None)
+        for group, kept in enumerate(update.coverage)
+        if kept is not None
+    }
+    facts = dict(vars(update.facts))
+    widths = [0 if kept is None else kept.shape[1] for kept in update.coverage]
+    config = ConfigRecord(
+        {"status": facts.pop("status"), "widths": widths, "step_examples": update.step_examples.tolist()}
+    )
+    return RecordDict(
+        {
+            "arrays": encode_arrays(update.arrays),
+            "coverage": encode_arrays(coverage),
+            "update": config,
+            "facts": MetricRecord(facts),
+        }
+    )
+
+
+def decode_update(content: RecordDict) -> Update:
+    """The update of a reply."""
+    config: Mapping[str, Any] = content.config_records["update"]
+    widths, examples = config["widths"], config["step_examples"]
+    packed = decode_arrays(content.array_records["coverage"])
+    coverage = tuple(
+        np.unpackbits(packed[str(group)], count=len(examples) * width).reshape(-1, width).astype(bool)
+        if width
+        else None
+        for group, width in enumerate(widths)
+    )
+    values: Mapping[str, Any] = content.metric_records["facts"]
+    facts = Facts(status=config["status"], **values)
+    return Update(facts, decode_arrays(content.array_records["arrays"]), coverage, np.array(examples, np.int64))
+

@@ -1,0 +1,69 @@
+"""Methods: federated learning algorithms; one plug-in a file.
+
+A method is a frozen set of options with three functions: `plan` and `merge` run on the server, `train` on a
+client. What survives a round is in the State that goes in and comes out.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.front import Front
+from distreal_sim.merging import weighted_average
+from distreal_sim.plugins import Plugin
+from distreal_sim.rng import Rngs
+from distreal_sim.schedule import Overrun
+from distreal_sim.task import Task
+from distreal_sim.thinning.engine import Scaling
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.types import Job, State, Update
+
+Fits = Callable[[int, int], bool]
+"""fits(macs_per_example, model_bytes): whether the weakest client can do its planned local work in time."""
+
+
+class Method(Plugin):
+    """A federated learning algorithm."""
+
+    package: ClassVar[str] = "distreal_sim.methods"
+    label: ClassVar[str] = "method"
+
+    overrun: Overrun = Field(
+        "drop",
+        description="a client still computing at the deadline: drop its update, merge the partial work, or wait",
+    )
+
+    @property
+    def thinning(self) -> Scaling:
+        """What happens to the kept activations of a thinned network."""
+        return "none"
+
+    def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
+        """The network that is trained, given the configured one; called with torch's generator seeded."""
+        return module
+
+    def build_front(self, module: nn.Module, structure: Structure) -> Front | None:
+        """The table that clients look their dropout vectors up in, for methods that use one."""
+        return None
+
+    def start(self, task: Task, state: State) -> State:
+        """The state before round 1, given the initial parameters."""
+        return state
+
+    def plan(self, task: Task, state: State, round_number: int, start_s: float, cohort: Sequence[int]) -> list[Job]:
+        """A job for every client of the cohort, in its order."""
+        return [Job(client_id, round_number, start_s, state.arrays) for client_id in cohort]
+
+    @abstractmethod
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        """What one client does with its job. capacity: its own, in time relative to the round's start."""
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        """The next state. updates: those that count, in client order, each seen once."""
+        return State(weighted_average(task.structure, state.arrays, updates), state.extras)

@@ -1,0 +1,106 @@
+"""DISTREAL: at every mini-batch a client takes the best dropout vector that its compute budget allows now.
+
+Rapp, Khalili, Pfeiffer, Henkel: DISTREAL: Distributed Resource-Aware Learning in Heterogeneous Systems.
+AAAI 2022, 36(7), 8062-8071, arXiv 2112.08761.
+
+Paper: filters of convolutions dropped at random, one rate per layer; the vectors come from a Pareto table
+of resource needs and convergence speed, found ahead of time; a device looks its vector up as its resources
+change, also inside a round, without the server. Our choices, where the paper's text was not available to
+us: a budget is MAC/s now times the time left, spread over the examples left; coupled layers share a rate;
+filters are uniform without replacement; dropped filters keep their values, momentum and weight decay
+included; a coordinate is averaged over the clients that trained it, weighted by their examples. Below the
+cheapest vector the cheapest is taken, and the deadline may be missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.front import Front, fingerprint, load_front, make_front, uniform_rates
+from distreal_sim.local import train
+from distreal_sim.methods import Method
+from distreal_sim.methods._filters import draw_orders, take
+from distreal_sim.plugins import ConfigPath
+from distreal_sim.rng import Rngs
+from distreal_sim.schedule import Moment
+from distreal_sim.task import Task
+from distreal_sim.thinning.engine import Scaling
+from distreal_sim.thinning.masks import Mask, Select
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.types import Counts, Job, Update
+
+
+class UniformFront(BaseModel):
+    """A front of vectors with one rate for all layers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uniform: int = Field(ge=1, description="number of rates: 0, 1/n, ..., (n-1)/n")
+
+
+class Distreal(Method):
+    """Per-layer filter dropout chosen by each client for each mini-batch."""
+
+    overrun: Literal["drop", "partial", "wait"] = Field(
+        "partial", description="a client still computing at the deadline: drop, merge the partial work, or wait"
+    )
+    front: UniformFront | ConfigPath = Field(
+        UniformFront(uniform=16), description="{uniform: n} or the path of a front file"
+    )
+    drop_linear: bool = Field(False, description="hidden linear layers are thinned too")
+    filters: Select = Field("random", description="which filters stay: a random draw, or the first ones")
+    resample: Literal["batch", "round"] | Annotated[int, Field(ge=1)] = Field(
+        "batch", description="filters are redrawn every mini-batch, every n mini-batches, or once a round"
+    )
+    scaling: Scaling = Field("none", description="inverted: kept activations are multiplied by C / kept")
+
+    @property
+    def thinning(self) -> Scaling:
+        return self.scaling
+
+    def build_front(self, module: nn.Module, structure: Structure) -> Front:
+        groups = structure.thinnable(self.drop_linear)
+        model = fingerprint(module)
+        if isinstance(self.front, UniformFront):
+            rates = uniform_rates(self.front.uniform, len(groups))
+            made = {"how": "uniform rates", "entries": self.front.uniform, "score": "relative MACs"}
+            return make_front(structure, groups, rates, None, model=model, made=made)
+        return load_front(self.front, structure, groups, model)
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        front = task.front
+        assert front is not None
+        return train(
+            task,
+            job,
+            capacity,
+            rngs,
+            choose=lambda moment: pick(front, moment),
+            draw_mask=self._masks(task.structure, rngs("masks")),
+            overrun=self.overrun,
+        )
+
+    def _masks(
+        self, structure: Structure, rng: np.random.Generator
+    ) -> Callable[[int, Counts], Mask | None]:
+        orders: list[np.ndarray] = []
+
+        def draw(step: int, counts: Counts) -> Mask | None:
+            nonlocal orders
+            fresh = self.resample == "batch" or (self.resample != "round" and step % self.resample == 0)
+            if fresh or not orders:
+                orders = draw_orders(structure, rng, self.filters)
+            return take(structure, orders, counts)
+
+        return draw
+
+
+def pick(front: Front, moment: Moment) -> Counts:
+    """Kept channels of the best entry with which all examples left fit the capacity of this moment."""
+    return front.entries[front.lookup(moment.budget_macs / moment.n_left)].counts

@@ -1,0 +1,61 @@
+"""FedAvg on one small network that even the weakest client can train.
+
+The baseline that every sub-model method has to beat (it is trained end to end, and often wins). Our
+formulation: the widest network of uniform width whose planned local work the client with the most examples
+finishes before the deadline at the profile's declared lower bound, including its transfers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import numpy as np
+from pydantic import Field
+from torch import nn
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.errors import InputError
+from distreal_sim.local import train
+from distreal_sim.methods import Fits, Method
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.thinning.macs import n_parameters, training_macs
+from distreal_sim.thinning.masks import keep_counts
+from distreal_sim.thinning.shrink import shrink
+from distreal_sim.types import Counts, Job, Update
+
+
+class Small(Method):
+    """One narrow network for everybody."""
+
+    width: float | None = Field(
+        None, gt=0, le=1, description="share of filters kept in every layer; found from the profile if not given"
+    )
+
+    def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
+        if self.width is not None:
+            return shrink(module, structure, _uniform(structure, self.width))
+        widths = sorted({k / group.channels for group in structure.groups for k in range(1, group.channels + 1)})
+
+        def too_wide(width: float) -> bool:
+            counts = _uniform(structure, width)
+            n_bytes = 4 * n_parameters(structure, counts)
+            return not fits(training_macs(structure, counts), n_bytes)
+
+        n_fitting = bisect_right(widths, False, key=too_wide)
+        if n_fitting == 0:
+            raise InputError(
+                "method.name small: the weakest client cannot train even the narrowest network before the "
+                "deadline; set method.width, or raise the profile's smallest level or deadline_s"
+            )
+        return shrink(module, structure, _uniform(structure, widths[n_fitting - 1]))
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        full = task.structure.full_counts()
+        return train(task, job, capacity, rngs, choose=lambda moment: full, overrun=self.overrun)
+
+
+def _uniform(structure: Structure, width: float) -> Counts:
+    every = range(len(structure.groups))
+    return keep_counts(structure, np.full(len(structure.groups), 1 - width), tuple(every))

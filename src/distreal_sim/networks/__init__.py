@@ -1,0 +1,31 @@
+"""Network links: how long bytes take to travel; one plug-in a file."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, NamedTuple
+
+from distreal_sim.plugins import Plugin
+from distreal_sim.profiles import Keyed
+
+
+class Link(NamedTuple):
+    """Speeds of one client's link, in bytes per simulated second; inf is legal."""
+
+    download_bytes_per_s: float
+    upload_bytes_per_s: float
+
+
+class Network(Plugin):
+    """Gives each client its link."""
+
+    package: ClassVar[str] = "distreal_sim.networks"
+    label: ClassVar[str] = "network"
+
+    @abstractmethod
+    def link(self, client_id: int, rng: Keyed) -> Link:
+        """The client's link; rng: keyed generators that belong to this client."""
+
+    @abstractmethod
+    def slowest(self) -> Link:
+        """A link than which no client's is slower, in either direction."""

@@ -1,0 +1,44 @@
+"""Capacities that jump between levels at random times, inside rounds too.
+
+At the events of a Poisson process a client draws a fresh level: a continuous-time Markov chain whose
+stationary distribution is `shares`. (A fresh draw may repeat the level that held.)
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from distreal_sim.profiles import Keyed, Profile, Timeline
+from distreal_sim.profiles._levels import Refreshed, Shares, Steady, cumulative
+
+
+class Markov(Profile):
+    """Levels with shares; each client has a rate of change of its own."""
+
+    levels: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1, description="what a client jumps between")
+    shares: Shares = Field((), description="share of time in each level, summing to 1; equal if not given")
+    changes_per_round: float = Field(1.0, ge=0, description="mean number of draws per deadline_s; 0: never")
+    rate_spread: float = Field(
+        1.0, ge=1, description="a client's own rate is changes_per_round x a log-uniform factor in [1/spread, spread]"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Markov:
+        cumulative(self.levels, self.shares)
+        return self
+
+    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+        steps = cumulative(self.levels, self.shares)
+
+        def draw(source: np.random.Generator) -> float:
+            return self.levels[int(np.searchsorted(steps, source.random(), side="right"))]
+
+        factor = self.rate_spread ** float(rng("rate").uniform(-1, 1))
+        rate_per_s = self.changes_per_round * factor / deadline_s
+        return Refreshed(rate_per_s, rng, draw) if rate_per_s > 0 else Steady(draw(rng("initial")))
+
+    def lower_bound(self) -> float:
+        return min(self.levels)

@@ -1,0 +1,30 @@
+"""Device classes: each client belongs to one tier for ever."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from distreal_sim.profiles import Keyed, Profile, Timeline
+from distreal_sim.profiles._levels import Shares, Steady, cumulative
+
+
+class Tiers(Profile):
+    """Each client draws its level once, with the given shares (equal ones if none are given)."""
+
+    levels: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1, description="one per tier")
+    shares: Shares = Field((), description="probability of each tier; summing to 1")
+
+    @model_validator(mode="after")
+    def _check(self) -> Tiers:
+        cumulative(self.levels, self.shares)
+        return self
+
+    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+        steps = cumulative(self.levels, self.shares)
+        return Steady(self.levels[int(np.searchsorted(steps, rng("tier").random(), side="right"))])
+
+    def lower_bound(self) -> float:
+        return min(self.levels)

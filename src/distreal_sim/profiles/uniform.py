@@ -1,0 +1,43 @@
+"""Capacities drawn uniformly, once per client or anew at regular times."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from distreal_sim.profiles import Keyed, Profile, Timeline
+from distreal_sim.profiles._levels import Redrawn, Steady
+
+
+class Uniform(Profile):
+    """Level of a client = base x factor: base ~ U(low, high) once per client, factor ~ U(1 - jitter, 1 + jitter)
+    anew `changes_per_round` times a round, at regular times.
+    """
+
+    low: float = Field(0.1, ge=0, description="smallest base level")
+    high: float = Field(1.0, ge=0, description="largest base level")
+    jitter: float = Field(0.0, ge=0, le=1, description="half-width of the factor that changes with time")
+    changes_per_round: float = Field(0.0, ge=0, description="redraws of the factor per deadline_s; 0: never")
+
+    @model_validator(mode="after")
+    def _check(self) -> Uniform:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low:g}) must not exceed high ({self.high:g})")
+        if (self.jitter > 0) != (self.changes_per_round > 0):
+            raise ValueError(
+                f"jitter ({self.jitter:g}) and changes_per_round ({self.changes_per_round:g}) go together: "
+                "give both or neither"
+            )
+        return self
+
+    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+        base = float(rng("base").uniform(self.low, self.high))
+        if not self.changes_per_round:
+            return Steady(base)
+        jitter = self.jitter
+        return Redrawn(
+            deadline_s / self.changes_per_round,
+            lambda index: base * float(rng("factor", index).uniform(1 - jitter, 1 + jitter)),
+        )
+
+    def lower_bound(self) -> float:
+        return self.low * (1 - self.jitter)

@@ -1,0 +1,52 @@
+"""The one module that makes random generators: each is keyed by what it is for.
+
+A generator is a function of (seed, purpose, key...), so a draw never depends on what was drawn before,
+by whom, or in which process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+def generator(seed: int, purpose: str, *key: int) -> np.random.Generator:
+    """The numpy generator of (seed, purpose, key...); key: non-negative integers, e.g. (round, client_id).
+
+    The purpose and the key go into SeedSequence's spawn_key, where no entry can be mistaken for padding.
+    """
+    return np.random.Generator(np.random.PCG64(_sequence(seed, purpose, *key)))
+
+
+def _sequence(seed: int, purpose: str, *key: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed, spawn_key=(zlib.crc32(purpose.encode()), *key))
+
+
+@dataclass(frozen=True)
+class Rngs:
+    """The generators of one owner, for example one client in one round: `rngs("batches")`.
+
+    A further key makes further independent streams: `rngs("level", 17)`.
+    """
+
+    seed: int
+    key: tuple[int, ...] = ()
+
+    def __call__(self, purpose: str, *key: int) -> np.random.Generator:
+        return generator(self.seed, purpose, *self.key, *key)
+
+    @contextlib.contextmanager
+    def torch_default(self, purpose: str) -> Iterator[None]:
+        """Within the block torch's default generator is seeded for `purpose`; afterwards it is as before.
+
+        For code that cannot take a generator: parameter initialisation and nn.Dropout.
+        """
+        state = _sequence(self.seed, purpose, *self.key).generate_state(1, np.uint64)
+        with torch.random.fork_rng():
+            torch.manual_seed(int(state[0] >> np.uint64(1)))
+            yield

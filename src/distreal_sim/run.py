@@ -1,0 +1,78 @@
+"""Running an experiment from Python or the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from flwr.clientapp import ClientApp
+
+from distreal_sim.build import build
+from distreal_sim.client import make_client_app
+from distreal_sim.config import Experiment
+from distreal_sim.grids import LocalGrid
+from distreal_sim.grids.serial import SerialGrid
+from distreal_sim.methods import Method
+from distreal_sim.run_directory import RunDirectory
+from distreal_sim.server import GridFleet
+from distreal_sim.session import OnRound, play
+from distreal_sim.task import Task
+from distreal_sim.threads import one_thread
+
+GridName = Literal["serial", "ray"]
+
+WINDOW_PER_WORKER = 4
+"""Jobs that may run beyond the update that is merged next, per worker; bounds the driver's memory."""
+
+
+def run(
+    experiment: Experiment,
+    out: Path,
+    *,
+    grid: GridName = "ray",
+    n_workers: int | None = None,
+    resume: bool = False,
+    on_round: OnRound = lambda row: None,
+) -> None:
+    """Runs an experiment into the directory `out`, or goes on with the run that is there.
+
+    The results are the same bytes for every grid and number of workers. on_round is called with every
+    round's row once it is recorded. Raises InputError for a mistake in the input.
+    """
+    one_thread()
+    directory = RunDirectory(out, experiment, resume=resume)
+    try:
+        if directory.finished:
+            return
+        task = build(experiment)
+        workers = n_workers or os.cpu_count() or 1
+        with open_grid(grid, task, experiment.method, workers) as local:
+            fleet = GridFleet(local, task, nodes=None, window=WINDOW_PER_WORKER * workers, states=local)
+            play(directory, experiment, task, fleet, on_round)
+    finally:
+        directory.close()
+
+
+@contextlib.contextmanager
+def open_grid(name: GridName, task: Task, method: Method, n_workers: int) -> Iterator[LocalGrid]:
+    """A grid of simulated clients for a task; its workers end with the block."""
+    n_clients = len(task.split)
+    if name == "serial":
+        yield SerialGrid(client_app((task, method)), n_clients)
+        return
+    from distreal_sim.grids.ray import RayGrid, ray_instance  # Ray takes a second to import
+
+    with ray_instance(n_workers):
+        ray_grid = RayGrid(client_app, (task, method), n_clients, n_workers)
+        try:
+            yield ray_grid
+        finally:
+            ray_grid.close()
+
+
+def client_app(payload: tuple[Task, Method]) -> ClientApp:
+    """The ClientApp of a task and its method."""
+    return make_client_app(lambda context: payload)

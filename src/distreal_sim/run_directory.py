@@ -1,0 +1,204 @@
+"""The files of a run: created, committed at checkpoints, cut back on resume, closed at the end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors.numpy import load_file, save_file
+
+from distreal_sim.config import Experiment, read_yaml
+from distreal_sim.errors import InputError
+from distreal_sim.files import sync_directory, write_atomically
+from distreal_sim.records import ClientRow, CsvTable, RoundRow, Timing, join_client_parts, write_client_rows
+from distreal_sim.simulation import Progress
+from distreal_sim.types import Arrays, State
+
+PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
+
+
+class RunDirectory:
+    """The open directory of one run; holds its lock until `close`.
+
+    Tables are appended to; a checkpoint is the commit point: what was written after it is cut off when the
+    run is resumed.
+    """
+
+    def __init__(self, path: Path, experiment: Experiment, *, resume: bool) -> None:
+        """Creates the directory, or opens the one to resume. Raises InputError if neither is possible."""
+        self.path = path
+        self.experiment = experiment
+        self._start_wall_s = time.perf_counter()
+        self._earlier_wall_s = 0.0
+        self._rows: list[ClientRow] = []
+        self.rounds = CsvTable(path / "rounds.csv", RoundRow)
+        self.timing = CsvTable(path / "timing.csv", Timing)
+        self.parts = path / "clients.parts"
+        self.checkpoints = path / "checkpoint"
+        existed = (path / "config.yaml").exists()
+        if existed and not resume:
+            raise InputError(f"{path} already holds a run; add --resume to go on with it, or choose another --out")
+        if path.exists() and not existed and any(p.name != ".lock" for p in path.iterdir()):
+            raise InputError(f"{path} is not empty and holds no run; choose another --out")
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path)
+        try:
+            if existed:
+                _check_same(path, experiment)
+            else:
+                plain = yaml.safe_dump(experiment.resolved(), sort_keys=False)
+                write_atomically(path / "config.yaml", plain.encode())
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was played to its end."""
+        info = self.path / "run.json"
+        return info.exists() and json.loads(info.read_text())["status"] == "finished"
+
+    def resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
+        """Cuts the tables back to the last checkpoint.
+
+        Returns the progress and the clients' contexts of that checkpoint; `fresh` and none without one.
+        """
+        self.parts.mkdir(exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+        for leftover in self.checkpoints.glob("*.tmp"):
+            shutil.rmtree(leftover)
+        saved = sorted(self.checkpoints.glob("r*"))
+        if not saved:
+            self.rounds.cut(None)
+            self.timing.cut(None)
+            meta: dict[str, Any] = {"round": 0}
+        else:
+            meta = json.loads((saved[-1] / "meta.json").read_text())
+            self.rounds.cut(meta["rounds_csv_bytes"])
+            self.timing.cut(meta["timing_csv_bytes"])
+            self._earlier_wall_s = meta["wall_s"]
+        for part in self.parts.iterdir():
+            if part.suffix == ".tmp" or int(part.stem) > meta["round"]:
+                part.unlink()
+        self._write_info("running")
+        if not saved:
+            return fresh, {}
+        tensors = load_file(saved[-1] / "state.safetensors")
+        state = State(_under("arrays", tensors), _under("extras", tensors))
+        contexts = {int(k): v.tobytes() for k, v in _under("contexts", tensors).items()}
+        progress = Progress(meta["round"], meta["sim_s"], state, _under("statistics", tensors))
+        return progress, contexts
+
+    def write(self, row: RoundRow, rows: list[ClientRow], timing: Timing) -> None:
+        """Adds a round; its client rows reach the disk with the next commit."""
+        self.rounds.append(row)
+        self.timing.append(timing)
+        self._rows += rows
+
+    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
+        """Makes everything up to this round durable; a crash at any moment leaves this or the last commit."""
+        if self._rows:
+            write_client_rows(self.parts / f"{progress.round_number:06d}.parquet", self._rows)
+            self._rows = []
+        for table in (self.rounds, self.timing):
+            with table.path.open("rb") as file:
+                os.fsync(file.fileno())
+        final = self.checkpoints / f"r{progress.round_number:06d}"
+        temporary = final.with_name(final.name + ".tmp")
+        temporary.mkdir()
+        meta = {
+            "round": progress.round_number,
+            "sim_s": progress.sim_s,
+            "rounds_csv_bytes": self.rounds.n_bytes,
+            "timing_csv_bytes": self.timing.n_bytes,
+            "wall_s": self._wall_s(),
+        }
+        write_atomically(temporary / "meta.json", json.dumps(meta).encode())
+        tensors = {
+            **_over("arrays", progress.state.arrays),
+            **_over("extras", progress.state.extras),
+            **_over("statistics", progress.statistics),
+            **_over("contexts", {str(k): np.frombuffer(v, np.uint8) for k, v in contexts.items()}),
+        }
+        save_file(tensors, temporary / "state.safetensors")
+        sync_directory(temporary)
+        temporary.rename(final)
+        sync_directory(self.checkpoints)
+        for old in self.checkpoints.glob("r*"):
+            if old != final:
+                shutil.rmtree(old)
+
+    def finish(self, model: Arrays) -> None:
+        """Writes the model and the joined clients.parquet; marks the run as finished."""
+        join_client_parts(sorted(self.parts.glob("*.parquet")), self.path / "clients.parquet")
+        temporary = self.path / "model.safetensors.tmp"
+        save_file({k: np.ascontiguousarray(v) for k, v in model.items()}, temporary)
+        temporary.replace(self.path / "model.safetensors")
+        self._write_info("finished")
+        shutil.rmtree(self.parts)
+
+    def close(self) -> None:
+        """Releases the lock."""
+        self._lock.close()
+
+    def _wall_s(self) -> float:
+        return self._earlier_wall_s + time.perf_counter() - self._start_wall_s
+
+    def _write_info(self, status: str) -> None:
+        info = {
+            "status": status,
+            "config_hash": self.experiment.hash(),
+            "seed": self.experiment.seed,
+            "version": metadata.version("distreal-sim"),
+            "packages": {name: metadata.version(name) for name in PACKAGES},
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "processor": platform.machine(),
+            "wall_s": round(self._wall_s(), 3),
+        }
+        write_atomically(self.path / "run.json", json.dumps(info, indent=1).encode())
+
+
+def _over(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
+    return {f"{prefix}/{name}": np.ascontiguousarray(a) for name, a in arrays.items()}
+
+
+def _under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
+
+
+def _locked(path: Path) -> Any:
+    handle = (path / ".lock").open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise InputError(f"{path} is in use by another run that has not ended") from None
+    return handle
+
+
+def _check_same(path: Path, experiment: Experiment) -> None:
+    """Raises InputError naming the first key that differs from the config of the run to resume."""
+    old, new = (_flat(p) for p in (read_yaml(path / "config.yaml"), experiment.resolved()))
+    for key in sorted({*old, *new} - {"name", "dataset.data_dir"}):
+        if old.get(key) != new.get(key):
+            raise InputError(
+                f"{path} holds the run of another config: {key} is {old.get(key)!r} there and {new.get(key)!r} "
+                "now; use the same config, or choose another --out"
+            )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,121 @@
+"""A client's round in simulated time: which step runs with which sub-network, and when it ends.
+
+Time depends on capacities and sub-network sizes only, never on the arithmetic, so a whole round is timed
+before the first step is computed, and a step whose result would be lost is never computed at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.networks import Link
+from distreal_sim.types import Counts, Status
+
+Overrun = Literal["drop", "partial", "wait"]
+
+TOLERANCE = 1e-9
+"""Relative slack of every comparison of a cost with a budget, so that "just fits" fits in floating point."""
+
+PATIENCE = 100_000.0
+"""With overrun `wait`, a client that needs more than this many deadlines is an error, not a long round."""
+
+
+class NeverDoneError(Exception):
+    """A client that the server waits for has no capacity left to finish."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a client knows before a step; times relative to the start of the round.
+
+    macs_per_s: capacity now. end_s: when the computation must be done. n_left: examples of this and all
+    later planned steps. remaining: sizes of those batches.
+    """
+
+    t_s: float
+    end_s: float
+    macs_per_s: float
+    remaining: Sequence[int]
+
+    @property
+    def n_left(self) -> int:
+        return sum(self.remaining)
+
+    @property
+    def budget_macs(self) -> float:
+        """MACs until the end if the capacity stayed as it is now, tolerance included."""
+        if self.macs_per_s == 0 or self.end_s <= self.t_s:
+            return 0.0
+        return self.macs_per_s * (self.end_s - self.t_s) * (1 + TOLERANCE)
+
+
+Choose = Callable[[Moment], Counts]
+"""Chooses the kept channels of the next step."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A finished step."""
+
+    n_examples: int
+    counts: Counts
+    macs: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The finished steps of a round and what they cost.
+
+    macs: what the client computed, an unfinished step included; compute_end_s: when it stopped computing.
+    """
+
+    steps: tuple[Step, ...]
+    n_planned: int
+    macs: int
+    compute_end_s: float
+    status: Status
+
+
+def schedule(
+    sizes: Sequence[int],
+    capacity: Capacity,
+    macs_per_example: Callable[[Counts], int],
+    choose: Choose,
+    *,
+    start_s: float,
+    end_s: float,
+    overrun: Overrun,
+) -> Schedule:
+    """Times the planned mini-batches of `sizes` from start_s (relative) towards end_s.
+
+    A step unfinished at end_s is undone but charged; overrun says what becomes of the finished ones.
+    Raises NeverDoneError when the server waits for a client without capacity.
+    """
+    limit_s = end_s * PATIENCE if overrun == "wait" else end_s * (1 + TOLERANCE)
+    steps: list[Step] = []
+    t_s, macs = start_s, 0
+    for index, size in enumerate(sizes):
+        if t_s >= limit_s:
+            break
+        counts = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:]))
+        cost = macs_per_example(counts) * size
+        done_s = capacity.finish(t_s, cost, limit_s)
+        if done_s == math.inf:
+            if overrun == "wait":
+                raise NeverDoneError(f"no capacity to finish step {index + 1} of {len(sizes)}")
+            macs += int(capacity.offered(t_s, end_s))
+            t_s = end_s
+            break
+        steps.append(Step(size, counts, cost, t_s, done_s))
+        t_s, macs = done_s, macs + cost
+    if len(steps) == len(sizes):
+        status: Status = "completed"
+    else:
+        status = "partial" if overrun == "partial" and steps else "dropped"
+    return Schedule(tuple(steps), len(sizes), macs, t_s, status)

@@ -1,0 +1,33 @@
+"""One run, from an open directory and a fleet to its finished files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from distreal_sim.config import Experiment
+from distreal_sim.records import RoundRow
+from distreal_sim.run_directory import RunDirectory
+from distreal_sim.simulation import Fleet, Progress, simulate, start
+from distreal_sim.task import Task
+
+OnRound = Callable[[RoundRow], None]
+
+
+def play(
+    directory: RunDirectory, experiment: Experiment, task: Task, fleet: Fleet, on_round: OnRound = lambda row: None
+) -> None:
+    """Plays the run to its end from wherever its directory says it stands."""
+    progress, contexts = directory.resume(start(experiment, task))
+    fleet.restore(contexts)
+    if task.front is not None:
+        task.front.save(directory.path / "front.json")
+    progress = simulate(experiment, task, fleet, progress, directory, on_round)
+    directory.finish(final_model(task, progress))
+
+
+def final_model(task: Task, progress: Progress) -> dict[str, np.ndarray]:
+    """The network's whole state dict: trained parameters, statistics for testing, and its other buffers."""
+    initial = {name: value.numpy() for name, value in task.module.state_dict().items()}
+    return {**initial, **progress.state.arrays, **progress.statistics}

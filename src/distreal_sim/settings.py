@@ -1,0 +1,54 @@
+"""Settings that are no plug-ins: local training and evaluation."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Local(BaseModel):
+    """The work that a client plans for a round: plain SGD over shuffled epochs or a number of steps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int | None = Field(None, ge=1, description="passes over the client's examples")
+    steps: int | None = Field(None, ge=1, description="mini-batches, instead of epochs")
+    batch_size: int = Field(32, ge=1, description="examples per mini-batch")
+    lr: float = Field(0.1, ge=0, description="learning rate of the first round")
+    momentum: float = Field(0.0, ge=0, lt=1, description="SGD momentum; starts from zero in every round")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient")
+    lr_schedule: Literal["constant", "cosine", "step"] = Field("constant", description="over the rounds")
+    lr_final: float = Field(0.0, ge=0, description="cosine: learning rate of the last round")
+    lr_milestones: tuple[int, ...] = Field((), description="step: rounds from which lr is multiplied by lr_factor")
+    lr_factor: float = Field(0.1, gt=0, le=1, description="step: factor at each milestone")
+
+    @model_validator(mode="after")
+    def _check(self) -> Local:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of epochs and steps")
+        return self
+
+    def rate(self, round_number: int, rounds: int) -> float:
+        """Learning rate of round 1 ... rounds."""
+        if self.lr_schedule == "cosine" and rounds > 1:
+            turn = math.cos(math.pi * (round_number - 1) / (rounds - 1))
+            return self.lr_final + (self.lr - self.lr_final) * (1 + turn) / 2
+        if self.lr_schedule == "step":
+            return self.lr * self.lr_factor ** sum(round_number >= m for m in self.lr_milestones)
+        return self.lr
+
+
+class Evaluation(BaseModel):
+    """How and when the global model is tested; the last round always is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: int = Field(1, ge=1, description="rounds between evaluations")
+    batch_norm: Literal["reestimate", "batch"] = Field(
+        "reestimate",
+        description="statistics for testing: re-estimated on clients' batches, or those of each test batch",
+    )
+    statistics_batches: int = Field(20, ge=1, description="reestimate: number of clients' batches averaged")
+    batch_size: int = Field(500, ge=2, description="test examples per forward pass; with `batch` it changes results")

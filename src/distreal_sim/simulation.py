@@ -1,0 +1,156 @@
+"""The order of a round. Nothing else knows it.
+
+cohort -> plan -> train on the clients -> merge in client order -> clock -> evaluate -> rows -> checkpoint
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+from distreal_sim.cohort import draw_cohort
+from distreal_sim.config import Experiment
+from distreal_sim.records import ClientRow, RoundRow, Timing
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.types import Arrays, Facts, Job, State, Update
+
+
+class Fleet(Protocol):
+    """The clients, wherever they run."""
+
+    def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
+        """Sends the jobs and yields one update per job, in the order of the jobs."""
+        ...
+
+    def statistics(self, arrays: Arrays, round_number: int, client_ids: Sequence[int]) -> Arrays:
+        """Batch-norm statistics of a model for testing, re-estimated on batches of these clients."""
+        ...
+
+    def evaluate(self, arrays: Arrays, statistics: Arrays, round_number: int) -> tuple[float, float]:
+        """(mean loss, accuracy) on the test set."""
+        ...
+
+    def contexts(self) -> dict[int, bytes]:
+        """What the clients keep between rounds, by client id, for the checkpoint."""
+        ...
+
+    def restore(self, contexts: dict[int, bytes]) -> None:
+        """Goes back to what the clients kept at a checkpoint."""
+        ...
+
+
+class Recorder(Protocol):
+    """Where the rows and the checkpoints go."""
+
+    def write(self, row: RoundRow, rows: list[ClientRow], timing: Timing) -> None:
+        """Adds a round."""
+        ...
+
+    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
+        """Makes everything up to this round durable."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a simulation stands between two rounds.
+
+    sim_s: simulated time; statistics: batch-norm statistics of the last evaluation.
+    """
+
+    round_number: int
+    sim_s: float
+    state: State
+    statistics: Arrays
+
+
+def start(experiment: Experiment, task: Task) -> Progress:
+    """Before round 1."""
+    arrays = {name: p.detach().numpy().copy() for name, p in task.module.named_parameters()}
+    return Progress(0, 0.0, experiment.method.start(task, State(arrays)), {})
+
+
+def simulate(
+    experiment: Experiment,
+    task: Task,
+    fleet: Fleet,
+    progress: Progress,
+    recorder: Recorder,
+    on_round: Callable[[RoundRow], None] = lambda row: None,
+) -> Progress:
+    """Runs the rounds after `progress` to the end, recording and committing on the way."""
+    while progress.round_number < experiment.rounds:
+        progress, row = play_round(experiment, task, fleet, progress, recorder)
+        if progress.round_number % experiment.checkpoint_every == 0 or progress.round_number == experiment.rounds:
+            recorder.commit(progress, fleet.contexts())
+        on_round(row)
+    return progress
+
+
+def play_round(
+    experiment: Experiment, task: Task, fleet: Fleet, before: Progress, recorder: Recorder
+) -> tuple[Progress, RoundRow]:
+    """One round."""
+    round_number = before.round_number + 1
+    start_wall_s = time.perf_counter()
+    cohort = select_cohort(experiment, task, round_number)
+    jobs = experiment.method.plan(task, before.state, round_number, before.sim_s, cohort)
+    facts: list[Facts] = []
+
+    def counting() -> Iterator[Update]:
+        for update in fleet.train(jobs):
+            facts.append(update.facts)
+            if update.counts:
+                yield update
+
+    state = experiment.method.merge(task, before.state, counting())
+    merged_wall_s = time.perf_counter()
+
+    duration_s = round_duration(experiment, facts)
+    end_s = round_number * task.deadline_s if _on_schedule(experiment) else before.sim_s + duration_s
+    statistics = before.statistics
+    loss = accuracy = math.nan
+    if round_number % experiment.evaluation.every == 0 or round_number == experiment.rounds:
+        who = [f.client_id for f in facts if f.status != "dropped"] or cohort
+        statistics = fleet.statistics(state.arrays, round_number, who)
+        loss, accuracy = fleet.evaluate(state.arrays, statistics, round_number)
+    evaluated_wall_s = time.perf_counter()
+
+    rows = [
+        ClientRow.of(round_number, f, task.capacity(f.client_id, before.sim_s).offered(0.0, duration_s))
+        for f in facts
+    ]
+    row = RoundRow.of(round_number, end_s, loss, accuracy, rows)
+    timing = Timing(round_number, merged_wall_s - start_wall_s, evaluated_wall_s - merged_wall_s)
+    recorder.write(row, rows, timing)
+    return Progress(round_number, end_s, state, statistics), row
+
+
+def select_cohort(experiment: Experiment, task: Task, round_number: int) -> list[int]:
+    """The clients of a round: a function of seed and round, the same for every method."""
+
+    def available(client_id: int) -> bool:
+        rng = Rngs(experiment.seed, (client_id,))
+        return experiment.availability.available(
+            client_id, round_number, lambda purpose, *key: rng(f"availability {purpose}", *key)
+        )
+
+    rng = Rngs(experiment.seed, (round_number,))("cohort")
+    return draw_cohort(len(task.split), experiment.clients_per_round, rng, available)
+
+
+def round_duration(experiment: Experiment, facts: Sequence[Facts]) -> float:
+    """Simulated seconds of a round."""
+    last_s = max((f.sim_s for f in facts), default=0.0)
+    if experiment.round_end == "early" and facts:
+        return last_s
+    return max(experiment.deadline_s, last_s) if experiment.method.overrun == "wait" else experiment.deadline_s
+
+
+def _on_schedule(experiment: Experiment) -> bool:
+    return experiment.round_end == "fixed" and experiment.method.overrun != "wait"

@@ -1,0 +1,111 @@
+"""The task: network, data and devices of one run; built once, then only read.
+
+A process keeps one Task. Pickled, it travels without the scratch memory of its engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.datasets import Data, Examples
+from distreal_sim.front import Front
+from distreal_sim.networks import Link, Network
+from distreal_sim.partitions import Split
+from distreal_sim.profiles import Profile
+from distreal_sim.rng import Rngs
+from distreal_sim.settings import Evaluation, Local
+from distreal_sim.thinning.engine import Engine, Scaling
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.thinning.macs import training_macs
+from distreal_sim.types import Counts
+
+
+@dataclass(frozen=True)
+class Task:
+    """module: the network that is trained, as initialised; structure: its coupling groups.
+
+    macs_per_s: MAC/s of capacity level 1.0. front: where the method uses one. scaling: what happens to the
+    kept activations of a thinned network.
+    """
+
+    seed: int
+    rounds: int
+    deadline_s: float
+    local: Local
+    evaluation: Evaluation
+    data: Data
+    split: Split
+    module: nn.Module
+    structure: Structure
+    profile: Profile
+    network: Network
+    macs_per_s: float
+    front: Front | None
+    scaling: Scaling
+    device: str
+
+    @cached_property
+    def engine(self) -> Engine:
+        """This process's training engine: scratch memory, loaded anew for every job."""
+        return Engine(
+            self.module,
+            self.structure,
+            momentum=self.local.momentum,
+            weight_decay=self.local.weight_decay,
+            scaling=self.scaling,
+            device=self.device,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        scratch = ("engine", "_costs", "_normalisation")
+        return {key: value for key, value in self.__dict__.items() if key not in scratch}
+
+    @cached_property
+    def _costs(self) -> dict[Counts, int]:
+        return {}
+
+    def macs_per_example(self, counts: Counts) -> int:
+        """MACs of one training step on one example, forward and backward, with these channels kept."""
+        if counts not in self._costs:
+            self._costs[counts] = training_macs(self.structure, counts)
+        return self._costs[counts]
+
+    def capacity(self, client_id: int, start_s: float) -> Capacity:
+        """The client's capacity during a round that begins at absolute time start_s."""
+        rng = Rngs(self.seed, (client_id,))
+        timeline = self.profile.timeline(
+            client_id, lambda purpose, *key: rng(f"profile {purpose}", *key), self.deadline_s
+        )
+        return Capacity(timeline, self.macs_per_s, start_s)
+
+    def link(self, client_id: int) -> Link:
+        """Speeds of the client's network link."""
+        rng = Rngs(self.seed, (client_id,))
+        return self.network.link(client_id, lambda purpose, *key: rng(f"network {purpose}", *key))
+
+    @cached_property
+    def _normalisation(self) -> tuple[Tensor, Tensor]:
+        shape = (1, -1) + (1,) * (len(self.data.shape) - 1)
+        return (
+            torch.from_numpy(self.data.mean).reshape(shape).to(self.device),
+            torch.from_numpy(self.data.std).reshape(shape).to(self.device),
+        )
+
+    def batch(self, examples: Examples, indices: np.ndarray | slice) -> tuple[Tensor, Tensor]:
+        """Normalised inputs (n, C, H, W) float32 and labels (n,) int64 of some examples, on the device."""
+        mean, std = self._normalisation
+        x = torch.from_numpy(np.array(examples.x[indices])).to(self.device).to(torch.float32)
+        y = torch.from_numpy(np.array(examples.y[indices])).to(self.device)
+        return x.sub_(mean).div_(std), y
+
+
+def network_bytes(module: nn.Module) -> int:
+    """Bytes of the parameters of a network: what travels in either direction."""
+    return sum(p.numel() * p.element_size() for p in module.parameters())

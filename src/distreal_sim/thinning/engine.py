@@ -1,0 +1,275 @@
+"""Runs plain and thinned SGD steps of an unmodified network."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from distreal_sim.errors import InputError
+from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.memory import Cut, Memory, RowIndex
+from distreal_sim.thinning.structure import FIXED, Axis, Structure, ThinningError
+
+Scaling = Literal["none", "inverted"]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+_MAX_PLANS = 256
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a step with certain counts runs on, prepared once.
+
+    leaves, momenta: thinned values of `names`, views of scratch memory or the resident tensors themselves;
+    slots: (parameters or buffers of a module, key, tensor) for everything the module reads; scales: (index
+    into leaves, factor) for the weights that inverted scaling goes into.
+    """
+
+    cut: Cut | None
+    leaves: list[Tensor]
+    momenta: list[Tensor]
+    slots: list[tuple[dict[str, Any], str, Tensor]]
+    attributes: list[tuple[nn.Module, str, Any]]
+    scales: list[tuple[int, Tensor, list[tuple[dict[str, Any], str]]]]
+
+
+class Engine:
+    """Runs plain and thinned SGD steps of an unmodified network, on a private copy of it.
+
+    The resident tensors are full-width. A thinned step gathers what its mask keeps, runs forward and backward
+    on small dense kernels and writes the result back: nothing that belongs to a dropped channel changes, be
+    it weight or momentum. Batch norm uses the batch's statistics; running statistics are not kept. The
+    network's own dropout draws from torch's default generator.
+
+    names: the trainable parameters in the network's order: what is loaded, trained and exported.
+    scaling: `inverted` multiplies what layers read from a thinned group by channels / kept.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        structure: Structure,
+        *,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        scaling: Scaling = "none",
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.structure = structure
+        self.momentum, self.weight_decay, self.scaling = momentum, weight_decay, scaling
+        self._module = copy.deepcopy(module).to(device=device, dtype=dtype).train()
+        for part in self._module.modules():
+            if hasattr(part, "running_mean"):
+                part._buffers.update(running_mean=None, running_var=None)
+                part.track_running_stats = False  # type: ignore[assignment]
+        self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
+        values = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
+        layouts = {n: structure.tensors[n] for n in values if n in structure.tensors}
+        read_only = [n for n, v in values.items() if not v.is_floating_point() and layouts[n].cut_groups]
+        if read_only:
+            raise ThinningError(f"buffer '{read_only[0]}' has channels but is not of a floating-point type")
+        layouts = {n: layout for n, layout in layouts.items() if values[n].is_floating_point()}
+        self._rows = RowIndex(layouts)
+        self._memory = Memory(layouts, self._rows.arenas, device, dtype)
+        self._momenta = Memory(layouts, self._rows.arenas, device, dtype) if momentum else None
+        for name, full in self._memory.full.items():
+            full.copy_(values[name].detach())
+        self._slots = self._find_slots()
+        self._full = structure.full_counts()
+        self._plans: dict[tuple[int, ...], _Plan] = {}
+        self._bound: _Plan | None = None
+        self._bind(self._plan(self._full))
+
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Copies in the parameters in `names`, by name and at full width, and clears the momentum.
+
+        Raises InputError where a name is missing or a shape is another.
+        """
+        with torch.no_grad():
+            for name in self.names:
+                full = self._memory.full[name]
+                if name not in arrays:
+                    raise InputError(f"the arrays to load lack parameter '{name}'")
+                array = np.asarray(arrays[name])
+                if array.shape != tuple(full.shape):
+                    raise InputError(
+                        f"'{name}' has shape {array.shape} where the network has {tuple(full.shape)}"
+                    )
+                full.copy_(_as_tensor(array))
+        if self._momenta is not None:
+            self._momenta.clear()
+
+    def export(self) -> dict[str, np.ndarray]:
+        """Copies of the parameters in `names`, by name and at full width."""
+        full = self._memory.full
+        return {name: full[name].detach().cpu().numpy().copy() for name in self.names}
+
+    def step(
+        self, x: Tensor, y: Tensor, mask: Mask | None, lr: float, loss_fn: Loss = F.cross_entropy
+    ) -> float:
+        """One SGD step on examples x, labels y; returns the loss.
+
+        mask: the channels it keeps; None: a plain step of the full network, the same to the bit as
+        torch.optim.SGD. loss_fn: (outputs, y) -> scalar.
+        """
+        plan, rows = self._enter(mask)
+        loss, grads = self._backward(plan, x, y, loss_fn)
+        if rows and self._momenta is not None:
+            self._momenta.gather(rows)
+        self._update(plan, grads, lr)
+        if rows:
+            self._memory.scatter(rows)
+            if self._momenta is not None:
+                self._momenta.scatter(rows)
+        return loss.item()
+
+    def gradients(
+        self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss = F.cross_entropy
+    ) -> tuple[float, dict[str, Tensor]]:
+        """Loss and its gradient in every parameter in `names`, at the mask's width; changes nothing.
+
+        A parameter that the loss does not depend on has no entry.
+        """
+        plan, _ = self._enter(mask)
+        loss, grads = self._backward(plan, x, y, loss_fn)
+        return loss.item(), {n: g for n, g in zip(self.names, grads, strict=True) if g is not None}
+
+    def forward(self, x: Tensor, mask: Mask | None = None) -> Tensor:
+        """Outputs in training mode, without a graph."""
+        plan, _ = self._enter(mask)
+        with torch.no_grad():
+            self._scale(plan)
+            outputs: Tensor = self._module(x)
+        return outputs
+
+    def _enter(self, mask: Mask | None) -> tuple[_Plan, list[np.ndarray]]:
+        """Puts the mask's parameters into the module; returns the plan and the rows to write back."""
+        if mask is None or mask.is_full:
+            plan = self._plan(self._full)
+            self._bind(plan)
+            return plan, []
+        plan = self._plan(mask.counts(self.structure))
+        self._bind(plan)
+        assert plan.cut is not None
+        rows = self._rows.rows(plan.cut, mask.kept)
+        self._memory.gather(rows)
+        return plan, rows
+
+    def _backward(
+        self, plan: _Plan, x: Tensor, y: Tensor, loss_fn: Loss
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        leaves = self._scale(plan)
+        loss = loss_fn(self._module(x), y)
+        grads: list[Tensor | None] = list(torch.autograd.grad(loss, leaves, allow_unused=True))
+        for index, factor, _ in plan.scales:
+            grad = grads[index]
+            if grad is not None:
+                grads[index] = grad * factor
+        return loss, grads
+
+    def _scale(self, plan: _Plan) -> list[Tensor]:
+        """The leaves that the module reads; scaled ones are written into it, anew for each step."""
+        if not plan.scales:
+            return plan.leaves
+        leaves = list(plan.leaves)
+        for index, factor, slots in plan.scales:
+            leaves[index] = (plan.leaves[index].detach() * factor).requires_grad_()
+            for tensors, key in slots:
+                tensors[key] = leaves[index]
+        return leaves
+
+    @torch.no_grad()
+    def _update(self, plan: _Plan, grads: list[Tensor | None], lr: float) -> None:
+        """The update of torch.optim.SGD, on the plan's tensors."""
+        leaves, momenta = plan.leaves, plan.momenta
+        if any(g is None for g in grads):
+            used = [i for i, g in enumerate(grads) if g is not None]
+            leaves = [leaves[i] for i in used]
+            momenta = [momenta[i] for i in used] if momenta else []
+        deltas = [g for g in grads if g is not None]
+        if self.weight_decay:
+            deltas = list(torch._foreach_add(deltas, leaves, alpha=self.weight_decay))
+        if self.momentum:
+            torch._foreach_mul_(momenta, self.momentum)
+            torch._foreach_add_(momenta, deltas)
+            deltas = momenta
+        torch._foreach_add_(leaves, deltas, alpha=-lr)
+
+    def _find_slots(self) -> dict[str, list[tuple[dict[str, Any], str]]]:
+        """Where the module keeps each tensor: several places if it is shared."""
+        module = self._module
+        names = {id(t): n for n, t in [*module.named_parameters(), *module.named_buffers()]}
+        slots: dict[str, list[tuple[dict[str, Any], str]]] = {}
+        for part in module.modules():
+            for tensors in (part._parameters, part._buffers):
+                for key, tensor in tensors.items():
+                    name = names.get(id(tensor))
+                    if name in self._memory.full:
+                        slots.setdefault(name, []).append((tensors, key))
+        return slots
+
+    def _bind(self, plan: _Plan) -> None:
+        if plan is self._bound:
+            return
+        for tensors, key, tensor in plan.slots:
+            tensors[key] = tensor
+        for module, attribute, value in plan.attributes:
+            setattr(module, attribute, value)
+        self._bound = plan
+
+    def _plan(self, counts: tuple[int, ...]) -> _Plan:
+        plan = self._plans.get(counts)
+        if plan is None:
+            if len(self._plans) >= _MAX_PLANS:
+                self._plans.pop(next(iter(self._plans)))
+            plan = self._plans[counts] = self._make_plan(counts)
+        return plan
+
+    def _make_plan(self, counts: tuple[int, ...]) -> _Plan:
+        cut = self._rows.cut(counts, self._full) if counts != self._full else None
+        values = self._memory.thinned(cut)
+        for name in self.names:
+            values[name].requires_grad_()
+        momenta = self._momenta.thinned(cut) if self._momenta is not None else {}
+        slots = [(tensors, key, values[n]) for n, places in self._slots.items() for tensors, key in places]
+        attributes = [
+            (self._module.get_submodule(o.module), o.attribute, o.value(counts))
+            for o in self.structure.overrides
+        ]
+        scales = []
+        if self.scaling == "inverted" and cut is not None:
+            for name, axis in self.structure.scaled.items():
+                factor = self._factor(axis, counts, values[name])
+                if factor is not None and name in self.names:
+                    scales.append((self.names.index(name), factor, self._slots[name]))
+        return _Plan(
+            cut,
+            [values[n] for n in self.names],
+            [momenta[n] for n in self.names] if momenta else [],
+            slots,
+            attributes,
+            scales,
+        )
+
+    def _factor(self, axis: Axis, counts: tuple[int, ...], weight: Tensor) -> Tensor | None:
+        """What inverted scaling multiplies a weight with: channels / kept along its input axis."""
+        factors = [1.0 if s.group == FIXED else s.size / counts[s.group] for s in axis]
+        if all(f == 1.0 for f in factors):
+            return None
+        if len(set(factors)) == 1:
+            return weight.new_tensor(factors[0])
+        lengths = [s.length(counts) for s in axis]
+        along = torch.repeat_interleave(torch.tensor(factors, dtype=weight.dtype), torch.tensor(lengths))
+        return along.to(weight.device).view(1, -1, *(1,) * (weight.dim() - 2))
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(array) if not array.flags.writeable else array)

@@ -1,0 +1,40 @@
+"""Closed-form cost of a thinned network: multiply-accumulates per example, and parameters.
+
+MACs count the multiply-adds of convolutions and linear layers (no biases, normalisation or pooling):
+weight elements x output positions, which for a convolution is k^2 keep_in keep_out H W / groups with the
+thinned number of groups. (derived)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from distreal_sim.thinning.structure import Structure
+
+
+def forward_macs(structure: Structure, counts: Sequence[int]) -> int:
+    """MACs of the forward pass on one example; counts: (G,) kept channels of each group."""
+    return sum(_layer_macs(structure, counts))
+
+
+def training_macs(structure: Structure, counts: Sequence[int]) -> int:
+    """MACs of forward and backward pass on one example; counts: (G,) kept channels of each group.
+
+    A layer costs its forward MACs once more for the gradient of its weight, and once more for the gradient
+    of its input if that is needed (not for layers that read the network's input).
+    """
+    macs = _layer_macs(structure, counts)
+    return sum(m * (1 + layer.n_gradients) for m, layer in zip(macs, structure.layers, strict=True))
+
+
+def n_parameters(structure: Structure, counts: Sequence[int]) -> int:
+    """Parameters of the network with `counts` (G,) kept channels."""
+    return sum(math.prod(structure.tensors[name].cut_shape(counts)) for name in structure.parameters)
+
+
+def _layer_macs(structure: Structure, counts: Sequence[int]) -> list[int]:
+    tensors = structure.tensors
+    return [
+        math.prod(tensors[layer.weight].cut_shape(counts)) * layer.positions for layer in structure.layers
+    ]

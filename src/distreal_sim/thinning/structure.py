@@ -1,0 +1,186 @@
+"""What is known about a network's channels: coupling groups, the axes they cut, the layers they cost.
+
+Two channels are coupled if one cannot be dropped without the other; a coupling group is a run of channels
+with the same couplings, kept or dropped together in every tensor that has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from distreal_sim.errors import InputError
+
+FIXED = -1
+"""In place of a group index: positions that are never dropped (input channels, classifier outputs)."""
+
+Kept = Sequence[np.ndarray | None]
+"""(G,) sorted kept channels of each group; None: all of them."""
+
+
+class ThinningError(InputError):
+    """A network that cannot be thinned; the message names the module and the reason."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A coupling group: `channels` channels that are kept or dropped together wherever they appear.
+
+    name: qualified name of the first module that produces them; kind: `conv` if any producer is a
+    convolution. blocks > 1: equally many are kept in each of `blocks` equal contiguous blocks (grouped
+    convolution, group normalisation).
+    """
+
+    name: str
+    channels: int
+    kind: Literal["conv", "linear"]
+    blocks: int = 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of an axis: all `size` channels of a group in order, each owning `inner` positions in a row.
+
+    group FIXED: `size` positions (inner 1) that are always kept.
+    """
+
+    group: int
+    size: int
+    inner: int = 1
+
+    def length(self, counts: Sequence[int]) -> int:
+        """Positions left when each group keeps `counts` channels."""
+        return self.inner * (self.size if self.group == FIXED else counts[self.group])
+
+
+Axis = tuple[Segment, ...]
+
+
+def axis_length(axis: Axis, counts: Sequence[int]) -> int:
+    """Length of the axis when each group keeps `counts` channels."""
+    return sum(segment.length(counts) for segment in axis)
+
+
+@dataclass(frozen=True)
+class TensorLayout:
+    """A parameter or buffer of `shape`, and of what each of its axes consists.
+
+    blocks > 1 (the weight of a grouped convolution, in `blocks` groups): `axes[1]` lists the input channels
+    of all groups one after another, although row o of the tensor only has those of its own group; axis 1 of
+    the tensor is `blocks` times shorter.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[Axis, ...]
+    blocks: int = 1
+
+    def cut_shape(self, counts: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the tensor when each group keeps `counts` channels."""
+        shape = [axis_length(axis, counts) for axis in self.axes]
+        if self.blocks > 1:
+            shape[1] //= self.blocks
+        return tuple(shape)
+
+    @cached_property
+    def cut_groups(self) -> tuple[int, ...]:
+        """The groups that this tensor has channels of, ascending."""
+        return tuple(sorted({s.group for axis in self.axes for s in axis} - {FIXED}))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One use of a convolution's or linear layer's weight.
+
+    positions: outputs per example and filter (H * W for a 2-d convolution); n_gradients: how many of its
+    weight and its input need a gradient. MACs of the forward pass per example: weight elements x positions.
+    """
+
+    module: str
+    weight: str
+    positions: int
+    n_gradients: int
+
+
+@dataclass(frozen=True)
+class Override:
+    """An attribute that holds a width: `module.attribute` is the length of `axis` at the thinned width.
+
+    index: which entry to replace where the attribute is the tuple `full`; None: the attribute is a number.
+    """
+
+    module: str
+    attribute: str
+    axis: Axis
+    full: tuple[int, ...] | int
+    index: int | None = None
+
+    def value(self, counts: Sequence[int]) -> tuple[int, ...] | int:
+        """The attribute when each group keeps `counts` channels."""
+        length = axis_length(self.axis, counts)
+        if self.index is None or isinstance(self.full, int):
+            return length
+        return (*self.full[: self.index], length, *self.full[self.index + 1 :])
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """The coupling groups of a network, hidden ones only, in the order in which the network produces them.
+
+    tensors: every parameter and buffer by qualified name; parameters: which of them are parameters.
+    scaled: weight name -> its input axis, for the layers that sum over the channels of a group (dense and
+    grouped convolutions, linear layers), which are the ones that a scaling of kept channels goes into.
+    """
+
+    groups: tuple[Group, ...]
+    tensors: dict[str, TensorLayout]
+    parameters: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    overrides: tuple[Override, ...]
+    scaled: dict[str, Axis]
+
+    def thinnable(self, drop_linear: bool) -> tuple[int, ...]:
+        """Indices of the groups that a dropout vector addresses, one rate each.
+
+        drop_linear: hidden linear layers too. Groups that must keep everything (one channel) have no rate.
+        """
+        return tuple(
+            g
+            for g, group in enumerate(self.groups)
+            if group.channels > group.blocks and (drop_linear or group.kind == "conv")
+        )
+
+    def full_counts(self) -> tuple[int, ...]:
+        """(G,) channels of each group."""
+        return tuple(group.channels for group in self.groups)
+
+
+def axis_positions(axis: Axis, kept: Kept) -> np.ndarray:
+    """Sorted positions of the axis that are left when each group keeps `kept`, int64."""
+    parts, start = [], 0
+    for segment in axis:
+        channels = None if segment.group == FIXED else kept[segment.group]
+        if channels is None:
+            parts.append(np.arange(start, start + segment.size * segment.inner))
+        elif segment.inner == 1:
+            parts.append(channels + start)
+        else:
+            parts.append((start + channels[:, None] * segment.inner + np.arange(segment.inner)).ravel())
+        start += segment.size * segment.inner
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def kept_elements(layout: TensorLayout, kept: Kept) -> tuple[np.ndarray, ...]:
+    """Index arrays, one an axis, with which `tensor[index]` is the thinned tensor."""
+    positions = [axis_positions(axis, kept) for axis in layout.axes]
+    if layout.blocks == 1:
+        return np.ix_(*positions)
+    index = list(np.ix_(*positions))
+    width = layout.shape[1]
+    inner = positions[1].reshape(layout.blocks, -1) - width * np.arange(layout.blocks)[:, None]
+    per_row = np.repeat(inner, len(positions[0]) // layout.blocks, axis=0)
+    index[1] = per_row.reshape(*per_row.shape, *(1,) * (len(layout.shape) - 2))
+    return tuple(index)
