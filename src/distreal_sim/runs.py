@@ -62,7 +62,7 @@ class Run:
         whole = self.path / "clients.parquet"
         parts = [whole] if whole.exists() else sorted((self.path / "clients.parts").glob("*.parquet"))
         if not parts:
-            raise InputError(f"{whole} does not exist, and no part of it; a run writes one at each checkpoint")
+            raise InputError(f"{whole} does not exist, nor a part of it; each checkpoint writes one")
         try:
             return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
         except (OSError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,9 @@ def capacity(runs: Sequence[Run], client_id: int | None = None, out: Path | None
     """Mean capacity in each round in which the client was selected, the MAC/s used, keep rate, and time.
 
     One run per experiment is drawn, of the lowest seed, since another seed has other capacities. A bar
-    spans its round and shows MACs offered / length; a marker, what the method used of it; a hollow
-    marker, a client whose update was lost. `client_id` defaults to the client selected most often.
-    Raises InputError when a client was never selected.
+    spans its round and shows MACs offered / length; a marker, what the method used of it. Markers are
+    hollow where the update was lost, and smaller for later labels, so that equal values all show.
+    `client_id` defaults to the client selected most often; InputError for one that never was.
     """
     drawn = {label: seeds[0] for label, seeds in group(sorted(runs, key=lambda run: run.seed)).items()}
     tables = {label: _client_rounds(run) for label, run in drawn.items()}
@@ -35,8 +36,12 @@ def capacity(runs: Sequence[Run], client_id: int | None = None, out: Path | None
     chosen = min(counts, key=lambda c: (-counts[c], c)) if client_id is None else client_id
     if chosen not in counts:
         raise InputError(f"client {chosen} was never selected (clients: {_ranges(sorted(counts))})")
-    tables = {label: table[table["client_id"] == chosen] for label, table in tables.items()}
-    lines = label_lines({label: [run] for label, run in drawn.items()})
+    tables = {
+        label: table[table["client_id"] == chosen]
+        for label, table in tables.items()
+        if (table["client_id"] == chosen).any()
+    }
+    lines = label_lines({label: [drawn[label]] for label in tables})
     together = pd.concat(list(tables.values()))
     time_size, time_name = time_unit(float(together["end_s"].max()))
     rates = together[["capacity", "used"]].to_numpy()
@@ -45,12 +50,19 @@ def capacity(runs: Sequence[Run], client_id: int | None = None, out: Path | None
         figure = Figure(figsize=(5.6, 5.2))
         offered, kept, took = figure.subplots(3, 1, sharex=True)
         _bars(offered, together, time_size, rate_size)
-        for label, table in tables.items():
-            for axes, column, size in ((offered, "used", rate_size), (kept, "mean_keep_rate", 1), (took, "sim_s", 1)):
-                _marks(axes, table["middle_s"] / time_size, table[column] / size, table["status"], lines[label])
+        for place, (label, table) in enumerate(tables.items()):
+            x = table["middle_s"] / time_size
+            line = lines[label] | {"markersize": lines[label]["markersize"] * (1.5 - place / len(tables))}
+            _marks(offered, x, table["used"] / rate_size, table["status"], line)
+            _marks(kept, x, table["mean_keep_rate"], table["status"], line)
+            _marks(took, x, table["sim_s"], table["status"], line)
             kept.plot([], [], label=label, **(lines[label] | {"linestyle": ""}))
-        took.axhline(float(together["deadline_s"].iloc[0]), color="0.3", linewidth=0.9, linestyle=(0, (4, 2)))
-        offered.set(ylabel=f"Capacity,\nused ({rate_name})", title=f"client {chosen}")
+        if (together["status"] == "dropped").any():
+            hollow = {"marker": "o", "color": "0.4", "markerfacecolor": "white"}
+            kept.plot([], [], linestyle="", label="update lost", **hollow)
+        for deadline_s in together["deadline_s"].unique():
+            took.axhline(deadline_s, color="0.3", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+        offered.set(ylabel=f"Offered (grey)\nand used ({rate_name})", title=f"client {chosen}")
         offered.set_ylim(bottom=0)
         kept.set(ylabel="Mean keep rate", ylim=(0, 1.06))
         took.set(ylabel="Time in round (s)\n(dashed: deadline)", xlabel=f"Simulated time ({time_name})")
@@ -78,14 +90,16 @@ def _client_rounds(run: Run) -> pd.DataFrame:
 def _bars(axes: Axes, table: pd.DataFrame, time_size: float, rate_size: float) -> None:
     """What was offered: the same for every method, so drawn once; unlimited capacity has no bar."""
     once = table[np.isfinite(table["capacity"])].drop_duplicates(["start_s", "end_s", "capacity"])
-    width = (once["end_s"] - once["start_s"]) / time_size
+    visible_s = 0.006 * float(table["end_s"].max())  # in a long run a round is thinner than a pixel
+    width_s = (once["end_s"] - once["start_s"]).clip(lower=visible_s)
+    left_s = (once["start_s"] + once["end_s"] - width_s) / 2
     axes.bar(
-        once["start_s"] / time_size, once["capacity"] / rate_size, width, align="edge", color="0.82",
-        linewidth=0, label="_offered",
+        left_s / time_size, once["capacity"] / rate_size, width_s / time_size, align="edge", color="0.8",
+        linewidth=0,
     )  # fmt: skip
 
 
-def _marks(axes: Axes, x: pd.Series, y: pd.Series, status: pd.Series, line: dict[str, object]) -> None:
+def _marks(axes: Axes, x: pd.Series, y: pd.Series, status: pd.Series, line: dict[str, Any]) -> None:
     lost = (status == "dropped").to_numpy()
     look = {"marker": line["marker"], "markersize": line["markersize"], "color": line["color"]}
     axes.plot(x, y, color=line["color"], linewidth=0.6, alpha=0.6)

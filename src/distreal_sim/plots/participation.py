@@ -18,8 +18,8 @@ from distreal_sim.plots._legend import legend_above
 from distreal_sim.plots._save import look, save
 from distreal_sim.runs import Run, group
 
-# Blue, light blue, orange (Okabe and Ito): they differ in lightness too, for print without colour.
-_FATES = {"completed": "#0072B2", "partial": "#9CCFEF", "dropped": "#E69F00"}
+# Blues and orange after Okabe and Ito; all three differ in lightness too, for print without colour.
+_FATES = {"completed": "#56B4E9", "partial": "#CBE7F8", "dropped": "#D98C00"}
 _MOST_BINS = 60
 _SUMS = ["n_selected", *(f"n_{fate}" for fate in _FATES), "macs", "macs_available"]
 
@@ -33,16 +33,17 @@ def participation(runs: Sequence[Run], out: Path | None = None) -> Figure:
     if not runs:
         raise InputError("there is no run to draw")
     groups = group(runs)
-    columns = min(len(groups), 4)
-    rows = -(-len(groups) // columns)
+    rows = -(-len(groups) // 4)
+    columns = -(-len(groups) // rows)
     with look():
         figure = Figure(figsize=(max(4.2, 1.0 + 2.1 * columns), 0.9 + 1.9 * rows))
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for panel, (label, seeds) in zip(panels, groups.items(), strict=False):
-            _draw(panel, label, seeds)
+        for place, (label, seeds) in enumerate(groups.items()):
+            _draw(panels[place], label, seeds)
+            if place + columns >= len(groups):  # nothing below it
+                panels[place].xaxis.set_tick_params(labelbottom=True)
         for panel in panels[len(groups) :]:
             panel.set_axis_off()
-            panels[max(0, list(panels).index(panel) - columns)].xaxis.set_tick_params(labelbottom=True)
         figure.supxlabel("Round", fontsize=9)
         figure.supylabel("Share", fontsize=9)
         handles = [Patch(color=colour) for colour in _FATES.values()]
@@ -80,7 +81,7 @@ def _draw(axes: Axes, label: str, seeds: Sequence[Run]) -> None:
         top = floor + table[fate].fillna(0).to_numpy()
         axes.stairs(top, edges, baseline=floor, fill=True, color=colour, linewidth=0)
         floor = top
-    axes.stairs(table["used"].to_numpy(), edges, baseline=None, color="white", linewidth=2.6)
+    axes.stairs(table["used"].to_numpy(), edges, baseline=None, color="white", linewidth=2.4)
     axes.stairs(table["used"].to_numpy(), edges, baseline=None, color="black", linewidth=1.3)
     axes.set_title(label)
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, max(1.0, 1.05 * float(table["used"].max()))))
