@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.errors import InputError
 from distreal_sim.thinning.masks import Mask
@@ -66,10 +68,13 @@ class Engine:
         self.structure = structure
         self.momentum, self.weight_decay, self.scaling = momentum, weight_decay, scaling
         self._module = copy.deepcopy(module).to(device=device, dtype=dtype).train()
-        for part in self._module.modules():
-            if hasattr(part, "running_mean"):
-                part._buffers.update(running_mean=None, running_var=None)
-                part.track_running_stats = False  # type: ignore[assignment]
+        self.dtype = dtype
+        self._norms = {
+            name: part
+            for name, part in self._module.named_modules()
+            if isinstance(part, _NormBase) and part.running_mean is not None
+        }
+        self._forget_statistics()
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
         values = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
         layouts = {n: structure.tensors[n] for n in values if n in structure.tensors}
@@ -150,6 +155,27 @@ class Engine:
             outputs: Tensor = self._module(x)
         return outputs
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the network has batch norm whose statistics must be estimated before it is tested."""
+        return bool(self._norms)
+
+    @contextmanager
+    def testing(self) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
+        """The full-width network in evaluation mode, and its normalisations by name, without statistics."""
+        self._bind(self._plan(self._full))
+        self._module.eval()
+        try:
+            yield self._module, self._norms
+        finally:
+            self._module.train()
+            self._forget_statistics()
+
+    def _forget_statistics(self) -> None:
+        for norm in self._norms.values():
+            norm._buffers.update(running_mean=None, running_var=None, num_batches_tracked=None)
+            norm.track_running_stats = False
+
     def _enter(self, mask: Mask | None) -> tuple[_Plan, list[np.ndarray]]:
         """Puts the mask's parameters into the module; returns the plan and the rows to write back."""
         if mask is None or mask.is_full:
@@ -201,7 +227,8 @@ class Engine:
             torch._foreach_mul_(momenta, self.momentum)
             torch._foreach_add_(momenta, deltas)
             deltas = momenta
-        torch._foreach_add_(leaves, deltas, alpha=-lr)
+        if lr:  # adding 0 * gradient could still turn -0.0 into 0.0
+            torch._foreach_add_(leaves, deltas, alpha=-lr)
 
     def _find_slots(self) -> dict[str, list[tuple[dict[str, Any], str]]]:
         """Where the module keeps each tensor: several places if it is shared."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.structure import (
     FIXED,
     Axis,
@@ -141,8 +142,7 @@ class _Reading:
 def _try_thinned(module: nn.Module, structure: Structure, seen: Trace, example: Tensor) -> None:
     """Runs `module` (a private copy) once with about half the channels, to find widths fixed in its code."""
     counts = tuple(max(g.blocks, g.channels // (2 * g.blocks) * g.blocks) for g in structure.groups)
-    kept = [_first(group, n) for group, n in zip(structure.groups, counts, strict=True)]
-    cut(module, structure, kept, counts)
+    cut(module, structure, first_mask(structure, counts).kept, counts)
     with torch.random.fork_rng(devices=[]):
         again = Trace(module)
         again.set_channels(example, 1, np.zeros(example.shape[1], np.int64))
@@ -184,13 +184,6 @@ def _torch_index(layout: TensorLayout, kept: Sequence[np.ndarray | None]) -> tup
     return tuple(torch.from_numpy(np.ascontiguousarray(i)) for i in kept_elements(layout, kept))
 
 
-def _first(group: Group, n: int) -> np.ndarray:
-    """The first n channels, equally many in each block."""
-    size = group.channels // group.blocks
-    within = np.arange(n // group.blocks)
-    return (np.arange(group.blocks)[:, None] * size + within).ravel()
-
-
 def _fixed_width(
     again: Trace, seen: Trace, structure: Structure, counts: tuple[int, ...]
 ) -> ThinningError | None:
@@ -204,8 +197,8 @@ def _fixed_width(
         if expected != found:
             return ThinningError(
                 f"{first.module} cannot be thinned: '{first.operation}' gives {found} channels where a "
-                f"thinned network has {expected} (full: {len(first.channels.atoms)}); its code holds a constant that "
-                "fixes the width; take it from the input instead, for example x.flatten(1) or "
+                f"thinned network has {expected} (full: {len(first.channels.atoms)}); its code holds a "
+                "constant that fixes the width; take it from the input instead, for example x.flatten(1) or "
                 "x.view(x.shape[0], -1)"
             )
     return None

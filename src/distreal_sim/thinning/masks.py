@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from distreal_sim.errors import InputError
-from distreal_sim.thinning.structure import Structure
+from distreal_sim.thinning.structure import Group, Structure
 
 Select = Literal["random", "ordered"]
 
@@ -60,6 +60,15 @@ def keep_counts(
     return tuple(counts)
 
 
+def first_mask(structure: Structure, counts: Sequence[int]) -> Mask:
+    """The first channels of each group (of each of its blocks); counts: (G,)."""
+    kept = [
+        None if n == group.channels else _first(group, n)
+        for group, n in zip(structure.groups, counts, strict=True)
+    ]
+    return Mask(tuple(kept))
+
+
 def sample_mask(
     structure: Structure, counts: Sequence[int], rng: np.random.Generator, select: Select = "random"
 ) -> Mask:
@@ -68,14 +77,14 @@ def sample_mask(
     counts: (G,), from `keep_counts`. A group at full width takes nothing from `rng`; the others take one
     permutation each (of each block), in order.
     """
+    if select == "ordered":
+        return first_mask(structure, counts)
     kept: list[np.ndarray | None] = []
     for group, n in zip(structure.groups, counts, strict=True):
         if n == group.channels:
             kept.append(None)
         elif group.blocks > 1:
-            kept.append(_by_block(group.channels, group.blocks, n, rng, select))
-        elif select == "ordered":
-            kept.append(np.arange(n))
+            kept.append(_by_block(group, n, rng))
         else:
             channels = rng.permutation(group.channels)[:n]
             channels.sort()
@@ -83,9 +92,13 @@ def sample_mask(
     return Mask(tuple(kept))
 
 
-def _by_block(channels: int, blocks: int, n: int, rng: np.random.Generator, select: Select) -> np.ndarray:
-    size, start = channels // blocks, np.arange(0, channels, channels // blocks)[:, None]
-    within = np.tile(np.arange(size), (blocks, 1))
-    if select == "random":
-        within = np.sort(rng.permuted(within, axis=1)[:, : n // blocks], axis=1)
-    return (start + within[:, : n // blocks]).ravel()
+def _by_block(group: Group, n: int, rng: np.random.Generator) -> np.ndarray:
+    size = group.channels // group.blocks
+    within = rng.permuted(np.tile(np.arange(size), (group.blocks, 1)), axis=1)[:, : n // group.blocks]
+    kept: np.ndarray = size * np.arange(group.blocks)[:, None] + np.sort(within, axis=1)
+    return kept.ravel()
+
+
+def _first(group: Group, n: int) -> np.ndarray:
+    size = group.channels // group.blocks
+    return (size * np.arange(group.blocks)[:, None] + np.arange(n // group.blocks)).ravel()

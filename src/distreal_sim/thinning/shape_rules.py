@@ -163,7 +163,19 @@ def expand(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
         trace.set_channels(out, dim, channels.atoms)
 
 
+def softmax(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
+    """softmax, log_softmax: what it runs over stays whole."""
+    x, channels = _input(trace, args, kwargs)
+    if channels is None:
+        return
+    dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    if dim is None or int(dim) % x.dim() == channels.dim:
+        trace.fix(channels.atoms)
+    trace.set_channels(out, channels.dim, channels.atoms)
+
+
 SHAPE_RULES = {
+    **dict.fromkeys(("softmax", "log_softmax"), softmax),
     **dict.fromkeys(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "ravel"), reshape),
     **dict.fromkeys(("cat", "concat", "concatenate"), concatenate),
     "permute": permute,

@@ -1,0 +1,51 @@
+"""A physically smaller network of the same kind."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from distreal_sim.errors import InputError
+from distreal_sim.thinning.groups import cut
+from distreal_sim.thinning.masks import first_mask
+from distreal_sim.thinning.structure import Structure
+
+
+def shrink(module: nn.Module, structure: Structure, counts: Sequence[int]) -> nn.Module:
+    """A copy of `module` with `counts` (G,) channels in its coupling groups, freshly initialised.
+
+    Layers are initialised by their own `reset_parameters`, so from torch's default generator and with
+    torch's default distributions, in module order; parameters of modules without it keep the values of the
+    first channels. Raises InputError for counts that the network cannot have.
+    """
+    for group, n in zip(structure.groups, counts, strict=True):
+        if not 0 < n <= group.channels or n % group.blocks:
+            raise InputError(
+                f"'{group.name}' cannot have {n} channels; allowed are 1 to {group.channels}"
+                + (f" in multiples of {group.blocks}" if group.blocks > 1 else "")
+            )
+    smaller = copy.deepcopy(module)
+    cut(smaller, structure, first_mask(structure, counts).kept, counts)
+    for part in smaller.modules():
+        _set_widths(part)
+        reset = getattr(part, "reset_parameters", None)
+        if callable(reset):
+            reset()
+    return smaller
+
+
+def _set_widths(part: nn.Module) -> None:
+    """Makes the attributes that state a width agree with the parameters."""
+    if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+        part.out_channels, part.in_channels = part.weight.shape[0], part.weight.shape[1] * part.groups
+    elif isinstance(part, nn.Linear):
+        part.out_features, part.in_features = part.weight.shape
+    elif isinstance(part, _NormBase):
+        known = part.weight if part.affine else part.running_mean
+        if known is not None:
+            part.num_features = len(known)
+    elif isinstance(part, nn.GroupNorm) and part.affine:
+        part.num_channels = len(part.weight)

@@ -1,0 +1,177 @@
+"""Networks to thin: every bundled model, and small ones with the couplings that those lack."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import distreal_sim.models
+from distreal_sim.models import Model
+
+
+class ResidualConcat(nn.Module):
+    """c(x) + concat(a(x), b(x)): the channels of c are those of a, then those of b; all are then joined again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 5, 3, padding=1), nn.Conv2d(3, 7, 1)
+        self.c, self.bn = nn.Conv2d(3, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12)
+        self.d, self.e = nn.Conv2d(12, 6, 3), nn.Conv2d(18, 9, 1)
+        self.out = nn.Linear(9, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = F.relu(torch.cat([self.a(x), self.b(x)], 1) + self.bn(self.c(x)))
+        s = torch.cat([F.relu(self.d(s)), s[:, :, 1:-1, 1:-1]], dim=1)
+        return self.out(F.relu(self.e(s)).mean((2, 3)))
+
+
+class Depthwise(nn.Module):
+    """A depthwise convolution, one with two filters a channel, and an identity skip around a third."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.one, self.bn = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), nn.BatchNorm2d(8)
+        self.two = nn.Conv2d(8, 16, 3, padding=1, groups=8)
+        self.point = nn.Conv2d(16, 10, 1)
+        self.three = nn.Conv2d(10, 10, 3, padding=1, groups=10)
+        self.out = nn.Linear(10, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn(self.one(F.relu(self.stem(x)))))
+        x = F.relu(self.point(F.relu_(self.two(x))))
+        x = x + self.three(x)
+        return self.out(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+class Grouped(nn.Module):
+    """Convolutions in 2 and in 3 groups that share a residual group, which so has 6 blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 12, 3, padding=1, groups=3)
+        self.a, self.bn = nn.Conv2d(12, 12, 3, padding=1, groups=2), nn.BatchNorm2d(12)
+        self.b = nn.Conv2d(12, 18, 1)
+        self.c = nn.Conv2d(18, 8, 3, groups=2)
+        self.out = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.stem(x))
+        x = F.relu(self.bn(self.a(x)) + x)
+        return self.out(F.relu(self.c(F.relu(self.b(x)))).amax(dim=(2, 3)))
+
+
+class Temporal(nn.Module):
+    """Conv1d with BatchNorm1d, a flatten with 5 positions a channel, batch norm behind it, two linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.bn = nn.Conv1d(2, 6, 3, padding=1), nn.BatchNorm1d(6)
+        self.b = nn.Conv1d(6, 7, 3, stride=2, padding=1)
+        self.flat = nn.BatchNorm1d(35)
+        self.c, self.out = nn.Linear(35, 11), nn.Linear(11, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.b(F.relu(self.bn(self.a(x)))))
+        x = self.flat(x.reshape(len(x), -1))
+        return self.out(F.relu(self.c(x)))
+
+
+class Odd(nn.Module):
+    """Flatten behind a permute, squeeze-and-excite, a scale per channel, one weight used twice, a plain branch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.twice = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1)
+        self.squeeze, self.excite, self.gate = nn.Linear(6, 3), nn.Linear(3, 6), nn.Sigmoid()
+        self.scale = nn.Parameter(torch.linspace(0.5, 1.5, 6).view(6, 1, 1))
+        self.branch = nn.Conv2d(3, 5, 1)
+        self.joined, self.out = nn.Linear(6 * 16 + 5 * 16, 9), nn.Linear(9, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.stem(x))
+        for _ in range(2):
+            y = F.relu(self.twice(y) * self.scale) + y
+        y = y * self.gate(self.excite(F.relu(self.squeeze(y.mean((2, 3))))))[:, :, None, None]
+        y = F.max_pool2d(y, 2).permute(0, 2, 3, 1)
+        z = F.avg_pool2d(F.relu(self.branch(x)), 2)
+        y = torch.cat([y.reshape(y.shape[0], -1), z.view(z.size(0), -1)], -1)
+        return self.out(F.relu(self.joined(y)))
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network in training mode with inputs x (n, C, ...) and labels y; grouped: has grouped convolutions."""
+
+    module: nn.Module
+    x: Tensor
+    y: Tensor
+    grouped: bool
+
+
+_OWN = {
+    "ResidualConcat": (3, 8, 8),
+    "Depthwise": (3, 8, 8),
+    "Grouped": (3, 8, 8),
+    "Temporal": (2, 9),
+    "Odd": (3, 8, 8),
+}
+
+
+def _bundled() -> list[tuple[str, type[Model], dict[str, str]]]:
+    found = []
+    for info in pkgutil.iter_modules(distreal_sim.models.__path__):
+        if info.name.startswith("_"):
+            continue
+        module = importlib.import_module(f"distreal_sim.models.{info.name}")
+        for cls in vars(module).values():
+            if inspect.isclass(cls) and issubclass(cls, Model) and cls.__module__ == module.__name__:
+                norms = ["none", "batch"] if "norm" in cls.model_fields else [""]
+                found += [(f"{info.name} {n}".strip(), cls, {"norm": n} if n else {}) for n in norms]
+    return found
+
+
+_BUNDLED = {name: (cls, options) for name, cls, options in _bundled()}
+
+
+def make_net(name: str) -> Net:
+    """The network called `name`, its parameters, inputs and labels drawn from fixed seeds."""
+    if name in _OWN:
+        module, shape, n_classes = globals()[name](), _OWN[name], 4
+    else:
+        cls, options = _BUNDLED[name]
+        shape, n_classes = (1, 28, 28) if "femnist" in name else (3, 32, 32), 10
+        module = cls(**options).build(shape, n_classes)
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0  # its draws depend on the width
+    rng = np.random.default_rng(len(name))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            fan = max(1, parameter[0].numel())
+            values = rng.normal(0.1 if parameter.dim() == 1 else 0, fan**-0.5, tuple(parameter.shape))
+            parameter.copy_(torch.from_numpy(values))
+    x = torch.from_numpy(rng.normal(size=(4, *shape)))
+    y = torch.from_numpy(rng.integers(0, n_classes, 4))
+    grouped = any(getattr(part, "groups", 1) > 1 for part in module.modules())
+    return Net(module.double().train(), x, y, grouped)
+
+
+@pytest.fixture(params=[*_OWN, *_BUNDLED])
+def net(request: pytest.FixtureRequest) -> Net:
+    """Every network, in float64."""
+    return make_net(request.param)
+
+
+@pytest.fixture(params=list(_OWN))
+def own_net(request: pytest.FixtureRequest) -> Net:
+    """The small networks, in float64."""
+    return make_net(request.param)
