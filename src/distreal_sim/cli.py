@@ -101,7 +101,7 @@ def plot(
 ) -> None:
     """Draw accuracy against simulated time: one line per method, mean and 95 % band over seeds."""
     from distreal_sim.plots.accuracy import accuracy
-    from distreal_sim.tables import find_runs
+    from distreal_sim.runs import find_runs
 
     accuracy(find_runs(directories), x=x, targets=target or [], out=out)
     print(out)
@@ -115,7 +115,8 @@ def table(
     verbose: Verbose = False,
 ) -> None:
     """Print time to accuracy per method: mean and 95 % interval over seeds."""
-    from distreal_sim.tables import find_runs, render, time_to_accuracy
+    from distreal_sim.runs import find_runs
+    from distreal_sim.tables import render, time_to_accuracy
 
     result = time_to_accuracy(find_runs(directories), target or None)
     render(result, Console())

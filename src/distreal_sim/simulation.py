@@ -71,7 +71,7 @@ class Progress:
 
 def start(experiment: Experiment, task: Task) -> Progress:
     """Before round 1."""
-    arrays = {name: p.detach().numpy().copy() for name, p in task.module.named_parameters()}
+    arrays = task.engine.export()
     return Progress(0, 0.0, experiment.method.start(task, State(arrays)), {})
 
 

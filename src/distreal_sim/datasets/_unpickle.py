@@ -12,11 +12,14 @@ import numpy as np
 from distreal_sim.datasets._files import damaged, read
 
 _RECONSTRUCT: Any = np.zeros(0).__reduce__()[0]
+_FROM_BUFFER: Any = np.zeros(0).__reduce_ex__(5)[0]
 
 # The names that a pickled array needs, as numpy 1 and numpy 2 spell them; nothing else may be called.
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }

@@ -30,7 +30,7 @@ def encode_arrays(arrays: Arrays) -> ArrayRecord:
 
 def encode_array(array: np.ndarray) -> Array:
     """One array as a .npy file in memory."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
     start = header.tell()

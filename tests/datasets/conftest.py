@@ -1,0 +1,182 @@
+"""Tiny files in each data set's real format, filled with real digits, and what loading them must give."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+
+@dataclass
+class Expected:
+    options: dict[str, Any]
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+    n_classes: int
+    writers: np.ndarray | None = None
+
+
+def real_digits(side: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """60 digits, (60, channels, side, side) uint8: enlarged, padded, brightness 15 v, 14 v, ... by channel."""
+    bunch = load_digits()
+    scale = side // 8
+    pad = (side - 8 * scale) // 2
+    grey = np.kron(bunch.images[:60].astype(np.uint8), np.ones((scale, scale), np.uint8))
+    grey = np.pad(grey, ((0, 0), (pad, pad), (pad, pad)))
+    return np.stack([grey * (15 - c) for c in range(channels)], axis=1), bunch.target[:60].astype(np.int64)
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """The idx format as its description says, written independently of the reader."""
+    code = {"uint8": 8, "int32": 12}[array.dtype.name]
+    header = bytes([0, 0, code, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = idx_bytes(array)
+    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+
+
+def write_mnist(folder: Path, raw: str = "MNIST/raw", suffix: str = ".gz", writers: bool = True) -> Expected:
+    x, y = real_digits(16)
+    for part, rows in (("train", slice(0, 40)), ("t10k", slice(40, 60))):
+        write_idx(folder / raw / f"{part}-images-idx3-ubyte{suffix}", x[rows, 0])
+        write_idx(folder / raw / f"{part}-labels-idx1-ubyte{suffix}", y[rows].astype(np.uint8))
+    who = 1000 + np.arange(40) // 8
+    if writers:
+        table = np.zeros((50, 8), np.int32)
+        table[:40, 0], table[:40, 2] = y[:40], who
+        write_idx(folder / "QMNIST/raw" / f"qmnist-train-labels-idx2-int{suffix}", table)
+    options = {"data_dir": folder}
+    return Expected(options, x[:40], y[:40], x[40:], y[40:], 10, who if writers else None)
+
+
+def write_pickle(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not protocol 2 like the real files: Python 3 would add a call of _codecs.encode, which they have not.
+    path.write_bytes(pickle.dumps(value, protocol=4))
+
+
+def cifar_batch(x: np.ndarray, **labels: np.ndarray) -> dict[str, object]:
+    return {"data": x.reshape(len(x), 3072), **{key: y.tolist() for key, y in labels.items()}}
+
+
+def write_cifar10(folder: Path) -> Expected:
+    x, y = real_digits(32, channels=3)
+    root = folder / "cifar-10-batches-py"
+    for i in range(5):
+        rows = slice(8 * i, 8 * i + 8)
+        write_pickle(root / f"data_batch_{i + 1}", cifar_batch(x[rows], labels=y[rows]))
+    write_pickle(root / "test_batch", cifar_batch(x[40:], labels=y[40:]))
+    return Expected({"data_dir": folder}, x[:40], y[:40], x[40:], y[40:], 10)
+
+
+def write_cifar100(folder: Path) -> Expected:
+    x, y = real_digits(32, channels=3)
+    fine = 10 * y + 9
+    for name, rows in (("train", slice(0, 40)), ("test", slice(40, 60))):
+        batch = cifar_batch(x[rows], fine_labels=fine[rows], coarse_labels=y[rows])
+        write_pickle(folder / "cifar-100-python" / name, batch)
+    return Expected({"data_dir": folder}, x[:40], fine[:40], x[40:], fine[40:], 100)
+
+
+def leaf(users: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, object]:
+    return {
+        "users": list(users),
+        "num_samples": [len(y) for _, y in users.values()],
+        "user_data": {
+            user: {"x": (x.reshape(len(x), 784) / 255).tolist(), "y": y.tolist()}
+            for user, (x, y) in users.items()
+        },
+    }
+
+
+def write_femnist(folder: Path) -> Expected:
+    """Two training files (users c, a and b) and two test files, as LEAF cuts them."""
+    x, y = real_digits(28)
+    y = y + 52
+    at = {"c": slice(0, 20), "a": slice(20, 26), "b": slice(26, 40)}
+    files = {"train/all_data_0.json": ["c", "a"], "train/all_data_1.json": ["b"]}
+    for name, users in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(leaf({u: (x[at[u]], y[at[u]]) for u in users})))
+    (folder / "test").mkdir()
+    (folder / "test/all_data_0.json").write_text(json.dumps(leaf({"a": (x[40:45], y[40:45])})))
+    (folder / "test/all_data_1.json").write_text(json.dumps(leaf({"z": (x[45:], y[45:])})))
+    writers = np.array([2] * 20 + [0] * 6 + [1] * 14)
+    return Expected({"data_dir": folder}, x[:40], y[:40], x[40:], y[40:], 62, writers)
+
+
+def write_hf(folder: Path) -> Expected:
+    """A folder of parquet files with an image, a class label and a writer."""
+    import datasets
+
+    x, y = real_digits(16)
+    writers = np.arange(40) % 4
+    features = datasets.Features(
+        {
+            "picture": datasets.Image(),
+            "digit": datasets.ClassLabel(num_classes=10),
+            "writer": datasets.Value("string"),
+        }
+    )
+    for name, rows in (("train", slice(0, 40)), ("test", slice(40, 60))):
+        n = len(y[rows])
+        columns = {"picture": list(x[rows, 0]), "digit": y[rows], "writer": [f"w{i % 4}" for i in range(n)]}
+        table = datasets.Dataset.from_dict(columns, features=features)
+        table.to_parquet(str(folder / f"{name}-00000-of-00001.parquet"))
+    options = {"data_dir": folder, "writer_column": "writer"}
+    return Expected(options, x[:40], y[:40], x[40:], y[40:], 10, writers)
+
+
+def write_nothing(folder: Path) -> Expected:
+    """digits needs no files: sorted by class, in file order, every fifth example is for testing."""
+    bunch = load_digits()
+    chosen = [i for c in range(10) for i in range(1797) if bunch.target[i] == c][::5]
+    rest = [i for i in range(1797) if i not in set(chosen)]
+    x, y = bunch.images.astype(np.uint8)[:, None], bunch.target.astype(np.int64)
+    chosen.sort()
+    return Expected({}, x[rest], y[rest], x[chosen], y[chosen], 10)
+
+
+@pytest.fixture(scope="session")
+def writers() -> dict[str, Callable[[Path], Expected]]:
+    """For each bundled data set, the function that writes its tiny files into a folder."""
+    return {
+        "cifar10": write_cifar10,
+        "cifar100": write_cifar100,
+        "digits": write_nothing,
+        "femnist": write_femnist,
+        "hf": write_hf,
+        "mnist": write_mnist,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hugging Face's cache of converted files goes to a temporary folder, not to the user's home."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("hf")))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    folder = os.environ.get("DISTREAL_SIM_TEST_DATA")
+    if not folder:
+        pytest.skip("DISTREAL_SIM_TEST_DATA names no folder with the real data sets")
+    return Path(folder)

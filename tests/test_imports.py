@@ -1,0 +1,72 @@
+"""Imports go downwards only, and each heavy dependency has its place."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
+
+LAYERS = [
+    "errors files params plugins rng settings threads types",
+    "availability datasets models networks partitions profiles thinning runs tables",
+    "batches capacity cohort front merging plots",
+    "schedule",
+    "task",
+    "evaluation local",
+    "methods",
+    "config",
+    "build records",
+    "simulation",
+    "run_directory",
+    "session",
+    "grids",
+    "client",
+    "server",
+    "run console plan inspection",
+    "cli",
+]
+"""From the bottom to the top; a module imports from its own line and the lines above it here."""
+
+HOME = {
+    "flwr": {"client", "server", "grids", "run"},
+    "ray": {"grids"},
+    "pymoo": {"search"},
+    "matplotlib": {"plots"},
+}
+"""The only parts that may know these packages."""
+
+PLUGIN_PACKAGES = {"models", "datasets", "partitions", "profiles", "availability", "networks", "methods"}
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imports(path: Path) -> list[str]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    found = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return found + [f"{n.module}.{a.name}" for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names]
+
+
+def part(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down(path: Path) -> None:
+    level = {name: i for i, names in enumerate(LAYERS) for name in names.split()}
+    here = part(path)
+    for name in imports(path):
+        package, *rest = name.split(".")
+        if package in HOME:
+            assert here in HOME[package], f"{path.name} imports {package}"
+        if package != "distreal_sim" or not rest or here == "__init__":
+            continue
+        there = rest[0]
+        assert level[there] <= level[here], f"{here} imports {there}, which is above it"
+        inside = len(rest) > 1 and here == there in PLUGIN_PACKAGES and path.name != "__init__.py"
+        if inside and (ROOT / there / f"{rest[1]}.py").exists():
+            assert rest[1].startswith("_"), f"plug-in {path.name} imports plug-in {rest[1]}"
