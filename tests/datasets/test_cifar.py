@@ -91,7 +91,14 @@ def test_malicious_pickle_does_nothing(folder):
 
 @pytest.mark.parametrize(
     "name",
-    ["builtins\neval", "os\nsystem", "numpy\nload", "numpy\nfromfile", "_codecs\nencode", "numpy.testing\nrun"],
+    [
+        "builtins\neval",
+        "os\nsystem",
+        "numpy\nload",
+        "numpy\nfromfile",
+        "_codecs\nencode",
+        "numpy.testing\nrun",
+    ],
 )
 def test_other_functions_are_refused(folder, name):
     assert name.replace("\n", ".") in error_with(folder, b"\x80\x02c" + name.encode() + b"\n.")

@@ -64,7 +64,9 @@ def test_pixels_that_are_no_grey_value(folder, pixel):
 
 
 def test_label_out_of_range(folder):
-    assert "label 62 of example 0 is outside 0 .. 61" in change_user(folder, lambda u: u["y"].__setitem__(0, 62))
+    assert "label 62 of example 0 is outside 0 .. 61" in change_user(
+        folder, lambda u: u["y"].__setitem__(0, 62)
+    )
 
 
 def test_label_that_is_no_integer(folder):
@@ -83,7 +85,9 @@ def test_missing_key(folder):
     assert "expected user b to have 'x'" in change_user(folder, lambda u: u.pop("y"))
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"users": 3, "user_data": {}}', '{"users": [], "user_data": []}'])
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"users": 3, "user_data": {}}', '{"users": [], "user_data": []}']
+)
 def test_json_that_is_not_leafs(folder, text):
     (folder / "test/all_data_0.json").write_text(text)
     with pytest.raises(InputError, match=r"test/all_data_0.json .* expected"):

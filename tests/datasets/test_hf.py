@@ -37,7 +37,9 @@ def test_image_folder(tmp_path):
         for label in ("cat", "ape"):
             (tmp_path / split / label).mkdir(parents=True)
             for i in shades:
-                Image.fromarray(COLOUR + i + 10 * (label == "cat")).save(tmp_path / split / label / f"{i}.png")
+                Image.fromarray(COLOUR + i + 10 * (label == "cat")).save(
+                    tmp_path / split / label / f"{i}.png"
+                )
     data = Hf(data_dir=tmp_path).load()
     assert data.n_classes == 2
     assert data.shape == (3, 8, 8)
@@ -95,7 +97,12 @@ def test_no_image_column(tmp_path):
 
 
 def two(tmp_path, first, second, labels=(0, 1)):
-    write(tmp_path, {"img": [first, second], "label": list(labels)}, img=datasets.Image(), label=datasets.Value("int64"))
+    write(
+        tmp_path,
+        {"img": [first, second], "label": list(labels)},
+        img=datasets.Image(),
+        label=datasets.Value("int64"),
+    )
     return tmp_path
 
 

@@ -50,8 +50,8 @@ def _user(path: Path, user: Any, data: Any, n_pixels: int, source: str) -> tuple
     except (KeyError, TypeError, ValueError) as error:
         problem = f"expected user {user} to have 'x', lists of {n_pixels} numbers, and as many integers 'y'"
         raise damaged(path, f"{problem}, but {error}", source) from error
-    grey = np.rint(x)
-    # ~ and <=, not >, so that a nan is refused too.
-    if not ((np.abs(grey - x) <= 1e-3) & (grey >= 0) & (grey <= 255)).all():
+    grey = np.clip(np.rint(x), 0, 255)
+    # "not <=" and not ">", so that a nan is refused too.
+    if not (np.abs(grey - x) <= 1e-3).all():
         raise damaged(path, f"expected pixels k / 255 with k in 0 .. 255, user {user} has others", source)
     return grey.astype(np.uint8), y.astype(np.int64)

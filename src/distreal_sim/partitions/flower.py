@@ -13,7 +13,7 @@ from pydantic import Field
 
 from distreal_sim.errors import InputError, unknown
 from distreal_sim.partitions import Partition, Split
-from distreal_sim.partitions._deal import by_owner
+from distreal_sim.partitions._deal import by_owner, check_n_clients
 
 
 class Flower(Partition):
@@ -24,21 +24,25 @@ class Flower(Partition):
     """
 
     partitioner: str = Field(
-        examples=["PathologicalPartitioner"], description="class name in flwr_datasets.partitioner"
+        examples=["IidPartitioner", "PathologicalPartitioner"],
+        description="class name in flwr_datasets.partitioner",
     )
     options: dict[str, Any] = Field(
         default_factory=dict,
-        examples=[{"num_classes_per_partition": 2}],
-        description="further arguments of its constructor",
+        description="further arguments of its constructor, such as num_classes_per_partition: 2",
     )
 
     def split(
         self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator
     ) -> Split:
         """Raises InputError, too, with what the partitioner says when it refuses."""
-        columns = {"example": np.arange(len(labels)), "label": labels}
+        if n_clients is not None:
+            check_n_clients(len(labels), n_clients, self.name)
+        # Shuffled, as flwr-datasets' FederatedDataset does by default: its IidPartitioner cuts in file order.
+        order = rng.permutation(len(labels))
+        columns = {"example": order, "label": labels[order]}
         if writers is not None:
-            columns["writer"] = writers
+            columns["writer"] = writers[order]
         try:
             import datasets
             from flwr_datasets import partitioner as flower
@@ -65,7 +69,7 @@ class Flower(Partition):
 
     def _checked(self, parts: list[np.ndarray], n_examples: int, n_clients: int | None) -> Split:
         sizes = np.array([len(part) for part in parts])
-        dealt = np.bincount(np.concatenate(parts), minlength=n_examples)
+        dealt = np.bincount(np.concatenate([np.empty(0, np.int64), *parts]), minlength=n_examples)
         problem = None
         if n_clients not in (None, len(parts)):
             problem = f"made {len(parts)} clients, n_clients is {n_clients}"
