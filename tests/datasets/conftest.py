@@ -28,7 +28,7 @@ class Expected:
 
 
 def real_digits(side: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """60 digits (60, channels, side, side), uint8, enlarged and padded; channel c is 15 - c times as bright."""
+    """60 digits (60, channels, side, side), uint8, enlarged, padded; channel c is 15 - c times as bright."""
     bunch = load_digits()
     scale = side // 8
     pad = (side - 8 * scale) // 2
