@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,8 @@ def look_for(folders: Sequence[Path], name: str) -> Path | None:
     for folder in folders:
         for suffix in _SUFFIXES:
             path = folder / (name + suffix)
-            if path.is_file():
+            # Not path.is_file(), which raises where a folder may not be entered.
+            if os.path.isfile(path):
                 return path
     return None
 
