@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +17,12 @@ from torch import Tensor, nn
 
 import distreal_sim.models
 from distreal_sim.models import Model
+from distreal_sim.thinning.masks import Mask, keep_counts, sample_mask
+from distreal_sim.thinning.structure import Structure, axis_positions
 
 
 class ResidualConcat(nn.Module):
-    """c(x) + concat(a(x), b(x)): the channels of c are those of a, then those of b; all are then joined again."""
+    """c(x) + concat(a(x), b(x)): the channels of c are those of a, then those of b; all are joined again."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +74,7 @@ class Grouped(nn.Module):
 
 
 class Temporal(nn.Module):
-    """Conv1d with BatchNorm1d, a flatten with 5 positions a channel, batch norm behind it, two linear layers."""
+    """Conv1d with BatchNorm1d, a flatten with 5 positions a channel, batch norm behind it, linear layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +90,7 @@ class Temporal(nn.Module):
 
 
 class Odd(nn.Module):
-    """Flatten behind a permute, squeeze-and-excite, a scale per channel, one weight used twice, a plain branch."""
+    """Flatten behind a permute, squeeze-and-excite, a scale per channel, one weight used twice, a branch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +113,7 @@ class Odd(nn.Module):
 
 @dataclass(frozen=True)
 class Net:
-    """A network in training mode with inputs x (n, C, ...) and labels y; grouped: has grouped convolutions."""
+    """A network in training mode with inputs x (n, C, ...), labels y; grouped: has grouped convolutions."""
 
     module: nn.Module
     x: Tensor
@@ -175,3 +179,48 @@ def net(request: pytest.FixtureRequest) -> Net:
 def own_net(request: pytest.FixtureRequest) -> Net:
     """The small networks, in float64."""
     return make_net(request.param)
+
+
+def _random_mask(structure: Structure, rng: np.random.Generator) -> Mask:
+    every = structure.thinnable(drop_linear=True)
+    rates = rng.uniform(0.1, 0.9, len(every))
+    rates[rng.integers(len(every))] = 0.0
+    return sample_mask(structure, keep_counts(structure, rates, every), rng)
+
+
+def _zero_dropped(module: nn.Module, structure: Structure, mask: Mask) -> nn.Module:
+    """A full-width copy that zeroes dropped channels behind every layer, norm and gate, by forward hooks."""
+    full = copy.deepcopy(module)
+    last: list[np.ndarray | None] = [None]
+
+    def hook_for(
+        positions: np.ndarray | None, dim: int
+    ) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
+        def zero(part: nn.Module, args: tuple[Tensor], out: Tensor) -> Tensor:
+            keep = last[0] if positions is None else positions
+            last[0] = keep
+            zeros = torch.zeros(out.shape[dim], dtype=out.dtype)
+            zeros[torch.from_numpy(keep)] = 1
+            return out * zeros.view(-1, *(1,) * (out.dim() - 1 - dim))
+
+        return zero
+
+    for name, part in full.named_modules():
+        if f"{name}.weight" in structure.tensors:
+            axis = structure.tensors[f"{name}.weight"].axes[0]
+            part.register_forward_hook(hook_for(axis_positions(axis, mask.kept), 1))
+        elif isinstance(part, nn.Sigmoid):  # sigmoid(0) is not 0: its channels are those of the layer before
+            part.register_forward_hook(hook_for(None, 1))
+    return full
+
+
+@pytest.fixture
+def random_mask() -> Callable[[Structure, np.random.Generator], Mask]:
+    """random_mask(structure, rng): another rate for every group, one group whole."""
+    return _random_mask
+
+
+@pytest.fixture
+def zero_dropped() -> Callable[[nn.Module, Structure, Mask], nn.Module]:
+    """zero_dropped(module, structure, mask): see `_zero_dropped`."""
+    return _zero_dropped

@@ -3,54 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.masks import Mask, keep_counts, sample_mask
-from distreal_sim.thinning.structure import Structure, axis_positions, kept_elements
+from distreal_sim.thinning.structure import kept_elements
 
 
-def random_mask(structure: Structure, rng: np.random.Generator) -> Mask:
-    every = structure.thinnable(drop_linear=True)
-    rates = rng.uniform(0.1, 0.9, len(every))
-    rates[rng.integers(len(every))] = 0.0
-    return sample_mask(structure, keep_counts(structure, rates, every), rng)
-
-
-def zero_dropped(module: nn.Module, structure: Structure, mask: Mask) -> nn.Module:
-    """A full-width copy that zeroes dropped channels behind every layer, norm and gate, by forward hooks."""
-    full = copy.deepcopy(module)
-    last: list[np.ndarray | None] = [None]
-
-    def hook_for(
-        positions: np.ndarray | None, dim: int
-    ) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
-        def zero(part: nn.Module, args: tuple[Tensor], out: Tensor) -> Tensor:
-            keep = last[0] if positions is None else positions
-            last[0] = keep
-            zeros = torch.zeros(out.shape[dim], dtype=out.dtype)
-            zeros[torch.from_numpy(keep)] = 1
-            return out * zeros.view(-1, *(1,) * (out.dim() - 1 - dim))
-
-        return zero
-
-    for name, part in full.named_modules():
-        if f"{name}.weight" in structure.tensors:
-            axis = structure.tensors[f"{name}.weight"].axes[0]
-            part.register_forward_hook(hook_for(axis_positions(axis, mask.kept), 1))
-        elif isinstance(part, nn.Sigmoid):  # sigmoid(0) is not 0: its channels are those of the layer before
-            part.register_forward_hook(hook_for(None, 1))
-    return full
-
-
-def test_outputs_and_gradients(net):
+def test_outputs_and_gradients(net, random_mask, zero_dropped):
     """Outputs, loss and gradients agree to 1e-9 relative to their largest value; dropped gradients are 0."""
     structure = find_groups(net.module, net.x)
     engine = Engine(net.module, structure, dtype=torch.float64)
@@ -76,8 +41,8 @@ def test_outputs_and_gradients(net):
             )
 
 
-def test_same_as_functional_call(own_net):
-    """Without attributes that hold a width, `functional_call` with the gathered tensors gives the same bits."""
+def test_same_as_functional_call(own_net, random_mask):
+    """Where no attribute holds a width, `functional_call` with the gathered tensors gives the same bits."""
     if own_net.grouped:
         pytest.skip("functional_call cannot change `groups`")
     structure = find_groups(own_net.module, own_net.x)
@@ -94,7 +59,7 @@ def test_same_as_functional_call(own_net):
     )
 
 
-def test_module_is_not_changed(own_net):
+def test_module_is_not_changed(own_net, random_mask):
     """Finding groups and training leave every byte and attribute of the user's module alone."""
     before = copy.deepcopy(own_net.module)
     structure = find_groups(own_net.module, own_net.x)
@@ -107,7 +72,7 @@ def test_module_is_not_changed(own_net):
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in own_net.module.modules())
 
 
-def test_inverted_scaling_scales_what_layers_read(own_net):
+def test_inverted_scaling_scales_what_layers_read(own_net, random_mask, zero_dropped):
     """The full twin multiplies each consumer's input channel of a group by C / kept, dropped ones by zero."""
     structure = find_groups(own_net.module, own_net.x)
     mask = random_mask(structure, np.random.default_rng(4))

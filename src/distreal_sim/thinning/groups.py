@@ -151,7 +151,7 @@ def _try_thinned(module: nn.Module, structure: Structure, seen: Trace, example: 
                 module(example)
         except ThinningError as error:
             raise _fixed_width(again, seen, structure, counts) or error from error
-        except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             known = _fixed_width(again, seen, structure, counts)
             raise known or again.refuse(f"at a smaller width it fails with: {error}") from error
     mismatch = _fixed_width(again, seen, structure, counts)

@@ -57,12 +57,21 @@ def linear(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
 
 
 def batch_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
-    """F.batch_norm, instance_norm: each channel by itself."""
+    """F.batch_norm: each channel by itself."""
     x = argument(args, kwargs, 0, "input")
     channels = _input(trace, x, 1)
     for place, key in ((1, "running_mean"), (2, "running_var"), (3, "weight"), (4, "bias")):
         _vector(trace, argument(args, kwargs, place, key), channels.atoms)
     trace.set_channels(out, 1, channels.atoms)
+
+
+def instance_norm(
+    trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before
+) -> None:
+    """F.instance_norm, whose module checks its own width."""
+    batch_norm(trace, args, kwargs, out, before)
+    channels = _input(trace, argument(args, kwargs, 0, "input"), 1)
+    _width_attribute(trace, "num_features", channels.atoms, len(channels.atoms))
 
 
 def group_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
@@ -166,7 +175,7 @@ LAYER_RULES = {
     "conv3d": conv,
     "linear": linear,
     "batch_norm": batch_norm,
-    "instance_norm": batch_norm,
+    "instance_norm": instance_norm,
     "group_norm": group_norm,
     "layer_norm": layer_norm,
     "prelu": prelu,

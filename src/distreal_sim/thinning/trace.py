@@ -215,11 +215,19 @@ def tensors_in(value: Any) -> list[Tensor]:
 
 
 def trace(module: nn.Module, example: Tensor) -> Trace:
-    """Runs `module(example)` once under a Trace; outputs are fixed. Torch's generator is left as it was."""
+    """Runs `module(example)` once under a Trace; outputs are fixed. Torch's generator is left as it was.
+
+    Raises ThinningError where an operation cannot be followed, or the module fails by itself.
+    """
     seen = Trace(module)
     seen.set_channels(example, 1 if example.dim() > 1 else 0, np.zeros(example.shape[1], np.int64))
-    with torch.random.fork_rng(devices=[]), seen.watch():
-        output = module(example)
+    try:
+        with torch.random.fork_rng(devices=[]), seen.watch():
+            output = module(example)
+    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+        raise ThinningError(
+            f"{seen.where} fails on inputs of shape {tuple(example.shape)}: {error}"
+        ) from error
     for tensor in tensors_in(output):
         channels = seen.channels(tensor)
         if channels is not None:

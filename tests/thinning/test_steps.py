@@ -1,0 +1,162 @@
+"""Dense steps are torch.optim.SGD to the bit; thinned ones equal a plain twin and touch nothing else."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from distreal_sim.errors import InputError
+from distreal_sim.thinning.engine import Engine
+from distreal_sim.thinning.groups import find_groups
+from distreal_sim.thinning.masks import Mask, sample_mask
+from distreal_sim.thinning.memory import Memory, RowIndex
+from distreal_sim.thinning.structure import kept_elements
+
+every_optimiser = pytest.mark.parametrize(
+    ("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.0, 0.01), (0.9, 0.01)]
+)
+
+
+@every_optimiser
+def test_dense_steps_are_torchs_sgd_to_the_bit(own_net, momentum, weight_decay):
+    """Three float32 steps at falling rates: same losses, same bytes; a mask that drops nothing is no mask."""
+    module, x = own_net.module.float(), own_net.x.float()
+    structure = find_groups(module, x)
+    engine = Engine(module, structure, momentum=momentum, weight_decay=weight_decay)
+    plain = copy.deepcopy(module)
+    optimiser = torch.optim.SGD(plain.parameters(), lr=1.0, momentum=momentum, weight_decay=weight_decay)
+    full = sample_mask(structure, structure.full_counts(), np.random.default_rng(0))
+    for lr, mask in ((0.1, None), (0.05, full), (0.02, None)):
+        optimiser.param_groups[0]["lr"] = lr
+        optimiser.zero_grad()
+        loss = F.cross_entropy(plain(x), own_net.y)
+        loss.backward()
+        optimiser.step()
+        assert engine.step(x, own_net.y, mask, lr) == loss.item()
+    for (name, parameter), array in zip(plain.named_parameters(), engine.export().values(), strict=True):
+        assert parameter.detach().numpy().tobytes() == array.tobytes(), name
+
+
+@every_optimiser
+def test_thinned_steps_equal_a_plain_twin(own_net, momentum, weight_decay, random_mask, zero_dropped):
+    """Six steps with changing masks, dense ones between them, float64, 1e-9.
+
+    The twin runs the full network with dropped channels zeroed, and applies SGD's formulas to the kept
+    coordinates one parameter at a time; dropped coordinates keep their bytes, their momentum too.
+    """
+    structure = find_groups(own_net.module, own_net.x)
+    engine = Engine(
+        own_net.module, structure, momentum=momentum, weight_decay=weight_decay, dtype=torch.float64
+    )
+    rng = np.random.default_rng(6)
+    twin = copy.deepcopy(own_net.module)
+    velocity = {name: np.zeros(tuple(p.shape)) for name, p in twin.named_parameters()}
+    for number in range(6):
+        mask = Mask((None,) * len(structure.groups)) if number == 3 else random_mask(structure, rng)
+        before = engine.export()
+        zeroed = zero_dropped(twin, structure, mask)
+        F.cross_entropy(zeroed(own_net.x), own_net.y).backward()
+        engine.step(own_net.x, own_net.y, mask, 0.1)
+        after = engine.export()
+        gradients = {name: p.grad.numpy() for name, p in zeroed.named_parameters()}
+        with torch.no_grad():
+            for name, parameter in twin.named_parameters():
+                weight, v = parameter.numpy(), velocity[name]
+                index = kept_elements(structure.tensors[name], mask.kept)
+                v[index] = momentum * v[index] + gradients[name][index] + weight_decay * weight[index]
+                weight[index] -= 0.1 * v[index]
+                np.testing.assert_allclose(after[name], weight, rtol=0, atol=1e-9, err_msg=name)
+                dropped = np.ones(weight.shape, bool)
+                dropped[index] = False
+                assert after[name][dropped].tobytes() == before[name][dropped].tobytes(), name
+
+
+def test_extract_then_scatter_changes_no_byte(net, random_mask):
+    """Arenas filled with random bit patterns (NaNs and -0.0 among them) survive gather and scatter."""
+    structure = find_groups(net.module, net.x)
+    rng = np.random.default_rng(7)
+    rows = RowIndex(structure.tensors)
+    memory = Memory(structure.tensors, rows.arenas, "cpu", torch.float32)
+    for arena in memory.arenas:
+        arena.numpy().view(np.uint32)[:] = rng.integers(0, 2**32, tuple(arena.shape), np.uint32)
+    for number in range(3):
+        mask = random_mask(structure, rng)
+        before = {name: tensor.numpy().tobytes() for name, tensor in memory.full.items()}
+        cut = rows.cut(mask.counts(structure), structure.full_counts())
+        index = rows.rows(cut, mask.kept)
+        memory.gather(index)
+        if number == 0:
+            for name, thinned in memory.thinned(cut).items():
+                full = memory.full[name].numpy()
+                expected = full[kept_elements(structure.tensors[name], mask.kept)] if full.ndim else full
+                assert thinned.numpy().tobytes() == expected.tobytes(), name
+        memory.scatter(index)
+        assert {name: tensor.numpy().tobytes() for name, tensor in memory.full.items()} == before
+
+
+def test_zero_learning_rate_changes_no_byte(own_net, random_mask):
+    structure = find_groups(own_net.module, own_net.x)
+    engine = Engine(own_net.module, structure, momentum=0.9, weight_decay=0.1, dtype=torch.float64)
+    arrays = {name: np.where(a > 0.2, -0.0, a) for name, a in engine.export().items()}
+    engine.load(arrays)
+    for mask in (random_mask(structure, np.random.default_rng(8)), None):
+        engine.step(own_net.x, own_net.y, mask, 0.0)
+    assert {n: a.tobytes() for n, a in engine.export().items()} == {n: a.tobytes() for n, a in arrays.items()}
+
+
+def test_load_copies_and_clears_momentum(own_net, random_mask):
+    """A run after `load` repeats the first one; the caller's arrays are neither changed nor aliased."""
+    structure = find_groups(own_net.module, own_net.x)
+    engine = Engine(own_net.module, structure, momentum=0.9, dtype=torch.float64)
+    start = engine.export()
+    frozen = {name: array.copy() for name, array in start.items()}
+    for array in frozen.values():
+        array.setflags(write=False)
+    masks = [random_mask(structure, np.random.default_rng(9)) for _ in range(3)]
+    runs = []
+    for arrays in (start, frozen):
+        engine.load(arrays)
+        losses = [engine.step(own_net.x, own_net.y, mask, 0.1) for mask in masks]
+        runs.append((losses, {n: a.tobytes() for n, a in engine.export().items()}))
+    assert runs[0] == runs[1]
+    assert all(start[name].tobytes() == frozen[name].tobytes() for name in start)
+
+
+def test_load_says_what_does_not_fit(own_net):
+    engine = Engine(own_net.module, find_groups(own_net.module, own_net.x))
+    arrays = engine.export()
+    name = engine.names[0]
+    with pytest.raises(InputError, match=f"'{name}' has shape \\(1,\\) where the network has"):
+        engine.load({**arrays, name: np.zeros(1)})
+    del arrays[name]
+    with pytest.raises(InputError, match=f"lack parameter '{name}'"):
+        engine.load(arrays)
+
+
+def test_frozen_and_unused_parameters_stay():
+    """A frozen parameter has no name here; one without a gradient is left alone, as torch.optim.SGD does."""
+
+    class Part(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)
+            self.unused = torch.nn.Parameter(torch.ones(4))
+            self.a.bias.requires_grad_(False)
+
+        def forward(self, x):
+            return self.b(self.a(x).relu())
+
+    module, x, y = Part(), torch.ones(2, 3), torch.tensor([0, 1])
+    structure = find_groups(module, x)
+    engine = Engine(module, structure, momentum=0.9, weight_decay=0.5)
+    assert engine.names == ("unused", "a.weight", "b.weight", "b.bias")
+    before = engine.export()
+    engine.step(x, y, Mask((np.array([1, 3]),)), 0.1)
+    after = engine.export()
+    assert after["unused"].tobytes() == before["unused"].tobytes()
+    assert after["a.weight"][[0, 2]].tobytes() == before["a.weight"][[0, 2]].tobytes()
+    assert not np.array_equal(after["b.weight"][:, [1, 3]], before["b.weight"][:, [1, 3]])
