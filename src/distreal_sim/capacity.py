@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 from distreal_sim.profiles import Timeline
 
+ROUNDING = 1e-12
+"""Share of a step's MACs that may be left at the end of a piece and is taken for a rounding error, so that a
+step that ends where the capacity falls to 0 does not wait for the capacity to come back."""
+
 
 @dataclass(frozen=True)
 class Capacity:
@@ -43,12 +47,14 @@ class Capacity:
         for from_s, to_s, macs_per_s in self.pieces(t_s):
             if from_s > until_s:
                 break
-            if macs_per_s == math.inf or left <= 0:
+            if macs_per_s == math.inf or left <= 0:  # nothing to do takes no time, whatever the capacity
                 return from_s
             if macs_per_s > 0 and from_s + left / macs_per_s <= to_s:
                 end_s = from_s + left / macs_per_s
                 return end_s if end_s <= until_s else math.inf
             left -= macs_per_s * (to_s - from_s)
+            if left <= ROUNDING * macs:
+                return to_s if to_s <= until_s else math.inf
         return math.inf
 
     def offered(self, from_s: float, to_s: float) -> float:

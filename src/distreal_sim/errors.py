@@ -10,10 +10,15 @@ class InputError(Exception):
     """A mistake in the input: one clear message, shown without a traceback, exit code 2."""
 
 
+def closest(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name that `name` is probably meant to be."""
+    return next(iter(difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)), None)
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """`"; did you mean 'fedavg'?"` when a valid name is close to `name`, else an empty string."""
-    close = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    close = closest(name, valid)
+    return f"; did you mean '{close}'?" if close else ""
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> InputError:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,9 @@ from torch import nn
 
 from distreal_sim.errors import InputError
 from distreal_sim.files import write_atomically
-from distreal_sim.thinning.structure import Structure
 from distreal_sim.thinning.macs import training_macs
 from distreal_sim.thinning.masks import keep_counts
+from distreal_sim.thinning.structure import Structure
 from distreal_sim.types import Counts
 
 FORMAT = 1
@@ -93,20 +95,22 @@ def make_front(
 ) -> Front:
     """The front of candidate vectors.
 
-    rates: (M, L); scores: (M,), or None for relative MACs. The zero vector is always an entry, dominated
-    and repeated candidates are left out.
+    rates: (M, L); scores: (M,), or None for relative MACs. Dominated and repeated candidates are left out.
+    The zero vector is always an entry: as the dearest one it gets the best score of all, so that an unlimited
+    device trains the full network, whatever was measured for it.
     """
     full = structure.full_counts()
     full_macs = training_macs(structure, full)
-    candidates = [Entry((0.0,) * len(thinnable), full, full_macs, 1.0 if scores is None else float(max(scores)))]
+    candidates = []
     for index, vector in enumerate(np.asarray(rates, float)):
         counts = keep_counts(structure, vector, thinnable)
         macs = training_macs(structure, counts)
         score = macs / full_macs if scores is None else float(scores[index])
         candidates.append(Entry(tuple(float(r) for r in vector), counts, macs, score))
-    zero, rest = candidates[0], candidates[1:]
+    best = 1.0 if scores is None else max((e.score for e in candidates), default=0.0)
+    zero = Entry((0.0,) * len(thinnable), full, full_macs, best)
     entries: list[Entry] = []
-    for entry in sorted(rest, key=lambda e: (e.macs, -e.score)):
+    for entry in sorted(candidates, key=lambda e: (e.macs, -e.score)):
         if entry.macs < zero.macs and (not entries or entry.score > entries[-1].score):
             entries.append(entry)
     names = tuple(structure.groups[g].name for g in thinnable)
@@ -129,33 +133,56 @@ def load_front(path: Path, structure: Structure, thinnable: Sequence[int], model
 
     Raises InputError naming the file and what is wrong with it.
     """
-    try:
-        data = json.loads(path.read_text())
-        entries = tuple(
-            Entry(tuple(e["rates"]), tuple(e["kept"]), int(e["macs_per_example"]), float(e["score"]))
-            for e in data["entries"]
-        )
-        front = Front(entries, data["model"], tuple(data["groups"]), data["made"])
-    except FileNotFoundError:
-        raise InputError(f"front {path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"front {path} is not a front file: {type(error).__name__}: {error}") from None
+    front = _read(path)
     if front.model != model:
+        made_for = f" ({front.made['model']})" if "model" in front.made else ""
         raise InputError(
-            f"front {path} was made for another model: {front.made.get('model', 'unknown')} "
-            f"(fingerprint {front.model}), but this run's model has fingerprint {model}"
+            f"front {path} was made for another model{made_for}: its fingerprint is {front.model}, "
+            f"that of this run's model is {model}; make a front for this model, or take "
+            "method.front={uniform: 16}"
         )
     groups = tuple(structure.groups[g].name for g in thinnable)
     if front.groups != groups:
         raise InputError(
-            f"front {path} addresses the groups {', '.join(front.groups)}, but this run thins "
+            f"front {path} has rates for the layers {', '.join(front.groups)}, but this run thins "
             f"{', '.join(groups)}; set method.drop_linear as it was when the front was made"
         )
-    for entry in front.entries:
-        if keep_counts(structure, np.array(entry.rates), thinnable) != entry.counts:
-            raise InputError(f"front {path}: kept filters do not match the rates {entry.rates}")
-        if training_macs(structure, entry.counts) != entry.macs:
-            raise InputError(f"front {path}: macs_per_example of the rates {entry.rates} is wrong")
-    if not entries or list(front._macs) != sorted(front._macs) or any(entries[-1].rates):
-        raise InputError(f"front {path}: entries must be sorted by macs_per_example and end with the zero vector")
+    for number, entry in enumerate(front.entries, 1):
+        where = f"front {path}, entry {number}"
+        try:
+            counts = keep_counts(structure, entry.rates, thinnable)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        if counts != entry.counts:
+            raise InputError(f"{where}: kept is {list(entry.counts)}, but its rates keep {list(counts)}")
+        macs = training_macs(structure, counts)
+        if macs != entry.macs:
+            raise InputError(f"{where}: macs_per_example is {entry.macs}, but its rates cost {macs}")
+    if not all(a.macs < b.macs and a.score <= b.score for a, b in pairwise(front.entries)):
+        raise InputError(f"front {path}: macs_per_example and score must grow from entry to entry")
+    if not front.entries or any(front.entries[-1].rates):
+        raise InputError(f"front {path}: the last entry must be the zero vector (all rates 0)")
     return front
+
+
+def _read(path: Path) -> Front:
+    try:
+        data = json.loads(path.read_text())
+        if data["format"] != FORMAT:
+            raise ValueError(f"format {data['format']!r}, this version reads {FORMAT}")
+        entries = tuple(
+            Entry(
+                tuple(float(rate) for rate in e["rates"]),
+                tuple(operator.index(n) for n in e["kept"]),
+                operator.index(e["macs_per_example"]),
+                float(e["score"]),
+            )
+            for e in data["entries"]
+        )
+        return Front(entries, str(data["model"]), tuple(data["groups"]), dict(data["made"]))
+    except FileNotFoundError:
+        raise InputError(f"front {path}: no such file") from None
+    except KeyError as error:
+        raise InputError(f"front {path} is not a front file: key {error} is missing") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"front {path} is not a front file, or damaged: {error}") from None

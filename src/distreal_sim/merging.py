@@ -26,51 +26,37 @@ def weighted_average(
     """sum(w_c * value_c) / sum(w_c) over the clients c that trained a coordinate, in float64.
 
     weight `examples`: w_c is the client's number of examples; `steps`: the number of examples, repeats
-    counted, that the coordinate was trained on. Updates are added in the order in which they come.
+    counted, that the coordinate was trained on. Updates are added in the order in which they come; what a
+    client returns for a coordinate that it did not train is not looked at.
     """
-    if weight == "steps":
-        return _by_steps(structure, old, updates)
     totals = {name: np.zeros(a.shape) for name, a in old.items()}
-    missing: dict[str, np.ndarray] = {}  # per channel pair: the weight of clients that did not train it
-    all_weight = 0.0
+    weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or one a channel (pair)
     for update in updates:
-        n = float(update.facts.n_examples)
-        all_weight += n
+        examples = update.step_examples.astype(float)
+        limited = trained_steps(structure, update, examples if weight == "steps" else None)
+        whole = float(examples.sum() if weight == "steps" else update.facts.n_examples)
         for name, total in totals.items():
-            add_scaled(total, update.arrays[name], n)
-        for name, counts in trained_steps(structure, update).items():
-            missing[name] = missing.get(name, 0.0) + n * (counts == 0)
-    if not all_weight:
-        return dict(old)
-    merged = {}
-    for name, value in old.items():
-        lost = missing.get(name)
-        if lost is None or not lost.any():
-            merged[name] = (totals[name] / all_weight).astype(value.dtype)
-            continue
-        # A client that did not train a coordinate returned the server's value: take its share out again.
-        lost = spread(structure.tensors[name], lost)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = (totals[name] - value * lost) / (all_weight - lost)
-        merged[name] = np.where(lost == all_weight, value, mean.astype(value.dtype))
-    return merged
+            if name not in limited:
+                add_scaled(total, update.arrays[name], whole)
+                weights[name] = weights[name] + whole
+                continue
+            own = limited[name] if weight == "steps" else whole * (limited[name] > 0)
+            add_scaled(total, update.arrays[name], spread(structure.tensors[name], own))
+            weights[name] = weights[name] + own
+    return {
+        name: _mean(value, totals[name], weights[name], structure.tensors[name])
+        for name, value in old.items()
+    }
 
 
-def _by_steps(structure: Structure, old: Arrays, updates: Iterator[Update]) -> dict[str, np.ndarray]:
-    totals = {name: np.zeros(a.shape) for name, a in old.items()}
-    weights = {name: np.zeros(a.shape) for name, a in old.items()}
-    for update in updates:
-        n = update.step_examples.astype(float)
-        limited = trained_steps(structure, update, n)
-        for name, array in update.arrays.items():
-            w = spread(structure.tensors[name], limited[name]) if name in limited else n.sum()
-            totals[name] += w * array
-            weights[name] += w
+def _mean(
+    old: np.ndarray, total: np.ndarray, weight: np.ndarray | float, layout: TensorLayout
+) -> np.ndarray:
+    if isinstance(weight, float):
+        return (total / weight).astype(old.dtype) if weight else old
+    weight = spread(layout, weight)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {
-            name: np.where(weights[name] == 0, value, (totals[name] / weights[name]).astype(value.dtype))
-            for name, value in old.items()
-        }
+        return np.where(weight == 0, old, (total / weight).astype(old.dtype))
 
 
 def trained_steps(

@@ -63,35 +63,51 @@ def load(kind: type[P], name: str) -> type[P]:
     """
     if "." not in name:
         if name not in names(kind):
-            raise unknown(kind.label, name, names(kind))
+            message = unknown(kind.label, name, names(kind))
+            raise InputError(f"{message}, or the dotted path of a class of your own")
         return _only_plugin(kind, importlib.import_module(f"{kind.package}.{name}"))
     target = import_dotted(name, kind.label)
     if isinstance(target, ModuleType):
         return _only_plugin(kind, target)
-    if inspect.isclass(target) and issubclass(target, kind):
+    if inspect.isclass(target) and issubclass(target, kind) and not inspect.isabstract(target):
         return target
-    raise InputError(f"{kind.label} '{name}' is not a subclass of {kind.__module__}.{kind.__name__}")
+    raise InputError(f"{kind.label} '{name}' is not a complete subclass of {kind.__module__}.{kind.__name__}")
 
 
 def import_dotted(path: str, label: str) -> Any:
-    """The module or the attribute of a module at a dotted path of the user's own code."""
+    """The module or the attribute of a module at a dotted path of the user's own code.
+
+    Raises InputError for a path that leads nowhere and for a module that fails when it is imported.
+    """
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise InputError(f"{label} '{path}' must be a dotted path like my_package.my_module.MyClass")
     for split in (path, path.rpartition(".")[0]):
-        try:
-            module = importlib.import_module(split)
-        except ModuleNotFoundError as error:
-            if error.name is not None and not split.startswith(error.name):
-                raise InputError(f"{label} '{path}' cannot be imported: {error}") from error
+        module = _import(split, f"{label} '{path}'")
+        if module is None:
             continue
-        except ImportError as error:
-            raise InputError(f"{label} '{path}' cannot be imported: {error}") from error
         if split == path:
             return module
         attribute = path.rpartition(".")[2]
         if hasattr(module, attribute):
             return getattr(module, attribute)
-        public = [n for n in vars(module) if not n.startswith("_")]
-        raise unknown(f"attribute of module {split}", attribute, public)
+        own = [
+            key
+            for key, value in vars(module).items()
+            if getattr(value, "__module__", None) == split and not key.startswith("_")
+        ]
+        raise unknown(f"attribute of module {split}", attribute, own)
     raise InputError(f"{label} '{path}' cannot be imported: no module of that name on the Python path")
+
+
+def _import(path: str, what: str) -> ModuleType | None:
+    """The module, or None if there is none of that name."""
+    try:
+        return importlib.import_module(path)
+    except Exception as error:  # whatever a user's module raises is a mistake in the input
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{path}.".startswith(f"{missing}."):
+            return None
+        raise InputError(f"{what} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _only_plugin(kind: type[P], module: ModuleType) -> type[P]:
@@ -103,8 +119,12 @@ def _only_plugin(kind: type[P], module: ModuleType) -> type[P]:
         and value.__module__ == module.__name__
         and not key.startswith("_")
     ]
-    if len(found) != 1:
+    if len(found) > 1:
+        several = ", ".join(f"{module.__name__}.{cls.__name__}" for cls in found)
+        raise InputError(f"{kind.label} '{module.__name__}' is a module with several: name one of {several}")
+    if not found:
         raise InputError(
-            f"{module.__name__} must hold exactly one public subclass of {kind.__name__}, found {len(found)}"
+            f"{kind.label} '{module.__name__}' is a module without a public subclass of "
+            f"{kind.__module__}.{kind.__name__}"
         )
     return found[0]

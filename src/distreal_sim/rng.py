@@ -16,7 +16,7 @@ import torch
 
 
 def generator(seed: int, purpose: str, *key: int) -> np.random.Generator:
-    """The numpy generator of (seed, purpose, key...); key: non-negative integers, e.g. (round, client_id).
+    """The numpy generator of (seed, purpose, key...); key: integers in [0, 2**32), e.g. (round, client_id).
 
     The purpose and the key go into SeedSequence's spawn_key, where no entry can be mistaken for padding.
     """

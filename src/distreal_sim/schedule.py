@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distreal_sim.capacity import Capacity
-from distreal_sim.networks import Link
 from distreal_sim.types import Counts, Status
 
 Overrun = Literal["drop", "partial", "wait"]
@@ -91,27 +90,35 @@ def schedule(
     start_s: float,
     end_s: float,
     overrun: Overrun,
+    deadline_s: float | None = None,
 ) -> Schedule:
     """Times the planned mini-batches of `sizes` from start_s (relative) towards end_s.
 
-    A step unfinished at end_s is undone but charged; overrun says what becomes of the finished ones.
-    Raises NeverDoneError when the server waits for a client without capacity.
+    end_s: when the computation must be done, which the transfers may put before start_s; deadline_s: the
+    planned length of the round, end_s if not given. A step unfinished at end_s is undone but charged;
+    overrun says what becomes of the finished ones. Raises NeverDoneError when the server waits for a client
+    without capacity.
     """
-    limit_s = end_s * PATIENCE if overrun == "wait" else end_s * (1 + TOLERANCE)
+    waits = overrun == "wait"
+    limit_s = start_s + PATIENCE * (end_s if deadline_s is None else deadline_s) if waits else end_s
     steps: list[Step] = []
     t_s, macs = start_s, 0
     for index, size in enumerate(sizes):
-        if t_s >= limit_s:
+        if t_s >= limit_s and not waits:
             break
         counts = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:]))
         cost = macs_per_example(counts) * size
         done_s = capacity.finish(t_s, cost, limit_s)
+        if done_s == math.inf and waits:
+            raise NeverDoneError(f"no capacity to finish step {index + 1} of {len(sizes)}")
         if done_s == math.inf:
-            if overrun == "wait":
-                raise NeverDoneError(f"no capacity to finish step {index + 1} of {len(sizes)}")
-            macs += int(capacity.offered(t_s, end_s))
-            t_s = end_s
-            break
+            offered = capacity.offered(t_s, end_s)
+            # The slack counts for the round's work so far: it is what a plan made at the start may lack now.
+            if cost - offered > TOLERANCE * (macs + cost):
+                macs += int(offered)
+                t_s = end_s
+                break
+            done_s = end_s
         steps.append(Step(size, counts, cost, t_s, done_s))
         t_s, macs = done_s, macs + cost
     if len(steps) == len(sizes):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Local(BaseModel):
     """The work that a client plans for a round: plain SGD over shuffled epochs or a number of steps."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int | None = Field(None, ge=1, description="passes over the client's examples")
     steps: int | None = Field(None, ge=1, description="mini-batches, instead of epochs")
@@ -21,8 +21,8 @@ class Local(BaseModel):
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient")
     lr_schedule: Literal["constant", "cosine", "step"] = Field("constant", description="over the rounds")
     lr_final: float = Field(0.0, ge=0, description="cosine: learning rate of the last round")
-    lr_milestones: tuple[int, ...] = Field((), description="step: rounds from which lr is multiplied by lr_factor")
-    lr_factor: float = Field(0.1, gt=0, le=1, description="step: factor at each milestone")
+    lr_milestones: tuple[int, ...] = Field((), description="step: rounds in which lr falls by lr_factor")
+    lr_factor: float = Field(0.1, gt=0, le=1, description="step: what lr is multiplied by at each milestone")
 
     @model_validator(mode="after")
     def _check(self) -> Local:
@@ -51,4 +51,6 @@ class Evaluation(BaseModel):
         description="statistics for testing: re-estimated on clients' batches, or those of each test batch",
     )
     statistics_batches: int = Field(20, ge=1, description="reestimate: number of clients' batches averaged")
-    batch_size: int = Field(500, ge=2, description="test examples per forward pass; with `batch` it changes results")
+    batch_size: int = Field(
+        500, ge=2, description="test examples per forward pass; with batch_norm `batch` it changes results"
+    )

@@ -19,7 +19,7 @@ class Timeline(Protocol):
     """The capacity of one client over absolute simulated time: piecewise constant, right-continuous."""
 
     def piece(self, t_s: float) -> tuple[float, float]:
-        """(level, end_s): the level that holds at t_s and the time > t_s at which it may next change (or inf)."""
+        """(level, end_s): the level that holds at t_s, and when it may next change (> t_s, or inf)."""
         ...
 
 

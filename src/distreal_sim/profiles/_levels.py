@@ -11,7 +11,13 @@ from pydantic import Field
 
 from distreal_sim.profiles import Keyed
 
+Level = Annotated[float, Field(ge=0)]
 Shares = tuple[Annotated[float, Field(ge=0, le=1)], ...]
+
+MOST_CHANGES = 10_000.0
+"""Changes per round beyond which pieces are so short that following them would take for ever."""
+
+ChangesPerRound = Annotated[float, Field(ge=0, le=MOST_CHANGES)]
 
 
 class Steady(NamedTuple):
@@ -72,6 +78,7 @@ class Refreshed:
             rng = self.rng("window", index)
             n_events = int(rng.poisson(self.EVENTS_PER_WINDOW))
             times = np.sort(index * self.window_s + rng.random(n_events) * self.window_s)
+            times = np.minimum(times, (index + 1) * self.window_s)  # rounding may carry one past the end
             self.windows[index] = times, [self.draw(rng) for _ in range(n_events)]
         return self.windows[index]
 
@@ -84,9 +91,11 @@ def cumulative(levels: tuple[float, ...], shares: Shares) -> np.ndarray:
     if not shares:
         return np.arange(1, len(levels) + 1) / len(levels)
     if len(shares) != len(levels):
-        raise ValueError(f"shares has {len(shares)} entries, levels has {len(levels)}; give one share per level")
+        raise ValueError(
+            f"shares has {len(shares)} entries, levels has {len(levels)}; give one share per level"
+        )
     if abs(sum(shares) - 1) > 1e-9:
-        raise ValueError(f"shares sum to {sum(shares):g}; they must sum to 1")
+        raise ValueError(f"shares sum to {sum(shares):.10g}; they must sum to 1")
     steps = np.cumsum(shares)
-    steps[-1] = 1.0
+    steps[np.flatnonzero(shares)[-1] :] = 1.0  # whatever the rounding, no level without a share is drawn
     return steps

@@ -6,23 +6,24 @@ stationary distribution is `shares`. (A fresh draw may repeat the level that hel
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 from pydantic import Field, model_validator
 
 from distreal_sim.profiles import Keyed, Profile, Timeline
-from distreal_sim.profiles._levels import Refreshed, Shares, Steady, cumulative
+from distreal_sim.profiles._levels import ChangesPerRound, Level, Refreshed, Shares, Steady, cumulative
 
 
 class Markov(Profile):
     """Levels with shares; each client has a rate of change of its own."""
 
-    levels: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1, description="what a client jumps between")
+    levels: tuple[Level, ...] = Field(min_length=1, description="capacities that a client jumps between")
     shares: Shares = Field((), description="share of time in each level, summing to 1; equal if not given")
-    changes_per_round: float = Field(1.0, ge=0, description="mean number of draws per deadline_s; 0: never")
+    changes_per_round: ChangesPerRound = Field(1.0, description="mean draws per deadline_s; 0: never")
     rate_spread: float = Field(
-        1.0, ge=1, description="a client's own rate is changes_per_round x a log-uniform factor in [1/spread, spread]"
+        1.0,
+        ge=1,
+        le=1000,
+        description="a client's own rate is changes_per_round x a log-uniform factor in [1/spread, spread]",
     )
 
     @model_validator(mode="after")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 from pydantic import Field, model_validator
 
 from distreal_sim.profiles import Keyed, Profile, Timeline
-from distreal_sim.profiles._levels import Shares, Steady, cumulative
+from distreal_sim.profiles._levels import Level, Shares, Steady, cumulative
 
 
 class Tiers(Profile):
     """Each client draws its level once, with the given shares (equal ones if none are given)."""
 
-    levels: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1, description="one per tier")
-    shares: Shares = Field((), description="probability of each tier; summing to 1")
+    levels: tuple[Level, ...] = Field(min_length=1, description="capacity of each tier")
+    shares: Shares = Field((), description="probability of each tier, summing to 1; equal if not given")
 
     @model_validator(mode="after")
     def _check(self) -> Tiers:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from distreal_sim.profiles import Keyed, Profile, Timeline
-from distreal_sim.profiles._levels import Redrawn, Steady
+from distreal_sim.profiles._levels import ChangesPerRound, Redrawn, Steady
 
 
 class Uniform(Profile):
-    """Level of a client = base x factor: base ~ U(low, high) once per client, factor ~ U(1 - jitter, 1 + jitter)
+    """A client's level is base x factor: base ~ U(low, high) drawn once, factor ~ U(1 - jitter, 1 + jitter)
     anew `changes_per_round` times a round, at regular times.
     """
 
-    low: float = Field(0.1, ge=0, description="smallest base level")
-    high: float = Field(1.0, ge=0, description="largest base level")
+    low: float = Field(0.1, ge=0, allow_inf_nan=False, description="smallest base level")
+    high: float = Field(1.0, ge=0, allow_inf_nan=False, description="largest base level")
     jitter: float = Field(0.0, ge=0, le=1, description="half-width of the factor that changes with time")
-    changes_per_round: float = Field(0.0, ge=0, description="redraws of the factor per deadline_s; 0: never")
+    changes_per_round: ChangesPerRound = Field(0.0, description="redraws per deadline_s; 0: never")
 
     @model_validator(mode="after")
     def _check(self) -> Uniform:

@@ -1,0 +1,144 @@
+"""One YAML file = one run: loading, overriding, checking and hashing of experiment configs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+
+from distreal_sim.availability import Availability
+from distreal_sim.availability.always import Always
+from distreal_sim.config._explain import explain
+from distreal_sim.config._override import override
+from distreal_sim.config._read import read_yaml
+from distreal_sim.config._schema import schema_of
+from distreal_sim.datasets import Dataset
+from distreal_sim.errors import InputError, closest
+from distreal_sim.methods import Method
+from distreal_sim.models import Model
+from distreal_sim.networks import Network
+from distreal_sim.networks.unlimited import Unlimited
+from distreal_sim.partitions import Partition
+from distreal_sim.plugins import Plugin, load, names
+from distreal_sim.profiles import Profile
+from distreal_sim.settings import Evaluation, Local
+
+__all__ = ["KINDS", "Experiment", "json_schema", "load_experiment", "parse_experiment", "read_yaml"]
+
+KINDS: dict[str, type[Plugin]] = {
+    "dataset": Dataset,
+    "partition": Partition,
+    "model": Model,
+    "profile": Profile,
+    "network": Network,
+    "availability": Availability,
+    "method": Method,
+}
+"""The keys that hold a plug-in."""
+
+
+class Experiment(BaseModel):
+    """Everything that determines a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field("experiment", description="for people; not part of the config hash")
+    seed: int = Field(1, ge=0, description="determines every random draw")
+    rounds: int = Field(ge=1, description="number of rounds")
+    deadline_s: float = Field(gt=0, allow_inf_nan=False, description="simulated seconds of a round")
+    round_end: Literal["fixed", "early"] = Field(
+        "fixed", description="a round lasts deadline_s, or ends when every selected client is done"
+    )
+    n_clients: int | None = Field(None, ge=1, description="size of the fleet; by_writer partitions know it")
+    clients_per_round: int = Field(ge=1, description="clients selected for each round")
+    dataset: SerializeAsAny[Dataset] = Field(description="the data")
+    partition: SerializeAsAny[Partition] = Field(description="how the data are dealt out to the clients")
+    model: SerializeAsAny[Model] = Field(description="the network")
+    local: Local = Field(description="a client's planned work: epochs or steps, batch_size, lr, ...")
+    profile: SerializeAsAny[Profile] = Field(description="the clients' capacity as a function of time")
+    network: SerializeAsAny[Network] = Field(Unlimited(), description="the clients' links")
+    availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
+    method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
+    evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
+    checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where tensors live")
+
+    @model_validator(mode="after")
+    def _check(self) -> Experiment:
+        if self.n_clients is not None and self.clients_per_round > self.n_clients:
+            raise ValueError(
+                f"clients_per_round ({self.clients_per_round}) must not exceed n_clients ({self.n_clients})"
+            )
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, defaults too, as plain YAML types."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        for key in KINDS:
+            plain[key] = {"name": getattr(self, key).name, **plain[key]}
+        return plain
+
+    def hash(self) -> str:
+        """16 hex digits that identify what is computed; `name` and `dataset.data_dir` are left out."""
+        plain = self.resolved()
+        plain.pop("name")
+        plain["dataset"].pop("data_dir", None)
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]]:
+    """The experiment of a config file with KEY=VALUE overrides, and notes on options that were left behind.
+
+    Raises InputError naming the file, the key, the value, what is allowed and the nearest valid name.
+    """
+    raw = read_yaml(path)
+    notes: list[str] = []
+    for text in overrides:
+        notes += override(raw, text, KINDS)
+    source = f"{path} with {' '.join(overrides)}" if overrides else str(path)
+    return parse_experiment(raw, source=source, base_dir=path.resolve().parent), notes
+
+
+def parse_experiment(raw: Mapping[str, Any], *, source: str, base_dir: Path | None = None) -> Experiment:
+    """The experiment of a mapping; relative paths resolve against base_dir; source names it in errors."""
+    values = dict(raw)
+    context = {"base_dir": base_dir}
+    try:
+        for key, kind in KINDS.items():
+            if key in values:
+                values[key] = _parse_plugin(kind, values[key], key, source, context)
+        return Experiment.model_validate(values, context=context)
+    except ValidationError as error:
+        raise InputError(explain(error, source, "", Experiment)) from None
+
+
+def _parse_plugin(kind: type[Plugin], value: Any, key: str, source: str, context: dict[str, Any]) -> Plugin:
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str):
+        value = {"name": value}
+    if value is not None and not isinstance(value, Mapping):
+        raise InputError(f"{source}: {key} = {value!r} must be a name, or keys and values with a `name`")
+    options = {k: v for k, v in (value or {}).items() if k != "name"}
+    name = (value or {}).get("name")
+    if not isinstance(name, str):
+        misspelt = closest("name", map(str, options))
+        got = f", not {name!r}" if name is not None else f"; is '{misspelt}' meant?" if misspelt else ""
+        raise InputError(f"{source}: {key} needs a `name`{got} (valid: {', '.join(names(kind))})")
+    try:
+        cls = load(kind, name)
+    except InputError as error:
+        raise InputError(f"{source}: {key}.name: {error}") from error
+    try:
+        return cls.model_validate(options, context=context)
+    except ValidationError as error:
+        raise InputError(explain(error, source, key, cls, f"{kind.label} {name}")) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """A JSON schema of config files for editors, with every bundled plug-in and its options."""
+    return schema_of(Experiment, KINDS)
