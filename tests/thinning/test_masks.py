@@ -36,7 +36,7 @@ def test_groups_in_order_with_blocks_and_kinds(structure):
         ("1", 12, "conv", 3),
         ("2.0", 6, "conv", 3),
         ("2.1", 2, "conv", 1),
-        ("5", 15, "linear", 1),
+        ("4", 15, "linear", 1),
     ]
     assert structure.thinnable(drop_linear=False) == (0, 1, 2, 3)
     assert structure.thinnable(drop_linear=True) == (0, 1, 2, 3, 4)
