@@ -15,7 +15,7 @@ from rich.text import Text
 from distreal_sim.build import build, planned_examples
 from distreal_sim.config import Experiment
 from distreal_sim.plan.estimate import coverage_bytes, forecast, measure, window
-from distreal_sim.plan.text import duration, percent, si, wide
+from distreal_sim.plan.text import duration, percent, si
 from distreal_sim.plugins import Plugin
 from distreal_sim.rng import Rngs
 from distreal_sim.simulation import select_cohort
@@ -24,6 +24,7 @@ from distreal_sim.thinning.groups import find_groups
 from distreal_sim.thinning.macs import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.structure import Structure
 from distreal_sim.threads import one_thread
+from distreal_sim.types import Status
 
 MAX_SAMPLE = 200
 """Most clients whose capacity is looked at."""
@@ -37,20 +38,23 @@ def print_plan(experiment: Experiment, console: Console) -> None:
     task = build(experiment)
     full = full_structure(experiment, task)
     ids = sample(len(task.split))
+    parts = (_data, _network, _capacity, _method, _time)
+    rows = [row for part in parts for row in part(experiment, task, full, ids)]
+    shown = [("" if i and rows[i - 1][0] == label else label, text) for i, (label, text) in enumerate(rows)]
+    if not console.is_terminal:
+        console.file.writelines(f"{label:<12}{text}\n" for label, text in shown)
+        return
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(overflow="fold")
-    last = ""
-    for section in (_data, _network, _capacity, _method, _time):
-        for label, value in section(experiment, task, full, ids):
-            grid.add_row(Text("" if label == last else label), Text(value))
-            last = label
-    wide(console).print(grid)
+    for label, text in shown:
+        grid.add_row(Text(label), Text(text))
+    console.print(grid)
 
 
-def sample(n_clients: int) -> list[int]:
-    """At most MAX_SAMPLE client ids, evenly spread."""
-    return [int(i) for i in np.unique(np.linspace(0, n_clients - 1, MAX_SAMPLE).round())]
+def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
+    """At most `most` client ids, evenly spread."""
+    return [int(i) for i in np.unique(np.linspace(0, n_clients - 1, most).round())]
 
 
 def full_structure(experiment: Experiment, task: Task) -> Structure:
@@ -96,51 +100,59 @@ def _data(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int
     data, sizes, counts = task.data, task.split.sizes, label_counts(task)
     shape = " x ".join(map(str, data.shape))
     yield "data set", describe(experiment.dataset)
-    yield "data set", (
-        f"{len(data.train):,} training and {len(data.test):,} test examples of {shape}, {data.n_classes} classes"
-    )
+    sets = f"{len(data.train):,} training and {len(data.test):,} test examples"
+    yield "data set", f"{sets} of {shape}, {data.n_classes} classes"
     yield "clients", f"{len(sizes):,}, of which {experiment.clients_per_round:,} a round"
     if experiment.availability.name != "always":
         yield "clients", f"availability {describe(experiment.availability)}"
     yield "partition", describe(experiment.partition)
     yield "partition", f"examples a client: {spread(sizes)}"
-    classes, largest = np.mean((counts > 0).sum(axis=1)), np.mean(counts.max(axis=1) / sizes)
-    yield "partition", (
-        f"label skew: a client holds {classes:.1f} of {data.n_classes} classes, "
-        f"{percent(float(largest))} of its examples are of one class (means)"
+    classes, largest = np.mean((counts > 0).sum(axis=1)), percent(float(np.mean(counts.max(axis=1) / sizes)))
+    yield (
+        "partition",
+        f"label skew: {classes:.1f} of {data.n_classes} classes a client, {largest} of one (means)",
     )
 
 
 def spread(values: Sequence[float] | np.ndarray) -> str:
     """Smallest, median and largest value."""
     low, middle, high = (float(f(values)) for f in (np.min, np.median, np.max))
-    return f"min {low:,.4g}, median {middle:,.4g}, max {high:,.4g}" if high < 1e4 else (
-        f"min {low:,.0f}, median {middle:,.0f}, max {high:,.0f}"
-    )  # fmt: skip
-
-
-def _cost(structure: Structure) -> str:
-    counts = structure.full_counts()
-    return (
-        f"{n_parameters(structure, counts):,} parameters; per example {si(forward_macs(structure, counts), 'MAC')} "
-        f"forward, {si(training_macs(structure, counts), 'MAC')} training (forward and backward)"
+    form = "{:,.0f}" if high >= 1e4 else "{:,.4g}"
+    return ", ".join(
+        f"{word} {form.format(x)}" for word, x in (("min", low), ("median", middle), ("max", high))
     )
+
+
+def _cost(structure: Structure) -> list[str]:
+    counts = structure.full_counts()
+    groups = f"{len(counts)} coupling groups with {sum(counts):,} channels"
+    forward, training = (si(f(structure, counts), "MAC") for f in (forward_macs, training_macs))
+    return [
+        f"{n_parameters(structure, counts):,} parameters; {groups}",
+        f"per example {forward} forward, {training} training (both ways)",
+    ]
+
+
+def is_narrowed(task: Task, full: Structure) -> bool:
+    """Whether the method trains a narrower network than the configured one."""
+    return task.structure.full_counts() != full.full_counts()
 
 
 def _network(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int]) -> Rows:
     yield "model", describe(experiment.model)
-    yield "model", _cost(full)
-    channels = sum(full.full_counts())
-    yield "model", f"{len(full.groups)} coupling groups with {channels:,} channels"
-    if task.structure.full_counts() != full.full_counts():
-        yield "model", f"narrowed by method {experiment.method.name} to {_cost(task.structure)}"
+    for line in _cost(full):
+        yield "model", line
+    if is_narrowed(task, full):
+        yield "trained", f"the model narrowed by method {experiment.method.name}"
+        for line in _cost(task.structure):
+            yield "trained", line
     local = experiment.local
-    steps = [len(window(task, i).sizes) for i in ids]
     work = f"{local.epochs} epoch{'s' * (local.epochs != 1)}" if local.epochs else f"{local.steps} steps"
-    yield "local work", f"{work} in mini-batches of {local.batch_size}: {spread(steps)} mini-batches a client"
     momentum = f", momentum {local.momentum:g}" if local.momentum else ""
     decay = f", weight decay {local.weight_decay:g}" if local.weight_decay else ""
-    yield "local work", f"SGD, lr {local.lr:g} ({local.lr_schedule}){momentum}{decay}"
+    yield "local work", f"{work} of SGD, lr {local.lr:g} ({local.lr_schedule}){momentum}{decay}"
+    steps = spread([len(window(task, i).sizes) for i in ids])
+    yield "local work", f"mini-batches of {local.batch_size}; a client has {steps}"
 
 
 def _capacity(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int]) -> Rows:
@@ -148,13 +160,14 @@ def _capacity(experiment: Experiment, task: Task, full: Structure, ids: Sequence
     absolute = np.array([window(task, i).macs_per_s for i in ids])
     bound = experiment.profile.lower_bound() * task.macs_per_s if experiment.profile.lower_bound() else 0.0
     yield "capacity", describe(experiment.profile)
-    yield "capacity", (
-        f"level 1 is {si(reference, 'MAC/s')}: a client of median size trains the full model in {task.deadline_s:g} s"
+    yield (
+        "capacity",
+        f"level 1 = {si(reference, 'MAC/s')}: full model, median client, in {task.deadline_s:g} s",
     )
     low, middle, high = (si(float(f(absolute)), "MAC/s") for f in (np.min, np.median, np.max))
-    yield "capacity", f"at t = 0 ({_clients(len(ids), task)}): {spread(absolute / reference)}"
-    yield "capacity", f"    that is min {low}, median {middle}, max {high}"
-    yield "capacity", f"never below {bound / reference:.4g}, that is {si(bound, 'MAC/s')}"
+    yield "capacity", f"at t = 0, {_clients(len(ids), task)}: {spread(absolute / reference)}"
+    yield "capacity", f"that is min {low}, median {middle}, max {high}"
+    yield "capacity", f"declared lower bound: {bound / reference:.4g}, or {si(bound, 'MAC/s')}"
     if experiment.network.name != "unlimited":
         yield "network", describe(experiment.network)
 
@@ -167,24 +180,29 @@ def _method(experiment: Experiment, task: Task, full: Structure, ids: Sequence[i
     yield "method", describe(experiment.method)
     frames = [window(task, i) for i in ids]
     macs = {"the full model": training_macs(full, full.full_counts())}
-    if task.structure.full_counts() != full.full_counts():
+    if is_narrowed(task, full):
         macs["the narrowed model"] = task.macs_per_example(task.structure.full_counts())
     if task.front is not None:
         entries = task.front.entries
-        share = entries[0].macs / entries[-1].macs
+        share = percent(entries[0].macs / entries[-1].macs)
         rates = len(task.front.groups)
-        yield "front", f"{len(entries)} entries of {rates} rates, the cheapest with {percent(share)} of the full MACs"
-        macs["its cheapest entry"] = entries[0].macs
+        yield "front", f"{len(entries)} entries of {rates} rates, the cheapest with {share} of the full MACs"
+        macs["the cheapest entry"] = entries[0].macs
     for what, cost in macs.items():
-        n_fit = sum(frame.fits(cost) for frame in frames)
-        yield "in time", f"{percent(n_fit / len(ids))} of the clients with {what}, if the capacity of t = 0 held"
+        share = percent(sum(frame.fits(cost) for frame in frames) / len(ids))
+        yield "in time", f"{what} at the capacity of t = 0: {share} of the clients"
     status = [plan.status for plan in forecast(task, experiment.method.overrun, ids)]
-    shares = ", ".join(f"{percent(status.count(s) / len(ids))} {s}" for s in ("completed", "partial", "dropped"))
-    yield "in time", f"{shares} in round 1, its changes of capacity counted"
-    sent = network_bytes(task.module)
+    kinds: tuple[Status, ...] = ("completed", "partial", "dropped")
+    shares = ", ".join(f"{percent(status.count(kind) / len(ids))} {kind}" for kind in kinds)
+    yield "in time", f"in round 1 as it comes: {shares}"
+    sent = si(network_bytes(task.module), "B")
+    yield "traffic", f"a client and round: {sent} down, {sent} up"
     coverage = coverage_bytes(task, int(np.median([len(frame.sizes) for frame in frames])))
-    extra = f", and up to {si(coverage, 'B')} that say which filters were trained" if coverage else ""
-    yield "traffic", f"a client and round: {si(sent, 'B')} down, {si(sent, 'B')} up{extra}"
+    if coverage:
+        yield (
+            "traffic",
+            f"and up to {si(coverage, 'B')} up for which filters were trained",
+        )
 
 
 def _time(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int]) -> Rows:
@@ -192,9 +210,12 @@ def _time(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int
     if experiment.method.overrun == "wait":
         bound = "about " if bound else "at least "
     total_s = experiment.rounds * experiment.deadline_s
-    yield "simulated", (
-        f"{experiment.rounds:,} rounds of {experiment.deadline_s:g} s: {bound}{total_s:,.10g} s"
-        + (f" ({duration(total_s)})" if total_s >= 120 else "")
+    yield (
+        "simulated",
+        (
+            f"{experiment.rounds:,} rounds of {experiment.deadline_s:g} s: {bound}{total_s:,.10g} s"
+            + (f" ({duration(total_s)})" if total_s >= 120 else "")
+        ),
     )
     times = measure(task, select_cohort(experiment, task, 1))
     plans = forecast(task, experiment.method.overrun, ids)
@@ -202,18 +223,18 @@ def _time(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int
     n_evaluations = experiment.rounds // every + bool(experiment.rounds % every)
     training = experiment.rounds * experiment.clients_per_round * times.training_wall_s(plans)
     testing = n_evaluations * times.evaluation_wall_s(n_test, experiment.evaluation)
-    n_cores = os.cpu_count() or 1
-    workers = min(n_cores, experiment.clients_per_round)
-    yield "wall time", f"ESTIMATE: {duration(training + testing)} with 1 worker" + (
-        f", {duration((training + testing) / workers)} with {n_cores} workers, one per core" if n_cores > 1 else ""
-    )
-    yield "wall time", f"    {duration(training)} training, {duration(testing)} for {n_evaluations:,} evaluations"
-    names = ["full model"] if task.front is None else ["front's median entry", "full model"][-len(times.steps) :]
-    steps = ", ".join(
-        f"{1000 * seconds:.3g} ms ({name})" for name, (_, seconds) in zip(names, times.steps, strict=True)
-    )
-    yield "wall time", (
-        f"    measured now on {task.device}: {steps} a step of {times.batch_size} examples, "
-        f"{1000 * times.test_batch_wall_s:.3g} ms a test batch"
-    )
-    yield "wall time", "    start-up, messages and merging are not counted; steps as in round 1"
+    one, n_cores = training + testing, os.cpu_count() or 1
+    many = one / min(n_cores, experiment.clients_per_round)
+    all_cores = f", {duration(many)} with {n_cores} workers (one per core)" if n_cores > 1 else ""
+    yield "wall time", f"ESTIMATE: {duration(one)} with 1 worker{all_cores}"
+    yield "wall time", f"{duration(training)} training, {duration(testing)} for {n_evaluations:,} evaluations"
+    names = ["front's median entry", "narrowed model" if is_narrowed(task, full) else "full model"]
+    for name, (_, wall_s) in zip(names[-len(times.steps) :], times.steps, strict=True):
+        yield "wall time", f"measured on {task.device}: {_ms(wall_s)} a step of {times.batch_size}, {name}"
+    n_tested = min(n_test, experiment.evaluation.batch_size)
+    yield "wall time", f"measured on {task.device}: {_ms(times.test_batch_wall_s)} a test batch of {n_tested}"
+    yield "wall time", "not counted: start-up, messages, merging, changes after round 1"
+
+
+def _ms(wall_s: float) -> str:
+    return f"{1000 * wall_s:.3g} ms" if wall_s < 0.9995 else f"{wall_s:.3g} s"

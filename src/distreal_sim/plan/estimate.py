@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -150,24 +151,23 @@ def measure(task: Task, cohort: Sequence[int]) -> WallTimes:
     if task.front is not None:
         entry = median_entry(task.front)
         timed[entry.macs] = entry.counts
-    steps = tuple((macs, _wall_s(lambda c=timed[macs]: step(c))) for macs in sorted(timed))
+    steps = tuple((macs, _wall_s(partial(step, timed[macs]))) for macs in sorted(timed))
 
     def job() -> None:
         engine.load(arrays)
         engine.export()
 
     shards = evaluation.statistics_shards(task, cohort)
-    statistics_wall_s, statistics = 0.0, {}
+    statistics_wall_s, statistics = 0.0, evaluation.join_statistics([])
     if shards:
-        who = shards[0][0][:1]
-        statistics_wall_s = _wall_s(lambda: evaluation.statistics_shard(task, arrays, 0, who, [0]))
-        statistics = dict(evaluation.join_statistics([evaluation.statistics_shard(task, arrays, 0, who, [0])]))
+        draw = partial(evaluation.statistics_shard, task, arrays, 0, shards[0][0][:1], [0])
+        statistics_wall_s, statistics = _wall_s(draw), evaluation.join_statistics([draw()])
     stop = min(task.evaluation.batch_size, len(task.data.test))
     return WallTimes(
         size,
         steps,
         _wall_s(job),
-        _wall_s(lambda: evaluation.test_shard(task, arrays, statistics, 0, stop)),
+        _wall_s(partial(evaluation.test_shard, task, arrays, statistics, 0, stop)),
         statistics_wall_s,
         sum(len(draws) for _, draws in shards),
     )

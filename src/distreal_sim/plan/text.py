@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -46,17 +46,21 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
 
 
-def table(title: str, columns: str, caption: str | None = None) -> Table:
+def table(title: str, columns: str) -> Table:
     """An empty table. columns: headings separated by `|`; those that begin with `<` are left-aligned."""
-    shown = Table(title=Text(title), caption=Text(caption) if caption else None, title_justify="left",
-                  caption_justify="left")  # fmt: skip
+    shown = Table(title=Text(title), title_justify="left")
     for heading in columns.split("|"):
-        left = heading.startswith("<")
-        shown.add_column(Text(heading.removeprefix("<")), justify="left" if left else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if heading.startswith("<") else "right"
+        shown.add_column(Text(heading.removeprefix("<")), justify=justify, overflow="fold")
     return shown
 
 
-def add_row(shown: Table, cells: Iterable[object], *, rule_after: bool = False) -> None:
-    """Adds a row of cells, as they are: square brackets are no markup."""
-    shown.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in cells),
-                  end_section=rule_after)  # fmt: skip
+def say(console: Console, line: str) -> None:
+    """Prints a line as it is."""
+    console.print(Text(line))
+
+
+def add_row(shown: Table, *cells: object, rule_after: bool = False) -> None:
+    """Adds a row; integers get thousands separators, and square brackets are no markup."""
+    texts = (Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in cells)
+    shown.add_row(*texts, end_section=rule_after)
