@@ -6,6 +6,7 @@ It is the same app in our grids and under `flwr run`.
 from __future__ import annotations
 
 import functools
+import shlex
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from flwr.clientapp import ClientApp
 from distreal_sim import evaluation
 from distreal_sim.build import build
 from distreal_sim.config import Experiment, load_experiment
+from distreal_sim.errors import InputError
 from distreal_sim.grids.wire import decode_arrays, decode_job, encode_arrays, encode_update
 from distreal_sim.methods import Method
 from distreal_sim.rng import Rngs
@@ -89,7 +91,12 @@ def make_client_app(resolve: Resolve) -> ClientApp:
 
     @app.query("partition")
     def partition(message: Message, context: Context) -> Message:
-        config = ConfigRecord({"client_id": int(context.node_config["partition-id"])})
+        try:
+            partition_id = int(context.node_config["partition-id"])
+            n_partitions = int(context.node_config["num-partitions"])
+        except Exception as error:
+            return _failure(message, f"node {context.node_id}", "reading its node config", error)
+        config = ConfigRecord({"client_id": partition_id, "n_clients": n_partitions})
         return Message(RecordDict({"partition": config}), reply_to=message)
 
     return app
@@ -116,8 +123,21 @@ def _failure(message: Message, where: str, stage: str, error: Exception) -> Mess
 
 
 def experiment_of(run_config: Mapping[str, Any]) -> Experiment:
-    """The experiment that a Flower run names: `config`, a path, and `overrides`, KEY=VALUE separated by spaces."""
-    return load_experiment(Path(str(run_config["config"])), str(run_config.get("overrides", "")).split())[0]
+    """The experiment that a Flower run names: `config`, a path, and `overrides`, KEY=VALUE as in a shell.
+
+    Raises InputError for a mistake in either.
+    """
+    path = Path(str(run_config["config"]))
+    if not path.is_absolute() and not path.exists():
+        raise InputError(
+            f"config='{path}': no such file in {Path.cwd()}, where Flower's SuperLink was started; give its "
+            "absolute path in --run-config"
+        )
+    try:
+        overrides = shlex.split(str(run_config.get("overrides", "")))
+    except ValueError as error:
+        raise InputError(f"overrides={run_config['overrides']!r}: {error}") from None
+    return load_experiment(path, overrides)[0]
 
 
 @functools.lru_cache(maxsize=1)

@@ -16,6 +16,8 @@ from flwr.serverapp import Grid, ServerApp
 from distreal_sim import evaluation
 from distreal_sim.build import build
 from distreal_sim.client import experiment_of
+from distreal_sim.errors import InputError
+from distreal_sim.errors import RunError
 from distreal_sim.grids import LocalGrid
 from distreal_sim.grids.wire import decode_arrays, decode_update, encode_arrays, encode_job
 from distreal_sim.run_directory import RunDirectory
@@ -28,8 +30,13 @@ POLL_WALL_S = 0.05
 """How long to wait before asking a grid again that had no reply; our own grids wait by themselves."""
 
 
-class ClientFailedError(Exception):
+class ClientFailedError(RunError):
     """An exception on a client; the message names the client, the round and the stage."""
+
+    def __init__(self, reason: str) -> None:
+        """reason: what the client sent, a message and below it a traceback."""
+        message, marker, trace = reason.partition("Traceback (most recent call last):")
+        super().__init__(message.strip(), marker + trace)
 
 
 @dataclass(frozen=True)
@@ -161,13 +168,23 @@ class GridFleet:
 
 
 def find_nodes(grid: Grid, n_clients: int) -> dict[int, int]:
-    """client id -> node id, by asking every node for its partition; waits until all clients are there."""
+    """client id -> node id, by asking every node for its partition; waits until all clients are there.
+
+    Raises InputError when the federation is not made for that many clients.
+    """
     nodes: dict[int, int] = {}
     while len(nodes) < n_clients:
         strangers = set(grid.get_node_ids()) - set(nodes.values())
         messages = [Message(RecordDict(), dst_node_id=n, message_type="query.partition") for n in strangers]
         for reply in grid.send_and_receive(messages):
+            if reply.has_error():
+                raise ClientFailedError(reply.error.reason)
             config: Mapping[str, Any] = reply.content.config_records["partition"]
+            if config["n_clients"] != n_clients:
+                raise InputError(
+                    f"the federation has {config['n_clients']} nodes and the experiment {n_clients} clients; "
+                    f"add --federation-config 'num-supernodes={n_clients} client-resources-num-cpus=1'"
+                )
             nodes[config["client_id"]] = reply.metadata.src_node_id
         if len(nodes) < n_clients:
             time.sleep(POLL_WALL_S)
@@ -183,10 +200,10 @@ def main(grid: Grid, context: Context) -> None:
     """Plays the run named by the Flower run config (`config`, `overrides`, `out`)."""
     one_thread()
     experiment = experiment_of(context.run_config)
+    task = build(experiment)
+    nodes = find_nodes(grid, len(task.split))
     directory = RunDirectory(Path(str(context.run_config["out"])), experiment, resume=False)
     try:
-        task = build(experiment)
-        nodes = find_nodes(grid, len(task.split))
         fleet = GridFleet(grid, task, nodes=nodes, window=4 * (os.cpu_count() or 1), states=None)
         play(directory, experiment, task, fleet)
     finally:
