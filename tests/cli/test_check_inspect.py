@@ -1,0 +1,329 @@
+"""`check` and `inspect` through the command line; every number is derived in its test's docstring."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from distreal_sim.build import build
+from distreal_sim.cli import app, main
+from distreal_sim.config import load_experiment
+from distreal_sim.errors import InputError
+from distreal_sim.inspection import compact, sparkline
+from distreal_sim.plan.estimate import WallTimes, forecast
+from distreal_sim.plan.text import duration, percent, si
+
+SMALL: dict[str, Any] = {
+    "name": "tiny [b]",
+    "seed": 3,
+    "rounds": 5,
+    "deadline_s": 10.0,
+    "n_clients": 10,
+    "clients_per_round": 4,
+    "dataset": {"name": "digits"},
+    "partition": {"name": "iid"},
+    "model": {"name": "small_cnn"},
+    "local": {"epochs": 1, "batch_size": 16, "lr": 0.1},
+    "profile": {"name": "constant", "level": 1.0},
+    "method": {"name": "fedavg"},
+    "evaluation": {"every": 2},
+}
+"""Ten clients with 143 or 144 of the 1,437 digits each, as powerful as the full model needs."""
+
+LAYERS = {"conv1.conv": 9_216, "conv2.conv": 73_728, "conv3.conv": 73_728, "linear": 640}
+"""small_cnn on 8 x 8 inputs: 16*9*64, 32*144*16, 64*288*4, 64*10 forward MACs."""
+
+FULL = 2 * 9_216 + 3 * (73_728 + 73_728 + 640)
+"""Training MACs: the first layer needs no gradient of its input. 462,720."""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(SMALL))
+    return path
+
+
+def cli(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def section(output: str, label: str) -> list[str]:
+    """Lines of the plan under a label."""
+    lines, inside = [], False
+    for line in output.splitlines():
+        inside = line[:12].strip() == label if line[:12].strip() else inside
+        if inside:
+            lines.append(line[12:])
+    return lines
+
+
+def rows(output: str) -> list[list[str]]:
+    """Cells of the lines of all tables' bodies."""
+    lines = [line for line in output.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_plan_of_fedavg(config: Path) -> None:
+    """1,437 = 7 x 144 + 3 x 143: sizes 143, 144, 144 (min, median, max), of 16: 9 mini-batches each (143 =
+    8 x 16 + 15). Parameters and MACs: see small_cnn. Level 1 = 144 x 462,720 / 10 s = 6.663 MMAC/s. At level
+    1 a client with 143 or 144 examples just finishes: everyone. 24,058 parameters of 4 bytes: 96.2 kB.
+    Five rounds, evaluated after the second, the fourth and the last: 3 evaluations.
+    """
+    out = cli("check", config)
+    hash_ = load_experiment(config)[0].hash()
+    assert section(out, "experiment") == [f"tiny [b], seed 3, config hash {hash_}"]
+    assert "1,437 training and 360 test examples of 1 x 8 x 8, 10 classes" in section(out, "data set")
+    assert section(out, "clients") == ["10, of which 4 a round"]
+    assert "examples a client: min 143, median 144, max 144" in section(out, "partition")
+    model = section(out, "model")
+    assert model[0] == "small_cnn: width=16"
+    assert model[1] == "24,058 parameters; 3 coupling groups with 112 channels"
+    assert model[2].startswith("per example 157 kMAC forward, 463 kMAC training")
+    assert "mini-batches of 16; a client has min 9, median 9, max 9" in section(out, "local work")
+    assert FULL == 462_720
+    capacity = section(out, "capacity")
+    assert capacity[1:] == [
+        "level 1 = 6.66 MMAC/s: full model, median client, in 10 s",
+        "at t = 0, all 10 clients: min 1, median 1, max 1",
+        "that is min 6.66 MMAC/s, median 6.66 MMAC/s, max 6.66 MMAC/s",
+        "declared lower bound: 1, or 6.66 MMAC/s",
+    ]
+    assert section(out, "method") == ["fedavg: overrun=drop"]
+    assert section(out, "front") == []
+    assert section(out, "in time") == [
+        "the full model at the capacity of t = 0: 100 % of the clients",
+        "in round 1 as it comes: 100 % completed, 0 % partial, 0 % dropped",
+    ]
+    assert section(out, "traffic") == ["a client and round: 96.2 kB down, 96.2 kB up"]
+    assert section(out, "simulated") == ["5 rounds of 10 s: 50 s"]
+    wall = section(out, "wall time")
+    assert wall[0].startswith("ESTIMATE: ")
+    assert "with 1 worker" in wall[0]
+    assert wall[1].endswith("for 3 evaluations")
+
+
+def test_plan_of_distreal_at_half_the_capacity(config: Path) -> None:
+    """Level 0.5: nobody can finish the full model, everybody the cheapest of 4 uniform entries, which keeps
+    4, 8 and 16 channels: 2 * 4*9*64 + 3 * (8*4*9*16 + 16*8*9*4 + 16*10) = 32,736 MACs, 7.1 %. Constant capacity: the entry that fits at the start fits to the end: all complete. Coverage: 9 steps x
+    (16, 32, 64) channels = 18 + 36 + 72 bytes.
+    """
+    out = cli("check", config, "method.name=distreal", "method.front.uniform=4", "profile.level=0.5")
+    assert 2 * 4 * 9 * 64 + 3 * (8 * 4 * 9 * 16 + 16 * 8 * 9 * 4 + 16 * 10) == 32_736
+    assert round(100 * 32_736 / FULL, 1) == 7.1
+    assert section(out, "front") == ["4 entries of 3 rates, the cheapest with 7.1 % of the full MACs"]
+    assert section(out, "in time") == [
+        "the full model at the capacity of t = 0: 0 % of the clients",
+        "the cheapest entry at the capacity of t = 0: 100 % of the clients",
+        "in round 1 as it comes: 100 % completed, 0 % partial, 0 % dropped",
+    ]
+    assert section(out, "traffic")[1] == "and up to 126 B up for which filters were trained"
+    measured = [line for line in section(out, "wall time") if line.startswith("measured")]
+    assert [line.split(", ")[-1] for line in measured[:2]] == ["front's median entry", "full model"]
+
+
+def test_overrun_and_absolute_units(config: Path) -> None:
+    """3,331,584 MAC/s is half of level 1 (144 x 462,720 / 10 = 6,663,168): all of FedAvg is dropped, and
+    `partial` keeps the steps that end by 10 s: 3,331,584 x 10 / (16 x 462,720) = 4.5, so 4 of 9 steps.
+    """
+    absolute = ("profile.unit=macs_per_s", "profile.level=3331584")
+    out = cli("check", config, *absolute)
+    assert section(out, "capacity")[2] == "at t = 0, all 10 clients: min 0.5, median 0.5, max 0.5"
+    assert section(out, "capacity")[4] == "declared lower bound: 0.5, or 3.33 MMAC/s"
+    assert section(out, "in time")[1] == "in round 1 as it comes: 0 % completed, 0 % partial, 100 % dropped"
+    out = cli("check", config, *absolute, "method.overrun=partial")
+    assert section(out, "in time")[1] == "in round 1 as it comes: 0 % completed, 100 % partial, 0 % dropped"
+    task = build(load_experiment(config, [*absolute, "method.overrun=partial"])[0])
+    assert [len(plan.steps) for plan in forecast(task, "partial", [0, 9])] == [4, 4]
+    out = cli("check", config, *absolute, "method.overrun=wait", "round_end=early")
+    assert section(out, "simulated") == ["5 rounds of 10 s: about 50 s"]
+
+
+def test_transfers_shorten_the_time(config: Path) -> None:
+    """Level 1 needs all of the deadline; a download of 96,232 B at 96,232 B/s leaves 9 s: nobody is done."""
+    link = "network={name: constant, download_bytes_per_s: 96232, upload_bytes_per_s: .inf}"
+    out = cli("check", config, link)
+    assert section(out, "in time")[0] == "the full model at the capacity of t = 0: 0 % of the clients"
+
+
+def test_plan_of_small(config: Path) -> None:
+    """width 0.5 keeps 8, 16 and 32 channels: 72 + 1,152 + 4,608 weights of convolutions, 2 x 56 of batch
+    norm and 330 of the classifier = 6,274 parameters, 25.1 kB.
+    """
+    out = cli("check", config, "method.name=small", "method.width=0.5", "profile.level=0.5")
+    assert 72 + 1_152 + 4_608 + 112 + 330 == 6_274
+    assert section(out, "trained")[1] == "6,274 parameters; 3 coupling groups with 56 channels"
+    assert section(out, "traffic") == ["a client and round: 25.1 kB down, 25.1 kB up"]
+    assert "the narrowed model at the capacity of t = 0: 100 % of the clients" in section(out, "in time")
+
+
+def test_wall_times_add_up(config: Path) -> None:
+    """Steps of 1 s at 100 MACs and 3 s at 300 MACs: 2 s at 200, and the ends beyond. A job of one step at
+    level 1 (9 steps of the full model = 462,720 MACs > 300: 3 s each) takes 0.5 + 27 s; dropped ones nothing.
+    Testing 360 examples in batches of 500 is one batch, 1,000 are two; 4 statistics batches of 0.25 s.
+    """
+    times = WallTimes(16, ((100, 1.0), (300, 3.0)), 0.5, 2.0, 0.25, 4)
+    assert [times.step_wall_s(m) for m in (50, 100, 200, 900)] == [1, 1, 2, 3]
+    experiment = load_experiment(config)[0]
+    done = forecast(build(experiment), "drop", [0])
+    lost = forecast(build(load_experiment(config, ["profile.level=0.5"])[0]), "drop", [0])
+    assert times.training_wall_s(done) == pytest.approx(27.5, abs=1e-9)
+    assert times.training_wall_s([*done, *lost]) == pytest.approx(13.75, abs=1e-9)
+    assert times.evaluation_wall_s(360, experiment.evaluation) == 3.0
+    assert times.evaluation_wall_s(1000, experiment.evaluation) == 5.0
+
+
+def test_own_code_is_called_that(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_profiles.py").write_text(
+        "from distreal_sim.profiles.constant import Constant\nclass Mine(Constant):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    out = cli("check", config, "profile.name=my_profiles.Mine")
+    assert section(out, "capacity")[0].startswith("my_profiles.Mine (runs code from my_profiles)")
+
+
+def test_inspect_model(config: Path) -> None:
+    """The layers of LAYERS; shares 18,432, 221,184, 221,184 and 1,920 of 462,720: 4.0, 47.8, 47.8, 0.4 %.
+    Weights: 144 + 4,608 + 18,432 + 640 = 23,824; the rest: 2 x 112 of batch norm and 10 biases.
+    """
+    out = cli("inspect", "model", config, "method.name=distreal")
+    cells = rows(out)
+    assert cells[0] == ["0", "conv1.conv", "conv", "16", "1", "yes"]
+    layers = {row[0]: row[1:] for row in cells[3:]}
+    assert layers["conv1.conv"] == ["16x1x3x3", "64", "9,216", "18,432", "4.0 %"]
+    assert layers["conv2.conv"] == ["32x16x3x3", "16", "73,728", "221,184", "47.8 %"]
+    assert {name: int(layers[name][2].replace(",", "")) for name in LAYERS} == LAYERS
+    assert layers["total"] == ["", "", "157,312", "462,720", "100.0 %"]
+    assert "24,058 parameters: 23,824 in these weights, 234 elsewhere." in out
+
+
+def test_inspect_profile_of_redrawn_levels(config: Path) -> None:
+    """A factor of U(0.5, 1.5) times a base of 0.4, redrawn twice a round: over five rounds 10 levels, so 9
+    changes, 1.8 a round, each within [0.2, 0.6] and their time-average the mean of the ten.
+    """
+    profile = "profile={name: uniform, low: 0.4, high: 0.4, jitter: 0.5, changes_per_round: 2}"
+    out = cli("inspect", "profile", config, profile)
+    task = build(load_experiment(config, [profile])[0])
+    cells = rows(out)
+    assert len(cells) == 10
+    for client_id, start, mean, low, high, changes in cells:
+        capacity = task.capacity(int(client_id), 0.0)
+        levels = [capacity(5.0 * k + 1.0) / 6_663_168 for k in range(10)]
+        shown = [float(x) for x in (start, mean, low, high)]
+        assert shown == pytest.approx([levels[0], sum(levels) / 10, min(levels), max(levels)], rel=1e-3)
+        assert 0.2 <= float(low) <= float(high) <= 0.6
+        assert changes == "1.8"
+    spark = out.splitlines()[-1]
+    assert len(spark) == 120
+    assert all(len(set(spark[k : k + 12])) == 1 for k in range(0, 120, 12))
+
+
+def test_inspect_profile_of_no_and_unlimited_capacity(config: Path) -> None:
+    out = cli("inspect", "profile", config, "profile={name: tiers, levels: [0, .inf]}")
+    shown = {tuple(row[1:]) for row in rows(out)}
+    assert shown == {("0", "0", "0", "0", "0.0"), ("inf", "inf", "inf", "inf", "0.0")}
+
+
+def test_inspect_front_of_a_config_and_of_its_file(config: Path, tmp_path: Path) -> None:
+    """Four uniform entries: 4, 8, 12 and 16 of 16 channels and so on; the cheapest has 32,736 MACs."""
+    overrides = ["method.name=distreal", "method.front.uniform=4"]
+    out = cli("inspect", "front", config, *overrides)
+    cells = rows(out)
+    assert cells[0] == ["0", "32,736", "7.07", "0.07075", "0.250", "4 8 16"]
+    assert cells[3] == ["3", "462,720", "100.00", "1", "1.000", "16 32 64"]
+    front = build(load_experiment(config, overrides)[0]).front
+    assert front is not None
+    path = tmp_path / "front.json"
+    front.save(path)
+    assert cli("inspect", "front", path) == out
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"entries": []}', '{"format": 1}'])
+def test_what_is_no_front_file(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "front.json"
+    if content is not None:
+        path.write_text(content)
+    result = CliRunner().invoke(app, ["inspect", "front", str(path)])
+    assert isinstance(result.exception, InputError)
+    assert str(path) in str(result.exception)
+
+
+def test_a_front_without_the_zero_vector(tmp_path: Path) -> None:
+    entry = {"rates": [0.5], "kept": [8], "macs_per_example": 10, "score": 0.5}
+    front = {"format": 1, "model": "m", "groups": ["a"], "made": {}, "entries": [entry]}
+    (tmp_path / "front.json").write_text(json.dumps(front))
+    result = CliRunner().invoke(app, ["inspect", "front", str(tmp_path / "front.json")])
+    assert "zero vector" in str(result.exception)
+
+
+def test_inspect_data(config: Path) -> None:
+    """Class counts of the clients add up to those of the data set; digits' 360 test examples are every fifth
+    of each class, 35 to 37 of them. One client holds everything: 10 classes, and the largest share is the
+    largest class of 1,437.
+    """
+    out = cli("inspect", "data", config, "n_clients=1", "clients_per_round=1")
+    overall = [(int(a), int(b)) for a, b in re.findall(r"\d: (\d+) \+ (\d+)", out)]
+    assert len(overall) == 10
+    assert (sum(a for a, _ in overall), sum(b for _, b in overall)) == (1_437, 360)
+    assert "all: 1,437 + 360" in out
+    most = max(a for a, _ in overall)
+    first = rows(out)[0]
+    assert first == [
+        "0",
+        "1,437",
+        "10",
+        str([a for a, _ in overall].index(most)),
+        f"{100 * most / 1437:.0f} %",
+    ]
+
+
+def test_input_mistakes_exit_with_2(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No front for FedAvg; waiting for a client with capacity 0; more clients than examples."""
+    for arguments, message in (
+        (["inspect", "front"], "method.name fedavg uses no front"),
+        (
+            ["check", "profile.level=0", "method.overrun=wait"],
+            "client 0 would keep the server waiting for ever",
+        ),
+        (["check", "n_clients=2000"], "2000"),
+    ):
+        command, *rest = arguments
+        what = [rest.pop()] if command == "inspect" else []
+        monkeypatch.setattr("sys.argv", ["distreal-sim", command, *what, str(config), *rest])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        assert exit_.value.code == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert "Traceback" not in captured.err
+        assert captured.out == ""
+
+
+def test_figures_for_people() -> None:
+    assert [si(x, "B") for x in (0, 7, 999.6, 96_232, 999_999, 1.5e10)] == [
+        "0 B", "7 B", "1 kB", "96.2 kB", "1 MB", "15 GB"
+    ]  # fmt: skip
+    assert si(math.inf, "MAC/s") == "inf MAC/s"
+    assert [duration(s) for s in (0.123, 42, 600, 9000, 864000)] == [
+        "0.12 s",
+        "42 s",
+        "10 min",
+        "2.5 h",
+        "10 days",
+    ]
+    assert [percent(x) for x in (0, 0.0159, 0.25, 1)] == ["0 %", "1.6 %", "25 %", "100 %"]
+    assert compact([16, 16, 16, 8, 4, 4]) == "3x16 8 4 4"
+    assert sparkline([0, 0.5, 1.0], "abc") == "abc"
+    assert sparkline([0, 0], "abc") == "aa"
+    assert sparkline([0, math.inf], "abc") == "ac"
