@@ -114,8 +114,9 @@ def test_plan_of_fedavg(config: Path) -> None:
 
 def test_plan_of_distreal_at_half_the_capacity(config: Path) -> None:
     """Level 0.5: nobody can finish the full model, everybody the cheapest of 4 uniform entries, which keeps
-    4, 8 and 16 channels: 2 * 4*9*64 + 3 * (8*4*9*16 + 16*8*9*4 + 16*10) = 32,736 MACs, 7.1 %. Constant capacity: the entry that fits at the start fits to the end: all complete. Coverage: 9 steps x
-    (16, 32, 64) channels = 18 + 36 + 72 bytes.
+    4, 8 and 16 channels: 2 * 4*9*64 + 3 * (8*4*9*16 + 16*8*9*4 + 16*10) = 32,736 MACs, 7.1 %. Constant
+    capacity: the entry that fits at the start fits to the end: all complete. Coverage: 9 steps x (16, 32,
+    64) channels = 18 + 36 + 72 bytes.
     """
     out = cli("check", config, "method.name=distreal", "method.front.uniform=4", "profile.level=0.5")
     assert 2 * 4 * 9 * 64 + 3 * (8 * 4 * 9 * 16 + 16 * 8 * 9 * 4 + 16 * 10) == 32_736
