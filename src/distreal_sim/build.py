@@ -28,9 +28,7 @@ def build(experiment: Experiment) -> Task:
     """
     rngs = Rngs(experiment.seed)
     data = hold_out(experiment.dataset.load(), experiment.dataset.validation, rngs)[0]
-    split = experiment.partition.split(
-        data.train.y, data.writers, experiment.n_clients, rngs("partition")
-    )
+    split = experiment.partition.split(data.train.y, data.writers, experiment.n_clients, rngs("partition"))
     if experiment.clients_per_round > len(split):
         raise InputError(
             f"clients_per_round ({experiment.clients_per_round}) must not exceed the number of clients ({len(split)})"
@@ -96,7 +94,12 @@ def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
 
 
 def _network(
-    experiment: Experiment, full: nn.Module, structure: Structure, most_examples: int, macs_per_s: float, rngs: Rngs
+    experiment: Experiment,
+    full: nn.Module,
+    structure: Structure,
+    most_examples: int,
+    macs_per_s: float,
+    rngs: Rngs,
 ) -> nn.Module:
     weakest = experiment.profile.lower_bound() * macs_per_s
     link = experiment.network.slowest()

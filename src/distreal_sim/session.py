@@ -16,7 +16,11 @@ OnRound = Callable[[RoundRow], None]
 
 
 def play(
-    directory: RunDirectory, experiment: Experiment, task: Task, fleet: Fleet, on_round: OnRound = lambda row: None
+    directory: RunDirectory,
+    experiment: Experiment,
+    task: Task,
+    fleet: Fleet,
+    on_round: OnRound = lambda row: None,
 ) -> None:
     """Plays the run to its end from wherever its directory says it stands."""
     progress, contexts = directory.resume(start(experiment, task))

@@ -86,7 +86,10 @@ def simulate(
     """Runs the rounds after `progress` to the end, recording and committing on the way."""
     while progress.round_number < experiment.rounds:
         progress, row = play_round(experiment, task, fleet, progress, recorder)
-        if progress.round_number % experiment.checkpoint_every == 0 or progress.round_number == experiment.rounds:
+        if (
+            progress.round_number % experiment.checkpoint_every == 0
+            or progress.round_number == experiment.rounds
+        ):
             recorder.commit(progress, fleet.contexts())
         on_round(row)
     return progress
@@ -149,7 +152,9 @@ def round_duration(experiment: Experiment, facts: Sequence[Facts]) -> float:
     last_s = max((f.sim_s for f in facts), default=0.0)
     if experiment.round_end == "early" and facts:
         return last_s
-    return max(experiment.deadline_s, last_s) if experiment.method.overrun == "wait" else experiment.deadline_s
+    return (
+        max(experiment.deadline_s, last_s) if experiment.method.overrun == "wait" else experiment.deadline_s
+    )
 
 
 def _on_schedule(experiment: Experiment) -> bool:

@@ -56,7 +56,9 @@ class Method(Plugin):
         """The state before round 1, given the initial parameters."""
         return state
 
-    def plan(self, task: Task, state: State, round_number: int, start_s: float, cohort: Sequence[int]) -> list[Job]:
+    def plan(
+        self, task: Task, state: State, round_number: int, start_s: float, cohort: Sequence[int]
+    ) -> list[Job]:
         """A job for every client of the cohort, in its order."""
         return [Job(client_id, round_number, start_s, state.arrays) for client_id in cohort]
 

@@ -48,7 +48,8 @@ class Distreal(Method):
     """Per-layer filter dropout chosen by each client for each mini-batch."""
 
     overrun: Literal["drop", "partial", "wait"] = Field(
-        "partial", description="a client still computing at the deadline: drop, merge the partial work, or wait"
+        "partial",
+        description="a client still computing at the deadline: drop, merge the partial work, or wait",
     )
     front: UniformFront | ConfigPath = Field(
         UniformFront(uniform=16), description="{uniform: n} or the path of a front file"
@@ -86,9 +87,7 @@ class Distreal(Method):
             overrun=self.overrun,
         )
 
-    def _masks(
-        self, structure: Structure, rng: np.random.Generator
-    ) -> Callable[[int, Counts], Mask | None]:
+    def _masks(self, structure: Structure, rng: np.random.Generator) -> Callable[[int, Counts], Mask | None]:
         orders: list[np.ndarray] = []
 
         def draw(step: int, counts: Counts) -> Mask | None:

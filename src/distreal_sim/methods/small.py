@@ -30,13 +30,18 @@ class Small(Method):
     """One narrow network for everybody."""
 
     width: float | None = Field(
-        None, gt=0, le=1, description="share of filters kept in every layer; found from the profile if not given"
+        None,
+        gt=0,
+        le=1,
+        description="share of filters kept in every layer; found from the profile if not given",
     )
 
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
         if self.width is not None:
             return shrink(module, structure, _uniform(structure, self.width))
-        widths = sorted({k / group.channels for group in structure.groups for k in range(1, group.channels + 1)})
+        widths = sorted(
+            {k / group.channels for group in structure.groups for k in range(1, group.channels + 1)}
+        )
 
         def too_wide(width: float) -> bool:
             counts = _uniform(structure, width)

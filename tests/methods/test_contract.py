@@ -1,0 +1,170 @@
+"""What every method must do, found by file."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from toys import toy, toy_fleet
+
+from distreal_sim.build import build
+from distreal_sim.methods import Method
+from distreal_sim.plugins import load, names
+from distreal_sim.rng import Rngs
+from distreal_sim.session import final_model
+from distreal_sim.simulation import Progress, play_round, start
+from distreal_sim.types import Job, State, Update
+
+NAMES = names(Method)
+
+
+class NoRecords:
+    """A recorder for tests that look at states."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def write(self, row: Any, rows: list[Any], timing: Any) -> None:
+        self.rows.append(row)
+
+    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
+        pass
+
+
+def updates_of(experiment: Any, round_number: int = 1) -> tuple[Any, State, list[Update]]:
+    task = build(experiment)
+    state = start(experiment, task).state
+    jobs = experiment.method.plan(task, state, round_number, 0.0, list(range(8)))
+    train = experiment.method.train
+    return (
+        task,
+        state,
+        [
+            train(task, j, task.capacity(j.client_id, 0.0), Rngs(task.seed, (round_number, j.client_id)))
+            for j in jobs
+        ],
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cites_and_confesses(name: str) -> None:
+    """A method's file says where it comes from and what differs from there, or that it is ours."""
+    module = inspect.getmodule(load(Method, name))
+    assert module is not None
+    text = " ".join((module.__doc__ or "").split())
+    assert "our choice" in text.lower() or "our formulation" in text.lower()
+    assert any(year in text for year in map(str, range(2015, 2027))) or "Our formulation" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_zero_learning_rate_changes_no_byte(name: str) -> None:
+    """lr 0: every step runs, masks are drawn, nothing moves, and the merge gives the same bytes back."""
+    experiment = toy(
+        method={"name": name}, local={"epochs": 2, "batch_size": 16, "lr": 0.0, "weight_decay": 0.1}
+    )
+    task, fleet = toy_fleet(experiment)
+    before = start(experiment, task)
+    after, row = play_round(experiment, task, fleet, before, NoRecords())
+    assert row.macs > 0
+    for key, value in before.state.arrays.items():
+        assert after.state.arrays[key].tobytes() == value.tobytes(), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_moves_the_model(name: str) -> None:
+    experiment = toy(method={"name": name, "overrun": "partial"})
+    task, fleet = toy_fleet(experiment)
+    before = start(experiment, task)
+    after, _ = play_round(experiment, task, fleet, before, NoRecords())
+    moved = [k for k, v in before.state.arrays.items() if after.state.arrays[k].tobytes() != v.tobytes()]
+    assert moved == list(before.state.arrays)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_job_done_twice_gives_the_same_update(name: str) -> None:
+    """The worker's scratch memory, what it did before, and torch's own generator leave no trace."""
+    task, _, first = updates_of(toy(method={"name": name}))
+    _, _, second = updates_of(toy(method={"name": name}))
+    for a, b in zip(first, second, strict=True):
+        assert repr(a.facts) == repr(b.facts)
+        assert all(a.arrays[k].tobytes() == b.arrays[k].tobytes() for k in a.arrays)
+        for x, y in zip(a.coverage, b.coverage, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_coordinate_nobody_trained_keeps_its_bytes(name: str) -> None:
+    """Coverage that claims that channel 0 of the last group was dropped by all: its filter keeps its value."""
+    experiment = toy(method={"name": name, "overrun": "partial"})
+    task, state, updates = updates_of(experiment)
+    group = 2
+    claimed = []
+    for update in updates:
+        if not update.counts:
+            continue
+        kept = np.ones((update.n_steps, task.structure.groups[group].channels), bool)
+        kept[:, 0] = False
+        arrays = {k: v.copy() for k, v in update.arrays.items()}
+        arrays["conv3.conv.weight"][0] = state.arrays["conv3.conv.weight"][0]
+        coverage = (*update.coverage[:group], kept)
+        claimed.append(replace(update, coverage=coverage, arrays=arrays))
+    merged = experiment.method.merge(task, state, iter(claimed))
+    assert merged.arrays["conv3.conv.weight"][0].tobytes() == state.arrays["conv3.conv.weight"][0].tobytes()
+    assert merged.arrays["conv3.conv.weight"][1].tobytes() != state.arrays["conv3.conv.weight"][1].tobytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_updates_lost_leaves_the_state(name: str) -> None:
+    experiment = toy(method={"name": name})
+    task = build(experiment)
+    state = start(experiment, task).state
+    merged = experiment.method.merge(task, state, iter(()))
+    assert all(merged.arrays[k].tobytes() == v.tobytes() for k, v in state.arrays.items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_facts_are_consistent(name: str) -> None:
+    """Nobody computes more than it was offered; bytes are those of the arrays; statuses match the steps."""
+    task, state, updates = updates_of(toy(method={"name": name}))
+    model_bytes = sum(a.nbytes for a in state.arrays.values())
+    for update in updates:
+        facts = update.facts
+        offered = task.capacity(facts.client_id, 0.0).offered(0.0, max(task.deadline_s, facts.sim_s))
+        assert facts.macs <= offered * (1 + 1e-9)
+        assert facts.download_bytes == model_bytes
+        if facts.status == "completed":
+            assert facts.n_steps_done == facts.n_steps_planned == update.n_steps
+        if facts.status == "dropped":
+            assert (facts.upload_bytes, dict(update.arrays)) == (0, {})
+        else:
+            coverage_bytes = sum(-(-k.size // 8) for k in update.coverage if k is not None)
+            assert facts.upload_bytes == model_bytes + coverage_bytes
+            assert 0 < facts.mean_keep_rate <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_final_model_loads_into_the_network(name: str) -> None:
+    """The saved state dict fits the trained network, strictly."""
+    import torch
+
+    experiment = toy(method={"name": name})
+    task, fleet = toy_fleet(experiment)
+    progress, _ = play_round(experiment, task, fleet, start(experiment, task), NoRecords())
+    progress = replace(progress, statistics=fleet.statistics(progress.state.arrays, 1, [0, 1, 2]))
+    saved = {k: torch.from_numpy(np.array(v)) for k, v in final_model(task, progress).items()}
+    assert not any(task.module.load_state_dict(saved, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_jobs_are_one_per_client_in_order(name: str) -> None:
+    experiment = toy(method={"name": name})
+    task = build(experiment)
+    jobs: list[Job] = experiment.method.plan(task, start(experiment, task).state, 3, 20.0, [1, 4, 5])
+    assert [(j.client_id, j.round_number, j.start_s) for j in jobs] == [
+        (1, 3, 20.0),
+        (4, 3, 20.0),
+        (5, 3, 20.0),
+    ]

@@ -1,0 +1,148 @@
+"""DISTREAL: equal to FedAvg where it must be, different from its simplifications where they differ."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from toys import toy, toy_fleet
+
+from distreal_sim.front import Entry, Front
+from distreal_sim.methods.distreal import Distreal, pick
+from distreal_sim.methods.small import Small
+from distreal_sim.schedule import Moment
+from distreal_sim.simulation import Progress, play_round, start
+from distreal_sim.task import Task
+from distreal_sim.thinning.macs import training_macs
+from distreal_sim.types import Facts
+
+UNLIMITED = {"name": "constant", "level": math.inf}
+
+
+class Rows:
+    """A recorder that keeps the client rows."""
+
+    def __init__(self) -> None:
+        self.clients: list[Any] = []
+
+    def write(self, row: Any, rows: list[Any], timing: Any) -> None:
+        self.clients += rows
+
+    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
+        pass
+
+
+def states(rounds: int, **changes: Any) -> tuple[Task, list[dict[str, bytes]], list[Any]]:
+    """The model's bytes after each of some rounds, and the client rows."""
+    experiment = toy(rounds=rounds, **changes)
+    task, fleet = toy_fleet(experiment)
+    progress, rows = start(experiment, task), Rows()
+    seen = []
+    for _ in range(rounds):
+        progress, _ = play_round(experiment, task, fleet, progress, rows)
+        seen.append({k: v.tobytes() for k, v in progress.state.arrays.items()})
+    return task, seen, rows.clients
+
+
+def test_unlimited_capacity_is_fedavg_bit_for_bit() -> None:
+    """With capacity inf every pick is the zero vector, so three rounds give FedAvg's bytes."""
+    _, distreal, _ = states(3, profile=UNLIMITED, method={"name": "distreal"})
+    _, fedavg, _ = states(3, profile=UNLIMITED, method={"name": "fedavg"})
+    assert distreal == fedavg
+
+
+@pytest.mark.parametrize("option", [{"resample": "round"}, {"filters": "ordered"}, {"scaling": "inverted"}])
+def test_options_change_the_result(option: dict[str, Any]) -> None:
+    """Masks drawn once a round, prefix filters and scaled activations each give another model."""
+    local = {"epochs": 2, "batch_size": 4, "lr": 0.1}
+    _, plain, _ = states(1, local=local, method={"name": "distreal"})
+    _, other, _ = states(1, local=local, method={"name": "distreal", **option})
+    assert plain != other
+
+
+def test_masks_are_fresh_in_every_step_and_nested_within_a_period() -> None:
+    """batch: consecutive masks differ. 2: steps 0 and 1 agree, 2 differs. round: all agree."""
+    task, _, _ = states(1)
+    counts = tuple(g.channels // 2 for g in task.structure.groups)
+
+    def kept(resample: Any) -> list[list[int]]:
+        draw = Distreal(resample=resample)._masks(task.structure, np.random.default_rng(5))
+        return [np.concatenate(draw(step, counts).kept).tolist() for step in range(4)]
+
+    batch, two, whole = kept("batch"), kept(2), kept("round")
+    assert len({tuple(k) for k in batch}) == 4
+    assert two[0] == two[1] != two[2] == two[3]
+    assert whole[0] == whole[1] == whole[2] == whole[3]
+
+
+def test_the_pick_follows_the_capacity_inside_a_round() -> None:
+    """A pick frozen at the start of the round would give every step of a client one width.
+
+    Where capacity changes in mid-round, steps of one client have different widths: the mean keep rate of
+    some client-round is then no keep rate of the front.
+    """
+    task, _, rows = states(2, local={"epochs": 2, "batch_size": 4, "lr": 0.1})
+    assert task.front is not None
+    full = np.array(task.structure.full_counts())
+    possible = [float(np.mean(np.array(e.counts) / full)) for e in task.front.entries]
+    mixed = [
+        r for r in rows if r.n_steps_done and not any(math.isclose(r.mean_keep_rate, p) for p in possible)
+    ]
+    assert len(mixed) >= 3
+
+
+def test_every_pick_fits_what_the_client_knows() -> None:
+    """100 MAC/s, 6 s left, 60 examples left: 10 MACs an example; 9 fits, 11 does not."""
+    entries = tuple(Entry((), (k,), macs, macs / 20) for k, macs in enumerate((3, 9, 11, 20)))
+    front = Front(entries, "", (), {})
+    assert pick(front, Moment(4.0, 10.0, 100.0, [32, 28])) == (1,)
+    assert pick(front, Moment(4.0, 10.0, 110.0, [32, 28])) == (2,), "11 x 60 = 110 x 6 just fits"
+    assert pick(front, Moment(4.0, 10.0, 0.0, [32, 28])) == (0,), "nothing fits: the cheapest"
+    assert pick(front, Moment(4.0, 10.0, math.inf, [32, 28])) == (3,)
+
+
+def test_reply_order_does_not_matter() -> None:
+    """The fleet hands updates over in client order, whoever answers first."""
+    experiment = toy()
+    task, fleet = toy_fleet(experiment)
+    jobs = experiment.method.plan(task, start(experiment, task).state, 1, 0.0, [0, 3, 5, 7])
+    one_at_a_time = type(fleet)(fleet.grid, task, nodes=None, window=1, states=None)
+    wide = [u.facts for u in fleet.train(jobs)]
+    narrow = [u.facts for u in one_at_a_time.train(jobs)]
+    assert [f.client_id for f in wide] == [0, 3, 5, 7]
+    assert repr(wide) == repr(narrow)
+
+
+def test_small_is_the_widest_network_that_the_weakest_client_can_train() -> None:
+    """At the lower bound the client with most examples finishes; one filter more in any layer is too much."""
+    experiment = toy(method={"name": "small"}, profile={"name": "constant", "level": 0.2})
+    task, fleet = toy_fleet(experiment)
+    full = toy_fleet(toy(profile={"name": "constant", "level": 0.2}))[0]
+    most = int(task.split.sizes.max())
+    budget = 0.2 * full.macs_per_s * task.deadline_s
+    counts = task.structure.full_counts()
+    assert training_macs(task.structure, counts) * most <= budget * (1 + 1e-9)
+    wider = sorted({k / g.channels for g in full.structure.groups for k in range(1, g.channels + 1)})
+    shapes = [tuple(max(1, math.floor(w * g.channels + 0.5)) for g in full.structure.groups) for w in wider]
+    next_wider = shapes[shapes.index(counts) + 1]
+    assert training_macs(full.structure, next_wider) * most > budget
+    facts: list[Facts] = [
+        u.facts
+        for u in fleet.train(experiment.method.plan(task, start(experiment, task).state, 1, 0.0, range(12)))
+    ]
+    assert {f.status for f in facts} == {"completed"}
+
+
+def test_small_with_a_given_width() -> None:
+    task, _ = toy_fleet(toy(method={"name": "small", "width": 0.5}))
+    assert Small(width=0.5).width == 0.5
+    assert task.structure.full_counts() == (2, 4, 8)
+
+
+def test_the_cheapest_entry_is_taken_below_the_front_and_its_steps_count() -> None:
+    """Level 0.001: even one filter a layer is too much; the finished steps are merged as partial work."""
+    _, seen, rows = states(1, profile={"name": "constant", "level": 0.02}, method={"name": "distreal"})
+    assert {r.status for r in rows} == {"partial"}
+    assert all(0 < r.n_steps_done < r.n_steps_planned for r in rows)
