@@ -86,7 +86,7 @@ def test_training_moves_the_model(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_job_done_twice_gives_the_same_update(name: str) -> None:
     """The worker's scratch memory, what it did before, and torch's own generator leave no trace."""
-    task, _, first = updates_of(toy(method={"name": name}))
+    _, _, first = updates_of(toy(method={"name": name}))
     _, _, second = updates_of(toy(method={"name": name}))
     for a, b in zip(first, second, strict=True):
         assert repr(a.facts) == repr(b.facts)
@@ -97,8 +97,9 @@ def test_a_job_done_twice_gives_the_same_update(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_coordinate_nobody_trained_keeps_its_bytes(name: str) -> None:
-    """Coverage that claims that channel 0 of the last group was dropped by all: its filter keeps its value."""
-    experiment = toy(method={"name": name, "overrun": "partial"})
+    """Coverage that claims that all dropped channel 0 of the last group: its filter stays."""
+    steady = {"name": "constant", "level": 0.5}
+    experiment = toy(method={"name": name, "overrun": "partial"}, profile=steady)
     task, state, updates = updates_of(experiment)
     group = 2
     claimed = []

@@ -142,7 +142,7 @@ def test_small_with_a_given_width() -> None:
 
 
 def test_the_cheapest_entry_is_taken_below_the_front_and_its_steps_count() -> None:
-    """Level 0.001: even one filter a layer is too much; the finished steps are merged as partial work."""
-    _, seen, rows = states(1, profile={"name": "constant", "level": 0.02}, method={"name": "distreal"})
+    """Level 0.02: even one filter a layer is too much; the finished steps are merged as partial work."""
+    _, _, rows = states(1, profile={"name": "constant", "level": 0.02}, method={"name": "distreal"})
     assert {r.status for r in rows} == {"partial"}
     assert all(0 < r.n_steps_done < r.n_steps_planned for r in rows)

@@ -1,0 +1,77 @@
+"""What the README says is done as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distreal_sim.config import parse_experiment, read_yaml
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def shell(command: str, folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the project's configs, in which a user tries the README's commands."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "configs").symlink_to(ROOT / "configs")
+    return folder
+
+
+def test_commands(folder: Path) -> None:
+    """Every command of the first block, in order; the runs, table and figure are there afterwards."""
+    outputs = {command: shell(command, folder) for command in blocks("bash")[0].splitlines()}
+    assert (folder / "runs" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    for run in ("first", "second"):
+        assert len((folder / "runs" / run / "rounds.csv").read_text().splitlines()) == 4
+    table = next(out for command, out in outputs.items() if " table " in command)
+    assert "distreal" in table
+    assert "fedavg" in table
+
+
+def test_a_method_in_one_file(folder: Path) -> None:
+    """The README's method runs by its dotted path, with its own option, and is thinned for weak clients."""
+    (folder / "my_methods.py").write_text(blocks("python")[0])
+    for command in blocks("bash")[1].splitlines():
+        shell(command, folder)
+    config = read_yaml(folder / "runs" / "static" / "config.yaml")
+    assert config["method"]["n_widths"] == 4
+    import pandas as pd
+
+    clients = pd.read_parquet(folder / "runs" / "static" / "clients.parquet")
+    assert set(clients["mean_keep_rate"].dropna().round(2)) <= {0.25, 0.5, 0.75, 1.0}
+    assert clients["mean_keep_rate"].nunique() > 1
+
+
+def test_the_explained_config_is_the_demo_config() -> None:
+    """It loads, and differs from configs/digits.yaml in name and rounds only."""
+    import yaml
+
+    ours = parse_experiment(yaml.safe_load(blocks("yaml")[0]), source="README").resolved()
+    demo = parse_experiment(read_yaml(ROOT / "configs" / "digits.yaml"), source="digits").resolved()
+    assert {k for k in demo if ours[k] != demo[k]} == {"name", "rounds"}
+
+
+def test_links() -> None:
+    """Every file that the README names exists."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`(src/[^`]+)`", README):
+        assert (ROOT / target).exists(), target
