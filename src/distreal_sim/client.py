@@ -60,7 +60,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             update = method.train(task, job, task.capacity(job.client_id, job.start_s), rngs)
             stage = "encoding its update"
             if update.memory is not None:
-                context.state[MEMORY] = encode_arrays(update.memory)
+                context.state[MEMORY] = _kept(update.memory)
             return Message(encode_update(update), reply_to=message)
         except Exception as error:
             return _failure(message, where, stage, error)
@@ -115,6 +115,14 @@ class _LastDecoded:
         arrays = decode_arrays(record)
         self._last = [*self._last[-1:], (record, arrays)]
         return arrays
+
+
+def _kept(memory: Arrays) -> ArrayRecord:
+    """A record for a Context's state, which Flower serialises: its arrays hold bytes, not other buffers."""
+    record = encode_arrays(memory)
+    for array in record.values():
+        array.data = bytes(array.data)
+    return record
 
 
 def _failure(message: Message, where: str, stage: str, error: Exception) -> Message:
