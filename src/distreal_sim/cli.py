@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # before Flower is imported
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-from distreal_sim.errors import InputError  # noqa: E402  (Flower reads the variable when it is imported)
+from distreal_sim.errors import InputError, RunError
 
 app = typer.Typer(
     help="Simulates federated learning on devices whose compute budget is small, unequal and changing.",
@@ -25,7 +25,8 @@ app = typer.Typer(
 
 Config = Annotated[Path, typer.Argument(help="experiment config, a YAML file", metavar="CONFIG.yaml")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="overrides, e.g. method.name=fedavg seed=3", metavar="[KEY=VALUE]...")
+    list[str] | None,
+    typer.Argument(help="overrides, e.g. method.name=fedavg seed=3", metavar="[KEY=VALUE]..."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar, no notes")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="a traceback with every error")]
@@ -36,7 +37,9 @@ def run(
     config: Config,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="run directory [default: runs/NAME-METHOD-SEED]")] = None,
-    grid: Annotated[Literal["serial", "ray"], typer.Option(help="clients in this process or as Ray actors")] = "ray",
+    grid: Annotated[
+        Literal["serial", "ray"], typer.Option(help="clients in this process or as Ray actors")
+    ] = "ray",
     workers: Annotated[int | None, typer.Option(min=1, help="Ray actors [default: number of cores]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the directory")] = False,
     quiet: Quiet = False,
@@ -52,10 +55,13 @@ def run(
         _say(notes)
     name = f"{experiment.name}-{experiment.method.name}-{experiment.seed}"
     directory = out if out is not None else Path("runs") / name
-    with progress_bar(experiment, quiet) as on_round:
-        run_experiment(
-            experiment, directory, grid=grid, n_workers=workers, resume=resume, on_round=on_round
-        )
+    try:
+        with progress_bar(experiment, quiet) as on_round:
+            run_experiment(
+                experiment, directory, grid=grid, n_workers=workers, resume=resume, on_round=on_round
+            )
+    except KeyboardInterrupt:
+        raise _InterruptedError from None
     print(summary(directory))
 
 
@@ -91,9 +97,12 @@ def inspect(
 
 @app.command()
 def plot(
-    directories: Annotated[list[Path], typer.Argument(help="run directories, or folders of them", metavar="DIR...")],
+    directories: Annotated[
+        list[Path], typer.Argument(help="run directories, or folders of them", metavar="DIR...")
+    ],
     x: Annotated[
-        Literal["sim_s", "round", "macs", "upload_bytes"], typer.Option(help="what the accuracy is drawn against")
+        Literal["sim_s", "round", "macs", "upload_bytes"],
+        typer.Option(help="what the accuracy is drawn against"),
     ] = "sim_s",
     out: Annotated[Path, typer.Option(help="figure: .png, .pdf or .svg")] = Path("accuracy.png"),
     target: Annotated[list[float] | None, typer.Option(help="accuracy to mark; may be repeated")] = None,
@@ -109,7 +118,9 @@ def plot(
 
 @app.command()
 def table(
-    directories: Annotated[list[Path], typer.Argument(help="run directories, or folders of them", metavar="DIR...")],
+    directories: Annotated[
+        list[Path], typer.Argument(help="run directories, or folders of them", metavar="DIR...")
+    ],
     target: Annotated[list[float] | None, typer.Option(help="accuracy to reach; may be repeated")] = None,
     csv: Annotated[Path | None, typer.Option(help="also write the table to this CSV file")] = None,
     verbose: Verbose = False,
@@ -132,6 +143,10 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=1))
 
 
+class _InterruptedError(Exception):
+    """Ctrl-C in a run; the command line library would end a KeyboardInterrupt without a message."""
+
+
 def _say(notes: list[str]) -> None:
     for note in notes:
         print(note, file=sys.stderr)
@@ -144,16 +159,21 @@ def main() -> None:
         app()
     except InputError as error:
         _fail(str(error), 2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _InterruptedError):
         _fail("interrupted; the same command with --resume goes on from the last checkpoint", 130)
+    except RunError as error:
+        _fail(str(error), 1, error.details)
     except OSError as error:
-        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+def _fail(message: str, code: int, details: str = "") -> None:
     if "--verbose" in sys.argv:
         import traceback
 
         traceback.print_exc()
+        print(details, file=sys.stderr)
+    elif details:
+        message += " (--verbose shows the traceback)"
+    print(f"error: {message}", file=sys.stderr)
     sys.exit(code)

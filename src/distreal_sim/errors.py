@@ -1,4 +1,4 @@
-"""The one exception for a mistake in what the user gave us."""
+"""What goes wrong: a mistake in what the user gave us, or a run that failed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ class InputError(Exception):
 def closest(name: str, valid: Iterable[str]) -> str | None:
     """The valid name that `name` is probably meant to be."""
     return next(iter(difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)), None)
+
+
+class RunError(Exception):
+    """A run that failed through no mistake in the input: one clear message, exit code 1.
+
+    details: what a programmer needs beside it, such as a traceback from another process; may be empty.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

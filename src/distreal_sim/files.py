@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -10,7 +12,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Writes to a temporary name beside `path`, syncs, and renames."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -19,8 +21,19 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def sync_directory(path: Path) -> None:
-    """Makes renames inside a directory durable."""
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within the block an OSError that names no file, as that of a write to a full disk, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def sync(path: Path) -> None:
+    """Makes a file, or the renames inside a directory, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

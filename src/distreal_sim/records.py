@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from distreal_sim.files import naming, sync
 from distreal_sim.types import Facts
 
 
@@ -114,14 +115,15 @@ class CsvTable:
     def cut(self, n_bytes: int | None) -> None:
         """Keeps the first n_bytes, or starts the file afresh with its header."""
         if n_bytes is None:
-            self.path.write_bytes(_csv_line(self.columns))
+            with naming(self.path):
+                self.path.write_bytes(_csv_line(self.columns))
         else:
             with self.path.open("r+b") as file:
                 file.truncate(n_bytes)
 
     def append(self, row: Any) -> None:
         """Adds a row; floats are written so that reading gives the same bits."""
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             file.write(_csv_line([_cell(getattr(row, c)) for c in self.columns]))
 
     @property
@@ -157,11 +159,13 @@ def join_client_parts(parts: Sequence[Path], path: Path) -> None:
 def _write_whole(path: Path, table: pa.Table | None, parts: Sequence[Path]) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with pq.ParquetWriter(temporary, CLIENT_SCHEMA, compression="zstd") as writer:
-            if table is not None:
-                writer.write_table(table)
-            for part in parts:
-                writer.write_table(pq.read_table(part, schema=CLIENT_SCHEMA))
+        with naming(path):
+            with pq.ParquetWriter(temporary, CLIENT_SCHEMA, compression="zstd") as writer:
+                if table is not None:
+                    writer.write_table(table)
+                for part in parts:
+                    writer.write_table(pq.read_table(part, schema=CLIENT_SCHEMA))
+            sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

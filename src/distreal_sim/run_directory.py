@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
-import os
 import platform
 import shutil
 import time
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from distreal_sim.config import Experiment, read_yaml
-from distreal_sim.errors import InputError
-from distreal_sim.files import sync_directory, write_atomically
+from distreal_sim.errors import InputError, RunError
+from distreal_sim.files import sync, write_atomically
 from distreal_sim.records import ClientRow, CsvTable, RoundRow, Timing, join_client_parts, write_client_rows
 from distreal_sim.simulation import Progress
 from distreal_sim.types import Arrays, State
 
 PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
+
+UNCOMMITTED = (".lock", "config.yaml.tmp")
+"""What a directory may hold that a run left before it began."""
 
 
 class RunDirectory:
@@ -34,7 +38,11 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path, experiment: Experiment, *, resume: bool) -> None:
-        """Creates the directory, or opens the one to resume. Raises InputError if neither is possible."""
+        """Opens the directory for a new run, or the one to resume. Raises InputError if neither is possible.
+
+        A new run leaves nothing in it but the lock before `resume` is called, so that after a mistake in the
+        input the mended command finds it free.
+        """
         self.path = path
         self.experiment = experiment
         self._start_wall_s = time.perf_counter()
@@ -46,17 +54,19 @@ class RunDirectory:
         self.checkpoints = path / "checkpoint"
         existed = (path / "config.yaml").exists()
         if existed and not resume:
-            raise InputError(f"{path} already holds a run; add --resume to go on with it, or choose another --out")
-        if path.exists() and not existed and any(p.name != ".lock" for p in path.iterdir()):
+            raise InputError(
+                f"{path} already holds a run; add --resume to go on with it, or choose another --out"
+            )
+        if not existed and path.is_dir() and any(p.name not in UNCOMMITTED for p in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; choose another --out")
-        path.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(path)
+        except OSError as error:
+            raise InputError(f"{path} cannot hold a run: {error.strerror}; choose another --out") from None
         try:
             if existed:
                 _check_same(path, experiment)
-            else:
-                plain = yaml.safe_dump(experiment.resolved(), sort_keys=False)
-                write_atomically(path / "config.yaml", plain.encode())
         except BaseException:
             self.close()
             raise
@@ -68,10 +78,17 @@ class RunDirectory:
         return info.exists() and json.loads(info.read_text())["status"] == "finished"
 
     def resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
-        """Cuts the tables back to the last checkpoint.
+        """Starts the files of a new run, or cuts the tables back to the last checkpoint.
 
         Returns the progress and the clients' contexts of that checkpoint; `fresh` and none without one.
         """
+        with _writing():
+            return self._resume(fresh)
+
+    def _resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
+        if not (self.path / "config.yaml").exists():
+            plain = yaml.safe_dump(self.experiment.resolved(), sort_keys=False)
+            write_atomically(self.path / "config.yaml", plain.encode())
         self.parts.mkdir(exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
         for leftover in self.checkpoints.glob("*.tmp"):
@@ -100,18 +117,22 @@ class RunDirectory:
 
     def write(self, row: RoundRow, rows: list[ClientRow], timing: Timing) -> None:
         """Adds a round; its client rows reach the disk with the next commit."""
-        self.rounds.append(row)
-        self.timing.append(timing)
+        with _writing():
+            self.rounds.append(row)
+            self.timing.append(timing)
         self._rows += rows
 
     def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
         """Makes everything up to this round durable; a crash at any moment leaves this or the last commit."""
+        with _writing():
+            self._commit(progress, contexts)
+
+    def _commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
         if self._rows:
             write_client_rows(self.parts / f"{progress.round_number:06d}.parquet", self._rows)
             self._rows = []
-        for table in (self.rounds, self.timing):
-            with table.path.open("rb") as file:
-                os.fsync(file.fileno())
+        for path in (self.rounds.path, self.timing.path, self.parts):
+            sync(path)
         final = self.checkpoints / f"r{progress.round_number:06d}"
         temporary = final.with_name(final.name + ".tmp")
         temporary.mkdir()
@@ -129,22 +150,23 @@ class RunDirectory:
             **_over("statistics", progress.statistics),
             **_over("contexts", {str(k): np.frombuffer(v, np.uint8) for k, v in contexts.items()}),
         }
-        save_file(tensors, temporary / "state.safetensors")
-        sync_directory(temporary)
+        write_atomically(temporary / "state.safetensors", save(tensors))
+        sync(temporary)
         temporary.rename(final)
-        sync_directory(self.checkpoints)
+        sync(self.checkpoints)
         for old in self.checkpoints.glob("r*"):
             if old != final:
                 shutil.rmtree(old)
 
     def finish(self, model: Arrays) -> None:
         """Writes the model and the joined clients.parquet; marks the run as finished."""
-        join_client_parts(sorted(self.parts.glob("*.parquet")), self.path / "clients.parquet")
-        temporary = self.path / "model.safetensors.tmp"
-        save_file({k: np.ascontiguousarray(v) for k, v in model.items()}, temporary)
-        temporary.replace(self.path / "model.safetensors")
-        self._write_info("finished")
-        shutil.rmtree(self.parts)
+        with _writing():
+            join_client_parts(sorted(self.parts.glob("*.parquet")), self.path / "clients.parquet")
+            content = save({k: np.asarray(v, order="C") for k, v in model.items()})
+            write_atomically(self.path / "model.safetensors", content)
+            sync(self.path)
+            self._write_info("finished")
+            shutil.rmtree(self.parts)
 
     def close(self) -> None:
         """Releases the lock."""
@@ -168,8 +190,20 @@ class RunDirectory:
         write_atomically(self.path / "run.json", json.dumps(info, indent=1).encode())
 
 
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Within the block a write that fails ends the run with an error that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"cannot write {error.filename}: {error.strerror}; the last checkpoint is safe: once this is "
+            "mended, the same command with --resume goes on from there"
+        ) from error
+
+
 def _over(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
-    return {f"{prefix}/{name}": np.ascontiguousarray(a) for name, a in arrays.items()}
+    return {f"{prefix}/{name}": np.asarray(a, order="C") for name, a in arrays.items()}
 
 
 def _under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -192,8 +226,8 @@ def _check_same(path: Path, experiment: Experiment) -> None:
     for key in sorted({*old, *new} - {"name", "dataset.data_dir"}):
         if old.get(key) != new.get(key):
             raise InputError(
-                f"{path} holds the run of another config: {key} is {old.get(key)!r} there and {new.get(key)!r} "
-                "now; use the same config, or choose another --out"
+                f"{path} holds the run of another config: {key} is {old.get(key)!r} there and "
+                f"{new.get(key)!r} now; use the same config, or choose another --out"
             )
 
 

@@ -16,8 +16,7 @@ from flwr.serverapp import Grid, ServerApp
 from distreal_sim import evaluation
 from distreal_sim.build import build
 from distreal_sim.client import experiment_of
-from distreal_sim.errors import InputError
-from distreal_sim.errors import RunError
+from distreal_sim.errors import InputError, RunError
 from distreal_sim.grids import LocalGrid
 from distreal_sim.grids.wire import decode_arrays, decode_update, encode_arrays, encode_job
 from distreal_sim.run_directory import RunDirectory
@@ -76,7 +75,11 @@ class GridFleet:
         """One update per job, in the order of the jobs."""
         full_macs = self.task.macs_per_example(self.task.structure.full_counts())
         parcels = [
-            Parcel(job.client_id, encode_job(job, self._encode(job.arrays)), len(self.task.split[job.client_id]) * full_macs)
+            Parcel(
+                job.client_id,
+                encode_job(job, self._encode(job.arrays)),
+                len(self.task.split[job.client_id]) * full_macs,
+            )
             for job in jobs
         ]
         group = str(jobs[0].round_number) if jobs else ""
@@ -123,7 +126,9 @@ class GridFleet:
             reply.metric_records["result"] for reply in self._exchange("evaluate", str(round_number), parcels)
         ]
         n_examples = len(self.task.data.test)
-        return sum(r["loss_sum"] for r in results) / n_examples, sum(r["n_correct"] for r in results) / n_examples
+        return sum(r["loss_sum"] for r in results) / n_examples, sum(
+            r["n_correct"] for r in results
+        ) / n_examples
 
     def contexts(self) -> dict[int, bytes]:
         """What the clients keep between rounds, by client id."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-
 from distreal_sim.cohort import draw_cohort
 from distreal_sim.config import Experiment
 from distreal_sim.records import ClientRow, RoundRow, Timing

@@ -8,6 +8,7 @@ reply is accepted, so a job that is done again, because its worker died, starts 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections import deque
@@ -18,22 +19,25 @@ from typing import Any
 import ray
 from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
+from ray._private import worker as ray_worker
 from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, WorkerCrashedError
 
-from distreal_sim.errors import InputError
+from distreal_sim.errors import InputError, RunError
 from distreal_sim.grids import LocalGrid, identify, make_context
 from distreal_sim.threads import one_thread
+
+logger = logging.getLogger(__name__)
 
 MAX_TRIES = 3
 """How often a job is sent to a worker that dies of it."""
 
 SHARED_KEPT = 4
-"""How many shared records a worker and the driver remember: this round's model, its statistics, and spares."""
+"""How many shared records a worker and the driver remember: a round's model, its statistics, and spares."""
 
 MakeApp = Callable[[Any], ClientApp]
 
 
-class WorkersDiedError(Exception):
+class WorkersDiedError(RunError):
     """A client whose worker died every time; the message names it."""
 
 
@@ -131,15 +135,19 @@ class RayGrid(LocalGrid):
     def _collect(self, ref: Any, message_id: str, worker: Any) -> Message | None:
         parcel = self._parcels[message_id]
         client_id = parcel.message.metadata.dst_node_id
+        where = f"client {client_id}, round {parcel.message.metadata.group_id}"
         try:
             reply, state = ray.get(ref)
         except (ActorDiedError, ActorUnavailableError, WorkerCrashedError, OutOfMemoryError) as error:
             parcel.tries += 1
             if parcel.tries == MAX_TRIES:
                 raise WorkersDiedError(
-                    f"client {client_id}, round {parcel.message.metadata.group_id}: its worker died "
-                    f"{MAX_TRIES} times while it was at work: {error}"
+                    f"{where}: its worker died {MAX_TRIES} times while it was at work (killed for want of "
+                    "memory, or a crash in native code?)",
+                    str(error),
                 ) from None
+            logger.warning("%s: its worker died; the job is done again", where)
+            ray.kill(worker)  # one that is merely out of reach would keep its core
             self._idle.append(self._start_worker())
             self._queue.appendleft(message_id)
             return None
@@ -180,6 +188,7 @@ def ray_instance(n_workers: int) -> Iterator[None]:
         return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # as future versions do; else Ray warns
+    ray_worker.print_to_stdstream = lambda *args, **kwargs: None  # a paragraph on stdout for each dead worker
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(p or os.getcwd() for p in sys.path))
     try:
         ray.init(
@@ -192,10 +201,14 @@ def ray_instance(n_workers: int) -> Iterator[None]:
         )
     except Exception as error:
         raise InputError(
-            f"Ray cannot start: {type(error).__name__}: {error}; free memory or disk space under the temporary "
-            "directory, or run in this process with --grid serial"
+            f"Ray cannot start: {_one_line(error)}; it needs memory, and room in RAY_TMPDIR (or TMPDIR, "
+            "or /tmp); --grid serial does without it"
         ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

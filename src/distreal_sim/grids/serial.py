@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 from flwr.app import Message, RecordDict
@@ -34,7 +33,7 @@ class SerialGrid(LocalGrid):
             return []
         message = self._queue.pop(wanted[0])
         client_id = message.metadata.dst_node_id
-        context = make_context(client_id, copy.copy(self.states.get(client_id, RecordDict())))
+        context = make_context(client_id, RecordDict(dict(self.states.get(client_id, {}))))
         reply = self.app(message, context)
         if len(context.state) and not reply.has_error():
             self.states[client_id] = context.state

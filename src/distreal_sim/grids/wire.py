@@ -48,7 +48,7 @@ def decode_arrays(record: ArrayRecord) -> dict[str, np.ndarray]:
 
 
 def decode_array(array: Array) -> np.ndarray:
-    """One array, as a view of its buffer."""
+    """One array, as a read-only view of its buffer."""
     data = np.frombuffer(array.data, np.uint8)
     head = io.BytesIO(data[:4096].tobytes())
     version = np.lib.format.read_magic(head)
@@ -56,7 +56,9 @@ def decode_array(array: Array) -> np.ndarray:
     shape, fortran, dtype = read(head)
     if fortran or dtype.hasobject:
         raise ValueError(f"array of dtype {dtype} in Fortran order or with objects cannot be decoded")
-    return data[head.tell() :].view(dtype).reshape(shape)
+    decoded = data[head.tell() :].view(dtype).reshape(shape)
+    decoded.flags.writeable = False  # the buffer is shared: with other jobs, with a redone one
+    return decoded
 
 
 def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
@@ -116,5 +118,6 @@ def decode_update(content: RecordDict) -> Update:
     )
     values: Mapping[str, Any] = content.metric_records["facts"]
     facts = Facts(status=config["status"], **values)
-    return Update(facts, decode_arrays(content.array_records["arrays"]), coverage, np.array(examples, np.int64))
-
+    return Update(
+        facts, decode_arrays(content.array_records["arrays"]), coverage, np.array(examples, np.int64)
+    )
