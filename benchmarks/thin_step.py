@@ -118,7 +118,7 @@ def main() -> None:
         f"batch {options.batch}, one thread, torch {torch.__version__}; ratio = thinned / faster dense step"
     )
     print(
-        f"{'model':15}{'keep':>6}{'linear':>8}{'thinned ms':>12}{'dense ms':>10}{'plain ms':>10}{'ratio':>8}"
+        f"{'model':15}{'keep':>6}{'linear':>8}{'thinned ms':>12}{'dense ms':>12}{'plain ms':>12}{'ratio':>8}"
     )
     records = []
     for name in options.models:
@@ -126,10 +126,10 @@ def main() -> None:
             for keep_rate in KEEP_RATES:
                 record = measure(name, keep_rate, drop_linear, options.batch, options.seconds)
                 records.append(record)
-                print(
-                    f"{name:15}{keep_rate:6.2f}{'thin' if drop_linear else 'full':>8}{record['thinned_ms']:12.2f}"
-                    f"{record['dense_ours_ms']:10.2f}{record['dense_plain_ms']:10.2f}{record['ratio']:8.3f}"
-                )
+                linear = "thin" if drop_linear else "full"
+                times = [record[key] for key in ("thinned_ms", "dense_ours_ms", "dense_plain_ms")]
+                cells = "".join(f"{ms:12.2f}" for ms in times)
+                print(f"{name:15}{keep_rate:6.2f}{linear:>8}{cells}{record['ratio']:8.3f}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(records, indent=1) + "\n")
 

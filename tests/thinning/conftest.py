@@ -214,6 +214,12 @@ def _zero_dropped(module: nn.Module, structure: Structure, mask: Mask) -> nn.Mod
     return full
 
 
+@pytest.fixture(params=[*_OWN, "cnn_cifar batch"])
+def step_net(request: pytest.FixtureRequest) -> Net:
+    """The small networks, and one with linear layers that are large enough to be updated in place."""
+    return make_net(request.param)
+
+
 @pytest.fixture
 def random_mask() -> Callable[[Structure, np.random.Generator], Mask]:
     """random_mask(structure, rng): another rate for every group, one group whole."""
@@ -224,3 +230,9 @@ def random_mask() -> Callable[[Structure, np.random.Generator], Mask]:
 def zero_dropped() -> Callable[[nn.Module, Structure, Mask], nn.Module]:
     """zero_dropped(module, structure, mask): see `_zero_dropped`."""
     return _zero_dropped
+
+
+@pytest.fixture(name="make_net")
+def make_net_fixture() -> Callable[[str], Net]:
+    """make_net(name): see above."""
+    return make_net

@@ -22,9 +22,9 @@ every_optimiser = pytest.mark.parametrize(
 
 
 @every_optimiser
-def test_dense_steps_are_torchs_sgd_to_the_bit(own_net, momentum, weight_decay):
+def test_dense_steps_are_torchs_sgd_to_the_bit(step_net, momentum, weight_decay):
     """Three float32 steps at falling rates: same losses, same bytes; a mask that drops nothing is no mask."""
-    module, x = own_net.module.float(), own_net.x.float()
+    module, x = step_net.module.float(), step_net.x.float()
     structure = find_groups(module, x)
     engine = Engine(module, structure, momentum=momentum, weight_decay=weight_decay)
     plain = copy.deepcopy(module)
@@ -33,34 +33,34 @@ def test_dense_steps_are_torchs_sgd_to_the_bit(own_net, momentum, weight_decay):
     for lr, mask in ((0.1, None), (0.05, full), (0.02, None)):
         optimiser.param_groups[0]["lr"] = lr
         optimiser.zero_grad()
-        loss = F.cross_entropy(plain(x), own_net.y)
+        loss = F.cross_entropy(plain(x), step_net.y)
         loss.backward()
         optimiser.step()
-        assert engine.step(x, own_net.y, mask, lr) == loss.item()
+        assert engine.step(x, step_net.y, mask, lr) == loss.item()
     for (name, parameter), array in zip(plain.named_parameters(), engine.export().values(), strict=True):
         assert parameter.detach().numpy().tobytes() == array.tobytes(), name
 
 
 @every_optimiser
-def test_thinned_steps_equal_a_plain_twin(own_net, momentum, weight_decay, random_mask, zero_dropped):
+def test_thinned_steps_equal_a_plain_twin(step_net, momentum, weight_decay, random_mask, zero_dropped):
     """Six steps with changing masks, dense ones between them, float64, 1e-9.
 
     The twin runs the full network with dropped channels zeroed, and applies SGD's formulas to the kept
     coordinates one parameter at a time; dropped coordinates keep their bytes, their momentum too.
     """
-    structure = find_groups(own_net.module, own_net.x)
+    structure = find_groups(step_net.module, step_net.x)
     engine = Engine(
-        own_net.module, structure, momentum=momentum, weight_decay=weight_decay, dtype=torch.float64
+        step_net.module, structure, momentum=momentum, weight_decay=weight_decay, dtype=torch.float64
     )
     rng = np.random.default_rng(6)
-    twin = copy.deepcopy(own_net.module)
+    twin = copy.deepcopy(step_net.module)
     velocity = {name: np.zeros(tuple(p.shape)) for name, p in twin.named_parameters()}
     for number in range(6):
         mask = Mask((None,) * len(structure.groups)) if number == 3 else random_mask(structure, rng)
         before = engine.export()
         zeroed = zero_dropped(twin, structure, mask)
-        F.cross_entropy(zeroed(own_net.x), own_net.y).backward()
-        engine.step(own_net.x, own_net.y, mask, 0.1)
+        F.cross_entropy(zeroed(step_net.x), step_net.y).backward()
+        engine.step(step_net.x, step_net.y, mask, 0.1)
         after = engine.export()
         gradients = {name: p.grad.numpy() for name, p in zeroed.named_parameters()}
         with torch.no_grad():
@@ -98,20 +98,20 @@ def test_extract_then_scatter_changes_no_byte(net, random_mask):
         assert {name: tensor.numpy().tobytes() for name, tensor in memory.full.items()} == before
 
 
-def test_zero_learning_rate_changes_no_byte(own_net, random_mask):
-    structure = find_groups(own_net.module, own_net.x)
-    engine = Engine(own_net.module, structure, momentum=0.9, weight_decay=0.1, dtype=torch.float64)
+def test_zero_learning_rate_changes_no_byte(step_net, random_mask):
+    structure = find_groups(step_net.module, step_net.x)
+    engine = Engine(step_net.module, structure, momentum=0.9, weight_decay=0.1, dtype=torch.float64)
     arrays = {name: np.where(a > 0.2, -0.0, a) for name, a in engine.export().items()}
     engine.load(arrays)
     for mask in (random_mask(structure, np.random.default_rng(8)), None):
-        engine.step(own_net.x, own_net.y, mask, 0.0)
+        engine.step(step_net.x, step_net.y, mask, 0.0)
     assert {n: a.tobytes() for n, a in engine.export().items()} == {n: a.tobytes() for n, a in arrays.items()}
 
 
-def test_load_copies_and_clears_momentum(own_net, random_mask):
+def test_load_copies_and_clears_momentum(step_net, random_mask):
     """A run after `load` repeats the first one; the caller's arrays are neither changed nor aliased."""
-    structure = find_groups(own_net.module, own_net.x)
-    engine = Engine(own_net.module, structure, momentum=0.9, dtype=torch.float64)
+    structure = find_groups(step_net.module, step_net.x)
+    engine = Engine(step_net.module, structure, momentum=0.9, dtype=torch.float64)
     start = engine.export()
     frozen = {name: array.copy() for name, array in start.items()}
     for array in frozen.values():
@@ -120,7 +120,7 @@ def test_load_copies_and_clears_momentum(own_net, random_mask):
     runs = []
     for arrays in (start, frozen):
         engine.load(arrays)
-        losses = [engine.step(own_net.x, own_net.y, mask, 0.1) for mask in masks]
+        losses = [engine.step(step_net.x, step_net.y, mask, 0.1) for mask in masks]
         runs.append((losses, {n: a.tobytes() for n, a in engine.export().items()}))
     assert runs[0] == runs[1]
     assert all(start[name].tobytes() == frozen[name].tobytes() for name in start)
@@ -135,6 +135,29 @@ def test_load_says_what_does_not_fit(own_net):
     del arrays[name]
     with pytest.raises(InputError, match=f"lack parameter '{name}'"):
         engine.load(arrays)
+
+
+@pytest.mark.parametrize("scaling", ["none", "inverted"])
+def test_large_linear_layers_step_along_the_gradient(scaling, random_mask):
+    """step = -lr * gradient, where `gradients` leaves the layers to autograd; float64, 1e-12."""
+    rng = np.random.default_rng(14)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 20, 3), torch.nn.Flatten(), torch.nn.Linear(20 * 64, 200), torch.nn.ReLU(),
+        torch.nn.Linear(200, 330), torch.nn.ReLU(), torch.nn.Linear(330, 4),
+    )  # fmt: skip
+    x, y = torch.from_numpy(rng.normal(size=(5, 1, 10, 10))), torch.from_numpy(rng.integers(0, 4, 5))
+    structure = find_groups(module.double(), x)
+    engine = Engine(module, structure, scaling=scaling, dtype=torch.float64)
+    for mask in (random_mask(structure, rng), None, random_mask(structure, rng)):
+        before = engine.export()
+        kept = mask.kept if mask else (None,) * len(structure.groups)
+        loss, gradients = engine.gradients(x, y, mask)
+        assert engine.step(x, y, mask, 0.1) == loss
+        for name, after in engine.export().items():
+            index = kept_elements(structure.tensors[name], kept)
+            expected = before[name].copy()
+            expected[index] -= 0.1 * gradients[name].numpy()
+            np.testing.assert_allclose(after, expected, rtol=0, atol=1e-12, err_msg=name)
 
 
 def test_frozen_and_unused_parameters_stay():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.errors import InputError
+from distreal_sim.thinning.linear import MIN_ELEMENTS, LargeLinear
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.memory import Cut, Memory, RowIndex
 from distreal_sim.thinning.structure import FIXED, Axis, Structure, ThinningError
@@ -31,7 +33,8 @@ class _Plan:
 
     leaves, momenta: thinned values of `names`, views of scratch memory or the resident tensors themselves;
     slots: (parameters or buffers of a module, key, tensor) for everything the module reads; scales: (index
-    into leaves, factor) for the weights that inverted scaling goes into.
+    into leaves, factor) for the weights that inverted scaling goes into; linears: large linear layers and
+    the index of their weight.
     """
 
     cut: Cut | None
@@ -40,6 +43,7 @@ class _Plan:
     slots: list[tuple[dict[str, Any], str, Tensor]]
     attributes: list[tuple[nn.Module, str, Any]]
     scales: list[tuple[int, Tensor, list[tuple[dict[str, Any], str]]]]
+    linears: list[tuple[LargeLinear, int]]
 
 
 class Engine:
@@ -88,6 +92,7 @@ class Engine:
         for name, full in self._memory.full.items():
             full.copy_(values[name].detach())
         self._slots = self._find_slots()
+        self._linears = self._find_linears()
         self._full = structure.full_counts()
         self._plans: dict[tuple[int, ...], _Plan] = {}
         self._bound: _Plan | None = None
@@ -126,9 +131,19 @@ class Engine:
         torch.optim.SGD. loss_fn: (outputs, y) -> scalar.
         """
         plan, rows = self._enter(mask)
-        loss, grads = self._backward(plan, x, y, loss_fn)
         if rows and self._momenta is not None:
             self._momenta.gather(rows)
+        for linear, index in plan.linears:
+            if plan.cut is None:
+                linear.into = self._memory.scratch_for(self.names[index])
+            else:
+                velocity = plan.momenta[index] if plan.momenta else None
+                linear.fused = velocity, lr, self.momentum, self.weight_decay
+        try:
+            loss, grads = self._backward(plan, x, y, loss_fn)
+        finally:
+            for linear, _ in plan.linears:
+                linear.off()
         self._update(plan, grads, lr)
         if rows:
             self._memory.scatter(rows)
@@ -243,6 +258,19 @@ class Engine:
                         slots.setdefault(name, []).append((tensors, key))
         return slots
 
+    def _find_linears(self) -> dict[str, LargeLinear]:
+        """Large linear layers by the name of their weight, which nothing else in the network uses."""
+        uses = Counter(layer.weight for layer in self.structure.layers)
+        found = {}
+        for name, part in self._module.named_modules():
+            weight = f"{name}.weight" if name else "weight"
+            if type(part) is not nn.Linear or weight not in self.names or part.weight.numel() < MIN_ELEMENTS:
+                continue
+            if uses[weight] == len(self._slots[weight]) == 1 and weight in self._memory.in_arena:
+                found[weight] = LargeLinear(part)
+                part.forward = found[weight]  # type: ignore[method-assign,assignment]
+        return found
+
     def _bind(self, plan: _Plan) -> None:
         if plan is self._bound:
             return
@@ -277,6 +305,12 @@ class Engine:
                 factor = self._factor(axis, counts, values[name])
                 if factor is not None and name in self.names:
                     scales.append((self.names.index(name), factor, self._slots[name]))
+        scaled = {index for index, _, _ in scales}
+        linears = [
+            (linear, self.names.index(name))
+            for name, linear in self._linears.items()
+            if (cut is None or name in cut.places) and self.names.index(name) not in scaled
+        ]
         return _Plan(
             cut,
             [values[n] for n in self.names],
@@ -284,6 +318,7 @@ class Engine:
             slots,
             attributes,
             scales,
+            linears,
         )
 
     def _factor(self, axis: Axis, counts: tuple[int, ...], weight: Tensor) -> Tensor | None:

@@ -32,7 +32,8 @@ class Cut:
 class Memory:
     """One full-width value for each tensor (parameters, or their momentum), cut tensors in arenas.
 
-    full: the tensors by name, views into the arenas where they are cut.
+    full: the tensors by name, views into the arenas where they are cut; in_arena: where those are, as
+    (arena, first row, end row).
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Memory:
         pairs = zip(self.arenas, self.scratch, strict=True)
         self._arrays = [(a.numpy(), s.numpy()) for a, s in pairs] if device == "cpu" else []
         self.full: dict[str, Tensor] = {}
-        for layout, arena in zip(arenas, self.arenas, strict=True):
+        self.in_arena: dict[str, tuple[int, int, int]] = {}
+        for index, (layout, arena) in enumerate(zip(arenas, self.arenas, strict=True)):
             for block in layout.blocks:
                 n_rows = math.prod(block.layout.shape) // layout.length
                 for number, name in enumerate(block.names):
                     start = block.start + number * block.stride
+                    self.in_arena[name] = index, start, start + n_rows
                     self.full[name] = arena[start : start + n_rows].view(block.layout.shape)
         for name, tensor_layout in layouts.items():
             if name not in self.full:
@@ -59,6 +62,11 @@ class Memory:
         for name, (arena, start, end, shape) in ({} if cut is None else cut.places).items():
             tensors[name] = self.scratch[arena][start:end].view(shape)
         return tensors
+
+    def scratch_for(self, name: str) -> Tensor:
+        """Scratch memory of a cut tensor's full shape; a gather overwrites it."""
+        arena, start, end = self.in_arena[name]
+        return self.scratch[arena][start:end].view(self.full[name].shape)
 
     def clear(self) -> None:
         """Sets everything to zero."""
