@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
-from distreal_sim.errors import InputError, unknown
+from distreal_sim.errors import InputError, nearest, unknown
 
 
 def _against_config_file(path: Path, info: ValidationInfo) -> Path:
@@ -90,13 +90,19 @@ def import_dotted(path: str, label: str) -> Any:
         attribute = path.rpartition(".")[2]
         if hasattr(module, attribute):
             return getattr(module, attribute)
-        own = [
-            key
-            for key, value in vars(module).items()
-            if getattr(value, "__module__", None) == split and not key.startswith("_")
-        ]
-        raise unknown(f"attribute of module {split}", attribute, own)
+        raise InputError(
+            f"{label} '{path}' cannot be imported: {split} has no '{attribute}'"
+            f"{nearest(attribute, _own(module))} (it has: {', '.join(_own(module)) or 'nothing'})"
+        )
     raise InputError(f"{label} '{path}' cannot be imported: no module of that name on the Python path")
+
+
+def _own(module: ModuleType) -> list[str]:
+    """Public names of what a module itself defines, and of its submodules."""
+    here = module.__name__
+    defined = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == here]
+    inner = [m.name for m in pkgutil.iter_modules(getattr(module, "__path__", []))]
+    return sorted(name for name in {*defined, *inner} if not name.startswith("_"))
 
 
 def _import(path: str, what: str) -> ModuleType | None:

@@ -97,7 +97,7 @@ def test_weights_are_examples(chain: Structure) -> None:
 
 def test_weights_are_steps(chain: Structure) -> None:
     """Client A, three steps of 2, 3 and 5 examples; group 0 keeps channels 0 and 1 in all, group 1 channel 0
-    in all and channel 1 in the last. The weight from 0 to 0 was trained on 10 examples, to 1 on 5. B: one step
+    in all and channel 1 in the last. The weight from 0 to 0 got 10 examples, the one to 1 got 5. B: one step
     of 10 examples of the full network. 0 -> 0: (10 * 1 + 10 * 3) / 20 = 2; 0 -> 1: (5 * 1 + 10 * 3) / 15 =
     7/3; elsewhere B's 3. The classifier's bias, trained in every step: 2.
     """
