@@ -1,6 +1,6 @@
 """DISTREAL against its rivals on the embedded digits: three methods, three seeds, one figure, one table.
 
-    python experiments/demo.py --out runs/demo
+python experiments/demo.py --out runs/demo
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def main() -> None:
         for method in METHODS:
             for seed in SEEDS:
                 experiment, _ = load_experiment(CONFIG, [f"method.name={method}", f"seed={seed}", *shorter])
-                console.print(f"{method}, seed {seed}: {experiment.rounds} rounds of 10 clients as Ray actors")
+                n = experiment.clients_per_round
+                console.print(
+                    f"{method}, seed {seed}: {experiment.rounds} rounds of {n} clients as Ray actors"
+                )
                 run(experiment, options.out / f"{method}-{seed}", grid="ray", resume=True)
     runs = find_runs([options.out])
     render(time_to_accuracy(runs, TARGETS), console)

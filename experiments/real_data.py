@@ -1,6 +1,6 @@
 """The methods on a config with real data: all runs, then the figure and the table of docs/results.md.
 
-    python experiments/real_data.py configs/mnist_writers.yaml --data-dir data --seeds 1 2 3 --out runs/mnist_writers
+python experiments/real_data.py configs/mnist_writers.yaml --data-dir data --out runs/mnist_writers
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ VARIANTS = {
 
 def main() -> None:
     """Runs what is missing in --out, then draws and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("config", type=Path)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--data-dir", type=Path, required=True)

@@ -31,7 +31,8 @@ def build(experiment: Experiment) -> Task:
     split = experiment.partition.split(data.train.y, data.writers, experiment.n_clients, rngs("partition"))
     if experiment.clients_per_round > len(split):
         raise InputError(
-            f"clients_per_round ({experiment.clients_per_round}) must not exceed the number of clients ({len(split)})"
+            f"clients_per_round ({experiment.clients_per_round}) must not exceed the number of clients "
+            f"({len(split)})"
         )
     with rngs.torch_default("initialisation"):
         full = experiment.model.build(data.shape, data.n_classes)
@@ -44,8 +45,8 @@ def build(experiment: Experiment) -> Task:
     structure = full_structure if module is full else find_groups(module, torch.zeros(2, *data.shape))
     if min(split.sizes) < 2 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()):
         raise InputError(
-            f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on one; "
-            "use fewer clients, or a model without batch normalisation"
+            f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on "
+            "one; use fewer clients, or a model without batch normalisation"
         )
     return Task(
         seed=experiment.seed,

@@ -71,7 +71,8 @@ def make_client_app(resolve: Resolve) -> ClientApp:
         try:
             task, _ = resolve(context)
             arrays = decoded.get(message.content.array_records["arrays"])
-            sums = evaluation.statistics_shard(task, arrays, config["round"], config["clients"], config["draws"])
+            which = config["round"], config["clients"], config["draws"]
+            sums = evaluation.statistics_shard(task, arrays, *which)
             return Message(RecordDict({"statistics": encode_arrays(sums)}), reply_to=message)
         except Exception as error:
             return _failure(message, f"round {config['round']}", "estimating batch-norm statistics", error)

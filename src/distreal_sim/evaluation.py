@@ -78,4 +78,4 @@ def join_statistics(shards: Sequence[Arrays]) -> Arrays:
         return {}
     n = sum(int(shard["n"]) for shard in shards)
     names = [name for name in shards[0] if name != "n"]
-    return mean_statistics({name: sum(shard[name] for shard in shards) for name in names}, n)
+    return mean_statistics({name: np.sum([shard[name] for shard in shards], axis=0) for name in names}, n)

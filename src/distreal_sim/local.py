@@ -12,8 +12,8 @@ from distreal_sim.capacity import Capacity
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import Choose, Overrun, Schedule, schedule
 from distreal_sim.task import Task
-from distreal_sim.thinning.structure import Structure
 from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.structure import Structure
 from distreal_sim.types import Facts, Job, Update
 
 Coverage = tuple[np.ndarray | None, ...]

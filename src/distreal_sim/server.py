@@ -161,7 +161,7 @@ class GridFleet:
                 replies = list(self.grid.pull_messages(list(waiting)))
                 for reply in replies:
                     if reply.has_error():
-                        raise ClientFailedError(reply.error.reason)
+                        raise ClientFailedError(reply.error.reason or "a client failed without a reason")
                     ready[waiting.pop(reply.metadata.reply_to_message_id)] = reply.content
                 if not replies:
                     time.sleep(POLL_WALL_S)
@@ -183,7 +183,7 @@ def find_nodes(grid: Grid, n_clients: int) -> dict[int, int]:
         messages = [Message(RecordDict(), dst_node_id=n, message_type="query.partition") for n in strangers]
         for reply in grid.send_and_receive(messages):
             if reply.has_error():
-                raise ClientFailedError(reply.error.reason)
+                raise ClientFailedError(reply.error.reason or "a client failed without a reason")
             config: Mapping[str, Any] = reply.content.config_records["partition"]
             if config["n_clients"] != n_clients:
                 raise InputError(

@@ -22,8 +22,8 @@ from distreal_sim.profiles import Profile
 from distreal_sim.rng import Rngs
 from distreal_sim.settings import Evaluation, Local
 from distreal_sim.thinning.engine import Engine, Scaling
-from distreal_sim.thinning.structure import Structure
 from distreal_sim.thinning.macs import training_macs
+from distreal_sim.thinning.structure import Structure
 from distreal_sim.types import Counts
 
 

@@ -6,5 +6,5 @@ import torch
 
 
 def one_thread() -> None:
-    """Makes torch compute with one thread in this process; one and two give different convolution gradients."""
+    """Makes torch compute with one thread here; one and two give different convolution gradients."""
     torch.set_num_threads(1)

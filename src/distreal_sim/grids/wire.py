@@ -63,10 +63,11 @@ def decode_array(array: Array) -> np.ndarray:
 
 def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
     """Content of a train message; arrays: the encoded job.arrays, shared between clients."""
-    config = ConfigRecord(
-        {"client_id": job.client_id, "round": job.round_number, "start_s": job.start_s}
-        | {"settings": json.dumps(dict(job.settings))}
-    )
+    config = ConfigRecord()
+    config["client_id"] = job.client_id
+    config["round"] = job.round_number
+    config["start_s"] = job.start_s
+    config["settings"] = json.dumps(dict(job.settings))
     return RecordDict({"arrays": arrays, "job": config})
 
 

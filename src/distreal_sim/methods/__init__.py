@@ -36,7 +36,7 @@ class Method(Plugin):
 
     overrun: Overrun = Field(
         "drop",
-        description="a client still computing at the deadline: drop its update, merge the partial work, or wait",
+        description="a client still computing at the deadline: drop it, merge its partial work, or wait",
     )
 
     @property

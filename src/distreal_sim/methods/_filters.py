@@ -1,4 +1,4 @@
-"""Which filters stay when a mask outlives its mini-batch: an order of all filters, of which steps take the first."""
+"""Filters in an order, of which each step keeps the first ones; so that masks can outlive a mini-batch."""
 
 from __future__ import annotations
 

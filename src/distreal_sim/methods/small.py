@@ -19,10 +19,10 @@ from distreal_sim.local import train
 from distreal_sim.methods import Fits, Method
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
-from distreal_sim.thinning.structure import Structure
 from distreal_sim.thinning.macs import n_parameters, training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.shrink import shrink
+from distreal_sim.thinning.structure import Structure
 from distreal_sim.types import Counts, Job, Update
 
 

@@ -44,7 +44,7 @@ class Partition(Plugin):
     def split(
         self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator
     ) -> Split:
-        """A disjoint cover of the N examples by n_clients non-empty clients; a function of its arguments only.
+        """A disjoint cover of the N examples by n_clients non-empty clients; a function of its arguments.
 
         labels: (N,) int64; writers: (N,) int64 or None; n_clients: None where the data decide (by_writer).
         Raises InputError when the cover is impossible (fewer examples than clients, no writers, ...).
