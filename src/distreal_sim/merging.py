@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from distreal_sim.params import add_scaled
+from distreal_sim.params import add_scaled, divide
 from distreal_sim.thinning.structure import FIXED, Axis, Structure, TensorLayout
 from distreal_sim.types import Arrays, Update
 
@@ -41,22 +41,20 @@ def weighted_average(
                 weights[name] = weights[name] + whole
                 continue
             own = limited[name] if weight == "steps" else whole * (limited[name] > 0)
-            add_scaled(total, update.arrays[name], spread(structure.tensors[name], own))
+            by_owner, factor = spread(structure.tensors[name], own)
+            add_scaled(total.reshape(by_owner), update.arrays[name].reshape(by_owner), factor)
             weights[name] = weights[name] + own
     return {
-        name: _mean(value, totals[name], weights[name], structure.tensors[name])
+        name: _mean(value, totals.pop(name), weights[name], structure.tensors[name])
         for name, value in old.items()
     }
 
 
-def _mean(
-    old: np.ndarray, total: np.ndarray, weight: np.ndarray | float, layout: TensorLayout
-) -> np.ndarray:
+def _mean(old: np.ndarray, total: np.ndarray, weight: np.ndarray | float, layout: TensorLayout) -> np.ndarray:
     if isinstance(weight, float):
-        return (total / weight).astype(old.dtype) if weight else old
-    weight = spread(layout, weight)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(weight == 0, old, (total / weight).astype(old.dtype))
+        return divide(total, weight, old)
+    by_owner, weight = spread(layout, weight)
+    return divide(total.reshape(by_owner), weight, old.reshape(by_owner)).reshape(old.shape)
 
 
 def trained_steps(
@@ -88,14 +86,30 @@ def trained_steps(
     return result
 
 
-def spread(layout: TensorLayout, per_channel: np.ndarray) -> np.ndarray:
-    """Expands a value per channel (pair) so that it broadcasts against the whole tensor."""
-    for dimension, axis in enumerate(layout.axes[: per_channel.ndim]):
-        inner = _inner(axis)
-        if (inner > 1).any():
-            blocks = layout.blocks if dimension == 1 else 1
-            per_channel = np.repeat(per_channel, inner[: len(inner) // blocks], axis=dimension)
-    return per_channel.reshape(*per_channel.shape, *(1,) * (len(layout.shape) - per_channel.ndim))
+def spread(layout: TensorLayout, per_channel: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+    """A shape to look at the tensor in, and values per channel (pair) that broadcast against it.
+
+    Where every channel owns equally many positions of an axis these become an axis of their own, so that
+    the values need not be repeated.
+    """
+    shape: list[int] = []
+    broadcast: list[int] = []
+    for dimension, size in enumerate(layout.shape):
+        if dimension >= per_channel.ndim:
+            shape.append(size)
+            broadcast.append(1)
+            continue
+        inner = _inner(layout.axes[dimension])
+        inner = inner[: len(inner) // (layout.blocks if dimension == 1 else 1)]
+        if (inner == inner[0]).all():
+            owned = [int(inner[0])] if inner[0] > 1 else []
+            shape += [len(inner), *owned]
+            broadcast += [len(inner), *(1 for _ in owned)]
+        else:
+            per_channel = np.repeat(per_channel, inner, axis=dimension)
+            shape.append(size)
+            broadcast.append(size)
+    return tuple(shape), per_channel.reshape(broadcast)
 
 
 def _kept_steps(axis: Axis, coverage: Sequence[np.ndarray | None], n_steps: int) -> np.ndarray:

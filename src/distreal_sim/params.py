@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 BLOCK = 65_536
@@ -11,19 +13,45 @@ BLOCK = 65_536
 def add_scaled(total: np.ndarray, array: np.ndarray, factor: float | np.ndarray) -> None:
     """total += factor * array in float64, in place.
 
-    total and array are C-contiguous and of one shape; factor is a number or has the same number of axes and
-    broadcasts against them.
+    total and array are C-contiguous and of one shape; factor is a number, or has as many axes, the same
+    first one, and broadcasts.
     """
-    if isinstance(factor, np.ndarray):
-        rows = max(1, BLOCK * len(total) // max(1, total.size))
-        for start in range(0, len(total), rows):
-            part = slice(start, start + rows)
-            total[part] += array[part] * (factor[part] if len(factor) > 1 else factor)
+    if not isinstance(factor, np.ndarray):
+        total, array = total.reshape(-1), array.reshape(-1)
+    for part, product in _parts(total):
+        product[...] = array[part]  # casting first is faster than a product that casts
+        product *= factor[part] if isinstance(factor, np.ndarray) else factor
+        total[part] += product
+
+
+def divide(total: np.ndarray, weight: float | np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """total / weight in the type of `otherwise`, and `otherwise` where the weight is 0.
+
+    Shapes as in `add_scaled`.
+    """
+    shape = total.shape
+    if not isinstance(weight, np.ndarray):
+        if not weight:
+            return otherwise
+        total, otherwise = total.reshape(-1), otherwise.reshape(-1)
+    result = np.empty(total.shape, otherwise.dtype)
+    for part, quotient in _parts(total):
+        divisor = weight[part] if isinstance(weight, np.ndarray) else weight
+        untrained = np.equal(divisor, 0)
+        if untrained.any():
+            np.divide(total[part], np.where(untrained, 1.0, divisor), out=quotient)
+            result[part] = np.where(untrained, otherwise[part], quotient)
+        else:
+            np.divide(total[part], divisor, out=quotient)
+            result[part] = quotient
+    return result.reshape(shape)
+
+
+def _parts(array: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Stretches of the first axis of about BLOCK elements, each with float64 scratch of its shape."""
+    if not array.size:
         return
-    flat_total, flat = total.reshape(-1), array.reshape(-1)
-    scratch = np.empty(min(BLOCK, flat.size))
-    for start in range(0, flat.size, BLOCK):
-        part_total = flat_total[start : start + BLOCK]
-        product = scratch[: part_total.size]
-        np.multiply(flat[start : start + BLOCK], factor, out=product, dtype=np.float64)
-        part_total += product
+    rows = min(len(array), max(1, BLOCK * len(array) // array.size))
+    scratch = np.empty((rows, *array.shape[1:]))
+    for start in range(0, len(array), rows):
+        yield slice(start, start + rows), scratch[: len(array) - start]
