@@ -95,12 +95,12 @@ def schedule(
     """Times the planned mini-batches of `sizes` from start_s (relative) towards end_s.
 
     end_s: when the computation must be done, which the transfers may put before start_s; deadline_s: the
-    planned length of the round, end_s if not given. A step unfinished at end_s is undone but charged;
+    planned length of the round, |end_s| if not given. A step unfinished at end_s is undone but charged;
     overrun says what becomes of the finished ones. Raises NeverDoneError when the server waits for a client
     without capacity.
     """
     waits = overrun == "wait"
-    limit_s = start_s + PATIENCE * (end_s if deadline_s is None else deadline_s) if waits else end_s
+    limit_s = start_s + PATIENCE * (abs(end_s) if deadline_s is None else deadline_s) if waits else end_s
     steps: list[Step] = []
     t_s, macs = start_s, 0
     for index, size in enumerate(sizes):
