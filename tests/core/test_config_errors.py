@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from distreal_sim.config import load_experiment, parse_experiment, read_yaml
+from distreal_sim.config import Experiment, load_experiment, parse_experiment, read_yaml
 from distreal_sim.errors import InputError
+from distreal_sim.methods.distreal import Distreal
+from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.plugins import names
 from distreal_sim.profiles import Profile
 
@@ -26,11 +28,7 @@ GOOD: dict[str, Any] = {
     "method": "fedavg",
 }
 
-TOP = (
-    "availability, checkpoint_every, clients_per_round, dataset, deadline_s, device, evaluation, "
-    "local, method, "
-    "model, n_clients, name, network, partition, profile, round_end, rounds, seed"
-)
+TOP = ", ".join(sorted(Experiment.model_fields))
 PROFILES = ", ".join(names(Profile))
 
 
@@ -92,16 +90,18 @@ def test_the_good_one_is_good() -> None:
         ),
         (
             {"method": {"name": "distreal", "drop_linear": "perhaps"}},
-            "method.drop_linear = 'perhaps' must be true or false (hidden linear layers are thinned too)",
+            "method.drop_linear = 'perhaps' must be true or false "
+            f"({Distreal.model_fields['drop_linear'].description})",
         ),
         (
             {"method": {"name": "distreal", "front": 3}},
-            "method.front = 3 must be keys and values or a path ({uniform: n} or the path of a front file)",
+            "method.front = 3 must be keys and values or a path "
+            f"({Distreal.model_fields['front'].description})",
         ),
         (
             {"method": {"name": "distreal", "resample": "never"}},
-            "method.resample = 'never' must be batch or round or a whole number (filters are redrawn every "
-            "mini-batch, every n mini-batches, or once a round)",
+            "method.resample = 'never' must be batch or round or a whole number "
+            f"({Distreal.model_fields['resample'].description})",
         ),
         # out of bounds
         ({"rounds": 0}, "rounds = 0 must be at least 1 (number of rounds)"),
@@ -137,9 +137,8 @@ def test_the_good_one_is_good() -> None:
         ),
         (
             {"method": {"name": "fedavg", "overrun": "dorp"}},
-            "method.overrun = 'dorp' must be drop, partial or wait; did you mean 'drop'? (a client "
-            "still computing "
-            "at the deadline: drop its update, merge the partial work, or wait)",
+            "method.overrun = 'dorp' must be drop, partial or wait; did you mean 'drop'? "
+            f"({FedAvg.model_fields['overrun'].description})",
         ),
         # impossible combinations
         ({"clients_per_round": 9}, "clients_per_round (9) must not exceed n_clients (4)"),

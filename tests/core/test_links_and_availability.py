@@ -56,7 +56,8 @@ def test_random_availability_is_independent() -> None:
     to within 5 / 100.
     """
     random = Random(share=0.3)
-    there = np.array([[random.available(c, r, Rngs(4, (c,))) for r in range(1, 101)] for c in range(100)], float)
+    rounds = range(1, 101)
+    there = np.array([[random.available(c, r, Rngs(4, (c,))) for r in rounds] for c in range(100)], float)
     assert there.mean() == pytest.approx(0.3, abs=0.023)
     assert np.abs(there.mean(axis=0) - 0.3).max() < 0.23
     assert np.abs(there.mean(axis=1) - 0.3).max() < 0.23
