@@ -23,8 +23,12 @@ from distreal_sim.thinning.groups import find_groups
         # `twice`, `excite` and the scale are added to or multiplied with the stem.
         (
             "Odd",
-            [("stem", 6, "conv", 1), ("squeeze", 3, "linear", 1)]
-            + [("branch", 5, "conv", 1), ("joined", 9, "linear", 1)],
+            [
+                ("stem", 6, "conv", 1),
+                ("squeeze", 3, "linear", 1),
+                ("branch", 5, "conv", 1),
+                ("joined", 9, "linear", 1),
+            ],
         ),
         # A group a stage, the first one with the stem; one inside each of the nine blocks.
         (

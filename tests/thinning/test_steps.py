@@ -160,6 +160,29 @@ def test_large_linear_layers_step_along_the_gradient(scaling, random_mask):
             np.testing.assert_allclose(after, expected, rtol=0, atol=1e-12, err_msg=name)
 
 
+def test_a_weight_that_is_penalised_too_is_left_to_autograd():
+    """The forward pass reads the large weight twice, so that its gradient comes in two parts; 1e-12."""
+
+    class Penalised(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Linear(700, 200), torch.nn.Linear(200, 2)
+
+        def forward(self, x):
+            return self.b(self.a(x).relu()) * (1 + self.a.weight.square().sum())
+
+    rng = np.random.default_rng(15)
+    module, x, y = Penalised().double(), torch.from_numpy(rng.normal(size=(3, 700))), torch.tensor([0, 1, 1])
+    structure = find_groups(module, x)
+    engine = Engine(module, structure, momentum=0.9, dtype=torch.float64)
+    mask = sample_mask(structure, (77,), rng)
+    _, gradients = engine.gradients(x, y, mask)
+    before = engine.export()["a.weight"]
+    engine.step(x, y, mask, 0.1)
+    expected = before[mask.kept[0]] - 0.1 * gradients["a.weight"].numpy()
+    np.testing.assert_allclose(engine.export()["a.weight"][mask.kept[0]], expected, rtol=0, atol=1e-12)
+
+
 def test_frozen_and_unused_parameters_stay():
     """A frozen parameter has no name here; one without a gradient is left alone, as torch.optim.SGD does."""
 

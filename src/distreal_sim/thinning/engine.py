@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -260,13 +259,13 @@ class Engine:
 
     def _find_linears(self) -> dict[str, LargeLinear]:
         """Large linear layers by the name of their weight, which nothing else in the network uses."""
-        uses = Counter(layer.weight for layer in self.structure.layers)
+        alone = {layer.weight for layer in self.structure.layers if layer.alone}
         found = {}
         for name, part in self._module.named_modules():
             weight = f"{name}.weight" if name else "weight"
             if type(part) is not nn.Linear or weight not in self.names or part.weight.numel() < MIN_ELEMENTS:
                 continue
-            if uses[weight] == len(self._slots[weight]) == 1 and weight in self._memory.in_arena:
+            if weight in alone and len(self._slots[weight]) == 1 and weight in self._memory.in_arena:
                 found[weight] = LargeLinear(part)
                 part.forward = found[weight]  # type: ignore[method-assign,assignment]
         return found

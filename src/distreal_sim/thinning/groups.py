@@ -6,6 +6,7 @@ import copy
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -89,7 +90,8 @@ class _Reading:
         )
         scaled = {name: self.axis(atoms, f"'{name}'") for name, atoms in seen.scaled.items()}
         parameters = tuple(name for name, _ in seen.module.named_parameters())
-        return Structure(tuple(self.groups), tensors, parameters, tuple(seen.layers), overrides, scaled)
+        layers = tuple(replace(layer, alone=seen.uses[layer.weight] == 1) for layer in seen.layers)
+        return Structure(tuple(self.groups), tensors, parameters, layers, overrides, scaled)
 
     def _set_blocks(self, where: str, atoms: np.ndarray, blocks: int) -> None:
         axis = self.axis(atoms, where)

@@ -42,7 +42,7 @@ class Memory:
         self.arenas = [torch.zeros(a.n_rows, a.length, dtype=dtype, device=device) for a in arenas]
         self.scratch = [torch.zeros_like(arena) for arena in self.arenas]
         pairs = zip(self.arenas, self.scratch, strict=True)
-        self._arrays = [(a.numpy(), s.numpy()) for a, s in pairs] if device == "cpu" else []
+        self._arrays = [(_row_view(a), _row_view(s)) for a, s in pairs] if device == "cpu" else []
         self.full: dict[str, Tensor] = {}
         self.in_arena: dict[str, tuple[int, int, int]] = {}
         for index, (layout, arena) in enumerate(zip(arenas, self.arenas, strict=True)):
@@ -80,7 +80,7 @@ class Memory:
             if self._arrays:
                 source, target = self._arrays[number]
                 # mode="clip" reads straight into `target`; "raise" would go through a buffer.
-                np.take(source, index, 0, out=target[: len(index)], mode="clip")
+                np.take(source, index, out=target[: len(index)], mode="clip")
             elif len(index):
                 on_device = torch.from_numpy(index).to(self.arenas[number].device)
                 self.scratch[number][: len(index)] = self.arenas[number].index_select(0, on_device)
@@ -94,6 +94,12 @@ class Memory:
             elif len(index):
                 on_device = torch.from_numpy(index).to(self.arenas[number].device)
                 self.arenas[number].index_copy_(0, on_device, self.scratch[number][: len(index)])
+
+
+def _row_view(arena: Tensor) -> np.ndarray:
+    """The rows (R,) of an arena as opaque items of raw bytes, which numpy copies fastest."""
+    rows: np.ndarray = arena.numpy()
+    return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
 
 
 class RowIndex:

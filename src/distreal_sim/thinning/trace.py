@@ -8,6 +8,7 @@ under a `TorchFunctionMode`, so any Python control flow in the model is fine.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Trace(TorchFunctionMode):
         self.scaled: dict[str, np.ndarray] = {}
         self.weight_blocks: dict[str, int] = {}
         self.visits: list[Visit] = []
+        self.uses: Counter[str] = Counter()
         self.names: dict[int, str] = {}
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             self.names[id(tensor)] = name
@@ -112,11 +114,13 @@ class Trace(TorchFunctionMode):
 
         kwargs = kwargs or {}
         name = getattr(func, "__name__", str(func))
-        before = {id(a): tuple(a.shape) for a in tensors_in((args, kwargs))}
+        operands = tensors_in((args, kwargs))
+        before = {id(a): tuple(a.shape) for a in operands}
         out = func(*args, **kwargs)
         results = tensors_in(out)
         if name == "__set__" or not results:
             return out
+        self.uses.update(self.names[id(a)] for a in operands if id(a) in self.names)
         apply_rule(self, func, name, args, kwargs, out, before)
         for result in results:
             self.visits.append(Visit(self.where, name, self.channels(result)))
