@@ -53,6 +53,7 @@ def build(experiment: Experiment) -> Task:
         rounds=experiment.rounds,
         deadline_s=experiment.deadline_s,
         local=experiment.local,
+        merge=experiment.merge,
         evaluation=experiment.evaluation,
         data=data,
         split=split,

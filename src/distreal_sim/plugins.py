@@ -12,7 +12,7 @@ import inspect
 import pkgutil
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
@@ -31,7 +31,9 @@ ConfigPath = Annotated[Path, AfterValidator(_against_config_file)]
 class Plugin(BaseModel):
     """Base of every plug-in; its fields are the keys that stand beside `name` in the YAML."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=True, protected_namespaces=()
+    )
 
     package: ClassVar[str]
     """The package that holds the bundled plug-ins of this kind, set by each kind's base class."""
@@ -45,6 +47,11 @@ class Plugin(BaseModel):
         if module.rpartition(".")[0] == self.package:
             return module.rpartition(".")[2]
         return f"{module}.{type(self).__qualname__}"
+
+    @classmethod
+    def adapt(cls, target: Any) -> type[Self] | None:
+        """A plug-in that stands for a foreign object at a dotted path, for kinds that take such objects."""
+        return None
 
 
 P = TypeVar("P", bound=Plugin)
@@ -71,6 +78,9 @@ def load(kind: type[P], name: str) -> type[P]:
         return _only_plugin(kind, target)
     if inspect.isclass(target) and issubclass(target, kind) and not inspect.isabstract(target):
         return target
+    adapted = kind.adapt(target)
+    if adapted is not None:
+        return adapted
     raise InputError(f"{kind.label} '{name}' is not a complete subclass of {kind.__module__}.{kind.__name__}")
 
 

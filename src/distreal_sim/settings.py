@@ -40,6 +40,17 @@ class Local(BaseModel):
         return self.lr
 
 
+class Merge(BaseModel):
+    """How updates are averaged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: Literal["examples", "steps"] = Field(
+        "examples",
+        description="a client's weight at a coordinate it trained: its examples, or those trained on there",
+    )
+
+
 class Evaluation(BaseModel):
     """How and when the global model is tested; the last round always is."""
 

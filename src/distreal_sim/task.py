@@ -20,7 +20,7 @@ from distreal_sim.networks import Link, Network
 from distreal_sim.partitions import Split
 from distreal_sim.profiles import Profile
 from distreal_sim.rng import Rngs
-from distreal_sim.settings import Evaluation, Local
+from distreal_sim.settings import Evaluation, Local, Merge
 from distreal_sim.thinning.engine import Engine, Scaling
 from distreal_sim.thinning.macs import training_macs
 from distreal_sim.thinning.structure import Structure
@@ -39,6 +39,7 @@ class Task:
     rounds: int
     deadline_s: float
     local: Local
+    merge: Merge
     evaluation: Evaluation
     data: Data
     split: Split

@@ -25,7 +25,7 @@ from distreal_sim.networks.unlimited import Unlimited
 from distreal_sim.partitions import Partition
 from distreal_sim.plugins import Plugin, load, names
 from distreal_sim.profiles import Profile
-from distreal_sim.settings import Evaluation, Local
+from distreal_sim.settings import Evaluation, Local, Merge
 
 __all__ = ["KINDS", "Experiment", "json_schema", "load_experiment", "parse_experiment", "read_yaml"]
 
@@ -63,6 +63,7 @@ class Experiment(BaseModel):
     network: SerializeAsAny[Network] = Field(Unlimited(), description="the clients' links")
     availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
+    merge: Merge = Field(Merge(), description="how updates are averaged")
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where tensors live")

@@ -68,4 +68,5 @@ class Method(Plugin):
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
-        return State(weighted_average(task.structure, state.arrays, updates), state.extras)
+        merged = weighted_average(task.structure, state.arrays, updates, task.merge.weight)
+        return State(merged, state.extras)

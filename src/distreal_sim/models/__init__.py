@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import nn
 
+from distreal_sim.models._module import model_class
 from distreal_sim.plugins import Plugin
 
 
@@ -15,6 +17,13 @@ class Model(Plugin):
 
     package: ClassVar[str] = "distreal_sim.models"
     label: ClassVar[str] = "model"
+
+    @classmethod
+    def adapt(cls, target: Any) -> type[Self] | None:
+        """Any torch.nn.Module class is a model; its constructor's parameters are the options."""
+        if inspect.isclass(target) and issubclass(target, nn.Module):
+            return model_class(cls, target)
+        return None
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:

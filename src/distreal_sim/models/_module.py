@@ -1,0 +1,62 @@
+"""Any torch.nn.Module as a model: its constructor's parameters become the options."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from pydantic import create_model
+from torch import nn
+
+from distreal_sim.errors import InputError
+
+FROM_DATA = ("shape", "in_channels", "n_classes", "num_classes")
+"""Constructor parameters that the data decide, where the config does not set them."""
+
+
+def options_of(module: type[nn.Module]) -> dict[str, Any]:
+    """pydantic fields for the constructor's parameters; *args and **kwargs cannot be set from a config.
+
+    Options are handed over as YAML has them: an annotation is the module's own affair.
+    """
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(module).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if name in FROM_DATA:
+            fields[name] = (Any, None)
+        else:
+            fields[name] = (Any, ... if parameter.default is parameter.empty else parameter.default)
+    return fields
+
+
+def construct(
+    module: type[nn.Module], options: dict[str, Any], shape: tuple[int, ...], n_classes: int
+) -> nn.Module:
+    """The module with its options, and what the data decide filled in.
+
+    Raises InputError when the constructor refuses its options.
+    """
+    known = {"shape": shape, "in_channels": shape[0], "n_classes": n_classes, "num_classes": n_classes}
+    filled = {k: known[k] if k in known and v is None else v for k, v in options.items()}
+    try:
+        return module(**filled)
+    except Exception as error:  # whatever a user's constructor raises is a mistake in the input
+        given = ", ".join(f"{k}={v!r}" for k, v in filled.items())
+        raise InputError(
+            f"model {module.__module__}.{module.__qualname__}({given}) cannot be built: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def model_class(base: type[Any], module: type[nn.Module]) -> type[Any]:
+    """A subclass of `base` (Model) that builds `module`, named and placed like it."""
+
+    def build(self: Any, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        return construct(module, {k: getattr(self, k) for k in type(self).model_fields}, shape, n_classes)
+
+    made = create_model(module.__name__, __base__=base, __module__=module.__module__, **options_of(module))
+    made.__qualname__ = module.__qualname__
+    setattr(made, "build", build)  # noqa: B010  (the class is made at run time)
+    made.__abstractmethods__ = frozenset()
+    return made
