@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import cast
 
-from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
+from flwr.app import Context, Message, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
 from flwr.serverapp import Grid
@@ -72,7 +72,11 @@ class LocalGrid(Grid):
 
     def snapshot(self) -> dict[int, bytes]:
         """What the clients keep, serialised, by client id; clients that keep nothing are left out."""
-        return {client_id: _to_bytes(state) for client_id, state in sorted(self.states.items()) if len(state)}
+        return {
+            client_id: cast(bytes, recorddict_to_proto(state).SerializeToString(deterministic=True))
+            for client_id, state in sorted(self.states.items())
+            if len(state)
+        }
 
     def restore(self, snapshot: dict[int, bytes]) -> None:
         """Goes back to a snapshot."""
@@ -80,16 +84,6 @@ class LocalGrid(Grid):
             client_id: recorddict_from_proto(ProtoRecordDict.FromString(data))
             for client_id, data in snapshot.items()
         }
-
-
-def _to_bytes(state: RecordDict) -> bytes:
-    """Flower's serialisation, which demands arrays that hold bytes; ours hold any buffer."""
-    plain = RecordDict(dict(state))
-    for key, record in state.array_records.items():
-        plain[key] = ArrayRecord(
-            {name: Array(a.dtype, a.shape, a.stype, bytes(a.data)) for name, a in record.items()}
-        )
-    return cast(bytes, recorddict_to_proto(plain).SerializeToString(deterministic=True))
 
 
 def make_context(node_id: int, state: RecordDict) -> Context:

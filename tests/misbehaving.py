@@ -1,0 +1,72 @@
+"""Methods of somebody else's, named by dotted path: clients that remember, raise, or kill their worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.methods.fedavg import FedAvg
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.types import Job, Update
+
+
+class Remembering(FedAvg):
+    """Every client keeps the number of its rounds, and a vector to which it adds its round's number.
+
+    The count shows in the learned model, so that a lost or doubled one changes every result: the classifier's
+    bias is shifted by count / 1000.
+    """
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        count = job.memory.get("count", np.array(0)) + 1
+        vector = job.memory.get("vector", np.zeros(3, np.float32)) + np.float32(job.round_number)
+        update = super().train(task, job, capacity, rngs)
+        if update.counts:
+            bias = update.arrays["linear.bias"] + np.float32(count / 1000)
+            update = replace(update, arrays={**update.arrays, "linear.bias": bias})
+        return replace(update, memory={"count": np.array(count), "vector": vector})
+
+
+class Killing(Remembering):
+    """A client that is selected in `at_round` kills its worker after its work, before it can reply.
+
+    marker: file that the first victim creates and that spares all others; None: nobody is spared, ever.
+    """
+
+    at_round: int
+    marker: Path | None = None
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        update = super().train(task, job, capacity, rngs)
+        if job.round_number == self.at_round and (self.marker is None or not self.marker.exists()):
+            if self.marker is not None:
+                self.marker.write_text(f"client {job.client_id}")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return update
+
+
+class Raising(FedAvg):
+    """A client that is selected in `at_round` raises an exception."""
+
+    at_round: int
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        if job.round_number == self.at_round:
+            raise ValueError("the sensor is on fire")
+        return super().train(task, job, capacity, rngs)
+
+
+class Writing(FedAvg):
+    """Clients report whether they could write into the data set and into the model they were sent."""
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        update = super().train(task, job, capacity, rngs)
+        x = task.data.train.x
+        writeable = [x.flags.writeable, next(iter(job.arrays.values())).flags.writeable]
+        return replace(update, memory={"writeable": np.array(writeable)})

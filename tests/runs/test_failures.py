@@ -1,0 +1,120 @@
+"""Clients that die, raise or remember, on both grids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from misbehaving import Killing, Raising, Remembering, Writing
+from toys import toy
+
+from distreal_sim.build import build
+from distreal_sim.config import Experiment
+from distreal_sim.grids import LocalGrid
+from distreal_sim.grids.ray import WorkersDiedError
+from distreal_sim.grids.wire import decode_arrays
+from distreal_sim.run import GridName, open_grid, run
+from distreal_sim.server import ClientFailedError, GridFleet
+from distreal_sim.simulation import play_round, select_cohort, start
+
+from .compare import assert_same_results
+
+pytestmark = pytest.mark.usefixtures("four_cores")
+
+
+class NoRecord:
+    """Keeps nothing."""
+
+    def write(self, *args: object) -> None: ...
+
+    def commit(self, *args: object) -> None: ...
+
+
+def memories(experiment: Experiment, grid: GridName, n_rounds: int) -> dict[int, dict[str, np.ndarray]]:
+    """What every client remembers after some rounds."""
+    task = build(experiment)
+    with open_grid(grid, task, experiment.method, 2) as local:
+        fleet = GridFleet(local, task, nodes=None, window=8, states=local)
+        progress = start(experiment, task)
+        for _ in range(n_rounds):
+            progress, _ = play_round(experiment, task, fleet, progress, NoRecord())
+        return remembered(local)
+
+
+def remembered(grid: LocalGrid) -> dict[int, dict[str, np.ndarray]]:
+    return {c: decode_arrays(state.array_records["memory"]) for c, state in grid.states.items()}
+
+
+@pytest.mark.parametrize("grid", ["serial", "ray"])
+def test_clients_remember(grid: GridName) -> None:
+    """count = rounds in which the client was selected; vector = the sum of their numbers, three times."""
+    experiment = toy(method=Remembering())
+    task = build(experiment)
+    rounds: dict[int, list[int]] = {}
+    for round_number in (1, 2, 3, 4):
+        for client_id in select_cohort(experiment, task, round_number):
+            rounds.setdefault(client_id, []).append(round_number)
+    kept = memories(experiment, grid, 4)
+    assert max(len(numbers) for numbers in rounds.values()) > 2
+    assert {c: int(m["count"]) for c, m in kept.items()} == {c: len(numbers) for c, numbers in rounds.items()}
+    assert {c: m["vector"].tolist() for c, m in kept.items()} == {
+        c: [float(sum(numbers))] * 3 for c, numbers in rounds.items()
+    }
+
+
+def test_memory_does_not_travel(tmp_path: Path) -> None:
+    """Byte for byte the traffic of FedAvg, whose clients keep nothing."""
+    traffic = []
+    for name, method in (("fedavg", "fedavg"), ("remembering", Remembering())):
+        run(toy(method=method), tmp_path / name, grid="serial")
+        rows = [line.split(",") for line in (tmp_path / name / "rounds.csv").read_text().splitlines()]
+        assert rows[0][-2:] == ["download_bytes", "upload_bytes"]
+        traffic.append([row[-2:] for row in rows])
+    assert traffic[0] == traffic[1]
+
+
+def test_a_redone_job_starts_from_the_same_state(tmp_path: Path) -> None:
+    """A worker is killed once, after its client's work of round 3: the work is done again, and counts once.
+
+    The run without a death is the same run whose marker is there from the start.
+    """
+    marker, there = tmp_path / "marker", tmp_path / "there"
+    there.touch()
+    run(toy(method=Killing(at_round=3, marker=there)), tmp_path / "calm", grid="serial")
+    run(toy(method=Killing(at_round=3, marker=marker)), tmp_path / "dead", grid="ray", n_workers=2)
+    assert marker.read_text().startswith("client ")
+    (tmp_path / "dead" / "config.yaml").write_bytes((tmp_path / "calm" / "config.yaml").read_bytes())
+    assert_same_results(tmp_path / "calm", tmp_path / "dead")
+
+
+def test_a_client_that_always_kills_its_worker_ends_the_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(WorkersDiedError, match=r"^client \d+, round 2: its worker died 3 times") as caught:
+        run(toy(method=Killing(at_round=2)), tmp_path, grid="ray", n_workers=2)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().out == "", "Ray reports dead workers on stdout, which is for results"
+    run_rows = (tmp_path / "rounds.csv").read_text().splitlines()
+    assert len(run_rows) == 2, "header and round 1"
+
+
+@pytest.mark.parametrize("grid", ["serial", "ray"])
+def test_an_exception_on_a_client_names_client_round_and_stage(grid: GridName, tmp_path: Path) -> None:
+    with pytest.raises(ClientFailedError) as caught:
+        run(toy(method=Raising(at_round=2)), tmp_path, grid=grid, n_workers=2)
+    cohort = select_cohort(toy(), build(toy()), 2)
+    assert str(caught.value) in [
+        f"client {c}, round 2, while training: ValueError: the sensor is on fire" for c in cohort
+    ]
+    assert 'raise ValueError("the sensor is on fire")' in caught.value.details
+
+
+def test_workers_share_one_data_set() -> None:
+    """In this process the data set is an ordinary array; a worker sees Ray's read-only shared memory.
+
+    The model that a client is sent is read-only everywhere: others are sent the same one.
+    """
+    for grid, writeable in (("serial", [True, False]), ("ray", [False, False])):
+        for kept in memories(toy(method=Writing()), grid, 1).values():
+            assert kept["writeable"].tolist() == writeable

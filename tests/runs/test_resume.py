@@ -1,0 +1,143 @@
+"""A run that was cut short, by whatever means, ends with the bytes of a run that was not."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from toys import TOY
+
+from distreal_sim.config import load_experiment
+from distreal_sim.run import run
+
+from .compare import assert_same_results
+
+TESTS = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-c", "from distreal_sim.cli import main; main()"]
+
+
+def write_config(folder: Path, **changes: Any) -> Path:
+    path = folder / "toy.yaml"
+    path.write_text(yaml.safe_dump({**TOY, **changes}))
+    return path
+
+
+def uninterrupted(config: Path, out: Path) -> Path:
+    run(load_experiment(config)[0], out, grid="serial")
+    return out
+
+
+def start_run(config: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    """`distreal-sim run` on the serial grid; Ctrl-C works even where the tests run in the background."""
+    return subprocess.Popen(
+        [*COMMAND, "run", str(config), "--grid", "serial", "--out", str(out), *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+
+
+def wait_for_rounds(out: Path, n_rounds: int, process: subprocess.Popen[str]) -> None:
+    while not (out / "rounds.csv").exists() or (out / "rounds.csv").read_bytes().count(b"\n") <= n_rounds:
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        time.sleep(0.01)
+
+
+def test_ctrl_c(tmp_path: Path) -> None:
+    """Exit code 130 and a message that says how to go on; nothing on stdout, and no traceback."""
+    config, out = write_config(tmp_path, rounds=30, checkpoint_every=3), tmp_path / "out"
+    process = start_run(config, out)
+    wait_for_rounds(out, 5, process)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr == "error: interrupted; the same command with --resume goes on from the last checkpoint\n"
+
+    process = start_run(config, out, "--resume")
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert stdout.startswith(f"{out}: 30 rounds, 300 simulated s, test accuracy 0.")
+    assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
+
+
+def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
+    """A second command on the run that is going on leaves it alone; kill -9 frees the directory."""
+    config, out = write_config(tmp_path, rounds=1000), tmp_path / "out"
+    first = start_run(config, out)
+    try:
+        wait_for_rounds(out, 1, first)
+        second = start_run(config, out, "--resume")
+        _, stderr = second.communicate()
+        assert second.returncode == 2
+        assert stderr == f"error: {out} is in use by another run that has not ended\n"
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
+    experiment = load_experiment(config)[0]
+
+    def stop(row: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, out, grid="serial", resume=True, on_round=stop)
+
+
+@pytest.mark.parametrize("where", ["anywhere", "files"])
+def test_ten_kills(where: str, tmp_path: Path) -> None:
+    """Ten lives end by SIGKILL at a random moment; clients remember, so their state is cut back too."""
+    method = {"name": "misbehaving.Remembering"}
+    config = write_config(tmp_path, method=method, rounds=60, checkpoint_every=3)
+    out = tmp_path / "out"
+    n_killed = crash(config, out, seed=5, n_kills=10, where=where)
+    assert n_killed == 10
+    assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
+    assert not list(out.rglob("*.tmp"))
+    assert [p.name for p in (out / "checkpoint").iterdir()] == ["r000060"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_a_hundred_kills_between_two_writes(seed: int, tmp_path: Path) -> None:
+    """The run may end under the kills: a life of 150 lines is longer than a round."""
+    config = write_config(tmp_path, rounds=40, checkpoint_every=1)
+    assert crash(config, tmp_path / "out", seed=seed, n_kills=100, where="files") > 20
+    assert_same_results(tmp_path / "out", uninterrupted(config, tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_ten_kills_of_the_command(tmp_path: Path) -> None:
+    """The same from the command line: kill -9 after round 2, 7, ..., 47."""
+    config, out = write_config(tmp_path, rounds=60, checkpoint_every=3), tmp_path / "out"
+    for kill in range(10):
+        process = start_run(config, out, "--resume")
+        wait_for_rounds(out, 5 * kill + 2, process)
+        time.sleep(0.013 * kill)
+        process.kill()
+        process.communicate()
+    process = start_run(config, out, "--resume")
+    _, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
+
+
+def crash(config: Path, out: Path, *, seed: int, n_kills: int, where: str) -> int:
+    """How many of the lives were cut short; see crash.py."""
+    script = [sys.executable, str(Path(__file__).with_name("crash.py"))]
+    arguments = [str(config), str(out), str(seed), str(n_kills), where]
+    done = subprocess.run(
+        script + arguments,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
