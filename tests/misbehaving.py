@@ -62,6 +62,13 @@ class Raising(FedAvg):
         return super().train(task, job, capacity, rngs)
 
 
+class Homebound(FedAvg):
+    """Cannot be sent to another process."""
+
+    def __setstate__(self, state: object) -> None:
+        raise RuntimeError("there is no place like home")
+
+
 class Writing(FedAvg):
     """Clients report whether they could write into the data set and into the model they were sent."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from misbehaving import Killing, Raising, Remembering, Writing
+from misbehaving import Homebound, Killing, Raising, Remembering, Writing
 from toys import toy
 
 from distreal_sim.build import build
@@ -14,6 +14,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.grids import LocalGrid
 from distreal_sim.grids.ray import WorkersDiedError
 from distreal_sim.grids.wire import decode_arrays
+from distreal_sim.records import RoundRow
 from distreal_sim.run import GridName, open_grid, run
 from distreal_sim.server import ClientFailedError, GridFleet
 from distreal_sim.simulation import play_round, select_cohort, start
@@ -88,6 +89,21 @@ def test_a_redone_job_starts_from_the_same_state(tmp_path: Path) -> None:
     assert_same_results(tmp_path / "calm", tmp_path / "dead")
 
 
+def test_a_run_may_change_its_grid(tmp_path: Path) -> None:
+    """Interrupted with two workers after round 3, it goes on in one process from the checkpoint."""
+
+    def interrupt(row: RoundRow) -> None:
+        if row.round == 3:
+            raise KeyboardInterrupt
+
+    experiment = toy(method=Remembering())
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, tmp_path / "out", grid="ray", n_workers=2, on_round=interrupt)
+    run(experiment, tmp_path / "out", grid="serial", resume=True)
+    run(experiment, tmp_path / "whole", grid="serial")
+    assert_same_results(tmp_path / "out", tmp_path / "whole")
+
+
 def test_a_client_that_always_kills_its_worker_ends_the_run(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +113,13 @@ def test_a_client_that_always_kills_its_worker_ends_the_run(
     assert capfd.readouterr().out == "", "Ray reports dead workers on stdout, which is for results"
     run_rows = (tmp_path / "rounds.csv").read_text().splitlines()
     assert len(run_rows) == 2, "header and round 1"
+
+
+def test_a_worker_that_cannot_be_set_up_ends_the_run(tmp_path: Path) -> None:
+    """A method that exists only where it was written: it cannot be unpickled in another process."""
+    with pytest.raises(WorkersDiedError) as caught:
+        run(toy(method=Homebound()), tmp_path, grid="ray", n_workers=1)
+    assert str(caught.value) == "a worker cannot be set up: RuntimeError: there is no place like home"
 
 
 @pytest.mark.parametrize("grid", ["serial", "ray"])

@@ -139,6 +139,10 @@ class RayGrid(LocalGrid):
         try:
             reply, state = ray.get(ref)
         except (ActorDiedError, ActorUnavailableError, WorkerCrashedError, OutOfMemoryError) as error:
+            if isinstance(error, ActorDiedError) and error.actor_init_failed:
+                raise WorkersDiedError(
+                    f"a worker cannot be set up: {_last_line(error)}", str(error)
+                ) from None
             parcel.tries += 1
             if parcel.tries == MAX_TRIES:
                 raise WorkersDiedError(
@@ -208,6 +212,11 @@ def ray_instance(n_workers: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _last_line(error: Exception) -> str:
+    """What an exception in another process says: Ray puts its traceback first."""
+    return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
 
 
 def _one_line(error: Exception) -> str:
