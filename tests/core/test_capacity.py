@@ -79,12 +79,13 @@ def test_a_pause() -> None:
 
 
 def test_a_rounding_error_does_not_wait_for_the_end_of_a_pause() -> None:
-    """Thirds: 0.1 s at 3 MAC/s three times is 0.9 MACs up to rounding, whatever the order of the sums; the
-    capacity is 0 from 0.3 to 100, and 0.9 MACs must be done at 0.3.
+    """3 MAC/s for 0.7 s and 0.7 for 0.3 s are 2.31 MACs, of which floats leave 4e-16 at t = 1; from there the
+    capacity is 0 until 100. What is really more than that waits.
     """
-    c = capacity(3.0, 3.0, 3.0, 0.0, 3.0, ends=(0.1, 0.2, 0.3, 100.0))
-    assert c.finish(0.0, 0.9) == pytest.approx(0.3, abs=1e-12)
-    assert c.finish(0.0, 0.9 + 1e-9) > 100
+    c = capacity(3.0, 0.7, 0.0, 1.0, ends=(0.7, 1.0, 100.0))
+    assert 2.31 - 3.0 * 0.7 - 0.7 * (1.0 - 0.7) > 0
+    assert c.finish(0.0, 2.31) == pytest.approx(1.0, abs=1e-12)
+    assert c.finish(0.0, 2.31 + 1e-9) > 100
 
 
 def test_until() -> None:
