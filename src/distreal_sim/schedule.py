@@ -110,7 +110,10 @@ def schedule(
         cost = macs_per_example(counts) * size
         done_s = capacity.finish(t_s, cost, limit_s)
         if done_s == math.inf and waits:
-            raise NeverDoneError(f"no capacity to finish step {index + 1} of {len(sizes)}")
+            raise NeverDoneError(
+                f"too little capacity to finish step {index + 1} of {len(sizes)} within {PATIENCE:,.0f} deadlines, "
+                "and method.overrun is wait"
+            )
         if done_s == math.inf:
             offered = capacity.offered(t_s, end_s)
             # The slack counts for the round's work so far: it is what a plan made at the start may lack now.
