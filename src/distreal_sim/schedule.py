@@ -111,8 +111,8 @@ def schedule(
         done_s = capacity.finish(t_s, cost, limit_s)
         if done_s == math.inf and waits:
             raise NeverDoneError(
-                f"too little capacity to finish step {index + 1} of {len(sizes)} within {PATIENCE:,.0f} deadlines, "
-                "and method.overrun is wait"
+                f"too little capacity to finish step {index + 1} of {len(sizes)} within {PATIENCE:,.0f} "
+                "deadlines, and method.overrun is wait"
             )
         if done_s == math.inf:
             offered = capacity.offered(t_s, end_s)
