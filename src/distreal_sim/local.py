@@ -56,6 +56,7 @@ def train(
         start_s=download_s,
         end_s=task.deadline_s - upload_s,
         overrun=overrun,
+        deadline_s=task.deadline_s,
     )
     losses: list[float] = []
     masks: list[Mask | None] = []
@@ -81,7 +82,7 @@ def train(
         n_steps_planned=plan.n_planned,
         n_steps_done=len(plan.steps),
         macs=plan.macs,
-        sim_s=plan.compute_end_s + (0.0 if lost else sent_bytes / link.upload_bytes_per_s),
+        sim_s=task.deadline_s if lost else plan.compute_end_s + sent_bytes / link.upload_bytes_per_s,
         mean_keep_rate=_mean_keep_rate(task.structure, plan),
         download_bytes=model_bytes,
         upload_bytes=0 if lost else sent_bytes,

@@ -222,6 +222,9 @@ def _locked(path: Path) -> Any:
 
 def _check_same(path: Path, experiment: Experiment) -> None:
     """Raises InputError naming the first key that differs from the config of the run to resume."""
+    info = path / "run.json"
+    if info.exists() and json.loads(info.read_text())["config_hash"] == experiment.hash():
+        return
     old, new = (_flat(p) for p in (read_yaml(path / "config.yaml"), experiment.resolved()))
     for key in sorted({*old, *new} - {"name", "dataset.data_dir"}):
         if old.get(key) != new.get(key):
@@ -229,6 +232,11 @@ def _check_same(path: Path, experiment: Experiment) -> None:
                 f"{path} holds the run of another config: {key} is {old.get(key)!r} there and "
                 f"{new.get(key)!r} now; use the same config, or choose another --out"
             )
+    if info.exists():
+        raise InputError(
+            f"{path} holds the run of a config that named the same files with other content (a front?); "
+            "choose another --out"
+        )
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -46,7 +46,8 @@ class Job:
 class Facts:
     """One client's round, as it goes into clients.parquet.
 
-    sim_s: simulated seconds from the round's start until the client was done; mean_keep_rate: kept share of
+    sim_s: simulated seconds from the round's start until the client was done, the deadline if its update was
+    lost; mean_keep_rate: kept share of
     channels, averaged over coupling groups and finished steps (NaN without one); train_loss: mean over the
     examples of the finished steps (NaN without one).
     """

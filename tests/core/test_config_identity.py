@@ -153,3 +153,14 @@ def test_the_schema_knows_short_forms() -> None:
     assert {"constant", "uniform"} <= set(short)
     assert "tiers" not in short
     assert any(o.get("pattern") for o in options)
+
+
+def test_a_front_counts_by_its_content_in_the_hash(tmp_path: Path) -> None:
+    """The same bytes in another folder give the same hash, other bytes under the same path another."""
+    hashes = []
+    for folder, content in (("a", "{}"), ("b", "{}"), ("b", "{ }")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "front.json").write_text(content)
+        method = {"name": "distreal", "front": "front.json"}
+        hashes.append(parse(tmp_path / folder, method=method).hash())
+    assert hashes[0] == hashes[1] != hashes[2]

@@ -75,7 +75,7 @@ def test_waiting_makes_the_round_longer() -> None:
     assert told(update.facts) == ("completed", 4, 13.333333)
 
 
-@pytest.mark.parametrize("upload_s", [11.0, 30.0])
+@pytest.mark.parametrize("upload_s", [10.0, 11.0, 30.0])
 def test_waiting_for_an_upload_longer_than_the_round(upload_s: float) -> None:
     """The client has no time at all to compute, and the server waits: 1 s down, 5 s of work at level 2."""
     _, update = play(2.0, 1.0, upload_s, method={"name": "fedavg", "overrun": "wait"})

@@ -84,10 +84,17 @@ class Experiment(BaseModel):
         return plain
 
     def hash(self) -> str:
-        """16 hex digits that identify what is computed; `name` and `dataset.data_dir` are left out."""
+        """16 hex digits that identify what is computed.
+
+        `name` and `dataset.data_dir` are left out; another file, such as a front, counts by its content.
+        """
         plain = self.resolved()
         plain.pop("name")
         plain["dataset"].pop("data_dir", None)
+        for key in KINDS:
+            for option, value in getattr(self, key):
+                if isinstance(value, Path) and value.is_file():
+                    plain[key][option] = hashlib.sha256(value.read_bytes()).hexdigest()
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -70,7 +70,12 @@ class Distreal(Method):
         model = fingerprint(module)
         if isinstance(self.front, UniformFront):
             rates = uniform_rates(self.front.uniform, len(groups))
-            made = {"how": "uniform rates", "entries": self.front.uniform, "score": "relative MACs"}
+            made = {
+                "how": "uniform rates",
+                "model": type(module).__name__,
+                "entries": self.front.uniform,
+                "score": "relative MACs",
+            }
             return make_front(structure, groups, rates, None, model=model, made=made)
         return load_front(self.front, structure, groups, model)
 

@@ -78,6 +78,7 @@ def forecast(task: Task, overrun: Overrun, client_ids: Sequence[int]) -> list[Sc
                     start_s=frame.start_s,
                     end_s=frame.end_s,
                     overrun=overrun,
+                    deadline_s=task.deadline_s,
                 )
             )
         except NeverDoneError as error:
