@@ -11,9 +11,6 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # before Flower is imported
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
 from distreal_sim.errors import InputError, RunError
 
 app = typer.Typer(

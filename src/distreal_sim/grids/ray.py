@@ -190,8 +190,6 @@ def ray_instance(n_workers: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # as future versions do; else Ray warns
     ray_worker.print_to_stdstream = lambda *args, **kwargs: None  # a paragraph on stdout for each dead worker
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(p or os.getcwd() for p in sys.path))
     try:
@@ -201,7 +199,6 @@ def ray_instance(n_workers: int) -> Iterator[None]:
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
-            _node_ip_address="127.0.0.1",
         )
     except Exception as error:
         raise InputError(
