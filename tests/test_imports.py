@@ -25,14 +25,14 @@ LAYERS = [
     "grids",
     "client",
     "server",
-    "run console plan inspection",
+    "run console plan inspection search",
     "cli",
 ]
 """From the bottom to the top; a module imports from its own line and the lines above it here."""
 
 HOME = {
     "flwr": {"client", "server", "grids", "run"},
-    "ray": {"grids"},
+    "ray": {"grids", "search"},
     "pymoo": {"search"},
     "matplotlib": {"plots"},
 }

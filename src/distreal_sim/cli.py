@@ -63,6 +63,44 @@ def run(
 
 
 @app.command()
+def search(
+    config: Annotated[Path, typer.Argument(help="search config, a YAML file", metavar="CONFIG.yaml")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="overrides, e.g. seed=3 experiment.model.width=8; experiment.: of the experiment's config",
+            metavar="[KEY=VALUE]...",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="directory [default: runs/search-NAME-SEED]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes [default: number of cores]; 1: without Ray")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the search in the directory")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Search for a front of dropout vectors; prints how much it beats uniform rates by, and its file."""
+    from distreal_sim.search.progress import progress_bar, summary
+    from distreal_sim.search.run import run_search
+    from distreal_sim.search.settings import load_search
+
+    settings, experiment, notes = load_search(config, overrides or [])
+    if not quiet:
+        _say(notes)
+    directory = out if out is not None else Path("runs") / f"search-{config.stem}-{settings.seed}"
+    try:
+        with progress_bar(settings, quiet) as show:
+            front, comparison = run_search(
+                settings, experiment, directory, n_workers=workers, resume=resume, show=show
+            )
+    except KeyboardInterrupt:
+        raise _InterruptedError from None
+    summary(front, comparison, print)
+    print(directory / "front.json")
+
+
+@app.command()
 def check(config: Config, overrides: Overrides = None, verbose: Verbose = False) -> None:
     """Validate a config and print what would run: clients, costs, simulated and estimated wall time."""
     from distreal_sim.config import load_experiment

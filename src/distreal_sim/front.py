@@ -34,13 +34,20 @@ class Entry:
     """One dropout vector.
 
     rates: (L,) fraction dropped of each addressed group; counts: (G,) kept channels of every group;
-    macs: training MACs per example, forward and backward; score: convergence speed, larger is better.
+    macs: training MACs per example, forward and backward; score: convergence speed, larger is better;
+    score_error: its standard error, where it was measured.
     """
 
     rates: tuple[float, ...]
     counts: Counts
     macs: int
     score: float
+    score_error: float | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """The entry as it stands in a front file."""
+        data = {"rates": self.rates, "kept": self.counts, "macs_per_example": self.macs, "score": self.score}
+        return data if self.score_error is None else {**data, "score_error": self.score_error}
 
 
 @dataclass(frozen=True)
@@ -70,16 +77,12 @@ class Front:
 
     def save(self, path: Path) -> None:
         """Writes the front as JSON."""
-        entries = [
-            {"rates": e.rates, "kept": e.counts, "macs_per_example": e.macs, "score": e.score}
-            for e in self.entries
-        ]
         data = {
             "format": FORMAT,
             "model": self.model,
             "groups": self.groups,
             "made": dict(self.made),
-            "entries": entries,
+            "entries": [entry.plain() for entry in self.entries],
         }
         write_atomically(path, json.dumps(data, indent=1).encode())
 
@@ -90,13 +93,14 @@ def make_front(
     rates: np.ndarray,
     scores: Sequence[float] | None,
     *,
+    errors: Sequence[float] | None = None,
     model: str,
     made: Mapping[str, Any],
 ) -> Front:
     """The front of candidate vectors.
 
-    rates: (M, L); scores: (M,), or None for relative MACs. Dominated and repeated candidates are left out.
-    The zero vector is always an entry: as the dearest one it gets the best score of all, so that an unlimited
+    rates: (M, L); scores: (M,), or None for relative MACs; errors: (M,) standard errors of the scores.
+    Dominated and repeated candidates are left out. The zero vector is always an entry: as the dearest one it gets the best score of all, so that an unlimited
     device trains the full network, whatever was measured for it.
     """
     full = structure.full_counts()
@@ -106,9 +110,11 @@ def make_front(
         counts = keep_counts(structure, vector, thinnable)
         macs = training_macs(structure, counts)
         score = macs / full_macs if scores is None else float(scores[index])
-        candidates.append(Entry(tuple(float(r) for r in vector), counts, macs, score))
+        error = None if errors is None else float(errors[index])
+        candidates.append(Entry(tuple(float(r) for r in vector), counts, macs, score, error))
     best = 1.0 if scores is None else max((e.score for e in candidates), default=0.0)
-    zero = Entry((0.0,) * len(thinnable), full, full_macs, best)
+    zero_error = next((e.score_error for e in candidates if e.counts == full), None)
+    zero = Entry((0.0,) * len(thinnable), full, full_macs, best, zero_error)
     entries: list[Entry] = []
     for entry in sorted(candidates, key=lambda e: (e.macs, -e.score)):
         if entry.macs < zero.macs and (not entries or entry.score > entries[-1].score):
@@ -133,7 +139,7 @@ def load_front(path: Path, structure: Structure, thinnable: Sequence[int], model
 
     Raises InputError naming the file and what is wrong with it.
     """
-    front = _read(path)
+    front = read_front(path)
     if front.model != model:
         made_for = f" ({front.made['model']})" if "model" in front.made else ""
         raise InputError(
@@ -165,7 +171,8 @@ def load_front(path: Path, structure: Structure, thinnable: Sequence[int], model
     return front
 
 
-def _read(path: Path) -> Front:
+def read_front(path: Path) -> Front:
+    """Reads a front, whatever network it was made for. Raises InputError if the file is none."""
     try:
         data = json.loads(path.read_text())
         if data["format"] != FORMAT:
@@ -176,6 +183,7 @@ def _read(path: Path) -> Front:
                 tuple(operator.index(n) for n in e["kept"]),
                 operator.index(e["macs_per_example"]),
                 float(e["score"]),
+                None if e.get("score_error") is None else float(e["score_error"]),
             )
             for e in data["entries"]
         )

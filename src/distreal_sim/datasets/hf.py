@@ -28,8 +28,8 @@ class Hf(Dataset):
     subset: str | None = Field(None, description="configuration of a data set that has several")
     train_split: str = Field("train", description="name of a split, or a slice such as train[:90%]")
     test_split: str = Field("test", description="name of a split, or a slice such as train[90%:]")
-    image_column: str | None = None
-    label_column: str | None = None
+    image_column: str | None = Field(None, description="column of images; found where there is only one")
+    label_column: str | None = Field(None, description="column of labels; found where there is only one")
     writer_column: str | None = Field(None, description="who produced an example, for partition by_writer")
     size: int | None = Field(None, ge=1, description="resize every image to size x size pixels")
     limit: int | None = Field(None, ge=1, description="at most so many examples of a split, evenly spaced")

@@ -30,7 +30,7 @@ class Mnist(Dataset):
 
     data_dir: ConfigPath = Field(description="folder of the data sets: what torchvision calls root")
     folder: str = Field("MNIST", description="MNIST, FashionMNIST, KMNIST, ...")
-    n_classes: int = Field(10, ge=2)
+    n_classes: int = Field(10, ge=2, description="number of classes; labels are 0 ... n_classes - 1")
 
     def load(self) -> Data:
         """x: (N, 1, H, W) uint8."""

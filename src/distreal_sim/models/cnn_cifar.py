@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 
+from pydantic import Field
 from torch import nn
 
 from distreal_sim.models import Model
@@ -33,8 +34,9 @@ _TUTORIAL_INIT = (
 class CnnCifar(Model):
     """McMahan's CIFAR network, for inputs of at least 4x4 pixels."""
 
-    norm: Norm = "none"
-    """`batch`: batch norm after both convolutions and both hidden linear layers, which then have no bias."""
+    norm: Norm = Field(
+        "none", description="batch: after every convolution and hidden linear layer, which then have no bias"
+    )
 
     def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 4."""

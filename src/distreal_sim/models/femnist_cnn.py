@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from pydantic import Field
 from torch import nn
 
 from distreal_sim.models import Model
@@ -22,8 +23,9 @@ from distreal_sim.models._layers import Norm, check_input, conv_relu, linear_rel
 class FemnistCnn(Model):
     """LEAF's CNN, for inputs of at least 4x4 pixels."""
 
-    norm: Norm = "none"
-    """`batch`: batch norm after both convolutions and the hidden linear layer, which then have no bias."""
+    norm: Norm = Field(
+        "none", description="batch: after every convolution and hidden linear layer, which then have no bias"
+    )
 
     def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 4."""

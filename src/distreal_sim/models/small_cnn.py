@@ -30,8 +30,9 @@ from distreal_sim.models._layers import check_input, conv_relu, init_he
 class SmallCnn(Model):
     """Three convolutions with batch norm, for inputs of at least 4x4 pixels."""
 
-    width: int = Field(16, ge=1)
-    """Channels of the first convolution; the second has twice, the third four times as many."""
+    width: int = Field(
+        16, ge=1, description="channels of the first convolution; the others have two and four times as many"
+    )
 
     def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 4."""

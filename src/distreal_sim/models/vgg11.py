@@ -27,10 +27,12 @@ _STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 class Vgg11(Model):
     """VGG-11 with two hidden layers of 512 units, for inputs of at least 32x32 pixels."""
 
-    norm: Norm = "none"
-    """`batch`: batch norm after every convolution and hidden linear layer, which then have no bias."""
-    unit_dropout: float = Field(0.5, ge=0, lt=1)
-    """Probability that training zeroes an input of a hidden linear layer (nn.Dropout); 0 leaves it out."""
+    norm: Norm = Field(
+        "none", description="batch: after every convolution and hidden linear layer, which then have no bias"
+    )
+    unit_dropout: float = Field(
+        0.5, ge=0, lt=1, description="probability that training zeroes an input of a hidden linear layer"
+    )
 
     def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 32, which five poolings leave with 1x1."""

@@ -32,7 +32,9 @@ class Dirichlet(Partition):
     """Label skew: the smaller alpha, the fewer classes a client holds; alpha = inf deals out equal mixes."""
 
     alpha: float = Field(gt=0, examples=[0.5, 0.1, float("inf")], description="concentration")
-    variant: Literal["by_class", "by_client"] = "by_class"
+    variant: Literal["by_class", "by_client"] = Field(
+        "by_class", description="Dirichlet over the clients per class, or over the classes per client"
+    )
     min_examples: int = Field(1, ge=1, description="by_class is redrawn until every client has these")
     sizes: Sizes = Field("equal", description="sizes of the clients, for by_client")
     sigma: float = Field(1.0, ge=0, le=10, description="standard deviation of log size, for lognormal")

@@ -12,7 +12,7 @@ from distreal_sim.partitions._deal import Sizes, by_size, check_n_clients, draw_
 class Iid(Partition):
     """Shuffles the examples and deals them out, in equal or log-normal sizes."""
 
-    sizes: Sizes = "equal"
+    sizes: Sizes = Field("equal", description="sizes of the clients: equal or lognormal")
     sigma: float = Field(1.0, ge=0, le=10, description="standard deviation of log size, for lognormal")
 
     def split(
