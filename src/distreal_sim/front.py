@@ -100,8 +100,8 @@ def make_front(
     """The front of candidate vectors.
 
     rates: (M, L); scores: (M,), or None for relative MACs; errors: (M,) standard errors of the scores.
-    Dominated and repeated candidates are left out. The zero vector is always an entry: as the dearest one it gets the best score of all, so that an unlimited
-    device trains the full network, whatever was measured for it.
+    Dominated and repeated candidates are left out. The zero vector is always an entry: as the dearest one it
+    gets the best score of all, so that an unlimited device trains the full network, whatever was measured.
     """
     full = structure.full_counts()
     full_macs = training_macs(structure, full)

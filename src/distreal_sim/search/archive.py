@@ -1,0 +1,69 @@
+"""The candidates that were scored, in a file: the checkpoint of a search.
+
+A search is a function of its settings and of the scores, so nothing else need be kept: a resumed search is
+played again from its start, and what is in the file is not computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from distreal_sim.errors import InputError
+from distreal_sim.files import naming
+from distreal_sim.search.explore import Evaluate
+from distreal_sim.search.objective import Score
+from distreal_sim.search.space import Space
+from distreal_sim.types import Counts
+
+
+class Archive:
+    """A JSON-lines file, one candidate a line, synced line by line; opening it cuts off a torn last line.
+
+    n_added: lines added since it was opened.
+    """
+
+    def __init__(self, path: Path, space: Space) -> None:
+        self.path, self._space, self.n_added = path, space, 0
+        self.scores: dict[Counts, Score] = {}
+        content = path.read_bytes() if path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                data = json.loads(line)
+                counts = tuple(operator.index(n) for n in data["counts"])
+                self.scores[counts] = Score(tuple(tuple(map(float, drops)) for drops in data["drops"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{path}, line {number}: not a scored vector: {error}") from None
+        if whole != content:
+            os.truncate(path, len(whole))
+
+    def filling(self, evaluate: Evaluate) -> Evaluate:
+        """`evaluate` that looks here first, and writes down what was not here, in the order asked for."""
+
+        def look_up(asked: Sequence[Counts]) -> Iterator[Score]:
+            computed = iter(evaluate([counts for counts in asked if counts not in self.scores]))
+            for counts in asked:
+                if counts not in self.scores:
+                    self._add(counts, next(computed))
+                yield self.scores[counts]
+
+        return look_up
+
+    def _add(self, counts: Counts, score: Score) -> None:
+        line = {
+            "counts": counts,
+            "relative_macs": self._space.relative_macs(counts),
+            "score": score.mean,
+            "score_error": score.error,
+            "drops": score.drops,
+        }
+        with naming(self.path), self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.scores[counts] = score
+        self.n_added += 1

@@ -1,0 +1,179 @@
+"""How fast a network learns with a dropout vector: the drop of validation loss over a short training.
+
+From each of a few snapshots of a centrally trained network, a few short trainings with the vector are made;
+their batches and masks come from the same seeds for every vector (common random numbers), and the masks of
+two vectors are nested where one keeps more, so that what differs between two scores is the vectors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from distreal_sim.batches import batch_indices
+from distreal_sim.build import build, hold_out
+from distreal_sim.config import Experiment
+from distreal_sim.datasets import Examples
+from distreal_sim.errors import InputError
+from distreal_sim.methods._filters import draw_orders, take
+from distreal_sim.methods.distreal import Distreal, UniformFront
+from distreal_sim.rng import Rngs
+from distreal_sim.search.settings import Search
+from distreal_sim.search.space import Space
+from distreal_sim.task import Task
+from distreal_sim.thinning.evaluate import batch_statistics, evaluate, mean_statistics
+from distreal_sim.types import Arrays, Counts
+
+Stream = Literal["search", "reevaluation"]
+"""Which seeds the short trainings use: those that the search sees, or fresh ones."""
+
+WORST_LOSS = 100.0
+"""What a loss counts as that is larger or not a number: a vector that diverges is bad, not undefined."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """drops: (snapshots, repeats) loss before minus loss after each short training, nats."""
+
+    drops: tuple[tuple[float, ...], ...]
+
+    @property
+    def mean(self) -> float:
+        """Convergence speed: the mean drop."""
+        return float(np.mean(self.drops))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean over the seeds of the repeats; the snapshots are given."""
+        spread = np.var(self.drops, axis=1, ddof=1) / len(self.drops[0])
+        return float(math.sqrt(spread.sum()) / len(self.drops))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Everything that a process needs to score candidates; pickled, it travels without scratch memory.
+
+    held: examples on which the loss is measured; task.data holds the others. snapshots: parameters;
+    before: their losses; statistics: (batches, examples) positions in the training data from which batch-norm
+    statistics are estimated.
+    """
+
+    search: Search
+    method: Distreal
+    task: Task
+    held: Examples
+    statistics: np.ndarray
+    snapshots: tuple[Arrays, ...] = ()
+    before: tuple[float, ...] = ()
+
+    @property
+    def space(self) -> Space:
+        """The candidates."""
+        structure = self.task.structure
+        groups = structure.thinnable(self.method.drop_linear)
+        return Space(structure, groups, self.search.d_max, self.search.smallest)
+
+    def score(self, counts: Counts, stream: Stream) -> Score:
+        """Short trainings that keep `counts` channels, from every snapshot with every seed of the stream."""
+        repeats = self.search.repeats if stream == "search" else self.search.reevaluation
+        return Score(
+            tuple(
+                tuple(self._drop(counts, stream, snapshot, repeat) for repeat in range(repeats))
+                for snapshot in range(len(self.snapshots))
+            )
+        )
+
+    def _drop(self, counts: Counts, stream: Stream, snapshot: int, repeat: int) -> float:
+        rngs = Rngs(self.search.seed, (snapshot, repeat))
+        structure, masks = self.task.structure, rngs(f"{stream} masks")
+        resample = self.method.resample
+        every = 1 if resample == "batch" else self.search.steps if resample == "round" else resample
+        batches = self._batches(self.search.steps, rngs(f"{stream} batches"))
+        self.task.engine.load(self.snapshots[snapshot])
+        with rngs.torch_default(f"{stream} torch"):
+            for step, indices in enumerate(batches):
+                if step % every == 0:
+                    mask = take(structure, draw_orders(structure, masks, self.method.filters), counts)
+                x, y = self.task.batch(self.task.data.train, indices)
+                self.task.engine.step(x, y, mask, self._lr)
+        return self.before[snapshot] - self.loss()
+
+    def loss(self) -> float:
+        """Mean validation loss of the loaded network, at full width, batch-norm statistics estimated anew."""
+        task, size = self.task, self.task.evaluation.batch_size
+        statistics: Arrays = {}
+        if task.engine.has_statistics and task.evaluation.batch_norm == "reestimate":
+            inputs = (task.batch(task.data.train, indices)[0] for indices in self.statistics)
+            statistics = mean_statistics(batch_statistics(task.engine, inputs), len(self.statistics))
+        total = 0.0
+        for start in range(0, len(self.held), size):
+            x, y = task.batch(self.held, slice(start, start + size))
+            total += evaluate(task.engine, statistics, x, y)[0]
+        mean = total / len(self.held)
+        return mean if mean < WORST_LOSS else WORST_LOSS
+
+    def with_snapshots(self) -> Objective:
+        """Trains the full network centrally and takes the snapshots."""
+        task, rngs = self.task, Rngs(self.search.seed)
+        names = task.engine.names
+        start = {n: p.detach().cpu().numpy() for n, p in task.module.named_parameters() if n in names}
+        taken: dict[int, Arrays] = {}
+        task.engine.load(start)
+        last = self.search.snapshots[-1]
+        batches = self._batches(last, rngs("pre-training batches"))
+        with rngs.torch_default("pre-training"):
+            for step in range(last + 1):
+                if step in self.search.snapshots:
+                    taken[step] = task.engine.export()
+                if step < last:
+                    x, y = task.batch(task.data.train, batches[step])
+                    task.engine.step(x, y, None, self._lr)
+        snapshots = tuple(taken.values())
+        before = []
+        for arrays in snapshots:
+            task.engine.load(arrays)
+            before.append(self.loss())
+        return replace(self, snapshots=snapshots, before=tuple(before))
+
+    @property
+    def _lr(self) -> float:
+        assert self.search.lr is not None
+        return self.search.lr
+
+    def _batches(self, n_steps: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """Positions of n_steps mini-batches: whole ones only, a fresh shuffle for every pass."""
+        size, n_examples = self.search.batch_size, len(self.task.data.train)
+        assert size is not None
+        per_pass = n_examples // size
+        passes = -(-n_steps // per_pass)
+        shuffled = [batch_indices([size] * per_pass, n_examples, rng) for _ in range(passes)]
+        return [batch for batches in shuffled for batch in batches][:n_steps]
+
+
+def make_objective(search: Search, experiment: Experiment) -> Objective:
+    """The objective of a search: data held out, network initialised as in the experiment, snapshots taken.
+
+    The held-out examples are those that the experiment itself holds out where its dataset.validation is the
+    search's. Raises InputError where too few examples remain.
+    """
+    method = experiment.method
+    assert isinstance(method, Distreal)
+    assert search.batch_size is not None
+    dataset = experiment.dataset.model_copy(update={"validation": search.validation})
+    plain = method.model_copy(update={"front": UniformFront(uniform=1)})  # the front may not exist yet
+    experiment = experiment.model_copy(update={"dataset": dataset, "method": plain})
+    held = hold_out(dataset.load(), search.validation, Rngs(experiment.seed))[1]
+    task = build(experiment)
+    n_examples = len(task.data.train)
+    if not len(held) or n_examples < search.batch_size:
+        raise InputError(
+            f"validation ({search.validation}) leaves {n_examples} examples to train on and {len(held)} to "
+            f"measure the loss on; at least a batch ({search.batch_size}) and 1 are needed"
+        )
+    rng = Rngs(search.seed)("statistics")
+    n_batches = experiment.evaluation.statistics_batches
+    statistics = np.array([rng.permutation(n_examples)[: search.batch_size] for _ in range(n_batches)])
+    return Objective(search, plain, task, held, statistics).with_snapshots()

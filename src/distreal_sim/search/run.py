@@ -1,0 +1,145 @@
+"""A whole search: explores, measures what it found on fresh seeds, writes the front."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distreal_sim.config import Experiment
+from distreal_sim.front import Front, fingerprint, make_front
+from distreal_sim.rng import Rngs
+from distreal_sim.search.archive import Archive
+from distreal_sim.search.directory import SearchDirectory, open_directory
+from distreal_sim.search.explore import Exploration, Generation, explore, front_of
+from distreal_sim.search.objective import Objective, Score, make_objective
+from distreal_sim.search.progress import Quiet
+from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
+from distreal_sim.search.settings import Search
+from distreal_sim.search.space import Space
+from distreal_sim.search.workers import Workers, open_workers
+from distreal_sim.threads import one_thread
+from distreal_sim.types import Counts
+
+PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo")
+
+
+def run_search(
+    search: Search,
+    experiment: Experiment,
+    out: Path,
+    *,
+    n_workers: int | None = None,
+    resume: bool = False,
+    show: Quiet | None = None,
+) -> tuple[Front, Comparison]:
+    """Searches into the directory `out`, or goes on with the search that is there.
+
+    The vectors and scores are the same for every number of workers, and after being cut short at any moment.
+    Raises InputError for a mistake in the input.
+    """
+    one_thread()
+    show = show or Quiet()
+    with open_directory(out, search, experiment, resume=resume) as directory:
+        begin_wall_s = time.perf_counter() - float(directory.status()["wall_s"])
+        objective = make_objective(search, experiment)
+        directory.begin()
+        with open_workers(objective, n_workers or os.cpu_count() or 1, show.scored) as workers:
+            found = _explore(directory, objective, workers, begin_wall_s, show)
+            fresh = _reevaluate(directory, objective, workers, found, show)
+        wall_s = round(time.perf_counter() - begin_wall_s, 3)
+        front = _front(experiment, objective, found, fresh, wall_s)
+        front.save(directory.front)
+        directory.write_status(wall_s=wall_s, stopped=found.stopped)
+        return front, fresh.comparison
+
+
+def _explore(
+    directory: SearchDirectory, objective: Objective, workers: Workers, begin_wall_s: float, show: Quiet
+) -> Exploration:
+    archive = Archive(directory.evaluations, objective.space)
+    rows: list[Generation] = []
+
+    def on_generation(row: Generation) -> None:
+        rows.append(row)
+        directory.write_generations(rows)
+        directory.write_status(wall_s=round(time.perf_counter() - begin_wall_s, 3))
+        show.generation(row)
+
+    def out_of_time() -> bool:
+        limit_s = objective.search.wall_s
+        over = limit_s is not None and time.perf_counter() - begin_wall_s >= limit_s
+        return over and archive.n_added > 0  # what was found before is played again first
+
+    evaluate = archive.filling(workers("search"))
+    return explore(objective.space, objective.search, evaluate, on_generation, out_of_time)
+
+
+def _reevaluate(
+    directory: SearchDirectory, objective: Objective, workers: Workers, found: Exploration, show: Quiet
+) -> Reevaluation:
+    entries = front_of(objective.space, found.scores)
+    show.reevaluation(2 * len(entries))
+    archive = Archive(directory.reevaluation, objective.space)
+    rng = Rngs(objective.search.seed)("bootstrap")
+    return reevaluate(objective.space, entries, archive.filling(workers("reevaluation")), rng)
+
+
+def _front(
+    experiment: Experiment, objective: Objective, found: Exploration, fresh: Reevaluation, wall_s: float
+) -> Front:
+    space, search = objective.space, objective.search
+    entries = front_of(space, found.scores)
+    comparison = fresh.comparison
+    plain = experiment.resolved()
+    made: dict[str, Any] = {
+        "how": "search by NSGA-II",
+        "model": experiment.model.name,
+        "data": experiment.dataset.name,
+        "seed": search.seed,
+        "evaluations": len(found.scores),
+        "generations": len(found.generations),
+        "stopped": found.stopped,
+        "reproducible": found.stopped != "wall_s",
+        "hypervolume": found.generations[-1].hypervolume,
+        "fresh_hypervolume": comparison.found,
+        "fresh_hypervolume_uniform": comparison.uniform,
+        "fresh_gain": comparison.gain,
+        "fresh_gain_interval": list(comparison.gain_interval),
+        "wall_s": wall_s,
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "search": search.model_dump(mode="json", exclude={"experiment"}),
+        "experiment": {key: plain[key] for key in ("seed", "dataset", "model", "local", "method")},
+        "reevaluation": {
+            **dataclasses.asdict(comparison),
+            "entries": _rows(space, fresh.found),
+            "uniform_entries": _rows(space, fresh.uniform),
+        },
+    }
+    made["experiment"]["dataset"].pop("data_dir", None)
+    made["experiment"]["method"].pop("front", None)
+    scores = [found.scores[counts] for counts in entries]
+    return make_front(
+        space.structure,
+        space.thinnable,
+        np.array([space.rates(counts) for counts in entries]),
+        [score.mean for score in scores],
+        errors=[score.error for score in scores],
+        model=fingerprint(objective.task.module),
+        made=made,
+    )
+
+
+def _rows(space: Space, scores: Mapping[Counts, Score]) -> list[dict[str, float]]:
+    """Entries as plain numbers, cheapest first."""
+    rows = [
+        {"relative_macs": space.relative_macs(c), "score": s.mean, "score_error": s.error}
+        for c, s in scores.items()
+    ]
+    return sorted(rows, key=lambda row: row["relative_macs"])

@@ -1,0 +1,92 @@
+"""The config of a search: a YAML of its own that names the experiment it makes a front for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from distreal_sim.config import Experiment, load_experiment, read_yaml
+from distreal_sim.config._explain import explain
+from distreal_sim.config._override import override
+from distreal_sim.errors import InputError
+from distreal_sim.methods.distreal import Distreal
+from distreal_sim.plugins import ConfigPath
+
+STOPS = ("generations", "evaluations", "stall", "wall_s")
+"""Keys that say only when a search ends; a search may be resumed with others."""
+
+
+class Search(BaseModel):
+    """Everything that determines a search, beside its experiment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    experiment: ConfigPath = Field(description="the experiment config that the front is for")
+    seed: int = Field(1, ge=0, description="determines every random draw of the search")
+    snapshots: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 50, 200), min_length=1, description="steps of central training after which a snapshot is taken"
+    )
+    steps: int = Field(20, ge=1, description="mini-batches of a short training")
+    repeats: int = Field(4, ge=2, description="short trainings per snapshot, each with its own seed")
+    batch_size: int | None = Field(None, ge=2, description="examples per mini-batch; the experiment's")
+    lr: float | None = Field(None, gt=0, description="learning rate; the experiment's")
+    validation: float = Field(
+        0.2, gt=0, lt=1, description="share of the training examples on which the loss is measured"
+    )
+    d_max: float = Field(0.9, gt=0, lt=1, description="largest drop rate")
+    smallest: float = Field(0.0, ge=0, lt=1, description="least relative training MACs of an entry")
+    population: int = Field(24, ge=4, description="vectors in a generation")
+    generations: int = Field(20, ge=1, description="most generations")
+    evaluations: int = Field(400, ge=1, description="most vectors that are tried")
+    stall: int | None = Field(
+        None, ge=1, description="ends after so many generations without a larger hypervolume"
+    )
+    wall_s: float | None = Field(
+        None, gt=0, description="ends with the generation that passes so many seconds; not reproducible"
+    )
+    reevaluation: int = Field(16, ge=2, description="fresh seeds per snapshot on which the front is measured")
+
+    @model_validator(mode="after")
+    def _check(self) -> Search:
+        if self.evaluations < self.population:
+            raise ValueError(
+                f"evaluations ({self.evaluations}) must be at least population ({self.population})"
+            )
+        if list(self.snapshots) != sorted(set(self.snapshots)):
+            raise ValueError(f"snapshots ({list(self.snapshots)}) must grow from one to the next")
+        return self
+
+
+def load_search(path: Path, overrides: Sequence[str] = ()) -> tuple[Search, Experiment, list[str]]:
+    """The search and the experiment of a config file, and notes on options that were left behind.
+
+    overrides: KEY=VALUE, and `experiment.KEY=VALUE` for keys of the experiment. batch_size and lr are filled
+    in from the experiment. Raises InputError naming the file, the key, the value, what is allowed and the
+    nearest valid name.
+    """
+    raw = read_yaml(path)
+    own = [text for text in overrides if not text.startswith("experiment.")]
+    for text in own:
+        override(raw, text, {})
+    source = f"{path} with {' '.join(own)}" if own else str(path)
+    try:
+        search = Search.model_validate(raw, context={"base_dir": path.resolve().parent})
+    except ValidationError as error:
+        raise InputError(explain(error, source, "", Search)) from None
+    passed_on = [text.removeprefix("experiment.") for text in overrides if text not in own]
+    experiment, notes = load_experiment(search.experiment, passed_on)
+    if not isinstance(experiment.method, Distreal):
+        raise InputError(
+            f"{search.experiment}: method.name = {experiment.method.name} looks up no front; a search needs "
+            "method.name: distreal (experiment.method.name=distreal on the command line)"
+        )
+    filled: dict[str, Any] = {
+        "batch_size": search.batch_size or max(2, experiment.local.batch_size),
+        "lr": search.lr or experiment.local.lr,
+    }
+    if not filled["lr"]:
+        raise InputError(f"{source}: lr is missing, and local.lr of {search.experiment} is 0")
+    return search.model_copy(update=filled), experiment, notes
