@@ -1,0 +1,127 @@
+"""The search on objectives that are known in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distreal_sim.errors import InputError
+from distreal_sim.search.explore import Evaluate, Generation, explore, first_generation, front_of
+from distreal_sim.search.objective import Score
+from distreal_sim.search.settings import Search
+from distreal_sim.search.space import Space
+from distreal_sim.types import Counts
+
+from .toy_search import toy_space
+
+
+def settings(**changes: object) -> Search:
+    values = {"population": 16, "generations": 40, "evaluations": 300, **changes}
+    return Search.model_validate({"experiment": Path("none.yaml"), **values})
+
+
+def analytic(*weights: float, seen: list[Counts] | None = None) -> Evaluate:
+    """The score is a weighted sum of the kept channels; every candidate asked for is added to `seen`."""
+
+    def evaluate(asked: Sequence[Counts]) -> Iterator[Score]:
+        for counts in asked:
+            if seen is not None:
+                seen.append(counts)
+            value = sum(w * n for w, n in zip(weights, counts, strict=True))
+            yield Score(((value, value),))
+
+    return evaluate
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_a_known_pareto_set_is_found(seed: int) -> None:
+    """Only the first of three groups of 8 counts, and every channel costs: (n, 1, 1) for n = 1 ... 8 are all
+    the Pareto-optimal ones of the 512 candidates. The zero vector is in the front although it is dominated.
+    """
+    space = toy_space(8, 8, 8)
+    found = explore(space, settings(seed=seed, evaluations=250), analytic(1.0, 0.0, 0.0))
+    assert len(found.scores) <= 250
+    assert front_of(space, found.scores) == [*((n, 1, 1) for n in range(1, 9)), (8, 8, 8)]
+
+
+def test_a_function_of_the_seed_alone() -> None:
+    """numpy's global generator makes no difference; another seed does."""
+    space, orders = toy_space(8, 8, 8), []
+    for seed, noise in ((1, 0), (1, 99), (2, 0)):
+        np.random.seed(noise)
+        found = explore(space, settings(seed=seed, evaluations=60), analytic(1.0, 0.5, 2.0))
+        orders.append(list(found.scores))
+    assert orders[0] == orders[1]
+    assert orders[0] != orders[2]
+
+
+def test_each_candidate_is_scored_once_and_only_if_allowed() -> None:
+    space, seen = toy_space(6, 6, smallest=0.2), []
+    found = explore(space, settings(evaluations=200), analytic(1.0, 1.0, seen=seen))
+    assert len(seen) == len(set(seen)) == len(found.scores)
+    assert all(space.relative_macs(counts) >= 0.2 for counts in seen)
+    assert seen[0] == (6, 6)
+
+
+def test_the_budget_is_kept_to() -> None:
+    """37 is in the middle of a generation; the candidates are the first 37 of a longer search."""
+    space, rows = toy_space(8, 8, 8), list[Generation]()
+    found = explore(space, settings(evaluations=37), analytic(1, 1, 1), rows.append)
+    assert (len(found.scores), found.stopped) == (37, "evaluations")
+    longer = explore(space, settings(evaluations=90), analytic(1, 1, 1))
+    assert list(longer.scores)[:37] == list(found.scores)
+    assert tuple(rows) == found.generations
+    assert [row.generation for row in rows] == list(range(1, len(rows) + 1))
+    assert rows[-1].evaluations == 37
+    volumes = [row.hypervolume for row in rows]
+    assert volumes == sorted(volumes)
+
+
+def test_other_ends() -> None:
+    """Two groups of 2 channels have four candidates: all of them are in the first generation, after which no
+    vector is new. With three generations allowed of a larger space, it ends after three; when time is up,
+    after the one that is going on.
+    """
+    small = explore(toy_space(2, 2), settings(), analytic(1, 1))
+    assert (len(small.scores), small.stopped) == (4, "no new vectors")
+    space = toy_space(8, 8, 8)
+    three = explore(space, settings(generations=3), analytic(1, 1, 1))
+    assert (len(three.generations), three.stopped) == (3, "generations")
+    late = explore(space, settings(), analytic(1, 1, 1), out_of_time=lambda: True)
+    assert (len(late.generations), late.stopped) == (1, "wall_s")
+
+
+def test_stall() -> None:
+    """The optimum, (n, 1, 1), is found after a while; the search ends 4 generations after the last gain."""
+    found = explore(
+        toy_space(8, 8, 8), settings(stall=4, generations=500, evaluations=512), analytic(1, 0, 0)
+    )
+    volumes = [row.hypervolume for row in found.generations]
+    assert found.stopped == "stall"
+    assert volumes[-5] == volumes[-1] > volumes[-6]
+
+
+def test_no_progress_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"change the validation loss by \+16, .* take more steps"):
+        explore(toy_space(8, 8), settings(), analytic(-1, -1))
+
+
+def test_the_first_generation() -> None:
+    """Half of it uniform, the zero vector first, all distinct, all allowed, within d_max."""
+    space = toy_space(16, 32, 64, smallest=0.05)
+    rates = first_generation(space, 20, np.random.default_rng(3))
+    counts = [space.counts(vector) for vector in rates]
+    assert rates.shape == (20, 3)
+    assert counts[:10] == space.uniform(10)
+    assert counts[0] == (16, 32, 64)
+    assert len(set(counts)) == 20
+    assert all(space.allows(c) for c in counts)
+    assert rates.max() <= 0.9
+
+
+def test_the_space_may_be_smaller_than_the_population() -> None:
+    space: Space = toy_space(2)
+    assert first_generation(space, 10, np.random.default_rng(3)).tolist() == [[0.0], [0.5]]

@@ -1,0 +1,38 @@
+"""Dominance and hypervolume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pymoo.indicators.hv import HV
+
+from distreal_sim.search.pareto import Point, hypervolume, non_dominated
+
+
+def test_hypervolume_by_hand() -> None:
+    """Scores relative to 2: from 0.25 to 0.5 the height is 0.5, from 0.5 to 1 it is 0.75, to 1.05 it is 1:
+    0.25 * 0.5 + 0.5 * 0.75 + 0.05 * 1 = 0.55. The dominated point (0.6, 1) and the worthless (0.1, -3) add
+    nothing; a single zero vector has 0.05.
+    """
+    points = [(1.0, 2.0), (0.25, 1.0), (0.6, 1.0), (0.5, 1.5), (0.1, -3.0)]
+    assert hypervolume(points, 2.0) == pytest.approx(0.55, abs=1e-12)
+    assert hypervolume([(1.0, 7.0)], 7.0) == pytest.approx(0.05, abs=1e-12)
+    assert [points[i] for i in non_dominated(points)] == [(0.1, -3.0), (0.25, 1.0), (0.5, 1.5), (1.0, 2.0)]
+
+
+def dominates(a: Point, b: Point) -> bool:
+    return a[0] <= b[0] and a[1] >= b[1] and a != b
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_against_the_definition_and_pymoo(seed: int) -> None:
+    """Random points on a coarse grid, so that ties occur, some of them beyond the reference point."""
+    rng = np.random.default_rng(seed)
+    points = [(float(a), float(b)) for a, b in rng.integers(-2, 12, (30, 2)) / 10]
+    expected = {p for p in points if not any(dominates(q, p) for q in points)}
+    chosen = [points[i] for i in non_dominated(points)]
+    assert set(chosen) == expected
+    assert len(chosen) == len(expected)
+    assert chosen == sorted(chosen)
+    as_minimised = np.array([[macs, -score / 0.7] for macs, score in points])
+    assert hypervolume(points, 0.7) == pytest.approx(float(HV(ref_point=np.array([1.05, 0.0]))(as_minimised)))

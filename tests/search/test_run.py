@@ -1,0 +1,199 @@
+"""Whole searches: the same result with any number of workers, and however often they are cut short."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distreal_sim.build import build
+from distreal_sim.errors import InputError
+from distreal_sim.front import fingerprint, load_front, read_front
+from distreal_sim.search.explore import Generation
+from distreal_sim.search.progress import Quiet
+from distreal_sim.search.run import run_search
+from distreal_sim.search.settings import load_search
+
+from .toy_search import tiny_search, write_search
+
+TESTS = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-c", "from distreal_sim.cli import main; main()", "search"]
+TABLES = ("evaluations.jsonl", "generations.csv", "reevaluation.jsonl")
+
+
+def result(out: Path) -> dict[str, Any]:
+    """Everything that a search found: the tables' bytes, the front without its wall time."""
+    front = json.loads((out / "front.json").read_text())
+    del front["made"]["wall_s"]
+    return {"front": front, **{name: (out / name).read_bytes() for name in TABLES}}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted search in this process."""
+    folder = tmp_path_factory.mktemp("whole")
+    run_search(*tiny_search(folder), folder / "out", n_workers=1)
+    return folder / "out"
+
+
+def test_the_front(whole: Path, tmp_path: Path) -> None:
+    """It belongs to the experiment's network, ends with the zero vector, and says how it was made."""
+    task = build(tiny_search(tmp_path)[1])
+    front = load_front(whole / "front.json", task.structure, (0, 1, 2), fingerprint(task.module))
+    rows = [json.loads(line) for line in (whole / "evaluations.jsonl").read_text().splitlines()]
+    scores = {tuple(row["counts"]): row for row in rows}
+    assert len(rows) == len(scores) == 20
+    for entry in front.entries[:-1]:
+        row = scores[entry.counts]
+        assert (entry.score, entry.score_error) == (row["score"], row["score_error"])
+        assert entry.macs / front.entries[-1].macs == row["relative_macs"] >= 0.05
+    made = front.made
+    assert (made["model"], made["data"], made["seed"], made["evaluations"]) == ("small_cnn", "digits", 1, 20)
+    assert (made["stopped"], made["reproducible"]) == ("evaluations", True)
+    assert made["search"]["snapshots"] == [0, 10]
+    generations = (whole / "generations.csv").read_text().splitlines()
+    assert generations[0] == "generation,evaluations,entries,hypervolume"
+    assert generations[-1].split(",")[1:] == ["20", str(len(front.entries)), str(made["hypervolume"])]
+
+
+def test_two_workers(whole: Path, tmp_path: Path) -> None:
+    run_search(*tiny_search(tmp_path), tmp_path / "out", n_workers=2)
+    assert result(tmp_path / "out") == result(whole)
+
+
+class Interrupting(Quiet):
+    """Ctrl-C after so many scores."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def scored(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_and_resumed(whole: Path, tmp_path: Path) -> None:
+    """In the first generation, in the second, and while the front is scored afresh; a torn line is made up
+    for. Only what is missing is computed.
+    """
+    search, experiment, out = *tiny_search(tmp_path), tmp_path / "out"
+    for n_scores in (4, 5, 12):
+        with pytest.raises(KeyboardInterrupt):
+            run_search(search, experiment, out, n_workers=1, resume=True, show=Interrupting(n_scores))
+        with (out / "evaluations.jsonl").open("a") as file:
+            file.write('{"counts": [1, ')
+    run_search(search, experiment, out, n_workers=1, resume=True)
+    assert result(out) == result(whole)
+    run_search(search, experiment, out, n_workers=1, resume=True, show=Interrupting(1))
+    assert result(out) == result(whole)
+
+
+def test_a_finished_search_can_be_extended(whole: Path, tmp_path: Path) -> None:
+    """First ended after ten vectors: the limits may differ when it is resumed."""
+    shorter, experiment = tiny_search(tmp_path, evaluations=10)
+    run_search(shorter, experiment, tmp_path / "out", n_workers=1)
+    longer, _ = tiny_search(tmp_path)
+    run_search(longer, experiment, tmp_path / "out", n_workers=1, resume=True)
+    found, expected = result(tmp_path / "out"), result(whole)
+    assert found["evaluations.jsonl"] == expected["evaluations.jsonl"]
+    assert found["front"] == expected["front"]
+
+
+def test_a_limit_of_time(tmp_path: Path) -> None:
+    """Whatever a generation takes, it is more than a nanosecond: the search ends after it, and says so."""
+    search, experiment = tiny_search(tmp_path, wall_s=1e-9)
+    front, _ = run_search(search, experiment, tmp_path / "out", n_workers=1)
+    assert (front.made["stopped"], front.made["reproducible"]) == ("wall_s", False)
+    assert front.made["evaluations"] == 6
+
+
+def test_directories_that_are_refused(whole: Path, tmp_path: Path) -> None:
+    search, experiment = tiny_search(tmp_path)
+    with pytest.raises(InputError, match="already holds a search; add --resume"):
+        run_search(search, experiment, whole)
+    other, _ = tiny_search(tmp_path, d_max=0.5)
+    with pytest.raises(InputError, match=r"another search: search\.d_max is 0\.9 there and 0\.5 now"):
+        run_search(other, experiment, whole, resume=True)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("")
+    with pytest.raises(InputError, match="not empty and holds no search"):
+        run_search(search, experiment, tmp_path / "full")
+
+
+def test_a_mistake_leaves_the_directory_free(tmp_path: Path) -> None:
+    search, experiment = tiny_search(tmp_path, validation=0.999)
+    with pytest.raises(
+        InputError, match=r"validation \(0\.999\) leaves 1 examples|must not exceed|n_clients"
+    ):
+        run_search(search, experiment, tmp_path / "out", n_workers=1)
+    search, experiment = tiny_search(tmp_path, generations=1, snapshots=[0])
+    run_search(search, experiment, tmp_path / "out", n_workers=1)
+    assert read_front(tmp_path / "out" / "front.json").made["generations"] == 1
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """Two generations of a tiny budget from the command line, without and then with --resume."""
+    config, out = write_search(tmp_path), tmp_path / "out"
+    command = [*COMMAND, str(config), "generations=2", "experiment.model.width=3", "--workers", "1"]
+    for more in ([], ["--resume"]):
+        done = subprocess.run(
+            [*command, "--out", str(out), *more], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("12 vectors tried, stopped by: generations\n")
+        assert done.stdout.endswith(f"{out / 'front.json'}\n")
+    assert read_front(out / "front.json").entries[-1].counts == (3, 6, 12)
+    done = subprocess.run(
+        [*COMMAND, str(config), "generatons=2"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "unknown key 'generatons' = 2; did you mean 'generations'?" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_workers", ["1", "2"])
+def test_three_kills(n_workers: str, tmp_path: Path) -> None:
+    """SIGKILL to the whole process group after 30, 60 and 90 of 120 vectors, and a little later each time."""
+    changes = {"evaluations": 120, "generations": 30, "population": 10, "repeats": 4}
+    config, out = write_search(tmp_path, **changes), tmp_path / "out"
+    command = [*COMMAND, str(config), "--workers", n_workers, "--out", str(out), "--resume"]
+    table = out / "evaluations.jsonl"
+    for kill in (1, 2, 3):
+        process = subprocess.Popen(command, start_new_session=True)
+        while not table.exists() or table.read_bytes().count(b"\n") < 30 * kill:
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.017 * kill)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (out / "front.json").exists()
+    subprocess.run(command, check=True)
+    search, experiment, _ = load_search(config)
+    run_search(search, experiment, tmp_path / "whole", n_workers=1)
+    assert result(out) == result(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_the_bundled_search(tmp_path: Path) -> None:
+    """configs/search/digits_small_cnn.yaml as it is."""
+    config = TESTS.parent / "configs" / "search" / "digits_small_cnn.yaml"
+    search, experiment, _ = load_search(config)
+    rows: list[Generation] = []
+
+    class Watching(Quiet):
+        def generation(self, row: Generation) -> None:
+            rows.append(row)
+
+    front, comparison = run_search(search, experiment, tmp_path / "out", show=Watching())
+    assert rows[-1].hypervolume > rows[0].hypervolume
+    assert rows[-1].evaluations == search.evaluations or front.made["stopped"] != "evaluations"
+    assert comparison.n_found == len(front.entries) >= 5
+    assert comparison.gain_interval[1] > 0

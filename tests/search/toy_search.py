@@ -1,0 +1,54 @@
+"""A search small enough for tests: real objects, a few short trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+from toys import TOY
+
+from distreal_sim.config import Experiment
+from distreal_sim.search.settings import Search, load_search
+from distreal_sim.search.space import Space
+from distreal_sim.thinning.groups import find_groups
+
+TINY: dict[str, Any] = {
+    "experiment": "toy.yaml",
+    "snapshots": [0, 10],
+    "steps": 3,
+    "repeats": 2,
+    "batch_size": 16,
+    "population": 6,
+    "generations": 4,
+    "evaluations": 20,
+    "reevaluation": 2,
+    "smallest": 0.05,
+}
+"""Twenty vectors, four short trainings of three steps each: a second."""
+
+
+def write_search(folder: Path, **changes: Any) -> Path:
+    """Writes the experiment and the search, some keys replaced; returns the search's path."""
+    (folder / "toy.yaml").write_text(yaml.safe_dump(TOY))
+    path = folder / "search.yaml"
+    path.write_text(yaml.safe_dump({**TINY, **changes}))
+    return path
+
+
+def tiny_search(folder: Path, **changes: Any) -> tuple[Search, Experiment]:
+    """The search and its experiment, some keys of the search replaced."""
+    search, experiment, _ = load_search(write_search(folder, **changes))
+    return search, experiment
+
+
+def toy_space(*channels: int, smallest: float = 0.0) -> Space:
+    """1x1 convolutions of so many filters on 1x4x4 inputs, and a classifier of 2; rates up to 0.9."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip((1, *channels), channels, strict=False):
+        layers += [nn.Conv2d(n_in, n_out, 1), nn.ReLU()]
+    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], 2))
+    structure = find_groups(network, torch.zeros(2, 1, 4, 4))
+    return Space(structure, tuple(range(len(channels))), 0.9, smallest)
