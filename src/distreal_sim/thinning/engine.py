@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,34 +14,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.errors import InputError
-from distreal_sim.thinning.linear import MIN_ELEMENTS, LargeLinear
 from distreal_sim.thinning.masks import Mask
-from distreal_sim.thinning.memory import Cut, Memory, RowIndex
-from distreal_sim.thinning.structure import FIXED, Axis, Structure, ThinningError
+from distreal_sim.thinning.memory import Memory, RowIndex
+from distreal_sim.thinning.plans import Plan, Plans, Scaling
+from distreal_sim.thinning.structure import Structure, ThinningError
 
-Scaling = Literal["none", "inverted"]
+__all__ = ["Engine", "Loss", "Scaling"]
+
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-_MAX_PLANS = 256
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What a step with certain counts runs on, prepared once.
-
-    leaves, momenta: thinned values of `names`, views of scratch memory or the resident tensors themselves;
-    slots: (parameters or buffers of a module, key, tensor) for everything the module reads; scales: (index
-    into leaves, factor) for the weights that inverted scaling goes into; linears: large linear layers and
-    the index of their weight.
-    """
-
-    cut: Cut | None
-    leaves: list[Tensor]
-    momenta: list[Tensor]
-    slots: list[tuple[dict[str, Any], str, Tensor]]
-    attributes: list[tuple[nn.Module, str, Any]]
-    scales: list[tuple[int, Tensor, list[tuple[dict[str, Any], str]]]]
-    linears: list[tuple[LargeLinear, int]]
 
 
 class Engine:
@@ -90,12 +69,11 @@ class Engine:
         self._momenta = Memory(layouts, self._rows.arenas, device, dtype) if momentum else None
         for name, full in self._memory.full.items():
             full.copy_(values[name].detach())
-        self._slots = self._find_slots()
-        self._linears = self._find_linears()
+        memories = self._memory, self._momenta
+        self._plans = Plans(self._module, structure, self.names, *memories, self._rows, scaling)
         self._full = structure.full_counts()
-        self._plans: dict[tuple[int, ...], _Plan] = {}
-        self._bound: _Plan | None = None
-        self._bind(self._plan(self._full))
+        self._bound: Plan | None = None
+        self._bind(self._plans.get(self._full))
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Copies in the parameters in `names`, by name and at full width, and clears the momentum.
@@ -177,7 +155,7 @@ class Engine:
     @contextmanager
     def testing(self) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
         """The full-width network in evaluation mode, and its normalisations by name, without statistics."""
-        self._bind(self._plan(self._full))
+        self._bind(self._plans.get(self._full))
         self._module.eval()
         try:
             yield self._module, self._norms
@@ -190,13 +168,13 @@ class Engine:
             norm._buffers.update(running_mean=None, running_var=None, num_batches_tracked=None)
             norm.track_running_stats = False
 
-    def _enter(self, mask: Mask | None) -> tuple[_Plan, list[np.ndarray]]:
+    def _enter(self, mask: Mask | None) -> tuple[Plan, list[np.ndarray]]:
         """Puts the mask's parameters into the module; returns the plan and the rows to write back."""
         if mask is None or mask.is_full:
-            plan = self._plan(self._full)
+            plan = self._plans.get(self._full)
             self._bind(plan)
             return plan, []
-        plan = self._plan(mask.counts(self.structure))
+        plan = self._plans.get(mask.counts(self.structure))
         self._bind(plan)
         assert plan.cut is not None
         rows = self._rows.rows(plan.cut, mask.kept)
@@ -204,7 +182,7 @@ class Engine:
         return plan, rows
 
     def _backward(
-        self, plan: _Plan, x: Tensor, y: Tensor, loss_fn: Loss
+        self, plan: Plan, x: Tensor, y: Tensor, loss_fn: Loss
     ) -> tuple[Tensor, list[Tensor | None]]:
         leaves = self._scale(plan)
         loss = loss_fn(self._module(x), y)
@@ -215,7 +193,7 @@ class Engine:
                 grads[index] = grad * factor
         return loss, grads
 
-    def _scale(self, plan: _Plan) -> list[Tensor]:
+    def _scale(self, plan: Plan) -> list[Tensor]:
         """The leaves that the module reads; scaled ones are written into it, anew for each step."""
         if not plan.scales:
             return plan.leaves
@@ -227,7 +205,7 @@ class Engine:
         return leaves
 
     @torch.no_grad()
-    def _update(self, plan: _Plan, grads: list[Tensor | None], lr: float) -> None:
+    def _update(self, plan: Plan, grads: list[Tensor | None], lr: float) -> None:
         """The update of torch.optim.SGD, on the plan's tensors."""
         leaves, momenta = plan.leaves, plan.momenta
         if any(g is None for g in grads):
@@ -244,33 +222,7 @@ class Engine:
         if lr:  # adding 0 * gradient could still turn -0.0 into 0.0
             torch._foreach_add_(leaves, deltas, alpha=-lr)
 
-    def _find_slots(self) -> dict[str, list[tuple[dict[str, Any], str]]]:
-        """Where the module keeps each tensor: several places if it is shared."""
-        module = self._module
-        names = {id(t): n for n, t in [*module.named_parameters(), *module.named_buffers()]}
-        slots: dict[str, list[tuple[dict[str, Any], str]]] = {}
-        for part in module.modules():
-            for tensors in (part._parameters, part._buffers):
-                for key, tensor in tensors.items():
-                    name = names.get(id(tensor))
-                    if name in self._memory.full:
-                        slots.setdefault(name, []).append((tensors, key))
-        return slots
-
-    def _find_linears(self) -> dict[str, LargeLinear]:
-        """Large linear layers by the name of their weight, which nothing else in the network uses."""
-        alone = {layer.weight for layer in self.structure.layers if layer.alone}
-        found = {}
-        for name, part in self._module.named_modules():
-            weight = f"{name}.weight" if name else "weight"
-            if type(part) is not nn.Linear or weight not in self.names or part.weight.numel() < MIN_ELEMENTS:
-                continue
-            if weight in alone and len(self._slots[weight]) == 1 and weight in self._memory.in_arena:
-                found[weight] = LargeLinear(part)
-                part.forward = found[weight]  # type: ignore[method-assign,assignment]
-        return found
-
-    def _bind(self, plan: _Plan) -> None:
+    def _bind(self, plan: Plan) -> None:
         if plan is self._bound:
             return
         for tensors, key, tensor in plan.slots:
@@ -278,58 +230,6 @@ class Engine:
         for module, attribute, value in plan.attributes:
             setattr(module, attribute, value)
         self._bound = plan
-
-    def _plan(self, counts: tuple[int, ...]) -> _Plan:
-        plan = self._plans.get(counts)
-        if plan is None:
-            if len(self._plans) >= _MAX_PLANS:
-                self._plans.pop(next(iter(self._plans)))
-            plan = self._plans[counts] = self._make_plan(counts)
-        return plan
-
-    def _make_plan(self, counts: tuple[int, ...]) -> _Plan:
-        cut = self._rows.cut(counts, self._full) if counts != self._full else None
-        values = self._memory.thinned(cut)
-        for name in self.names:
-            values[name].requires_grad_()
-        momenta = self._momenta.thinned(cut) if self._momenta is not None else {}
-        slots = [(tensors, key, values[n]) for n, places in self._slots.items() for tensors, key in places]
-        attributes = [
-            (self._module.get_submodule(o.module), o.attribute, o.value(counts))
-            for o in self.structure.overrides
-        ]
-        scales = []
-        if self.scaling == "inverted" and cut is not None:
-            for name, axis in self.structure.scaled.items():
-                factor = self._factor(axis, counts, values[name])
-                if factor is not None and name in self.names:
-                    scales.append((self.names.index(name), factor, self._slots[name]))
-        scaled = {index for index, _, _ in scales}
-        linears = [
-            (linear, self.names.index(name))
-            for name, linear in self._linears.items()
-            if (cut is None or name in cut.places) and self.names.index(name) not in scaled
-        ]
-        return _Plan(
-            cut,
-            [values[n] for n in self.names],
-            [momenta[n] for n in self.names] if momenta else [],
-            slots,
-            attributes,
-            scales,
-            linears,
-        )
-
-    def _factor(self, axis: Axis, counts: tuple[int, ...], weight: Tensor) -> Tensor | None:
-        """What inverted scaling multiplies a weight with: channels / kept along its input axis."""
-        factors = [1.0 if s.group == FIXED else s.size / counts[s.group] for s in axis]
-        if all(f == 1.0 for f in factors):
-            return None
-        if len(set(factors)) == 1:
-            return weight.new_tensor(factors[0])
-        lengths = [s.length(counts) for s in axis]
-        along = torch.repeat_interleave(torch.tensor(factors, dtype=weight.dtype), torch.tensor(lengths))
-        return along.to(weight.device).view(1, -1, *(1,) * (weight.dim() - 2))
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:
