@@ -133,21 +133,31 @@ def inspect(
 @app.command()
 def plot(
     directories: Annotated[
-        list[Path], typer.Argument(help="run directories, or folders of them", metavar="DIR...")
+        list[Path],
+        typer.Argument(help="run directories, or folders of them; or one front file", metavar="DIR..."),
     ],
     x: Annotated[
         Literal["sim_s", "round", "macs", "upload_bytes"],
         typer.Option(help="what the accuracy is drawn against"),
     ] = "sim_s",
-    out: Annotated[Path, typer.Option(help="figure: .png, .pdf or .svg")] = Path("accuracy.png"),
+    out: Annotated[
+        Path | None, typer.Option(help="figure: .png, .pdf or .svg [default: accuracy.png or front.png]")
+    ] = None,
     target: Annotated[list[float] | None, typer.Option(help="accuracy to mark; may be repeated")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Draw accuracy against simulated time: one line per method, mean and 95 % band over seeds."""
-    from distreal_sim.plots.accuracy import accuracy
-    from distreal_sim.runs import find_runs
+    """Draw accuracy against simulated time, a line per method, mean and 95 % band over seeds; or a front."""
+    if len(directories) == 1 and directories[0].suffix == ".json":
+        from distreal_sim.plots.front import front_file
 
-    accuracy(find_runs(directories), x=x, targets=target or [], out=out)
+        out = out or Path("front.png")
+        front_file(directories[0], out)
+    else:
+        from distreal_sim.plots.accuracy import accuracy
+        from distreal_sim.runs import find_runs
+
+        out = out or Path("accuracy.png")
+        accuracy(find_runs(directories), x=x, targets=target or [], out=out)
     print(out)
 
 

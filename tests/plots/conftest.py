@@ -10,16 +10,30 @@ import pandas as pd
 import pytest
 import yaml
 
+from distreal_sim.front import Entry, Front
 from distreal_sim.runs import Run, find_runs
 
 WriteRun = Callable[..., Run]
+
+FRONT = Front(
+    (
+        Entry((0.5, 0.75), (2, 2), 300, 0.4),
+        Entry((0.0, 0.25), (4, 6), 800, 0.7),
+        Entry((0.0, 0.0), (4, 8), 1000, 0.8),
+    ),
+    model="0123456789abcdef",
+    groups=("conv1", "conv2"),
+    made={"how": "by hand"},
+)
+"""Three entries for two layers of 4 and 8 filters, which cost 30 %, 80 % and all of the full network."""
 
 
 @pytest.fixture
 def write_run(tmp_path: Path) -> WriteRun:
     """Write a run with one row per accuracy (None: not evaluated) and read it back.
 
-    `rounds` and `clients` replace columns of `rounds.csv` and rows of `clients.parquet`.
+    `rounds` and `clients` replace columns of `rounds.csv` and rows of `clients.parquet`. A run of `distreal`
+    has the front FRONT.
     """
 
     def write(
@@ -50,6 +64,8 @@ def write_run(tmp_path: Path) -> WriteRun:
             "train_loss": 1.0,
         }  # fmt: skip
         pd.DataFrame([client | row for row in clients or [{}]]).to_parquet(path / "clients.parquet")
+        if method == "distreal":
+            FRONT.save(path / "front.json")
         return find_runs([path])[0]
 
     return write

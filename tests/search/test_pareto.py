@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from pymoo.indicators.hv import HV
 
-from distreal_sim.search.pareto import Point, hypervolume, non_dominated
+from distreal_sim.search.pareto import Point, best_subset, hypervolume, non_dominated
 
 
 def test_hypervolume_by_hand() -> None:
@@ -36,3 +38,22 @@ def test_against_the_definition_and_pymoo(seed: int) -> None:
     assert chosen == sorted(chosen)
     as_minimised = np.array([[macs, -score / 0.7] for macs, score in points])
     assert hypervolume(points, 0.7) == pytest.approx(float(HV(ref_point=np.array([1.05, 0.0]))(as_minimised)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_best_subset_against_all_subsets(seed: int) -> None:
+    """Of 9 points every choice of n that holds the first and the last; in half of the draws the last one is
+    dominated.
+    """
+    rng = np.random.default_rng(seed)
+    macs, scores = np.sort(rng.uniform(0, 1, 9)), np.sort(rng.uniform(-0.3, 1, 9))
+    points = [*zip(macs.tolist(), scores.tolist(), strict=True)]
+    if seed % 2:
+        points[-1] = (points[-1][0], 0.1)
+    for n in (2, 3, 5, 8):
+        tried = [[0, *inner, 8] for inner in itertools.combinations(range(1, 8), n - 2)]
+        best = max(hypervolume([points[i] for i in chosen], 1.0) for chosen in tried)
+        chosen = best_subset(points, n)
+        assert chosen in tried
+        assert hypervolume([points[i] for i in chosen], 1.0) == pytest.approx(best, abs=1e-12)
+    assert best_subset(points, 9) == best_subset(points, 20) == list(range(9))

@@ -63,6 +63,17 @@ def test_the_front(whole: Path, tmp_path: Path) -> None:
     assert generations[-1].split(",")[1:] == ["20", str(len(front.entries)), str(made["hypervolume"])]
 
 
+def test_the_number_of_entries_is_limited(whole: Path, tmp_path: Path) -> None:
+    """To four, the cheapest and the zero vector among them; the others are entries of the whole front too."""
+    search, experiment = tiny_search(tmp_path, entries=4)
+    front, comparison = run_search(search, experiment, tmp_path / "out", n_workers=1)
+    all_entries = read_front(whole / "front.json").entries
+    assert len(front.entries) == comparison.n_found == comparison.n_uniform == 4
+    assert len(all_entries) > 4
+    assert set(front.entries) < set(all_entries)
+    assert (front.entries[0], front.entries[-1]) == (all_entries[0], all_entries[-1])
+
+
 def test_two_workers(whole: Path, tmp_path: Path) -> None:
     run_search(*tiny_search(tmp_path), tmp_path / "out", n_workers=2)
     assert result(tmp_path / "out") == result(whole)

@@ -11,7 +11,7 @@ from distreal_sim.errors import InputError
 from distreal_sim.rng import Rngs
 from distreal_sim.search.nsga2 import Nsga2
 from distreal_sim.search.objective import Score
-from distreal_sim.search.pareto import hypervolume, non_dominated
+from distreal_sim.search.pareto import best_subset, hypervolume, non_dominated
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
 from distreal_sim.types import Counts
@@ -110,6 +110,13 @@ def front_of(space: Space, scores: dict[Counts, Score]) -> list[Counts]:
     entries = [tried[i] for i in non_dominated(points)]
     full = space.structure.full_counts()
     return entries if full in entries else [*entries, full]
+
+
+def table_of(space: Space, scores: dict[Counts, Score], n: int) -> list[Counts]:
+    """At most n candidates of the front, of largest hypervolume; the cheapest and the zero vector too."""
+    entries = front_of(space, scores)
+    points = [(space.relative_macs(counts), scores[counts].mean) for counts in entries]
+    return [entries[i] for i in best_subset(points, n)]
 
 
 def _row(space: Space, number: int, scores: dict[Counts, Score]) -> Generation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 REFERENCE_MACS = 1.05
@@ -32,3 +33,32 @@ def hypervolume(points: Sequence[Point], zero_score: float) -> float:
     for (macs, score), edge in zip(chosen, edges, strict=True):
         area += max(0.0, min(edge, REFERENCE_MACS) - macs) * max(0.0, score / zero_score)
     return area
+
+
+def best_subset(points: Sequence[Point], n: int) -> list[int]:
+    """Indices of the n points of largest hypervolume among those that hold the first and the last point.
+
+    points: cheapest first, scores growing but for the last; n >= 2. Exact, by dynamic programming from the
+    right: what a point adds ends where the next chosen one begins.
+    """
+    if len(points) <= n:
+        return list(range(len(points)))
+    last = len(points) - 1
+    heights = [max(0.0, score) for _, score in points]
+    value = [-math.inf] * last + [0.0]
+    choices: list[list[int]] = []
+    for _ in range(n - 1):
+        longer, choice = [-math.inf] * len(points), [last] * len(points)
+        for i in range(last):
+            for j in range(i + 1, len(points)):
+                area = (points[j][0] - points[i][0]) * heights[i]
+                if j == last:
+                    area += (REFERENCE_MACS - points[j][0]) * max(heights[i], heights[j])
+                if area + value[j] > longer[i]:
+                    longer[i], choice[i] = area + value[j], j
+        value = longer
+        choices.append(choice)
+    chosen = [0]
+    for choice in reversed(choices):
+        chosen.append(choice[chosen[-1]])
+    return chosen

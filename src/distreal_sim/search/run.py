@@ -17,8 +17,9 @@ from distreal_sim.front import Front, fingerprint, make_front
 from distreal_sim.rng import Rngs
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
-from distreal_sim.search.explore import Exploration, Generation, explore, front_of
+from distreal_sim.search.explore import Exploration, Generation, explore, table_of
 from distreal_sim.search.objective import Objective, Score, make_objective
+from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.progress import Quiet
 from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
 from distreal_sim.search.settings import Search
@@ -84,7 +85,7 @@ def _explore(
 def _reevaluate(
     directory: SearchDirectory, objective: Objective, workers: Workers, found: Exploration, show: Quiet
 ) -> Reevaluation:
-    entries = front_of(objective.space, found.scores)
+    entries = table_of(objective.space, found.scores, objective.search.entries)
     show.reevaluation(2 * len(entries))
     archive = Archive(directory.reevaluation, objective.space)
     rng = Rngs(objective.search.seed)("bootstrap")
@@ -95,7 +96,10 @@ def _front(
     experiment: Experiment, objective: Objective, found: Exploration, fresh: Reevaluation, wall_s: float
 ) -> Front:
     space, search = objective.space, objective.search
-    entries = front_of(space, found.scores)
+    entries = table_of(space, found.scores, search.entries)
+    scores = [found.scores[counts] for counts in entries]
+    points = [(space.relative_macs(c), s.mean) for c, s in zip(entries, scores, strict=True)]
+    zero = found.scores[space.structure.full_counts()].mean
     comparison = fresh.comparison
     plain = experiment.resolved()
     made: dict[str, Any] = {
@@ -107,7 +111,7 @@ def _front(
         "generations": len(found.generations),
         "stopped": found.stopped,
         "reproducible": found.stopped != "wall_s",
-        "hypervolume": found.generations[-1].hypervolume,
+        "hypervolume": hypervolume(points, zero),
         "fresh_hypervolume": comparison.found,
         "fresh_hypervolume_uniform": comparison.uniform,
         "fresh_gain": comparison.gain,
@@ -124,7 +128,6 @@ def _front(
     }
     made["experiment"]["dataset"].pop("data_dir", None)
     made["experiment"]["method"].pop("front", None)
-    scores = [found.scores[counts] for counts in entries]
     return make_front(
         space.structure,
         space.thinnable,

@@ -41,6 +41,7 @@ class Search(BaseModel):
     population: int = Field(24, ge=4, description="vectors in a generation")
     generations: int = Field(20, ge=1, description="most generations")
     evaluations: int = Field(400, ge=1, description="most vectors that are tried")
+    entries: int = Field(16, ge=2, description="most entries of the front")
     stall: int | None = Field(
         None, ge=1, description="ends after so many generations without a larger hypervolume"
     )
