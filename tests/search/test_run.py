@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -167,6 +168,22 @@ def test_the_command(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "unknown key 'generatons' = 2; did you mean 'generations'?" in done.stderr
+
+
+def test_ray_cannot_start(tmp_path: Path) -> None:
+    """Its folder is a file: the message says which option of this command does without Ray."""
+    config = write_search(tmp_path)
+    done = subprocess.run(
+        [*COMMAND, str(config), "--workers", "2", "--out", str(tmp_path / "out")],
+        env={**os.environ, "RAY_TMPDIR": str(config)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"error: Ray cannot start: .*RAY_TMPDIR.*; --workers 1 does without it\n", done.stderr
+    )
 
 
 @pytest.mark.slow

@@ -1,0 +1,37 @@
+"""docs/search.md: the config that it explains, and the commands that it gives."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from typer.main import get_command
+
+from distreal_sim.cli import app
+from distreal_sim.search.settings import Search, load_search
+
+ROOT = Path(__file__).parent.parent.parent
+TEXT = (ROOT / "docs" / "search.md").read_text()
+
+
+def test_the_config_loads_and_names_every_key(tmp_path: Path) -> None:
+    block = re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    assert block is not None
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "own.yaml").write_text(block[1])
+    shutil.copy(ROOT / "configs" / "digits.yaml", tmp_path)
+    search, experiment, notes = load_search(tmp_path / "search" / "own.yaml")
+    assert search.model_fields_set == set(Search.model_fields)
+    assert (experiment.name, notes) == ("digits", [])
+
+
+def test_the_commands_exist() -> None:
+    """Their names and options, and the files that they read from the repository."""
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    lines = re.findall(r"^    distreal-sim (\w+) (.*)$", TEXT, re.MULTILINE)
+    assert [name for name, _ in lines] == ["search", "plot", "run"]
+    for name, rest in lines:
+        options = {option for parameter in commands[name].params for option in parameter.opts}
+        assert set(re.findall(r"--[\w-]+", rest)) <= options
+        assert all((ROOT / path).exists() for path in re.findall(r"configs/\S+", rest))
