@@ -41,14 +41,14 @@ def test_by_hand() -> None:
 
 
 def test_the_interval_covers() -> None:
-    """Noise of the seeds, known: the 95 % interval of the gain holds the true one in about 95 of 100 draws.
+    """Noise of the seeds, known: the 95 % interval of the gain holds the true one in about 57 of 60 draws.
 
-    With 12 seeds the percentile bootstrap is a little too narrow; 80 is the least allowed.
+    With 12 seeds the percentile bootstrap is a little too narrow; 48 is the least allowed.
     """
     space = toy_space(10, 10)
     true = reevaluate(space, FOUND, by_first_group, np.random.default_rng(1)).comparison.gain
     covered = 0
-    for draw in range(100):
+    for draw in range(60):
         rng = np.random.default_rng(draw)
 
         def noisy(asked: Sequence[Counts], rng: np.random.Generator = rng) -> Iterator[Score]:
@@ -58,4 +58,4 @@ def test_the_interval_covers() -> None:
 
         low, high = reevaluate(space, FOUND, noisy, rng).comparison.gain_interval
         covered += low <= true <= high
-    assert covered >= 80
+    assert covered >= 48
