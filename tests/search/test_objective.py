@@ -11,8 +11,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from toys import TOY
 
+from distreal_sim.config import parse_experiment
 from distreal_sim.datasets import Examples
+from distreal_sim.errors import InputError
 from distreal_sim.rng import Rngs
 from distreal_sim.search.objective import WORST_LOSS, Objective, Score, make_objective
 
@@ -127,3 +130,14 @@ def test_a_diverged_vector_is_bad_not_undefined(tmp_path: Path) -> None:
     objective = make_objective(search.model_copy(update={"snapshots": (0,)}), experiment)
     score = objective.score((4, 8, 16), "search")
     assert score.mean == pytest.approx(objective.before[0] - WORST_LOSS)
+
+
+def test_nothing_to_search(tmp_path: Path) -> None:
+    """A network of linear layers: only with drop_linear has it a group."""
+    search, _ = tiny_search(tmp_path, snapshots=[0])
+    model = {"name": "search.two_layers.OnlyLinear"}
+    with pytest.raises(InputError, match=r"OnlyLinear has no layer that may be thinned"):
+        make_objective(search, parse_experiment({**TOY, "model": model}, source="toy"))
+    linear = {**TOY, "model": model, "method": {"name": "distreal", "drop_linear": True}}
+    objective = make_objective(search, parse_experiment(linear, source="toy"))
+    assert objective.space.uniform(3) == [(6,), (3,), (1,)]

@@ -1,4 +1,4 @@
-"""A network with two groups of six channels."""
+"""Networks with two groups of six channels, and with none unless linear layers are dropped."""
 
 from __future__ import annotations
 
@@ -19,4 +19,16 @@ class TwoLayers(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.features(x).flatten(1)
         logits: Tensor = self.classifier(features)
+        return logits
+
+
+class OnlyLinear(nn.Module):
+    """One hidden linear layer of 6 on 8x8 inputs."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, num_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layers(x)
         return logits

@@ -157,7 +157,7 @@ def make_objective(search: Search, experiment: Experiment) -> Objective:
     """The objective of a search: data held out, network initialised as in the experiment, snapshots taken.
 
     The held-out examples are those that the experiment itself holds out where its dataset.validation is the
-    search's. Raises InputError where too few examples remain.
+    search's. Raises InputError where nothing can be thinned or too few examples remain.
     """
     method = experiment.method
     assert isinstance(method, Distreal)
@@ -167,6 +167,11 @@ def make_objective(search: Search, experiment: Experiment) -> Objective:
     experiment = experiment.model_copy(update={"dataset": dataset, "method": plain})
     held = hold_out(dataset.load(), search.validation, Rngs(experiment.seed))[1]
     task = build(experiment)
+    if not task.structure.thinnable(method.drop_linear):
+        raise InputError(
+            f"model {experiment.model.name} has no layer that may be thinned, so there is nothing to search; "
+            "method.drop_linear: true thins hidden linear layers too"
+        )
     n_examples = len(task.data.train)
     if not len(held) or n_examples < search.batch_size:
         raise InputError(
