@@ -3,8 +3,9 @@
     python benchmarks/thin_step.py [--models NAME ...] [--batch 32] [--seconds 8] [--json FILE]
 
 Thinned: draw the mask, gather, forward, backward, update, scatter. Dense: the faster of plain eager PyTorch
-with torch.optim.SGD and our own full step, both on a physically small network of the same shapes. The three
-are interleaved and the ratio is the median over turns, so that a busy machine disturbs all of them alike.
+with torch.optim.SGD and our own full step, both on a physically small network of the same shapes. All three
+get batches in the memory layout of a run, channels last, or with --layout contiguous in PyTorch's normal one.
+They are interleaved and the ratio is the median over turns, so that a busy machine disturbs all alike.
 Every coupling group keeps the same share; networks with hidden linear
 layers are measured with those thinned too (drop_linear) and without.
 """
@@ -22,12 +23,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from distreal_sim.methods._filters import draw_orders, take
 from distreal_sim.models import Model
 from distreal_sim.plugins import load
 from distreal_sim.rng import Rngs
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.masks import keep_counts, sample_mask
+from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.shrink import shrink
 
 MODELS: dict[str, tuple[dict[str, str], tuple[int, int, int], int]] = {
@@ -39,6 +41,8 @@ MODELS: dict[str, tuple[dict[str, str], tuple[int, int, int], int]] = {
 """Options, input shape and classes of each network that is measured."""
 
 KEEP_RATES = (0.75, 0.5, 0.25)
+
+LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
 def interleaved(steps: dict[str, Callable[[], Any]], seconds: float) -> dict[str, np.ndarray]:
@@ -58,7 +62,9 @@ def interleaved(steps: dict[str, Callable[[], Any]], seconds: float) -> dict[str
     return {name: np.array(values) for name, values in times.items()}
 
 
-def measure(name: str, keep_rate: float, drop_linear: bool, batch: int, seconds: float) -> dict[str, Any]:
+def measure(
+    name: str, keep_rate: float, drop_linear: bool, batch: int, seconds: float, layout: str
+) -> dict[str, Any]:
     """One line of the table."""
     options, shape, n_classes = MODELS[name]
     rngs = Rngs(0)
@@ -70,6 +76,7 @@ def measure(name: str, keep_rate: float, drop_linear: bool, batch: int, seconds:
         small = shrink(module, structure, counts)
     rng = rngs("data")
     x = torch.from_numpy(rng.normal(size=(batch, *shape)).astype(np.float32))
+    x = x.to(memory_format=LAYOUTS[layout])
     y = torch.from_numpy(rng.integers(0, n_classes, batch))
     thinned = Engine(module, structure)
     ours = Engine(small, find_groups(small, torch.zeros(2, *shape)))
@@ -85,7 +92,9 @@ def measure(name: str, keep_rate: float, drop_linear: bool, batch: int, seconds:
 
     times = interleaved(
         {
-            "thinned": lambda: thinned.step(x, y, sample_mask(structure, counts, rng), 1e-3),
+            "thinned": lambda: thinned.step(
+                x, y, take(structure, draw_orders(structure, rng, "random"), counts), 1e-3
+            ),
             "ours": lambda: ours.step(x, y, None, 1e-3),
             "plain": plain_step,
         },
@@ -96,6 +105,7 @@ def measure(name: str, keep_rate: float, drop_linear: bool, batch: int, seconds:
         "keep_rate": keep_rate,
         "drop_linear": drop_linear,
         "batch": batch,
+        "layout": layout,
         "thinned_ms": float(np.median(times["thinned"])),
         "dense_ours_ms": float(np.median(times["ours"])),
         "dense_plain_ms": float(np.median(times["plain"])),
@@ -110,12 +120,14 @@ def main() -> None:
     )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--layout", choices=LAYOUTS, default="channels_last")
     parser.add_argument("--seconds", type=float, default=8.0, help="for each line of the table")
     parser.add_argument("--json", type=Path, help="write the records to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(
-        f"batch {options.batch}, one thread, torch {torch.__version__}; ratio = thinned / faster dense step"
+        f"batch {options.batch}, {options.layout}, one thread, torch {torch.__version__}; "
+        "ratio = thinned / faster dense step"
     )
     print(
         f"{'model':15}{'keep':>6}{'linear':>8}{'thinned ms':>12}{'dense ms':>12}{'plain ms':>12}{'ratio':>8}"
@@ -124,7 +136,7 @@ def main() -> None:
     for name in options.models:
         for drop_linear in (True, False) if name in ("femnist_cnn", "cnn_cifar") else (True,):
             for keep_rate in KEEP_RATES:
-                record = measure(name, keep_rate, drop_linear, options.batch, options.seconds)
+                record = measure(name, keep_rate, drop_linear, options.batch, options.seconds, options.layout)
                 records.append(record)
                 linear = "thin" if drop_linear else "full"
                 times = [record[key] for key in ("thinned_ms", "dense_ours_ms", "dense_plain_ms")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -12,6 +13,7 @@ from distreal_sim.batches import batch_sizes
 from distreal_sim.config import Experiment
 from distreal_sim.datasets import Data, Examples
 from distreal_sim.errors import InputError
+from distreal_sim.front import Front
 from distreal_sim.partitions import Split
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import TOLERANCE
@@ -37,13 +39,16 @@ def build(experiment: Experiment) -> Task:
     with rngs.torch_default("initialisation"):
         full = experiment.model.build(data.shape, data.n_classes)
     full_structure = find_groups(full, torch.zeros(2, *data.shape))
+    _check_outputs(experiment.model.name, full, data)
     planned = planned_examples(split, experiment)
     full_macs = training_macs(full_structure, full_structure.full_counts())
     reference = float(np.median(planned)) * full_macs / experiment.deadline_s
     macs_per_s = reference if experiment.profile.unit == "relative" else 1.0
-    module = _network(experiment, full, full_structure, int(planned.max()), macs_per_s, rngs)
+    module = _network(experiment, full, full_structure, int(planned.max()), macs_per_s)
     structure = full_structure if module is full else find_groups(module, torch.zeros(2, *data.shape))
-    if min(split.sizes) < 2 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()):
+    if split.sizes.min() < 2 and any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()
+    ):
         raise InputError(
             f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on "
             "one; use fewer clients, or a model without batch normalisation"
@@ -62,7 +67,7 @@ def build(experiment: Experiment) -> Task:
         profile=experiment.profile,
         network=experiment.network,
         macs_per_s=macs_per_s,
-        front=experiment.method.build_front(module, structure),
+        front=_front(experiment, module, structure),
         scaling=experiment.method.thinning,
         device=_device(experiment.device),
     )
@@ -95,13 +100,26 @@ def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
     return np.array([sum(batch_sizes(int(n), local)) for n in distinct])[which]
 
 
+def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
+    """Raises InputError unless the network gives a score to every class and has something to train."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        outputs = copy.deepcopy(module)(torch.zeros(2, *data.shape))
+    if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (2, data.n_classes):
+        got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        raise InputError(
+            f"model {name} must return scores of shape (n, {data.n_classes}), one for each class; for n = 2 "
+            f"it returns {got}"
+        )
+    if not any(isinstance(m, nn.Linear | nn.modules.conv._ConvNd) for m in module.modules()):
+        raise InputError(f"model {name} has no convolution and no linear layer, whose cost could be counted")
+
+
 def _network(
     experiment: Experiment,
     full: nn.Module,
     structure: Structure,
     most_examples: int,
     macs_per_s: float,
-    rngs: Rngs,
 ) -> nn.Module:
     weakest = experiment.profile.lower_bound() * macs_per_s
     link = experiment.network.slowest()
@@ -111,8 +129,18 @@ def _network(
         time_s = max(0.0, experiment.deadline_s - transfer_s)
         return macs_per_example * most_examples <= weakest * time_s * (1 + TOLERANCE)
 
-    with rngs.torch_default("method's network"):
-        return experiment.method.network(full, structure, fits)
+    return experiment.method.network(full, structure, fits)
+
+
+def _front(experiment: Experiment, module: nn.Module, structure: Structure) -> Front | None:
+    """The method's front; one that was made here gets the names of this experiment's model and data."""
+    front = experiment.method.build_front(module, structure)
+    if front is None:
+        return None
+    return dataclasses.replace(
+        front,
+        made={"model": experiment.model.name, "dataset": experiment.dataset.name} | dict(front.made),
+    )
 
 
 def _device(name: str) -> str:

@@ -34,7 +34,7 @@ def progress_bar(experiment: Experiment, quiet: bool) -> Iterator[Callable[[Roun
 
         def on_round(row: RoundRow) -> None:
             bar.update(task, completed=row.round, sim=f"{row.sim_s:,.0f} s")
-            if row.test_accuracy == row.test_accuracy:
+            if row.test_accuracy is not None:
                 bar.update(task, accuracy=f"{row.test_accuracy:.3f}")
 
         yield on_round

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,9 +21,15 @@ DRAWS_PER_SHARD = 5
 
 def test_shards(task: Task) -> list[int]:
     """Bounds of the shards of the test set."""
-    step = task.evaluation.batch_size * BATCHES_PER_SHARD
-    n_examples = len(task.data.test)
-    return [*range(0, n_examples, step), n_examples]
+    return _bounds(0, len(task.data.test), task.evaluation.batch_size * BATCHES_PER_SHARD)
+
+
+def _bounds(start: int, stop: int, step: int) -> list[int]:
+    """Bounds of stretches of `step`; a single one left over joins those before it, as in training."""
+    cuts = list(range(start, stop, step))
+    if len(cuts) > 1 and stop - cuts[-1] == 1:
+        cuts.pop()
+    return [*cuts, stop]
 
 
 def test_shard(task: Task, arrays: Arrays, statistics: Arrays, start: int, stop: int) -> tuple[float, int]:
@@ -32,8 +39,8 @@ def test_shard(task: Task, arrays: Arrays, statistics: Arrays, start: int, stop:
     """
     loss_sum, n_correct = 0.0, 0
     task.engine.load(arrays)
-    for first in range(start, stop, task.evaluation.batch_size):
-        x, y = task.batch(task.data.test, slice(first, min(stop, first + task.evaluation.batch_size)))
+    for first, last in pairwise(_bounds(start, stop, task.evaluation.batch_size)):
+        x, y = task.batch(task.data.test, slice(first, last))
         loss, correct = evaluate(task.engine, statistics, x, y)
         loss_sum += loss
         n_correct += correct

@@ -31,9 +31,7 @@ ConfigPath = Annotated[Path, AfterValidator(_against_config_file)]
 class Plugin(BaseModel):
     """Base of every plug-in; its fields are the keys that stand beside `name` in the YAML."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=True, protected_namespaces=()
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, protected_namespaces=())
 
     package: ClassVar[str]
     """The package that holds the bundled plug-ins of this kind, set by each kind's base class."""

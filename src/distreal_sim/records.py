@@ -44,16 +44,17 @@ class ClientRow:
 
 @dataclass(frozen=True)
 class RoundRow:
-    """One round; the columns of rounds.csv. NaN is written as an empty cell.
+    """One round; the columns of rounds.csv. None is written as an empty cell, NaN (divergence) as nan.
 
-    sim_s: simulated time at the end of the round; train_loss: mean over the examples of the merged updates.
+    sim_s: simulated time at the end of the round; train_loss: mean over the examples of the merged updates,
+    None without one; test_accuracy, test_loss: None in rounds without evaluation.
     """
 
     round: int
     sim_s: float
-    test_accuracy: float
-    test_loss: float
-    train_loss: float
+    test_accuracy: float | None
+    test_loss: float | None
+    train_loss: float | None
     n_selected: int
     n_completed: int
     n_partial: int
@@ -65,12 +66,17 @@ class RoundRow:
 
     @classmethod
     def of(
-        cls, round_number: int, sim_s: float, loss: float, accuracy: float, rows: Sequence[ClientRow]
+        cls,
+        round_number: int,
+        sim_s: float,
+        loss: float | None,
+        accuracy: float | None,
+        rows: Sequence[ClientRow],
     ) -> RoundRow:
         """Sums the clients' rows; losses are weighted by examples."""
         merged = [r for r in rows if r.status != "dropped"]
         n_examples = sum(r.n_examples for r in merged)
-        train_loss = sum(r.train_loss * r.n_examples for r in merged) / n_examples if merged else math.nan
+        train_loss = sum(r.train_loss * r.n_examples for r in merged) / n_examples if merged else None
         return cls(
             round=round_number,
             sim_s=sim_s,
@@ -132,9 +138,9 @@ class CsvTable:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else repr(float(value))
-    return str(value)
+    if value is None:
+        return ""
+    return repr(float(value)) if isinstance(value, float) else str(value)
 
 
 def _csv_line(cells: Iterable[str]) -> bytes:

@@ -66,7 +66,9 @@ def open_grid(name: GridName, task: Task, method: Method, n_workers: int) -> Ite
     from distreal_sim.grids.ray import RayGrid, ray_instance  # Ray takes a second to import
 
     with ray_instance(n_workers):
-        ray_grid = RayGrid(client_app, (task, method), n_clients, n_workers)
+        ray_grid = RayGrid(
+            client_app, (task, method), n_clients, n_workers, n_gpus=int(task.device == "cuda")
+        )
         try:
             yield ray_grid
         finally:

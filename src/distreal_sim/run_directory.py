@@ -226,7 +226,7 @@ def _check_same(path: Path, experiment: Experiment) -> None:
     if info.exists() and json.loads(info.read_text())["config_hash"] == experiment.hash():
         return
     old, new = (_flat(p) for p in (read_yaml(path / "config.yaml"), experiment.resolved()))
-    for key in sorted({*old, *new} - {"name", "dataset.data_dir"}):
+    for key in sorted({*old, *new} - {"name", "checkpoint_every", "dataset.data_dir"}):
         if old.get(key) != new.get(key):
             raise InputError(
                 f"{path} holds the run of another config: {key} is {old.get(key)!r} there and "

@@ -5,7 +5,6 @@ cohort -> plan -> train on the clients -> merge in client order -> clock -> eval
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -116,10 +115,12 @@ def play_round(
     duration_s = round_duration(experiment, facts)
     end_s = round_number * task.deadline_s if _on_schedule(experiment) else before.sim_s + duration_s
     statistics = before.statistics
-    loss = accuracy = math.nan
+    loss: float | None = None
+    accuracy: float | None = None
     if round_number % experiment.evaluation.every == 0 or round_number == experiment.rounds:
         who = [f.client_id for f in facts if f.status != "dropped"] or cohort
-        statistics = fleet.statistics(state.arrays, round_number, who)
+        # With nobody there the model is the old one, and so are its statistics.
+        statistics = fleet.statistics(state.arrays, round_number, who) if who else before.statistics
         loss, accuracy = fleet.evaluate(state.arrays, statistics, round_number)
     evaluated_wall_s = time.perf_counter()
 

@@ -18,6 +18,7 @@ from distreal_sim.runs import Run, find_runs, group
 __all__ = ["Run", "default_targets", "find_runs", "group", "render", "seconds_to", "t_interval",
            "time_to_accuracy", "to_csv"]  # fmt: skip
 
+
 def t_interval(values: Iterable[float]) -> tuple[float, float]:
     """Mean and half-width of the 95 % t-interval of the finite `values`; NaN where there is none.
 

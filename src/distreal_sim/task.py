@@ -105,10 +105,10 @@ class Task:
         x = torch.from_numpy(np.array(examples.x[indices])).to(self.device).to(torch.float32)
         y = torch.from_numpy(np.array(examples.y[indices])).to(self.device)
         x = x.sub_(mean).div_(std)
-        # Images with the channels last: convolutions are faster so, backward most of all (docs/performance.md).
+        # With the channels last convolutions are faster, backward most of all (docs/performance.md).
         return (x.to(memory_format=torch.channels_last) if x.dim() == 4 else x), y
 
 
 def network_bytes(module: nn.Module) -> int:
-    """Bytes of the parameters of a network: what travels in either direction."""
-    return sum(p.numel() * p.element_size() for p in module.parameters())
+    """Bytes of the trained parameters of a network: what travels in either direction."""
+    return sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)

@@ -106,9 +106,7 @@ def test_a_front_is_a_front(candidates: list[tuple[float, float, float]]) -> Non
 
 
 @pytest.mark.parametrize("scores", [None, []])
-def test_without_candidates_the_zero_vector_is_left(
-    structure: Structure, scores: list[float] | None
-) -> None:
+def test_without_candidates_the_zero_vector_is_left(structure: Structure, scores: list[float] | None) -> None:
     front = make_front(structure, (0, 1), np.zeros((0, 2)), scores, model="m", made={})
     assert [e.counts for e in front.entries] == [(4, 8)]
     assert front.lookup(0) == front.lookup(math.inf) == 0

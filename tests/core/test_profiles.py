@@ -88,9 +88,7 @@ def test_never_below_the_lower_bound(name: str, options: dict[str, Any]) -> None
 def test_clients_and_seeds_differ(name: str) -> None:
     """Among 30 clients several levels are seen, and another seed gives other ones."""
     options = OPTIONS[name][0]
-    levels = {
-        seed: [timeline(name, options, c, seed).piece(1.0)[0] for c in range(30)] for seed in (3, 4)
-    }
+    levels = {seed: [timeline(name, options, c, seed).piece(1.0)[0] for c in range(30)] for seed in (3, 4)}
     assert len(set(levels[3])) > 1
     assert levels[3] != levels[4]
 

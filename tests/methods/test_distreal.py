@@ -146,3 +146,32 @@ def test_the_cheapest_entry_is_taken_below_the_front_and_its_steps_count() -> No
     _, _, rows = states(1, profile={"name": "constant", "level": 0.02}, method={"name": "distreal"})
     assert {r.status for r in rows} == {"partial"}
     assert all(0 < r.n_steps_done < r.n_steps_planned for r in rows)
+
+
+def test_small_at_full_width_is_fedavg_bit_for_bit() -> None:
+    """Width 1 is the configured network with its own initialisation."""
+    _, small, _ = states(2, profile=UNLIMITED, method={"name": "small", "width": 1.0})
+    _, fedavg, _ = states(2, profile=UNLIMITED, method={"name": "fedavg"})
+    assert small == fedavg
+
+
+def test_narrow_weights_start_at_the_scale_of_their_inputs() -> None:
+    """Half the width: conv2 reads 2 of 4 channels, so its weights are the first ones times sqrt(2)."""
+    half, _ = toy_fleet(toy(method={"name": "small", "width": 0.5}))
+    full, _ = toy_fleet(toy(method={"name": "fedavg"}))
+    narrow = half.module.get_submodule("conv2.conv").weight.detach().numpy()
+    wide = full.module.get_submodule("conv2.conv").weight.detach().numpy()
+    np.testing.assert_allclose(narrow, wide[:4, :2] * math.sqrt(2), rtol=1e-6)
+
+
+def test_a_round_without_clients_changes_nothing() -> None:
+    """Nobody is available: the model, its statistics and its accuracy are those of the round before."""
+    experiment = toy(rounds=2)
+    task, fleet = toy_fleet(experiment)
+    first, row = play_round(experiment, task, fleet, start(experiment, task), Rows())
+    away = toy(rounds=2, availability={"name": "random", "share": 1e-9})
+    second, again = play_round(away, task, fleet, first, Rows())
+    assert (again.n_selected, again.train_loss) == (0, None)
+    assert second.statistics is first.statistics
+    assert (again.test_accuracy, again.test_loss) == (row.test_accuracy, row.test_loss)
+    assert all(second.state.arrays[k].tobytes() == v.tobytes() for k, v in first.state.arrays.items())

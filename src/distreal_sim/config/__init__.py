@@ -66,7 +66,9 @@ class Experiment(BaseModel):
     merge: Merge = Field(Merge(), description="how updates are averaged")
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where tensors live")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "cpu", description="where tensors live; auto: a GPU if there is one (then not the same to the bit)"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Experiment:
@@ -86,10 +88,12 @@ class Experiment(BaseModel):
     def hash(self) -> str:
         """16 hex digits that identify what is computed.
 
-        `name` and `dataset.data_dir` are left out; another file, such as a front, counts by its content.
+        `name`, `checkpoint_every` and `dataset.data_dir` are left out; another file, such as a front, counts
+        by its content.
         """
         plain = self.resolved()
         plain.pop("name")
+        plain.pop("checkpoint_every")
         plain["dataset"].pop("data_dir", None)
         for key in KINDS:
             for option, value in getattr(self, key):

@@ -83,10 +83,14 @@ class RayGrid(LocalGrid):
     """A fixed number of resident workers.
 
     make_app(payload) builds the ClientApp inside each worker; the payload goes into the object store once.
+    n_gpus: how many GPUs the workers share among themselves; without one Ray hides them from a worker.
     """
 
-    def __init__(self, make_app: MakeApp, payload: Any, n_clients: int, n_workers: int) -> None:
+    def __init__(
+        self, make_app: MakeApp, payload: Any, n_clients: int, n_workers: int, n_gpus: int = 0
+    ) -> None:
         super().__init__(n_clients)
+        self._gpus_each = n_gpus / n_workers
         self._make_app = make_app
         self._payload = ray.put(payload)
         self._idle = [self._start_worker() for _ in range(n_workers)]
@@ -178,7 +182,9 @@ class RayGrid(LocalGrid):
         return self._shared[id(record)][1]
 
     def _start_worker(self) -> Any:
-        return ray.remote(num_cpus=1, max_restarts=0)(Worker).remote(self._make_app, self._payload)
+        return ray.remote(num_cpus=1, num_gpus=self._gpus_each, max_restarts=0)(Worker).remote(
+            self._make_app, self._payload
+        )
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ class Method(Plugin):
         return "none"
 
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
-        """The network that is trained, given the configured one; called with torch's generator seeded."""
+        """The network that is trained, given the configured one."""
         return module
 
     def build_front(self, module: nn.Module, structure: Structure) -> Front | None:

@@ -72,7 +72,6 @@ class Distreal(Method):
             rates = uniform_rates(self.front.uniform, len(groups))
             made = {
                 "how": "uniform rates",
-                "model": type(module).__name__,
                 "entries": self.front.uniform,
                 "score": "relative MACs",
             }

@@ -2,7 +2,8 @@
 
 The baseline that every sub-model method has to beat (it is trained end to end, and often wins). Our
 formulation: the widest network of uniform width whose planned local work the client with the most examples
-finishes before the deadline at the profile's declared lower bound, including its transfers.
+finishes before the deadline at the profile's declared lower bound, including its transfers. It starts from
+the first filters of the configured network's initialisation, scaled to their smaller number of inputs.
 """
 
 from __future__ import annotations

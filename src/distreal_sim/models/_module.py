@@ -13,6 +13,9 @@ from distreal_sim.errors import InputError
 FROM_DATA = ("shape", "in_channels", "n_classes", "num_classes")
 """Constructor parameters that the data decide, where the config does not set them."""
 
+RESERVED = ("name", "build", "adapt", "package", "label", "copy", "json", "dict")
+"""Constructor parameters that would hide what a plug-in has itself."""
+
 
 def options_of(module: type[nn.Module]) -> dict[str, Any]:
     """pydantic fields for the constructor's parameters; *args and **kwargs cannot be set from a config.
@@ -23,6 +26,11 @@ def options_of(module: type[nn.Module]) -> dict[str, Any]:
     for name, parameter in inspect.signature(module).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
+        if name.startswith("_") or name in RESERVED:
+            raise InputError(
+                f"model {module.__module__}.{module.__qualname__}: a constructor parameter cannot be called "
+                f"'{name}' here; rename it, or write a subclass of distreal_sim.models.Model"
+            )
         if name in FROM_DATA:
             fields[name] = (Any, None)
         else:

@@ -63,10 +63,12 @@ def shares(seeds: Sequence[Run]) -> pd.DataFrame:
     per_bin = -(-int(rounds["round"].max()) // _MOST_BINS)
     bins = (rounds["round"] - 1) // per_bin
     sums = rounds[_SUMS].groupby(bins).sum()
-    table = pd.DataFrame({
-        "first_round": rounds["round"].groupby(bins).min(),
-        "last_round": rounds["round"].groupby(bins).max(),
-    })
+    table = pd.DataFrame(
+        {
+            "first_round": rounds["round"].groupby(bins).min(),
+            "last_round": rounds["round"].groupby(bins).max(),
+        }
+    )
     for fate in _FATES:
         table[fate] = sums[f"n_{fate}"] / sums["n_selected"]
     table["used"] = sums["macs"] / sums["macs_available"]

@@ -35,7 +35,10 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
 
     Raises ThinningError, naming the module and the reason, for a network that cannot be thinned.
     """
-    copied = copy.deepcopy(module).cpu().train()
+    try:
+        copied = copy.deepcopy(module).cpu().train()
+    except Exception as error:  # a module may hold anything
+        raise ThinningError(f"{type(module).__name__} cannot be copied: {error}") from error
     if len(example) < 2:  # batch normalisation wants two values a channel, and an axis of one is ambiguous
         example = torch.cat([example, example])
     example = example.detach().cpu()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -15,11 +17,12 @@ from distreal_sim.thinning.structure import Structure
 
 
 def shrink(module: nn.Module, structure: Structure, counts: Sequence[int]) -> nn.Module:
-    """A copy of `module` with `counts` (G,) channels in its coupling groups, freshly initialised.
+    """A copy of `module` with the first `counts` (G,) channels of its coupling groups, initialised like it.
 
-    Layers are initialised by their own `reset_parameters`, so from torch's default generator and with
-    torch's default distributions, in module order; parameters of modules without it keep the values of the
-    first channels. Raises InputError for counts that the network cannot have.
+    Parameters keep the values of the first channels, and weights are scaled up by the root of full over kept
+    inputs, so that a network of any width starts with activations of the variance that its initialisation
+    was made for. At full counts the copy equals the original. Raises InputError for counts that the network
+    cannot have.
     """
     for group, n in zip(structure.groups, counts, strict=True):
         if not 0 < n <= group.channels or n % group.blocks:
@@ -29,11 +32,13 @@ def shrink(module: nn.Module, structure: Structure, counts: Sequence[int]) -> nn
             )
     smaller = copy.deepcopy(module)
     cut(smaller, structure, first_mask(structure, counts).kept, counts)
+    full = dict(module.named_parameters())
+    with torch.no_grad():
+        for name, parameter in smaller.named_parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(math.sqrt(full[name][0].numel() / parameter[0].numel()))
     for part in smaller.modules():
         _set_widths(part)
-        reset = getattr(part, "reset_parameters", None)
-        if callable(reset):
-            reset()
     return smaller
 
 

@@ -228,9 +228,12 @@ def trace(module: nn.Module, example: Tensor) -> Trace:
     try:
         with torch.random.fork_rng(devices=[]), seen.watch():
             output = module(example)
-    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+    except ThinningError:
+        raise
+    except Exception as error:  # whatever a user's code raises is a mistake in the input
+        reason = f"{type(error).__name__}: {error}"
         raise ThinningError(
-            f"{seen.where} fails on inputs of shape {tuple(example.shape)}: {error}"
+            f"{seen.where} fails on inputs of shape {tuple(example.shape)}: {reason}"
         ) from error
     for tensor in tensors_in(output):
         channels = seen.channels(tensor)
