@@ -31,7 +31,7 @@ LAYERS = [
 """From the bottom to the top; a module imports from its own line and the lines above it here."""
 
 HOME = {
-    "flwr": {"client", "server", "grids", "run"},
+    "flwr": {"client", "server", "grids"},
     "ray": {"grids", "search"},
     "pymoo": {"search"},
     "matplotlib": {"plots"},

@@ -103,6 +103,11 @@ def make_client_app(resolve: Resolve) -> ClientApp:
     return app
 
 
+def client_app(payload: tuple[Task, Method]) -> ClientApp:
+    """The ClientApp of one task and its method."""
+    return make_client_app(lambda context: payload)
+
+
 class _LastDecoded:
     """Decodes a record once while the same object keeps coming, as it does within a round."""
 

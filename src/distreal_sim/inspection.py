@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from itertools import groupby, pairwise, takewhile
@@ -18,7 +17,7 @@ from distreal_sim.build import build
 from distreal_sim.capacity import Capacity
 from distreal_sim.config import Experiment
 from distreal_sim.errors import InputError
-from distreal_sim.front import Entry, Front
+from distreal_sim.front import Front, read_front
 from distreal_sim.plan import full_structure, is_narrowed, label_counts, reference_macs_per_s, sample, spread
 from distreal_sim.plan.text import add_row, percent, say, si, table, wide
 from distreal_sim.task import Task
@@ -56,18 +55,8 @@ def inspect_experiment(
 
 def inspect_front_file(path: Path, console: Console) -> None:
     """Prints the front in a JSON file, whatever network it was made for. Raises InputError if it is none."""
-    try:
-        data = json.loads(path.read_text())
-        entries = tuple(
-            Entry(tuple(e["rates"]), tuple(e["kept"]), int(e["macs_per_example"]), float(e["score"]))
-            for e in data["entries"]
-        )
-        front = Front(entries, str(data["model"]), tuple(data["groups"]), dict(data["made"]))
-    except FileNotFoundError:
-        raise InputError(f"front {path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"front {path} is not a front file: {type(error).__name__}: {error}") from None
-    if not entries or any(entries[-1].rates):
+    front = read_front(path)
+    if not front.entries or any(front.entries[-1].rates):
         raise InputError(f"front {path}: its last entry must be the zero vector")
     _front(front, wide(console))
 
@@ -157,7 +146,8 @@ def _front(front: Front, console: Console) -> None:
     console.print(shown)
     say(console, "MACs: training, per example. Keep rate: mean over the coupling groups.")
     say(console, "Kept channels: of each coupling group in order; 3x16 stands for 16 16 16.")
-    say(console, f"Made by: {', '.join(f'{key}: {value}' for key, value in front.made.items())}.")
+    plain = {key: value for key, value in front.made.items() if not isinstance(value, dict | list)}
+    say(console, f"Made by: {', '.join(f'{key}: {value}' for key, value in plain.items())}.")
     say(console, f"Thinned groups: {', '.join(front.groups)}.")
 
 

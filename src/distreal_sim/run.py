@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from flwr.clientapp import ClientApp
-
 from distreal_sim.build import build
-from distreal_sim.client import make_client_app
+from distreal_sim.client import client_app
 from distreal_sim.config import Experiment
 from distreal_sim.grids import LocalGrid
 from distreal_sim.grids.serial import SerialGrid
@@ -73,8 +71,3 @@ def open_grid(name: GridName, task: Task, method: Method, n_workers: int) -> Ite
             yield ray_grid
         finally:
             ray_grid.close()
-
-
-def client_app(payload: tuple[Task, Method]) -> ClientApp:
-    """The ClientApp of a task and its method."""
-    return make_client_app(lambda context: payload)
