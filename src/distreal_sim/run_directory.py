@@ -234,8 +234,8 @@ def _check_same(path: Path, experiment: Experiment) -> None:
             )
     if info.exists():
         raise InputError(
-            f"{path} holds the run of an earlier version, or of a config with another front of the same name; "
-            "choose another --out"
+            f"{path} holds the run of an earlier version, or of a config with another front of the same "
+            "name; choose another --out"
         )
 
 
