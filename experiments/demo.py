@@ -16,7 +16,7 @@ from distreal_sim.grids.ray import ray_instance
 from distreal_sim.plots.accuracy import accuracy
 from distreal_sim.run import run
 from distreal_sim.runs import find_runs
-from distreal_sim.tables import render, time_to_accuracy
+from distreal_sim.tables import render, time_to_accuracy, to_csv
 
 CONFIG = Path(__file__).parent.parent / "configs" / "digits.yaml"
 METHODS = ("fedavg", "small", "distreal")
@@ -44,7 +44,7 @@ def main() -> None:
     runs = find_runs([options.out])
     render(time_to_accuracy(runs, TARGETS), console)
     accuracy(runs, x="sim_s", targets=TARGETS, out=options.out / "accuracy.png")
-    time_to_accuracy(runs, TARGETS).to_csv(options.out / "time_to_accuracy.csv", index=False)
+    (options.out / "time_to_accuracy.csv").write_text(to_csv(time_to_accuracy(runs, TARGETS)))
     console.print(f"figure: {options.out / 'accuracy.png'}")
 
 

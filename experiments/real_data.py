@@ -17,7 +17,7 @@ from distreal_sim.grids.ray import ray_instance
 from distreal_sim.plots.accuracy import accuracy
 from distreal_sim.run import run
 from distreal_sim.runs import find_runs
-from distreal_sim.tables import render, time_to_accuracy
+from distreal_sim.tables import render, time_to_accuracy, to_csv
 
 VARIANTS = {
     "fedavg-drop": ["method.name=fedavg", "method.overrun=drop"],
@@ -53,7 +53,7 @@ def main() -> None:
     runs = find_runs([options.out])
     table = time_to_accuracy(runs, options.targets or None)
     render(table, console)
-    table.to_csv(options.out / "time_to_accuracy.csv", index=False)
+    (options.out / "time_to_accuracy.csv").write_text(to_csv(table))
     accuracy(runs, x="sim_s", targets=options.targets or None, out=options.out / "accuracy.png")
 
 

@@ -171,13 +171,17 @@ def table(
     verbose: Verbose = False,
 ) -> None:
     """Print time to accuracy per method: mean and 95 % interval over seeds."""
+    from distreal_sim.files import write_atomically
     from distreal_sim.runs import find_runs
-    from distreal_sim.tables import render, time_to_accuracy
+    from distreal_sim.tables import render, time_to_accuracy, to_csv
 
     result = time_to_accuracy(find_runs(directories), target or None)
-    render(result, Console())
     if csv is not None:
-        result.to_csv(csv, index=False)
+        try:
+            write_atomically(csv, to_csv(result).encode())
+        except OSError as error:
+            raise InputError(f"--csv {csv} cannot be written: {error.strerror}") from None
+    render(result, Console())
 
 
 @app.command()
