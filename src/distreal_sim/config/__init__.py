@@ -67,7 +67,7 @@ class Experiment(BaseModel):
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "cpu", description="where tensors live; auto: a GPU if there is one (then not the same to the bit)"
+        "cpu", description="where tensors live; auto: a GPU if there is one"
     )
 
     @model_validator(mode="after")
