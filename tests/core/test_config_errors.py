@@ -133,7 +133,8 @@ def test_the_good_one_is_good() -> None:
         # words
         (
             {"device": "cdua"},
-            "device = 'cdua' must be auto, cpu or cuda; did you mean 'cuda'? (where tensors live; auto: a GPU if there is one)",
+            "device = 'cdua' must be auto, cpu or cuda; did you mean 'cuda'? "
+            "(where tensors live; auto: a GPU if there is one)",
         ),
         (
             {"method": {"name": "fedavg", "overrun": "dorp"}},
