@@ -63,7 +63,8 @@ class Share:
         self.plan, self.rank, self.barrier, self.taken = plan, rank, barrier, taken
         generator = torch.Generator().manual_seed(rank)
         x = torch.randn(POOL, *plan["shape"], generator=generator)
-        self.x = x.to(memory_format=torch.channels_last)  # the fastest layout, and that of our runs
+        last = plan["layout"] == "channels_last"
+        self.x = x.to(memory_format=torch.channels_last if last else torch.contiguous_format)
         self.y = torch.randint(plan["n_classes"], (POOL,), generator=generator)
         self.networks = [network(plan["shape"], widths, plan["n_classes"]) for widths in plan["networks"]]
         options = {key: plan[key] for key in ("lr", "momentum", "weight_decay")}

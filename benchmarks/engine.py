@@ -168,7 +168,8 @@ def measure(method: str, options: argparse.Namespace, folder: Path, console: Con
     task = build(experiment)
     rounds = replay(experiment, task)
     plan = folder / f"{method}.json"
-    plan.write_text(json.dumps(ideal_plan(experiment, task, rounds, options.workers)))
+    ideal = ideal_plan(experiment, task, rounds, options.workers) | {"layout": options.layout}
+    plan.write_text(json.dumps(ideal))
     records = []
     for number in range(1, options.repeats + 1):
         ours = run_ours(experiment, folder / f"{method}-{number}", options.workers, rounds)
@@ -177,6 +178,7 @@ def measure(method: str, options: argparse.Namespace, folder: Path, console: Con
             "method": method,
             "repeat": number,
             "workers": options.workers,
+            "ideal_layout": options.layout,
             "rounds": options.rounds - 1,
             **asdict(ours),
             **{f"ideal_{key}": value for key, value in asdict(ideal).items()},
@@ -199,7 +201,7 @@ def table(records: list[dict[str, Any]]) -> Table:
         result.add_column(head, justify="left" if head == "method" else "right")
     for method in dict.fromkeys(r["method"] for r in records):
         mine = [r for r in records if r["method"] == method]
-        mid = {key: median(r[key] for r in mine) for key in mine[0] if key != "method"}
+        mid = {key: median(r[key] for r in mine) for key in mine[0] if key not in ("method", "ideal_layout")}
         ratios = [r["ratio"] for r in mine]
         result.add_row(
             method,
@@ -226,6 +228,12 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=3, help="rounds between evaluations")
     parser.add_argument("--repeats", type=int, default=3, help="pairs of a run and an ideal")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--layout",
+        choices=("contiguous", "channels_last"),
+        default="contiguous",
+        help="of the ideal's batches: PyTorch's normal layout, or the one that runs use",
+    )
     parser.add_argument("--json", type=Path, help="write one record per pair to this file")
     options = parser.parse_args()
     console = Console()
