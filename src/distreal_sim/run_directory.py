@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 from safetensors.numpy import load_file, save
 
-from distreal_sim.config import Experiment, read_yaml
+from distreal_sim.config import Experiment, flat_keys, read_yaml
 from distreal_sim.errors import InputError, RunError
 from distreal_sim.files import sync, write_atomically
 from distreal_sim.records import ClientRow, CsvTable, RoundRow, Timing, join_client_parts, write_client_rows
@@ -225,7 +225,7 @@ def _check_same(path: Path, experiment: Experiment) -> None:
     info = path / "run.json"
     if info.exists() and json.loads(info.read_text())["config_hash"] == experiment.hash():
         return
-    old, new = (_flat(p) for p in (read_yaml(path / "config.yaml"), experiment.resolved()))
+    old, new = (flat_keys(p) for p in (read_yaml(path / "config.yaml"), experiment.resolved()))
     for key in sorted({*old, *new} - {"name", "checkpoint_every", "dataset.data_dir"}):
         if old.get(key) != new.get(key):
             raise InputError(
@@ -237,10 +237,3 @@ def _check_same(path: Path, experiment: Experiment) -> None:
             f"{path} holds the run of an earlier version, or of a config with another front of the same "
             "name; choose another --out"
         )
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

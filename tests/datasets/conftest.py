@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -172,11 +171,3 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("hf")))
-
-
-@pytest.fixture
-def real_data() -> Path:
-    folder = os.environ.get("DISTREAL_SIM_TEST_DATA")
-    if not folder:
-        pytest.skip("DISTREAL_SIM_TEST_DATA names no folder with the real data sets")
-    return Path(folder)

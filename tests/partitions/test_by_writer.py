@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -54,12 +51,9 @@ def test_data_without_writers():
         ByWriter().split(LABELS, None, None, rng())
 
 
-def test_real_mnist_has_539_clients():
+def test_real_mnist_has_539_clients(real_data):
     """19 / 116 / 131 digits at the least, in the middle, at most; QMNIST's own table, counted elsewhere."""
-    folder = os.environ.get("DISTREAL_SIM_TEST_DATA")
-    if not folder:
-        pytest.skip("DISTREAL_SIM_TEST_DATA names no folder with the real data sets")
-    data = Mnist(data_dir=Path(folder)).load()
+    data = Mnist(data_dir=real_data).load()
     split = ByWriter().split(data.train.y, data.writers, None, rng())
     assert (len(split), split.sizes.min(), np.median(split.sizes), split.sizes.max()) == (539, 19, 116, 131)
     assert all(len(np.unique(data.writers[split[c]])) == 1 for c in range(539))

@@ -14,7 +14,7 @@ from distreal_sim.availability import Availability
 from distreal_sim.availability.always import Always
 from distreal_sim.config._explain import explain
 from distreal_sim.config._override import override
-from distreal_sim.config._read import read_yaml
+from distreal_sim.config._read import flat_keys, read_yaml
 from distreal_sim.config._schema import schema_of
 from distreal_sim.datasets import Dataset
 from distreal_sim.errors import InputError, closest
@@ -27,7 +27,15 @@ from distreal_sim.plugins import Plugin, load, names
 from distreal_sim.profiles import Profile
 from distreal_sim.settings import Evaluation, Local, Merge
 
-__all__ = ["KINDS", "Experiment", "json_schema", "load_experiment", "parse_experiment", "read_yaml"]
+__all__ = [
+    "KINDS",
+    "Experiment",
+    "flat_keys",
+    "json_schema",
+    "load_experiment",
+    "parse_experiment",
+    "read_yaml",
+]
 
 KINDS: dict[str, type[Plugin]] = {
     "dataset": Dataset,

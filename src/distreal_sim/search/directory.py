@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from distreal_sim.config import Experiment, read_yaml
+from distreal_sim.config import Experiment, flat_keys, read_yaml
 from distreal_sim.errors import InputError
 from distreal_sim.files import write_atomically
 from distreal_sim.search.explore import Generation
@@ -102,17 +102,10 @@ def open_directory(
 
 
 def _check_same(path: Path, plain: Mapping[str, Any]) -> None:
-    old, new = _flat(read_yaml(path / "config.yaml")), _flat(plain)
+    old, new = flat_keys(read_yaml(path / "config.yaml")), flat_keys(plain)
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key) and not any(f"{key}.".startswith(f"{k}.") for k in MAY_DIFFER):
             raise InputError(
                 f"{path} holds another search: {key} is {old.get(key)!r} there and {new.get(key)!r} now; use "
                 "the same config, or choose another --out"
             )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
