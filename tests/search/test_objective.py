@@ -125,6 +125,29 @@ def test_a_wider_candidate_keeps_what_a_narrower_one_keeps(tmp_path: Path) -> No
     assert touched[0] < touched[1] < touched[2]
 
 
+def test_mixed_pretraining_without_thin_vectors_is_full_pretraining(tmp_path: Path) -> None:
+    """Rates up to 0.01 keep every channel, so that all uniform vectors are the zero vector."""
+    settings = {"snapshots": [0, 5], "d_max": 0.01}
+    full, mixed = (
+        make_objective(*tiny_search(tmp_path, pretraining=how, **settings)) for how in ("full", "mixed")
+    )
+    assert full.before == mixed.before
+    counts = full.task.structure.full_counts()
+    assert full.score(counts, "search") == mixed.score(counts, "search")
+
+
+def test_a_mixed_step_changes_the_filters_of_one_uniform_vector(tmp_path: Path) -> None:
+    """Over 24 seeds one step at learning rate 1 changes as many filters as the table's three vectors keep."""
+    seen = set()
+    for seed in range(24):
+        settings = {"pretraining": "mixed", "snapshots": [0, 1], "lr": 1.0, "entries": 3, "seed": seed}
+        objective = make_objective(*tiny_search(tmp_path, **settings))
+        before, after = (s["conv1.conv.weight"] for s in objective.snapshots)
+        seen.add(sum(bool((a != b).any()) for a, b in zip(before, after, strict=True)))
+    assert seen == {counts[0] for counts in objective.space.uniform(3)}
+    assert len(seen) == 3
+
+
 def test_a_diverged_vector_is_bad_not_undefined(tmp_path: Path) -> None:
     search, experiment = tiny_search(tmp_path, lr=1e30)
     objective = make_objective(search.model_copy(update={"snapshots": (0,)}), experiment)

@@ -8,6 +8,7 @@ two vectors are nested where one keeps more, so that what differs between two sc
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +26,7 @@ from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
 from distreal_sim.task import Task
 from distreal_sim.thinning.evaluate import batch_statistics, evaluate, mean_statistics
+from distreal_sim.thinning.masks import Mask
 from distreal_sim.types import Arrays, Counts
 
 Stream = Literal["search", "reevaluation"]
@@ -116,7 +118,7 @@ class Objective:
         return mean if mean < WORST_LOSS else WORST_LOSS
 
     def with_snapshots(self) -> Objective:
-        """Trains the full network centrally and takes the snapshots."""
+        """Trains the network centrally and takes the snapshots."""
         task, rngs = self.task, Rngs(self.search.seed)
         names = task.engine.names
         start = {n: p.detach().cpu().numpy() for n, p in task.module.named_parameters() if n in names}
@@ -124,19 +126,35 @@ class Objective:
         task.engine.load(start)
         last = self.search.snapshots[-1]
         batches = self._batches(last, rngs("pre-training batches"))
+        masks = self._pretraining_masks(rngs)
         with rngs.torch_default("pre-training"):
             for step in range(last + 1):
                 if step in self.search.snapshots:
                     taken[step] = task.engine.export()
                 if step < last:
                     x, y = task.batch(task.data.train, batches[step])
-                    task.engine.step(x, y, None, self._lr)
+                    task.engine.step(x, y, next(masks), self._lr)
         snapshots = tuple(taken.values())
         before = []
         for arrays in snapshots:
             task.engine.load(arrays)
             before.append(self.loss())
         return replace(self, snapshots=snapshots, before=tuple(before))
+
+    def _pretraining_masks(self, rngs: Rngs) -> Iterator[Mask | None]:
+        """What each step of the central training keeps.
+
+        `mixed`: a uniform vector drawn from those of a table, the zero vector among them, and filters as the
+        method draws them; the global model of a run with many unequal clients is trained by such steps.
+        """
+        structure, uniform = self.task.structure, self.space.uniform(self.search.entries)
+        vectors, filters = rngs("pre-training vectors"), rngs("pre-training masks")
+        while True:
+            if self.search.pretraining == "full":
+                yield None
+            else:
+                orders = draw_orders(structure, filters, self.method.filters)
+                yield take(structure, orders, uniform[int(vectors.integers(len(uniform)))])
 
     @property
     def _lr(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,6 +28,10 @@ class Search(BaseModel):
     seed: int = Field(1, ge=0, description="determines every random draw of the search")
     snapshots: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (0, 50, 200), min_length=1, description="steps of central training after which a snapshot is taken"
+    )
+    pretraining: Literal["full", "mixed"] = Field(
+        "full",
+        description="steps of central training: at full width, or each with a uniform rate drawn at random",
     )
     steps: int = Field(20, ge=1, description="mini-batches of a short training")
     repeats: int = Field(4, ge=2, description="short trainings per snapshot, each with its own seed")
