@@ -68,7 +68,7 @@ def build(experiment: Experiment) -> Task:
         network=experiment.network,
         macs_per_s=macs_per_s,
         front=_front(experiment, module, structure),
-        scaling=experiment.method.thinning,
+        scaling=experiment.method.scaling_of(module),
         device=_device(experiment.device),
     )
 

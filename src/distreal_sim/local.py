@@ -4,26 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from distreal_sim.batches import batch_indices, batch_sizes
 from distreal_sim.capacity import Capacity
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import Choose, Overrun, Schedule, schedule
 from distreal_sim.task import Task
+from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Facts, Job, Update
+from distreal_sim.types import Counts, Facts, Job, Update
 
 Coverage = tuple[np.ndarray | None, ...]
-DrawMask = Callable[[int, tuple[int, ...]], Mask | None]
+DrawMask = Callable[[int, Counts], Mask | None]
 """draw(step, counts): which filters a step keeps; None for all."""
 
+TakeStep = Callable[[Engine, Tensor, Tensor, Mask | None, float], float]
+"""take(engine, x, y, mask, lr): computes one step and returns its loss."""
 
-def keep_all(step: int, counts: tuple[int, ...]) -> Mask | None:
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes of a job's transfers.
+
+    coverage: whether the client says beside the upload which channels its steps kept, a bit each; a server
+    that chose them, or can redraw them, needs no telling.
+    """
+
+    download_bytes: int
+    upload_bytes: int
+    coverage: bool = False
+
+
+def keep_all(step: int, counts: Counts) -> Mask | None:
     """The full network in every step."""
     return None
+
+
+def take_step(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
+    """A plain or thinned SGD step."""
+    return engine.step(x, y, mask, lr)
 
 
 def train(
@@ -33,48 +57,56 @@ def train(
     rngs: Rngs,
     *,
     choose: Choose,
-    draw_mask: DrawMask = keep_all,
     overrun: Overrun,
+    draw_mask: DrawMask = keep_all,
+    take: TakeStep = take_step,
+    cost: Callable[[Counts], int] | None = None,
+    traffic: Traffic | None = None,
+    trained: Sequence[str] | None = None,
 ) -> Update:
     """Times the client's round and, unless its update is lost, computes it.
 
     choose: the kept channels of a step, from what the client knows just before it; draw_mask: which
-    channels these are; overrun: what happens at the deadline.
+    channels these are; overrun: what happens at the deadline. take: how a step is computed. cost: MACs per
+    example of a step with these channels; the thinned network's if not given. traffic: what travels; if not
+    given the whole model both ways, and the coverage where there are masks. trained: names of the
+    parameters that come back; all if not given.
     """
     indices = task.split[job.client_id]
     sizes = batch_sizes(len(indices), task.local)
     link = task.link(job.client_id)
-    model_bytes = sum(a.nbytes for a in job.arrays.values())
-    download_s = model_bytes / link.download_bytes_per_s
-    coverage_bytes = 0 if draw_mask is keep_all else _coverage_bytes(task.structure, len(sizes))
-    upload_s = (model_bytes + coverage_bytes) / link.upload_bytes_per_s
+    if traffic is None:
+        model_bytes = sum(a.nbytes for a in job.arrays.values())
+        traffic = Traffic(model_bytes, model_bytes, draw_mask is not keep_all)
+    coverage_bytes = _coverage_bytes(task.structure, len(sizes)) if traffic.coverage else 0
     plan = schedule(
         sizes,
         capacity,
-        task.macs_per_example,
+        cost or task.macs_per_example,
         choose,
-        start_s=download_s,
-        end_s=task.deadline_s - upload_s,
+        start_s=traffic.download_bytes / link.download_bytes_per_s,
+        end_s=task.deadline_s - (traffic.upload_bytes + coverage_bytes) / link.upload_bytes_per_s,
         overrun=overrun,
         deadline_s=task.deadline_s,
     )
+    lost = plan.status == "dropped"
     losses: list[float] = []
-    masks: list[Mask | None] = []
+    masks = [] if lost else [draw_mask(number, step.counts) for number, step in enumerate(plan.steps)]
+    coverage = _coverage(task.structure, masks)
     arrays: dict[str, np.ndarray] = {}
-    if plan.status != "dropped":
+    if task.computes and not lost:
         engine = task.engine
         engine.load(job.arrays)
         lr = task.local.rate(job.round_number, task.rounds)
         batches = batch_indices(sizes, len(indices), rngs("batches"))
         with rngs.torch_default("torch"):
-            for number, (step, batch) in enumerate(zip(plan.steps, batches, strict=False)):
+            for mask, batch in zip(masks, batches, strict=False):
                 x, y = task.batch(task.data.train, indices[batch])
-                masks.append(draw_mask(number, step.counts))
-                losses.append(engine.step(x, y, masks[-1], lr))
-        arrays = engine.export()
-    coverage = _coverage(task.structure, masks)
-    sent_bytes = model_bytes + sum(math.ceil(k.size / 8) for k in coverage if k is not None)
-    lost = plan.status == "dropped"
+                losses.append(take(engine, x, y, mask, lr))
+        arrays = engine.export(trained)
+    sent_bytes = traffic.upload_bytes
+    if traffic.coverage:
+        sent_bytes += sum(math.ceil(k.size / 8) for k in coverage if k is not None)
     facts = Facts(
         client_id=job.client_id,
         status=plan.status,
@@ -84,11 +116,31 @@ def train(
         macs=plan.macs,
         sim_s=task.deadline_s if lost else plan.compute_end_s + sent_bytes / link.upload_bytes_per_s,
         mean_keep_rate=_mean_keep_rate(task.structure, plan),
-        download_bytes=model_bytes,
+        download_bytes=traffic.download_bytes,
         upload_bytes=0 if lost else sent_bytes,
         train_loss=_mean_loss(losses, plan),
     )
     return Update(facts, arrays, coverage, np.array([step.n_examples for step in plan.steps], np.int64))
+
+
+def skip(task: Task, job: Job) -> Update:
+    """The update of a client that sees at the start that it cannot do its part, and takes no part."""
+    n_examples = len(task.split[job.client_id])
+    n_planned = len(batch_sizes(n_examples, task.local))
+    facts = Facts(
+        client_id=job.client_id,
+        status="dropped",
+        n_examples=n_examples,
+        n_steps_planned=n_planned,
+        n_steps_done=0,
+        macs=0,
+        sim_s=0.0,
+        mean_keep_rate=math.nan,
+        download_bytes=0,
+        upload_bytes=0,
+        train_loss=math.nan,
+    )
+    return Update(facts, {}, (None,) * len(task.structure.groups), np.zeros(0, np.int64))
 
 
 def _coverage(structure: Structure, masks: Sequence[Mask | None]) -> Coverage:
@@ -116,7 +168,7 @@ def _mean_keep_rate(structure: Structure, plan: Schedule) -> float:
 
 
 def _mean_loss(losses: Sequence[float], plan: Schedule) -> float:
-    if not losses:
+    if not losses:  # none finished, or none computed
         return math.nan
     sizes = [step.n_examples for step in plan.steps]
     return sum(loss * n for loss, n in zip(losses, sizes, strict=True)) / sum(sizes)

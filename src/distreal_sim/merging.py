@@ -8,7 +8,7 @@ was trained in the steps that kept both, so the counts of all weights of a layer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,25 +17,40 @@ from distreal_sim.params import add_scaled, divide
 from distreal_sim.thinning.structure import FIXED, Axis, Structure, TensorLayout
 from distreal_sim.types import Arrays, Update
 
-Weight = Literal["examples", "steps"]
+Weight = Literal["examples", "steps", "clients"]
+Outputs = Callable[[Update], "np.ndarray | None"]
+"""outputs(update): (n_classes,) bool, the classifier's rows that count in the merge; None for all."""
 
 
 def weighted_average(
-    structure: Structure, old: Arrays, updates: Iterator[Update], weight: Weight = "examples"
+    structure: Structure,
+    old: Arrays,
+    updates: Iterator[Update],
+    weight: Weight = "examples",
+    *,
+    dilute: bool = False,
+    outputs: Outputs = lambda update: None,
 ) -> dict[str, np.ndarray]:
     """sum(w_c * value_c) / sum(w_c) over the clients c that trained a coordinate, in float64.
 
     weight `examples`: w_c is the client's number of examples; `steps`: the number of examples, repeats
-    counted, that the coordinate was trained on. Updates are added in the order in which they come; what a
-    client returns for a coordinate that it did not train is not looked at.
+    counted, that the coordinate was trained on; `clients`: 1. dilute: a client that did not train a
+    coordinate counts there with the old value, so that the sums run over all clients. Updates are added in
+    the order in which they come; what a client returns for a coordinate that it did not train is not
+    looked at, and a parameter may be missing from it.
     """
     totals = {name: np.zeros(a.shape) for name, a in old.items()}
     weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or one a channel (pair)
+    everyone = 0.0
     for update in updates:
         examples = update.step_examples.astype(float)
-        limited = trained_steps(structure, update, examples if weight == "steps" else None)
-        whole = float(examples.sum() if weight == "steps" else update.facts.n_examples)
-        for name, total in totals.items():
+        limited = trained_steps(structure, update, examples if weight == "steps" else None, outputs(update))
+        whole = 1.0 if weight == "clients" else float(update.facts.n_examples)
+        if weight == "steps":
+            whole = float(examples.sum())
+        everyone += whole
+        for name in update.arrays:
+            total = totals[name]
             if name not in limited:
                 add_scaled(total, update.arrays[name], whole)
                 weights[name] = weights[name] + whole
@@ -44,10 +59,22 @@ def weighted_average(
             by_owner, factor = spread(structure.tensors[name], own)
             add_scaled(total.reshape(by_owner), update.arrays[name].reshape(by_owner), factor)
             weights[name] = weights[name] + own
+    if dilute:
+        for name, value in old.items():
+            layout = structure.tensors[name]
+            shape, missing = _spread_any(layout, everyone - weights[name])
+            add_scaled(totals[name].reshape(shape), value.reshape(shape), missing)
+        weights = dict.fromkeys(old, everyone)
     return {
         name: _mean(value, totals.pop(name), weights[name], structure.tensors[name])
         for name, value in old.items()
     }
+
+
+def _spread_any(
+    layout: TensorLayout, weight: np.ndarray | float
+) -> tuple[tuple[int, ...], np.ndarray | float]:
+    return (layout.shape, weight) if isinstance(weight, float) else spread(layout, weight)
 
 
 def _mean(old: np.ndarray, total: np.ndarray, weight: np.ndarray | float, layout: TensorLayout) -> np.ndarray:
@@ -58,23 +85,30 @@ def _mean(old: np.ndarray, total: np.ndarray, weight: np.ndarray | float, layout
 
 
 def trained_steps(
-    structure: Structure, update: Update, step_weights: np.ndarray | None = None
+    structure: Structure,
+    update: Update,
+    step_weights: np.ndarray | None = None,
+    outputs: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """For each parameter that some step did not train whole, in how many steps each channel pair was trained.
 
     Parameter name -> (out channels,) or (out channels, in channels of the row's block) float64; a step
-    counts as its entry in step_weights (n_steps,), or 1.
+    counts as its entry in step_weights (n_steps,), or 1. outputs: (n_classes,) bool, the classifier's rows
+    that count as trained, or None for all.
     """
     limited = {g for g, kept in enumerate(update.coverage) if kept is not None}
-    if not limited:
+    classifier = structure.classifier if outputs is not None else ()
+    if not limited and not classifier:
         return {}
     ones = np.ones(update.n_steps) if step_weights is None else step_weights
     result = {}
     for name in update.arrays:
         layout = structure.tensors[name]
-        if limited.isdisjoint(layout.cut_groups):
+        if limited.isdisjoint(layout.cut_groups) and name not in classifier:
             continue
         rows = _kept_steps(layout.axes[0], update.coverage, update.n_steps) * ones[:, None]
+        if name in classifier:
+            rows = rows * outputs
         if len(layout.axes) == 1:
             result[name] = rows.sum(axis=0)
             continue

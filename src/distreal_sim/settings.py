@@ -45,9 +45,10 @@ class Merge(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weight: Literal["examples", "steps"] = Field(
-        "examples",
-        description="a client's weight at a coordinate it trained: its examples, or those trained on there",
+    weight: Literal["examples", "steps", "clients"] | None = Field(
+        None,
+        description="a client's weight at a coordinate it trained: its examples, those it trained on there, "
+        "or 1; the method's own way if not given",
     )
 
 

@@ -32,7 +32,7 @@ class Task:
     """module: the network that is trained, as initialised; structure: its coupling groups.
 
     macs_per_s: MAC/s of capacity level 1.0. front: where the method uses one. scaling: what happens to the
-    kept activations of a thinned network.
+    kept activations of a thinned network. computes: whether training computes anything, or is only timed.
     """
 
     seed: int
@@ -51,6 +51,7 @@ class Task:
     front: Front | None
     scaling: Scaling
     device: str
+    computes: bool = True
 
     @cached_property
     def engine(self) -> Engine:

@@ -15,7 +15,7 @@ from torch import nn
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.front import Front
-from distreal_sim.merging import weighted_average
+from distreal_sim.merging import Weight, weighted_average
 from distreal_sim.plugins import Plugin
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import Overrun
@@ -29,7 +29,10 @@ Fits = Callable[[int, int], bool]
 
 
 class Method(Plugin):
-    """A federated learning algorithm."""
+    """A federated learning algorithm.
+
+    weight: a client's weight in the merge, unless the experiment sets merge.weight.
+    """
 
     package: ClassVar[str] = "distreal_sim.methods"
     label: ClassVar[str] = "method"
@@ -39,9 +42,10 @@ class Method(Plugin):
         description="a client still computing at the deadline: drop it, merge its partial work, or wait",
     )
 
-    @property
-    def thinning(self) -> Scaling:
-        """What happens to the kept activations of a thinned network."""
+    weight: ClassVar[Weight] = "examples"
+
+    def scaling_of(self, module: nn.Module) -> Scaling:
+        """What happens to the kept activations of the thinned network."""
         return "none"
 
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
@@ -68,5 +72,6 @@ class Method(Plugin):
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
-        merged = weighted_average(task.structure, state.arrays, updates, task.merge.weight)
+        weight = task.merge.weight or self.weight
+        merged = weighted_average(task.structure, state.arrays, updates, weight)
         return State(merged, state.extras)

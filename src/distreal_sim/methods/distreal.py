@@ -61,8 +61,7 @@ class Distreal(Method):
     )
     scaling: Scaling = Field("none", description="inverted: kept activations are multiplied by C / kept")
 
-    @property
-    def thinning(self) -> Scaling:
+    def scaling_of(self, module: nn.Module) -> Scaling:
         return self.scaling
 
     def build_front(self, module: nn.Module, structure: Structure) -> Front:

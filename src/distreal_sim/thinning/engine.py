@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,6 +72,7 @@ class Engine:
         memories = self._memory, self._momenta
         self._plans = Plans(self._module, structure, self.names, *memories, self._rows, scaling)
         self._full = structure.full_counts()
+        self._anchors: list[Tensor] = []
         self._bound: Plan | None = None
         self._bind(self._plans.get(self._full))
 
@@ -94,34 +95,52 @@ class Engine:
         if self._momenta is not None:
             self._momenta.clear()
 
-    def export(self) -> dict[str, np.ndarray]:
-        """Copies of the parameters in `names`, by name and at full width."""
+    def export(self, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """Copies of the parameters in `names`, by name and at full width; all of them if not given."""
         full = self._memory.full
-        return {name: full[name].detach().cpu().numpy().copy() for name in self.names}
+        chosen = self.names if names is None else [name for name in self.names if name in names]
+        return {name: full[name].detach().cpu().numpy().copy() for name in chosen}
+
+    def anchor(self) -> None:
+        """Remembers the parameters as they are: what the proximal term of later steps pulls towards."""
+        self._anchors = [self._memory.full[name].detach().clone() for name in self.names]
 
     def step(
-        self, x: Tensor, y: Tensor, mask: Mask | None, lr: float, loss_fn: Loss = F.cross_entropy
+        self,
+        x: Tensor,
+        y: Tensor,
+        mask: Mask | None,
+        lr: float,
+        loss_fn: Loss = F.cross_entropy,
+        *,
+        trained: Collection[str] | None = None,
+        proximal: float = 0.0,
     ) -> float:
         """One SGD step on examples x, labels y; returns the loss.
 
         mask: the channels it keeps; None: a plain step of the full network, the same to the bit as
-        torch.optim.SGD. loss_fn: (outputs, y) -> scalar.
+        torch.optim.SGD. loss_fn: (outputs, y) -> scalar. trained: names of the parameters that it changes,
+        None for all; no gradient is computed for the others, and their momentum rests. proximal: mu of the
+        term mu / 2 * |w - anchor|^2, for plain steps after `anchor`.
         """
+        assert not proximal or mask is None
         plan, rows = self._enter(mask)
         if rows and self._momenta is not None:
             self._momenta.gather(rows)
         for linear, index in plan.linears:
+            if trained is not None and self.names[index] not in trained:
+                continue
             if plan.cut is None:
                 linear.into = self._memory.scratch_for(self.names[index])
             else:
                 velocity = plan.momenta[index] if plan.momenta else None
                 linear.fused = velocity, lr, self.momentum, self.weight_decay
         try:
-            loss, grads = self._backward(plan, x, y, loss_fn)
+            loss, grads = self._backward(plan, x, y, loss_fn, trained)
         finally:
             for linear, _ in plan.linears:
                 linear.off()
-        self._update(plan, grads, lr)
+        self._update(plan, grads, lr, proximal)
         if rows:
             self._memory.scatter(rows)
             if self._momenta is not None:
@@ -182,11 +201,15 @@ class Engine:
         return plan, rows
 
     def _backward(
-        self, plan: Plan, x: Tensor, y: Tensor, loss_fn: Loss
+        self, plan: Plan, x: Tensor, y: Tensor, loss_fn: Loss, trained: Collection[str] | None = None
     ) -> tuple[Tensor, list[Tensor | None]]:
         leaves = self._scale(plan)
         loss = loss_fn(self._module(x), y)
-        grads: list[Tensor | None] = list(torch.autograd.grad(loss, leaves, allow_unused=True))
+        grads: list[Tensor | None] = [None] * len(leaves)
+        wanted = [i for i, name in enumerate(self.names) if trained is None or name in trained]
+        found = torch.autograd.grad(loss, [leaves[i] for i in wanted], allow_unused=True)
+        for index, gradient in zip(wanted, found, strict=True):
+            grads[index] = gradient
         for index, factor, _ in plan.scales:
             grad = grads[index]
             if grad is not None:
@@ -205,14 +228,19 @@ class Engine:
         return leaves
 
     @torch.no_grad()
-    def _update(self, plan: Plan, grads: list[Tensor | None], lr: float) -> None:
+    def _update(self, plan: Plan, grads: list[Tensor | None], lr: float, proximal: float = 0.0) -> None:
         """The update of torch.optim.SGD, on the plan's tensors."""
         leaves, momenta = plan.leaves, plan.momenta
+        anchors = self._anchors if proximal else []
         if any(g is None for g in grads):
             used = [i for i, g in enumerate(grads) if g is not None]
             leaves = [leaves[i] for i in used]
             momenta = [momenta[i] for i in used] if momenta else []
+            anchors = [anchors[i] for i in used] if anchors else []
         deltas = [g for g in grads if g is not None]
+        if proximal:
+            away = torch._foreach_sub(leaves, anchors)
+            deltas = list(torch._foreach_add(deltas, away, alpha=proximal))
         if self.weight_decay:
             deltas = list(torch._foreach_add(deltas, leaves, alpha=self.weight_decay))
         if self.momentum:

@@ -155,6 +155,12 @@ class Structure:
             if group.channels > group.blocks and (drop_linear or group.kind == "conv")
         )
 
+    @cached_property
+    def classifier(self) -> tuple[str, ...]:
+        """Parameters of the layer that gives the outputs: its weight and, if it has one, its bias."""
+        module = self.layers[-1].module
+        return tuple(name for name in self.parameters if name.rpartition(".")[0] == module)
+
     def full_counts(self) -> tuple[int, ...]:
         """(G,) channels of each group."""
         return tuple(group.channels for group in self.groups)

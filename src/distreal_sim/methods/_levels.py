@@ -1,0 +1,53 @@
+"""Sub-models fixed for a round: which one a client takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distreal_sim.batches import batch_sizes
+from distreal_sim.capacity import Capacity
+from distreal_sim.local import Traffic
+from distreal_sim.schedule import Moment
+from distreal_sim.task import Task
+from distreal_sim.thinning.macs import n_parameters
+from distreal_sim.types import Counts, Job
+
+BYTES_PER_PARAMETER = 4
+
+
+@dataclass(frozen=True)
+class Level:
+    """One size of sub-model.
+
+    counts: (G,) kept channels; macs_per_example: of a training step; traffic: what travels with it.
+    """
+
+    counts: Counts
+    macs_per_example: int
+    traffic: Traffic
+
+
+def width_level(task: Task, counts: Counts) -> Level:
+    """The sub-network of these channels, which travels both ways; the server knows which ones they are."""
+    n_bytes = BYTES_PER_PARAMETER * n_parameters(task.structure, counts)
+    return Level(counts, task.macs_per_example(counts), Traffic(n_bytes, n_bytes))
+
+
+def largest_that_fits(task: Task, job: Job, capacity: Capacity, levels: Sequence[Level]) -> int | None:
+    """Index of the dearest level whose planned work ends in time if the capacity stays as it is now.
+
+    The work is that of the client's real batches; download and upload of the level are left room for. None
+    if not even the cheapest fits.
+    """
+    sizes = batch_sizes(len(task.split[job.client_id]), task.local)
+    link = task.link(job.client_id)
+    best: int | None = None
+    for index, level in enumerate(levels):
+        start_s = level.traffic.download_bytes / link.download_bytes_per_s
+        end_s = task.deadline_s - level.traffic.upload_bytes / link.upload_bytes_per_s
+        budget_macs = Moment(start_s, end_s, capacity(0.0), sizes).budget_macs
+        fits = level.macs_per_example * sum(sizes) <= budget_macs
+        if fits and (best is None or level.macs_per_example > levels[best].macs_per_example):
+            best = index
+    return best
