@@ -1,0 +1,84 @@
+"""Federated Dropout: in every round a client trains a random sub-network, drawn by the server.
+
+Caldas, Konecny, McMahan, Talwalkar: Expanding the Reach of Federated Learning by Reducing Client Resource
+Requirements. 2018, arXiv 1812.07210.
+
+Paper: one keep fraction for all clients (0.5 to 0.875); each convolution keeps that share of its filters,
+each hidden linear layer a fixed number of its units, input and outputs are never cut; the sub-network is
+sent, trained and mapped back, and the rest of the model gets no update from that client.
+
+Differs from the paper: by default the share is no constant. A client takes the largest of `levels` that fits
+its capacity at the start of the round, as later comparisons with heterogeneous devices do, and skips the
+round if none fits (`keep` sets the paper's one share, and clients that it does not fit overrun). Nothing is
+quantised or compressed. How the paper averages, and whether the clients of a round share one sub-network, we
+know from secondary sources only, so both are options; the defaults, one per client and an average over
+those who hold a coordinate, are those of the public reproductions. Channels that an identity skip adds are
+one draw, and channels of a concatenation are drawn part by part, each part rounded for itself (our choice).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.local import skip
+from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.methods import Method
+from distreal_sim.methods._filters import draw_orders, take
+from distreal_sim.methods._levels import largest_that_fits, width_level
+from distreal_sim.methods._widths import HALVES, Rounding, Share, train_level, width_counts
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.thinning.masks import Mask
+from distreal_sim.types import Counts, Job, State, Update
+
+
+class FederatedDropout(Method):
+    """Random sub-networks, fixed for a round."""
+
+    keep: Share | None = Field(
+        None,
+        description="share of channels that every client keeps, whatever it can compute; instead of levels",
+    )
+    levels: tuple[Share, ...] = Field(
+        HALVES, min_length=1, description="shares of channels, of which a client takes the largest that fits"
+    )
+    sub_models: Literal["per_client", "per_round"] = Field(
+        "per_client",
+        description="channels are drawn for each client, or for all clients of a round (narrower levels are "
+        "then part of wider ones)",
+    )
+    average: Literal["count", "zero_update"] = Field(
+        "count",
+        description="a coordinate is averaged over the clients that hold it, or over all, the others "
+        "counting as unchanged",
+    )
+    rounding: Rounding = Field("floor", description="of share times channels; at least one stays")
+
+    weight: ClassVar[Weight] = "clients"
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        shares = self.levels if self.keep is None else (self.keep,)
+        levels = [width_level(task, width_counts(task.structure, s, self.rounding)) for s in shares]
+        index = largest_that_fits(task, job, capacity, levels) if self.keep is None else 0
+        if index is None:
+            return skip(task, job)
+        level = levels[index]
+        mask = self.mask(task, job.round_number, job.client_id, level.counts)
+        return train_level(task, job, capacity, rngs, level, mask, overrun=self.overrun)
+
+    def mask(self, task: Task, round_number: int, client_id: int, counts: Counts) -> Mask:
+        """The channels of a client's sub-network: the first of one permutation a coupling group."""
+        whose = (client_id,) if self.sub_models == "per_client" else ()
+        rng = Rngs(task.seed, (round_number,))("federated dropout", *whose)
+        return take(task.structure, draw_orders(task.structure, rng, "random"), counts)
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        weight = task.merge.weight or self.weight
+        dilute = self.average == "zero_update"
+        return State(
+            weighted_average(task.structure, state.arrays, updates, weight, dilute=dilute), state.extras
+        )

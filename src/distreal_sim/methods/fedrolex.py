@@ -1,0 +1,82 @@
+"""FedRolex: sub-networks are a window of channels that rolls by one every round.
+
+Alam, Liu, Yan, Zhang: FedRolex: Model-Heterogeneous Federated Learning with Rolling Sub-Model Extraction.
+NeurIPS 2022, arXiv 2212.01548.
+
+Paper: in round j a client of capacity beta trains, of each layer with K channels, the floor(beta K) from
+j mod K on, around the end; so every channel is trained equally often, and the server's network may be
+larger than any client's. A coordinate is averaged over the clients that hold it, unweighted.
+
+Differs from the paper: the largest of `levels` that fits a client's capacity at the start of the round, where
+the paper gives or draws the levels; a client that fits none skips the round. The first round has j = 0 (our
+choice). The official code rolls the other way (`direction: down`, the mirror image) and rounds up (`rounding:
+ceil`). It also counts a classifier's row for clients with examples of that class only, divides activations
+by the level before each normalisation, and clips gradients; we do none of these. Channels of a
+concatenation roll part by part (our choice).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.local import skip
+from distreal_sim.merging import Weight
+from distreal_sim.methods import Method
+from distreal_sim.methods._levels import largest_that_fits, width_level
+from distreal_sim.methods._widths import HALVES, Rounding, Share, train_level, width_counts
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.types import Counts, Job, Update
+
+Direction = Literal["up", "down"]
+
+
+class FedRolex(Method):
+    """A rolling window of channels, fixed for a round."""
+
+    levels: tuple[Share, ...] = Field(
+        HALVES, min_length=1, description="shares of channels, of which a client takes the largest that fits"
+    )
+    direction: Direction = Field(
+        "up",
+        description="up: the window moves from channel 0 to 1, as in the paper; down: to the last one",
+    )
+    rounding: Rounding = Field(
+        "floor", description="of share times channels (the official code: ceil); at least one stays"
+    )
+
+    weight: ClassVar[Weight] = "clients"
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        levels = [width_level(task, width_counts(task.structure, s, self.rounding)) for s in self.levels]
+        index = largest_that_fits(task, job, capacity, levels)
+        if index is None:
+            return skip(task, job)
+        level = levels[index]
+        mask = rolled(task.structure, level.counts, job.round_number - 1, self.direction)
+        return train_level(task, job, capacity, rngs, level, mask, overrun=self.overrun)
+
+
+def rolled(structure: Structure, counts: Counts, j: int, direction: Direction) -> Mask:
+    """The mask of the window of each group (of each of its blocks) after j moves; counts: (G,)."""
+    kept: list[np.ndarray | None] = []
+    for group, count in zip(structure.groups, counts, strict=True):
+        if count == group.channels:
+            kept.append(None)
+            continue
+        size = group.channels // group.blocks
+        within = window(size, count // group.blocks, j, direction)
+        kept.append((size * np.arange(group.blocks)[:, None] + within).ravel())
+    return Mask(tuple(kept))
+
+
+def window(n_channels: int, n_kept: int, j: int, direction: Direction) -> np.ndarray:
+    """(n_kept,) sorted channels of a window after j moves by one, starting from channel 0."""
+    first = j if direction == "up" else -j
+    return np.sort((first + np.arange(n_kept)) % n_channels)
