@@ -23,13 +23,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from distreal_sim.methods._filters import draw_orders, take
 from distreal_sim.models import Model
 from distreal_sim.plugins import load
 from distreal_sim.rng import Rngs
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.masks import keep_counts
+from distreal_sim.thinning.masks import draw_orders, keep_counts, take
 from distreal_sim.thinning.shrink import shrink
 
 MODELS: dict[str, tuple[dict[str, str], tuple[int, int, int], int]] = {

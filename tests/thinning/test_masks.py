@@ -11,7 +11,7 @@ from torch import nn
 
 from distreal_sim.errors import InputError
 from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.masks import keep_counts, sample_mask
+from distreal_sim.thinning.masks import draw_orders, keep_counts, sample_mask, take
 from distreal_sim.thinning.structure import Structure
 
 
@@ -96,12 +96,42 @@ def test_ordered_masks_are_prefixes_and_draw_nothing(structure):
     assert rng.integers(2**60) == np.random.default_rng(11).integers(2**60)
 
 
-def test_full_groups_draw_nothing(structure):
-    """A group at full width leaves the generator alone, so the other groups' masks do not depend on it."""
+def test_a_groups_mask_depends_on_no_other_count(structure):
+    """Every group draws, whatever it keeps: narrowing or widening one leaves the others' orders alone.
+
+    With the generator's first permutation of 10 channels group 0 keeps its first 7.
+    """
     a = sample_mask(structure, (7, 12, 6, 2, 15), np.random.default_rng(12))
-    b = np.sort(np.random.default_rng(12).permutation(10)[:7])
-    np.testing.assert_array_equal(a.kept[0], b)
+    b = sample_mask(structure, (7, 3, 3, 1, 4), np.random.default_rng(12))
+    c = sample_mask(structure, (10, 6, 3, 1, 4), np.random.default_rng(12))
+    np.testing.assert_array_equal(a.kept[0], np.sort(np.random.default_rng(12).permutation(10)[:7]))
+    np.testing.assert_array_equal(a.kept[0], b.kept[0])
+    for one, other in zip(b.kept[2:], c.kept[2:], strict=True):
+        np.testing.assert_array_equal(one, other)
     assert sample_mask(structure, structure.full_counts(), np.random.default_rng(0)).is_full
+
+
+def test_rolling_windows_go_round_in_every_block(structure):
+    """Windows of 7 of 10 (from 6: 6, 7, 8, 9, 0, 1, 2), 2 of 4 in 3 blocks (6 mod 4 = 2), 1 of 2 in 3."""
+    rng = np.random.default_rng(13)
+    orders = draw_orders(structure, rng, "rolling", 6)
+    mask = take(structure, orders, (7, 6, 3, 2, 15))
+    assert [None if k is None else k.tolist() for k in mask.kept] == [
+        [0, 1, 2, 6, 7, 8, 9],
+        [2, 3, 6, 7, 10, 11],
+        [0, 2, 4],
+        None,
+        None,
+    ]
+    assert rng.integers(2**60) == np.random.default_rng(13).integers(2**60)
+
+
+def test_masks_of_one_order_are_nested(structure):
+    """What a narrower step keeps, a wider one keeps too."""
+    for select in ("random", "ordered", "rolling"):
+        orders = draw_orders(structure, np.random.default_rng(14), select, 3)
+        narrow, wide = take(structure, orders, (3, 3, 3, 1, 4)), take(structure, orders, (8, 9, 3, 1, 9))
+        assert all(set(a) <= set(b) for a, b in zip(narrow.kept, wide.kept, strict=True))
 
 
 def test_structure_can_be_pickled(structure):

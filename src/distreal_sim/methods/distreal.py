@@ -25,13 +25,12 @@ from distreal_sim.capacity import Capacity
 from distreal_sim.front import Front, fingerprint, load_front, make_front, uniform_rates
 from distreal_sim.local import train
 from distreal_sim.methods import Method
-from distreal_sim.methods._filters import draw_orders, take
 from distreal_sim.plugins import ConfigPath
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import Moment
 from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Scaling
-from distreal_sim.thinning.masks import Mask, Select
+from distreal_sim.thinning.masks import Mask, Select, draw_orders, take
 from distreal_sim.thinning.structure import Structure
 from distreal_sim.types import Counts, Job, Update
 

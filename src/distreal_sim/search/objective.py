@@ -19,14 +19,13 @@ from distreal_sim.build import build, hold_out
 from distreal_sim.config import Experiment
 from distreal_sim.datasets import Examples
 from distreal_sim.errors import InputError
-from distreal_sim.methods._filters import draw_orders, take
 from distreal_sim.methods.distreal import Distreal, UniformFront
 from distreal_sim.rng import Rngs
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
 from distreal_sim.task import Task
 from distreal_sim.thinning.evaluate import batch_statistics, evaluate, mean_statistics
-from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.masks import Mask, draw_orders, take
 from distreal_sim.types import Arrays, Counts
 
 Stream = Literal["search", "reevaluation"]

@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 
 from distreal_sim.errors import InputError
-from distreal_sim.thinning.structure import Group, Structure
+from distreal_sim.thinning.structure import Structure
 
-Select = Literal["random", "ordered"]
+Select = Literal["random", "ordered", "rolling"]
+"""Which filters a step keeps: a random draw, the first ones, or a window that moves on every round."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,43 +63,42 @@ def keep_counts(
 
 def first_mask(structure: Structure, counts: Sequence[int]) -> Mask:
     """The first channels of each group (of each of its blocks); counts: (G,)."""
-    kept = [
-        None if n == group.channels else _first(group, n)
-        for group, n in zip(structure.groups, counts, strict=True)
-    ]
-    return Mask(tuple(kept))
+    return take(structure, _plain_orders(structure), counts)
 
 
 def sample_mask(
     structure: Structure, counts: Sequence[int], rng: np.random.Generator, select: Select = "random"
 ) -> Mask:
-    """Draws `counts` channels of each group: uniformly without replacement, or the first ones (`ordered`).
+    """Draws `counts` channels of each group: the mask of a step whose filters no other step shares.
 
-    counts: (G,), from `keep_counts`. A group at full width takes nothing from `rng`; the others take one
-    permutation each (of each block), in order.
+    counts: (G,), from `keep_counts`.
     """
-    if select == "ordered":
-        return first_mask(structure, counts)
-    kept: list[np.ndarray | None] = []
-    for group, n in zip(structure.groups, counts, strict=True):
-        if n == group.channels:
-            kept.append(None)
-        elif group.blocks > 1:
-            kept.append(_by_block(group, n, rng))
-        else:
-            channels = rng.permutation(group.channels)[:n]
-            channels.sort()
-            kept.append(channels)
+    return take(structure, draw_orders(structure, rng, select), counts)
+
+
+def draw_orders(
+    structure: Structure, rng: np.random.Generator, select: Select, first: int = 0
+) -> list[np.ndarray]:
+    """An order of the channels of each group, of which steps keep the first ones.
+
+    (blocks, channels per block) int64 each: shuffled within the blocks (`random`), as they are (`ordered`),
+    or as they are from channel `first` (modulo the block's size) on and then around (`rolling`). `random`
+    takes one permutation a block from `rng`, the others take nothing.
+    """
+    orders = _plain_orders(structure)
+    if select == "rolling":
+        return [np.roll(order, -(first % order.shape[1]), axis=1) for order in orders]
+    return orders if select == "ordered" else [rng.permuted(order, axis=1) for order in orders]
+
+
+def take(structure: Structure, orders: Sequence[np.ndarray], counts: Sequence[int]) -> Mask:
+    """The mask of the first `counts` (G,) channels of each group's order; nested for growing counts."""
+    kept = []
+    for group, order, count in zip(structure.groups, orders, counts, strict=True):
+        per_block = count // group.blocks
+        kept.append(None if count == group.channels else np.sort(order[:, :per_block], axis=1).ravel())
     return Mask(tuple(kept))
 
 
-def _by_block(group: Group, n: int, rng: np.random.Generator) -> np.ndarray:
-    size = group.channels // group.blocks
-    within = rng.permuted(np.tile(np.arange(size), (group.blocks, 1)), axis=1)[:, : n // group.blocks]
-    kept: np.ndarray = size * np.arange(group.blocks)[:, None] + np.sort(within, axis=1)
-    return kept.ravel()
-
-
-def _first(group: Group, n: int) -> np.ndarray:
-    size = group.channels // group.blocks
-    return (size * np.arange(group.blocks)[:, None] + np.arange(n // group.blocks)).ravel()
+def _plain_orders(structure: Structure) -> list[np.ndarray]:
+    return [np.arange(group.channels).reshape(group.blocks, -1) for group in structure.groups]
