@@ -24,7 +24,7 @@ from distreal_sim.methods import Method
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.threads import one_thread
-from distreal_sim.types import Arrays
+from distreal_sim.types import Arrays, Counts
 
 FAILED = 1
 """Error code of a reply whose client raised an exception."""
@@ -72,7 +72,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             task, _ = resolve(context)
             arrays = decoded.get(message.content.array_records["arrays"])
             which = config["round"], config["clients"], config["draws"]
-            sums = evaluation.statistics_shard(task, arrays, *which)
+            sums = evaluation.statistics_shard(task, arrays, *which, _counts(config))
             return Message(RecordDict({"statistics": encode_arrays(sums)}), reply_to=message)
         except Exception as error:
             return _failure(message, f"round {config['round']}", "estimating batch-norm statistics", error)
@@ -84,7 +84,8 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             task, _ = resolve(context)
             records = message.content.array_records
             arrays, stats = decoded.get(records["arrays"]), decoded.get(records["statistics"])
-            loss_sum, n_correct = evaluation.test_shard(task, arrays, stats, config["start"], config["stop"])
+            which = config["start"], config["stop"], _counts(config)
+            loss_sum, n_correct = evaluation.test_shard(task, arrays, stats, *which)
             result = MetricRecord({"loss_sum": loss_sum, "n_correct": n_correct})
             return Message(RecordDict({"result": result}), reply_to=message)
         except Exception as error:
@@ -121,6 +122,11 @@ class _LastDecoded:
         arrays = decode_arrays(record)
         self._last = [*self._last[-1:], (record, arrays)]
         return arrays
+
+
+def _counts(config: Mapping[str, Any]) -> Counts | None:
+    """The sub-network that a shard is about; None: the full width."""
+    return tuple(config["counts"]) or None
 
 
 def _kept(memory: Arrays) -> ArrayRecord:

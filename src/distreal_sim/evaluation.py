@@ -10,7 +10,8 @@ import numpy as np
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.evaluate import batch_statistics, evaluate, mean_statistics
-from distreal_sim.types import Arrays
+from distreal_sim.thinning.masks import first_mask
+from distreal_sim.types import Arrays, Counts
 
 BATCHES_PER_SHARD = 2
 """Test batches per message."""
@@ -32,16 +33,25 @@ def _bounds(start: int, stop: int, step: int) -> list[int]:
     return [*cuts, stop]
 
 
-def test_shard(task: Task, arrays: Arrays, statistics: Arrays, start: int, stop: int) -> tuple[float, int]:
+def test_shard(
+    task: Task,
+    arrays: Arrays,
+    statistics: Arrays,
+    start: int,
+    stop: int,
+    counts: Counts | None = None,  # noqa: PT028  (no test, in spite of its name)
+) -> tuple[float, int]:
     """(sum of losses, number of correct answers) on a shard of the test set.
 
-    statistics: batch-norm statistics; without them every test batch is normalised with its own.
+    statistics: batch-norm statistics; without them every test batch is normalised with its own. counts: the
+    first channels of each group that the network is cut to; None: the full width.
     """
     loss_sum, n_correct = 0.0, 0
+    mask = None if counts is None else first_mask(task.structure, counts)
     task.engine.load(arrays)
     for first, last in pairwise(_bounds(start, stop, task.evaluation.batch_size)):
         x, y = task.batch(task.data.test, slice(first, last))
-        loss, correct = evaluate(task.engine, statistics, x, y)
+        loss, correct = evaluate(task.engine, statistics, x, y, mask)
         loss_sum += loss
         n_correct += correct
     return loss_sum, n_correct
@@ -63,12 +73,19 @@ def statistics_shards(task: Task, client_ids: Sequence[int]) -> list[tuple[list[
 
 
 def statistics_shard(
-    task: Task, arrays: Arrays, round_number: int, client_ids: Sequence[int], draws: Sequence[int]
+    task: Task,
+    arrays: Arrays,
+    round_number: int,
+    client_ids: Sequence[int],
+    draws: Sequence[int],
+    counts: Counts | None = None,
 ) -> Arrays:
     """Sums of the statistics of some batches, and under `n` their number.
 
-    A batch holds batch_size examples of its client, without replacement, or all that it has.
+    A batch holds batch_size examples of its client, without replacement, or all that it has. counts: see
+    `test_shard`.
     """
+    mask = None if counts is None else first_mask(task.structure, counts)
     task.engine.load(arrays)
     batches = []
     for client_id, draw in zip(client_ids, draws, strict=True):
@@ -76,7 +93,7 @@ def statistics_shard(
         rng = Rngs(task.seed, (round_number, client_id))("statistics", draw)
         chosen = rng.permutation(len(indices))[: max(2, task.local.batch_size)]
         batches.append(task.batch(task.data.train, indices[chosen])[0])
-    return {**batch_statistics(task.engine, batches), "n": np.array(len(batches))}
+    return {**batch_statistics(task.engine, batches, mask), "n": np.array(len(batches))}
 
 
 def join_statistics(shards: Sequence[Arrays]) -> Arrays:

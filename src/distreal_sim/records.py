@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 from distreal_sim.files import naming, sync
 from distreal_sim.types import Facts
 
+Tested = tuple[float, float] | None
+"""(loss, accuracy) on the test set; None: not tested."""
+
 
 @dataclass(frozen=True)
 class ClientRow:
@@ -47,7 +50,9 @@ class RoundRow:
     """One round; the columns of rounds.csv. None is written as an empty cell, NaN (divergence) as nan.
 
     sim_s: simulated time at the end of the round; train_loss: mean over the examples of the merged updates,
-    None without one; test_accuracy, test_loss: None in rounds without evaluation.
+    None without one; test_accuracy, test_loss: None in rounds without evaluation. submodel_accuracy,
+    submodel_loss: of the widest sub-network that a client has trained so far, for methods whose sub-networks
+    are the first channels of each layer; None for others.
     """
 
     round: int
@@ -63,17 +68,21 @@ class RoundRow:
     macs_available: float
     download_bytes: int
     upload_bytes: int
+    submodel_accuracy: float | None
+    submodel_loss: float | None
 
     @classmethod
     def of(
         cls,
         round_number: int,
         sim_s: float,
-        loss: float | None,
-        accuracy: float | None,
+        tested: Tested,
+        submodel: Tested,
         rows: Sequence[ClientRow],
     ) -> RoundRow:
         """Sums the clients' rows; losses are weighted by examples."""
+        loss, accuracy = tested or (None, None)
+        submodel_loss, submodel_accuracy = submodel or (None, None)
         merged = [r for r in rows if r.status != "dropped"]
         n_examples = sum(r.n_examples for r in merged)
         train_loss = sum(r.train_loss * r.n_examples for r in merged) / n_examples if merged else None
@@ -91,6 +100,8 @@ class RoundRow:
             macs_available=sum(r.macs_available for r in rows),
             download_bytes=sum(r.download_bytes for r in rows),
             upload_bytes=sum(r.upload_bytes for r in rows),
+            submodel_accuracy=submodel_accuracy,
+            submodel_loss=submodel_loss,
         )
 
 

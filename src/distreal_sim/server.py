@@ -23,7 +23,7 @@ from distreal_sim.run_directory import RunDirectory
 from distreal_sim.session import play
 from distreal_sim.task import Task
 from distreal_sim.threads import one_thread
-from distreal_sim.types import Arrays, Job, Update
+from distreal_sim.types import Arrays, Counts, Job, Update
 
 POLL_WALL_S = 0.05
 """How long to wait before asking a grid again that had no reply; our own grids wait by themselves."""
@@ -85,16 +85,22 @@ class GridFleet:
         group = str(jobs[0].round_number) if jobs else ""
         return (decode_update(reply) for reply in self._exchange("train", group, parcels))
 
-    def statistics(self, arrays: Arrays, round_number: int, client_ids: Sequence[int]) -> Arrays:
-        """Batch-norm statistics averaged over batches of the clients; empty without batch norm."""
+    def statistics(
+        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], counts: Counts | None = None
+    ) -> Arrays:
+        """Batch-norm statistics averaged over batches of the clients; empty without batch norm.
+
+        counts: those of the sub-network of these first channels; None: of the full width.
+        """
         shards = evaluation.statistics_shards(self.task, client_ids)
+        about: dict[str, Any] = {"round": round_number, "counts": list(counts or ())}
         parcels = [
             Parcel(
                 clients[0],
                 RecordDict(
                     {
                         "arrays": self._encode(arrays),
-                        "shard": ConfigRecord({"round": round_number, "clients": clients, "draws": draws}),
+                        "shard": ConfigRecord({**about, "clients": clients, "draws": draws}),
                     }
                 ),
                 len(clients),
@@ -104,8 +110,11 @@ class GridFleet:
         replies = self._exchange("query.statistics", str(round_number), parcels)
         return evaluation.join_statistics([decode_arrays(r.array_records["statistics"]) for r in replies])
 
-    def evaluate(self, arrays: Arrays, statistics: Arrays, round_number: int) -> tuple[float, float]:
-        """(mean loss, accuracy) on the test set, added up in fixed shards."""
+    def evaluate(
+        self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
+    ) -> tuple[float, float]:
+        """(mean loss, accuracy) on the test set, added up in fixed shards; counts: see `statistics`."""
+        about: dict[str, Any] = {"round": round_number, "counts": list(counts or ())}
         bounds = evaluation.test_shards(self.task)
         stats = encode_arrays(statistics)
         parcels = [
@@ -115,7 +124,7 @@ class GridFleet:
                     {
                         "arrays": self._encode(arrays),
                         "statistics": stats,
-                        "shard": ConfigRecord({"round": round_number, "start": start, "stop": stop}),
+                        "shard": ConfigRecord({**about, "start": start, "stop": stop}),
                     }
                 ),
                 stop - start,

@@ -12,10 +12,10 @@ from typing import Protocol
 
 from distreal_sim.cohort import draw_cohort
 from distreal_sim.config import Experiment
-from distreal_sim.records import ClientRow, RoundRow, Timing
+from distreal_sim.records import ClientRow, RoundRow, Tested, Timing
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
-from distreal_sim.types import Arrays, Facts, Job, State, Update
+from distreal_sim.types import Arrays, Counts, Facts, Job, State, Update
 
 
 class Fleet(Protocol):
@@ -25,12 +25,19 @@ class Fleet(Protocol):
         """Sends the jobs and yields one update per job, in the order of the jobs."""
         ...
 
-    def statistics(self, arrays: Arrays, round_number: int, client_ids: Sequence[int]) -> Arrays:
-        """Batch-norm statistics of a model for testing, re-estimated on batches of these clients."""
+    def statistics(
+        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], counts: Counts | None = None
+    ) -> Arrays:
+        """Batch-norm statistics of a model for testing, re-estimated on batches of these clients.
+
+        counts: those of the sub-network of these first channels; None: of the full width.
+        """
         ...
 
-    def evaluate(self, arrays: Arrays, statistics: Arrays, round_number: int) -> tuple[float, float]:
-        """(mean loss, accuracy) on the test set."""
+    def evaluate(
+        self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
+    ) -> tuple[float, float]:
+        """(mean loss, accuracy) on the test set; counts: see `statistics`."""
         ...
 
     def contexts(self) -> dict[int, bytes]:
@@ -115,20 +122,26 @@ def play_round(
     duration_s = round_duration(experiment, facts)
     end_s = round_number * task.deadline_s if _on_schedule(experiment) else before.sim_s + duration_s
     statistics = before.statistics
-    loss: float | None = None
-    accuracy: float | None = None
+    tested: Tested = None
+    submodel: Tested = None
     if round_number % experiment.evaluation.every == 0 or round_number == experiment.rounds:
         who = [f.client_id for f in facts if f.status != "dropped"] or cohort
         # With nobody there the model is the old one, and so are its statistics.
         statistics = fleet.statistics(state.arrays, round_number, who) if who else before.statistics
-        loss, accuracy = fleet.evaluate(state.arrays, statistics, round_number)
+        tested = fleet.evaluate(state.arrays, statistics, round_number)
+        widest = experiment.method.widest(task, state)
+        if widest == task.structure.full_counts():
+            submodel = tested
+        elif widest is not None and who:
+            own = fleet.statistics(state.arrays, round_number, who, widest)
+            submodel = fleet.evaluate(state.arrays, own, round_number, widest)
     evaluated_wall_s = time.perf_counter()
 
     rows = [
         ClientRow.of(round_number, f, task.capacity(f.client_id, before.sim_s).offered(0.0, duration_s))
         for f in facts
     ]
-    row = RoundRow.of(round_number, end_s, loss, accuracy, rows)
+    row = RoundRow.of(round_number, end_s, tested, submodel, rows)
     timing = Timing(round_number, merged_wall_s - start_wall_s, evaluated_wall_s - merged_wall_s)
     recorder.write(row, rows, timing)
     return Progress(round_number, end_s, state, statistics), row

@@ -22,7 +22,7 @@ from distreal_sim.schedule import Overrun
 from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Scaling
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Job, State, Update
+from distreal_sim.types import Counts, Job, State, Update
 
 Fits = Callable[[int, int], bool]
 """fits(macs_per_example, model_bytes): whether the weakest client can do its planned local work in time."""
@@ -65,6 +65,13 @@ class Method(Plugin):
     ) -> list[Job]:
         """A job for every client of the cohort, in its order."""
         return [Job(client_id, round_number, start_s, state.arrays) for client_id in cohort]
+
+    def widest(self, task: Task, state: State) -> Counts | None:
+        """The widest sub-network trained so far, for methods whose sub-networks are the first channels.
+
+        It is tested beside the full width, of which nobody may have trained the rest. None otherwise.
+        """
+        return None
 
     @abstractmethod
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,14 +66,17 @@ class Engine:
             raise ThinningError(f"buffer '{read_only[0]}' has channels but is not of a floating-point type")
         layouts = {n: layout for n, layout in layouts.items() if values[n].is_floating_point()}
         self._rows = RowIndex(layouts)
-        self._memory = Memory(layouts, self._rows.arenas, device, dtype)
-        self._momenta = Memory(layouts, self._rows.arenas, device, dtype) if momentum else None
+        self._new_memory = partial(Memory, layouts, self._rows.arenas, device, dtype)
+        self._memory = self._new_memory()
+        self._momenta = self._new_memory() if momentum else None
         for name, full in self._memory.full.items():
             full.copy_(values[name].detach())
         memories = self._memory, self._momenta
         self._plans = Plans(self._module, structure, self.names, *memories, self._rows, scaling)
         self._full = structure.full_counts()
         self._anchors: list[Tensor] = []
+        self._sums: Memory | None = None
+        self._summed: set[int] = set()
         self._bound: Plan | None = None
         self._bind(self._plans.get(self._full))
 
@@ -115,13 +119,15 @@ class Engine:
         *,
         trained: Collection[str] | None = None,
         proximal: float = 0.0,
+        max_norm: float | None = None,
     ) -> float:
         """One SGD step on examples x, labels y; returns the loss.
 
         mask: the channels it keeps; None: a plain step of the full network, the same to the bit as
         torch.optim.SGD. loss_fn: (outputs, y) -> scalar. trained: names of the parameters that it changes,
         None for all; no gradient is computed for the others, and their momentum rests. proximal: mu of the
-        term mu / 2 * |w - anchor|^2, for plain steps after `anchor`.
+        term mu / 2 * |w - anchor|^2, for plain steps after `anchor`. max_norm: the loss's gradient, all
+        of it as one vector, is scaled down to this norm where it is longer, as by torch's clip_grad_norm_.
         """
         assert not proximal or mask is None
         plan, rows = self._enter(mask)
@@ -129,6 +135,8 @@ class Engine:
             self._momenta.gather(rows)
         for linear, index in plan.linears:
             if trained is not None and self.names[index] not in trained:
+                continue
+            if max_norm is not None:  # known only once there are all gradients
                 continue
             if plan.cut is None:
                 linear.into = self._memory.scratch_for(self.names[index])
@@ -140,11 +148,10 @@ class Engine:
         finally:
             for linear, _ in plan.linears:
                 linear.off()
+        if max_norm is not None:
+            grads = _clipped(grads, max_norm)
         self._update(plan, grads, lr, proximal)
-        if rows:
-            self._memory.scatter(rows)
-            if self._momenta is not None:
-                self._momenta.scatter(rows)
+        self._write_back(rows)
         return loss.item()
 
     def gradients(
@@ -157,6 +164,41 @@ class Engine:
         plan, _ = self._enter(mask)
         loss, grads = self._backward(plan, x, y, loss_fn)
         return loss.item(), {n: g for n, g in zip(self.names, grads, strict=True) if g is not None}
+
+    def accumulate(self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss = F.cross_entropy) -> float:
+        """Adds a loss's gradient at the mask's width to those that the next `apply` takes; returns the loss.
+
+        Changes no parameter and no momentum. Losses may go through sub-networks of different masks.
+        """
+        plan, rows = self._enter(mask)
+        loss, grads = self._backward(plan, x, y, loss_fn)
+        sums = self._sums = self._sums or self._new_memory()
+        sums.gather(rows)
+        thinned = sums.thinned(plan.cut)
+        for index, grad in enumerate(grads):
+            if grad is not None:
+                thinned[self.names[index]].add_(grad)
+                self._summed.add(index)
+        sums.scatter(rows)
+        return loss.item()
+
+    def apply(self, mask: Mask | None, lr: float) -> None:
+        """One SGD step of the mask's channels along the gradients summed up since the last one.
+
+        The mask must keep every channel that their masks kept. Where none of them reached, at a pair of
+        channels that no mask kept both of, the gradient is 0, but momentum and weight decay act.
+        """
+        assert self._sums is not None
+        plan, rows = self._enter(mask)
+        self._sums.gather(rows)
+        thinned = self._sums.thinned(plan.cut)
+        if rows and self._momenta is not None:
+            self._momenta.gather(rows)
+        grads = [thinned[n] if i in self._summed else None for i, n in enumerate(self.names)]
+        self._update(plan, grads, lr)
+        self._write_back(rows)
+        self._sums.clear()
+        self._summed.clear()
 
     def forward(self, x: Tensor, mask: Mask | None = None) -> Tensor:
         """Outputs in training mode, without a graph."""
@@ -172,9 +214,13 @@ class Engine:
         return bool(self._norms)
 
     @contextmanager
-    def testing(self) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
-        """The full-width network in evaluation mode, and its normalisations by name, without statistics."""
-        self._bind(self._plans.get(self._full))
+    def testing(self, mask: Mask | None = None) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
+        """The network in evaluation mode, and its normalisations by name, without statistics.
+
+        mask: the sub-network as its steps see it, with their scaling; None: the full width.
+        """
+        plan, _ = self._enter(mask)
+        self._scale(plan)
         self._module.eval()
         try:
             yield self._module, self._norms
@@ -199,6 +245,12 @@ class Engine:
         rows = self._rows.rows(plan.cut, mask.kept)
         self._memory.gather(rows)
         return plan, rows
+
+    def _write_back(self, rows: list[np.ndarray]) -> None:
+        if rows:
+            self._memory.scatter(rows)
+            if self._momenta is not None:
+                self._momenta.scatter(rows)
 
     def _backward(
         self, plan: Plan, x: Tensor, y: Tensor, loss_fn: Loss, trained: Collection[str] | None = None
@@ -258,6 +310,12 @@ class Engine:
         for module, attribute, value in plan.attributes:
             setattr(module, attribute, value)
         self._bound = plan
+
+
+def _clipped(grads: Sequence[Tensor | None], max_norm: float) -> list[Tensor | None]:
+    norm = torch.nn.utils.get_total_norm([g for g in grads if g is not None])
+    factor = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
+    return [None if g is None else g * factor for g in grads]
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""Testing the full-width network of an engine, and re-estimating its batch-norm statistics.
+"""Testing the network of an engine or a sub-network of it, and re-estimating its batch-norm statistics.
 
 Statistics for testing are the cumulative average over some batches, as in HeteroFL's static batch norm
 (Diao, Ding, Tarokh, ICLR 2021, arXiv:2010.01264): the mean over the batches of each batch's mean and
@@ -15,15 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distreal_sim.thinning.engine import Engine
+from distreal_sim.thinning.masks import Mask
 
 
-def evaluate(engine: Engine, statistics: Mapping[str, np.ndarray], x: Tensor, y: Tensor) -> tuple[float, int]:
-    """(sum of cross-entropies, number of correct answers) of the loaded full-width network on x, y.
+def evaluate(
+    engine: Engine, statistics: Mapping[str, np.ndarray], x: Tensor, y: Tensor, mask: Mask | None = None
+) -> tuple[float, int]:
+    """(sum of cross-entropies, number of correct answers) of the loaded network on x, y.
 
-    statistics: from `mean_statistics`; empty: batch norm uses those of this batch. The network is in
-    evaluation mode otherwise (no dropout).
+    statistics: from `mean_statistics`; empty: batch norm uses those of this batch. mask: the sub-network to
+    test, whose statistics these are; None: the full width. The network is in evaluation mode otherwise (no
+    dropout).
     """
-    with engine.testing() as (module, norms), torch.no_grad():
+    with engine.testing(mask) as (module, norms), torch.no_grad():
         for name, norm in norms.items():
             for key in ("running_mean", "running_var"):
                 if statistics:
@@ -34,25 +38,27 @@ def evaluate(engine: Engine, statistics: Mapping[str, np.ndarray], x: Tensor, y:
         return loss.item(), int((outputs.argmax(1) == y).sum())
 
 
-def batch_statistics(engine: Engine, batches: Iterable[Tensor]) -> dict[str, np.ndarray]:
+def batch_statistics(
+    engine: Engine, batches: Iterable[Tensor], mask: Mask | None = None
+) -> dict[str, np.ndarray]:
     """Sums over the batches of each batch's means and unbiased variances, float64.
 
-    batches: inputs (n, C, ...). Returns `MODULE.running_mean` and `MODULE.running_var` of every
-    normalisation that keeps statistics; shards of batches can be added.
+    batches: inputs (n, C, ...). mask: the sub-network; None: the full width. Returns
+    `MODULE.running_mean` and `MODULE.running_var` of every normalisation that keeps statistics; shards of
+    batches can be added.
     """
     sums: dict[str, np.ndarray] = {}
-    with engine.testing() as (module, norms), torch.no_grad():
+    counts = engine.structure.full_counts() if mask is None else mask.counts(engine.structure)
+    with engine.testing(mask) as (module, norms), torch.no_grad():
         for x in batches:
-            for norm in norms.values():
+            for name, norm in norms.items():
+                layout = engine.structure.tensors[f"{name}.running_mean"]
                 # Momentum 1 makes the running statistics those of this batch.
                 norm.train()
                 norm.track_running_stats, norm.momentum = True, 1.0
-                norm._buffers["running_mean"] = torch.zeros(
-                    norm.num_features, dtype=engine.dtype, device=x.device
-                )
-                norm._buffers["running_var"] = torch.ones(
-                    norm.num_features, dtype=engine.dtype, device=x.device
-                )
+                width = layout.cut_shape(counts)
+                norm._buffers["running_mean"] = torch.zeros(width, dtype=engine.dtype, device=x.device)
+                norm._buffers["running_var"] = torch.ones(width, dtype=engine.dtype, device=x.device)
             module(x)
             for name, norm in norms.items():
                 for key in ("running_mean", "running_var"):

@@ -1,0 +1,45 @@
+"""Sub-networks of first channels, each part of the next: the widest trained so far is a network to test.
+
+What lies beyond it still has its initial values, so that the full width says little about such a method
+where no client can train it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from distreal_sim.task import Task
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.types import Arrays, Counts, State, Update
+
+WIDEST = "widest"
+"""Under this name State.extras holds (G,) int64 channels of each group, from the first update on."""
+
+
+def widest_trained(state: State) -> Counts | None:
+    """(G,) channels of the smallest prefix that holds every channel trained so far; None: none yet."""
+    known = state.extras.get(WIDEST)
+    return None if known is None else tuple(known.tolist())
+
+
+def merge_prefixes(
+    task: Task, state: State, updates: Iterator[Update], average: Callable[[Iterator[Update]], Arrays]
+) -> State:
+    """The state with averaged arrays, and with the widest sub-network grown by what the updates trained."""
+    widest = state.extras.get(WIDEST, np.zeros(len(task.structure.groups), np.int64)).copy()
+
+    def watched() -> Iterator[Update]:
+        for update in updates:
+            np.maximum(widest, _trained(task.structure, update), out=widest)
+            yield update
+
+    arrays = average(watched())
+    return State(arrays, {**state.extras, WIDEST: widest} if widest.all() else state.extras)
+
+
+def _trained(structure: Structure, update: Update) -> np.ndarray:
+    """(G,) channels of each group that some step of the update kept."""
+    pairs = zip(structure.groups, update.coverage, strict=True)
+    return np.array([g.channels if kept is None else kept.any(axis=0).sum() for g, kept in pairs], np.int64)

@@ -1,0 +1,170 @@
+"""HeteroFL: clients train the first channels of every layer, more or fewer by their level.
+
+Diao, Ding, Tarokh: HeteroFL: Computation and Communication Efficient Federated Learning for Heterogeneous
+Clients. ICLR 2021, arXiv 2010.01264.
+
+Paper and its public code: levels a to e are the widths 1, 1/2, 1/4, 1/8, 1/16; a client at level r gets the
+first ceil(r K) of K channels of every hidden layer, all inputs and all classes, trains them, and the server
+averages every coordinate over the clients that held it, unweighted; one that nobody held stays. Masked
+cross-entropy: the scores of classes of which the client has no example are set to 0, and the server averages
+their rows of the classifier without it. Activations are divided by r in training (scaler). Static batch norm:
+`evaluation.batch_norm: reestimate`.
+
+Differs from the paper:
+- By default a client takes the largest level that fits its capacity at the start of the round, and skips the
+  round if none fits. The paper gives the levels: once and for all (`assignment: fixed`) or drawn anew each
+  round (`dynamic`), in given proportions; a client then trains its level whatever its capacity. (our choice)
+- The scaler stands before a normalisation in the public code, which undoes it but for the normalisation's
+  epsilon, so with any normalisation in the network we leave it out. Without one, kept activations are
+  multiplied by channels / kept where the next layer reads them, which is 1 / r wherever r K is whole, and
+  less where it was rounded up. (derived)
+- Gradients are clipped only with `clip_norm`, so that all methods take the same steps; the public code clips
+  to norm 1. (our choice)
+- Which classes a client has is known to the server and costs no bytes. (our choice)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.local import TakeStep, skip
+from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.methods import Method
+from distreal_sim.methods._levels import largest_that_fits, width_level
+from distreal_sim.methods._prefix import merge_prefixes, widest_trained
+from distreal_sim.methods._widths import HALVES, Share, train_level, width_counts
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.thinning.engine import Engine, Loss, Scaling
+from distreal_sim.thinning.masks import Mask, first_mask
+from distreal_sim.types import Counts, Job, State, Update
+
+
+class HeteroFL(Method):
+    """The first channels of every layer, as many as the client's level has."""
+
+    levels: tuple[Share, ...] = Field(HALVES, min_length=1, description="widths: shares of channels")
+    assignment: Literal["budget", "fixed", "dynamic"] = Field(
+        "budget",
+        description="a client's level: the largest that fits its capacity at the start of the round; one for "
+        "ever; or drawn anew each round",
+    )
+    proportions: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = Field(
+        None, description="fixed, dynamic: relative numbers of clients at the levels; equal if not given"
+    )
+    mask_labels: bool = Field(
+        True,
+        description="scores and classifier rows of classes that a client has no example of rest",
+    )
+    scaler: bool = Field(
+        True, description="without normalisation in the network: activations times channels / kept"
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, description="longest gradient of a step; longer ones are scaled down to it"
+    )
+
+    weight: ClassVar[Weight] = "clients"
+    trains_parts: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _check(self) -> HeteroFL:
+        if self.proportions is None:
+            return self
+        if len(self.proportions) != len(self.levels) or not sum(self.proportions):
+            raise ValueError(
+                f"proportions {list(self.proportions)} must be {len(self.levels)} numbers, one for each "
+                "level, of which at least one is not 0"
+            )
+        if self.assignment == "budget":
+            raise ValueError("proportions are for assignment fixed or dynamic; with budget capacity decides")
+        return self
+
+    def scaling_of(self, module: nn.Module) -> Scaling:
+        norms = _NormBase, nn.GroupNorm, nn.LayerNorm
+        return (
+            "inverted" if self.scaler and not any(isinstance(m, norms) for m in module.modules()) else "none"
+        )
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        levels = [width_level(task, width_counts(task.structure, r, "ceil")) for r in self.levels]
+        if self.assignment == "budget":
+            index = largest_that_fits(task, job, capacity, levels)
+        else:
+            index = self.assigned(task, job.round_number, job.client_id)
+        if index is None:
+            return skip(task, job)
+        level = levels[index]
+        return train_level(
+            task,
+            job,
+            capacity,
+            rngs,
+            level,
+            first_mask(task.structure, level.counts),
+            overrun=self.overrun,
+            take=self._steps(self._labels(task, job.client_id), task.device),
+        )
+
+    def assigned(self, task: Task, round_number: int, client_id: int) -> int:
+        """Index of the level that a client is given: in every round, or in this one."""
+        shares = np.array(self.proportions or [1.0] * len(self.levels))
+        shares = shares / shares.sum()
+        if self.assignment == "dynamic":
+            return int(
+                Rngs(task.seed, (round_number, client_id))("heterofl level").choice(len(shares), p=shares)
+            )
+        n_clients = len(task.split)
+        place = int(np.argsort(Rngs(task.seed)("heterofl levels").permutation(n_clients))[client_id])
+        # The clients in a random order are cut at the cumulated shares, so that their numbers are exact.
+        bounds = np.floor(np.cumsum(shares) * n_clients + 0.5)
+        return min(int(np.searchsorted(bounds, place, side="right")), len(shares) - 1)
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        def average(watched: Iterator[Update]) -> dict[str, np.ndarray]:
+            return weighted_average(
+                task.structure,
+                state.arrays,
+                watched,
+                task.merge.weight or self.weight,
+                outputs=lambda update: self._labels(task, update.facts.client_id),
+            )
+
+        return merge_prefixes(task, state, updates, average)
+
+    def widest(self, task: Task, state: State) -> Counts | None:
+        return widest_trained(state)
+
+    def _labels(self, task: Task, client_id: int) -> np.ndarray | None:
+        """(n_classes,) bool: the classes that the client has examples of; None: all count."""
+        if not self.mask_labels:
+            return None
+        present = np.zeros(task.data.n_classes, bool)
+        present[task.data.train.y[task.split[client_id]]] = True
+        return None if present.all() else present
+
+    def _steps(self, labels: np.ndarray | None, device: str) -> TakeStep:
+        loss_fn = F.cross_entropy if labels is None else masked_cross_entropy(labels, device)
+
+        def take(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
+            return engine.step(x, y, mask, lr, loss_fn, max_norm=self.clip_norm)
+
+        return take
+
+
+def masked_cross_entropy(labels: np.ndarray, device: str = "cpu") -> Loss:
+    """Cross-entropy over all classes, those not in `labels` (n_classes,) bool having the constant score 0."""
+    absent = torch.from_numpy(~labels).to(device)
+
+    def loss(outputs: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(outputs.masked_fill(absent, 0.0), y)
+
+    return loss
