@@ -1,0 +1,33 @@
+"""Every method's golden tables come out again; tests/goldens.py writes them and says how."""
+
+from __future__ import annotations
+
+import goldens
+import pytest
+
+from distreal_sim.methods import Method
+from distreal_sim.plugins import names
+
+
+@pytest.mark.parametrize("method", names(Method))
+def test_every_method_has_a_golden_table(method: str) -> None:
+    written = {goldens.method_of(name) for name in goldens.names()}
+    assert method in written, f".venv/bin/python tests/goldens.py {method}"
+
+
+@pytest.mark.parametrize("name", goldens.names())
+def test_the_table_comes_out_again(name: str) -> None:
+    """Counts, MACs and bytes exactly; times to 1e-6.
+
+    Losses to 1 %, accuracies to 0.01 (3 of 360 test images): the last bits of a gradient may differ
+    between machines and torch builds, and four rounds of training enlarge the difference.
+    """
+    changes, expected = goldens.read(name)
+    rows = goldens.compute(name, changes)
+    assert len(rows) == len(expected)
+    for row, golden in zip(rows, expected, strict=True):
+        assert {c: row[c] for c in goldens.EXACT} == {c: golden[c] for c in goldens.EXACT}
+        assert row["sim_s"] == pytest.approx(golden["sim_s"], rel=1e-6)
+        assert row["test_accuracy"] == pytest.approx(golden["test_accuracy"], abs=0.01)
+        assert row["test_loss"] == pytest.approx(golden["test_loss"], rel=0.01, nan_ok=True)
+        assert row["train_loss"] == pytest.approx(golden["train_loss"], rel=0.01, nan_ok=True)
