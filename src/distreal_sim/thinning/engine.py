@@ -98,6 +98,9 @@ class Engine:
                 full.copy_(_as_tensor(array))
         if self._momenta is not None:
             self._momenta.clear()
+        if self._sums is not None:
+            self._sums.clear()
+            self._summed.clear()
 
     def export(self, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
         """Copies of the parameters in `names`, by name and at full width; all of them if not given."""
