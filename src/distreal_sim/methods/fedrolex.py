@@ -30,11 +30,8 @@ from distreal_sim.methods._levels import largest_that_fits, width_level
 from distreal_sim.methods._widths import HALVES, Rounding, Share, train_level, width_counts
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
-from distreal_sim.thinning.masks import Mask
-from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Counts, Job, Update
-
-Direction = Literal["up", "down"]
+from distreal_sim.thinning.masks import draw_orders, take
+from distreal_sim.types import Job, Update
 
 
 class FedRolex(Method):
@@ -43,7 +40,7 @@ class FedRolex(Method):
     levels: tuple[Share, ...] = Field(
         HALVES, min_length=1, description="shares of channels, of which a client takes the largest that fits"
     )
-    direction: Direction = Field(
+    direction: Literal["up", "down"] = Field(
         "up",
         description="up: the window moves from channel 0 to 1, as in the paper; down: to the last one",
     )
@@ -52,6 +49,7 @@ class FedRolex(Method):
     )
 
     weight: ClassVar[Weight] = "clients"
+    trains_parts: ClassVar[bool] = True
 
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
         levels = [width_level(task, width_counts(task.structure, s, self.rounding)) for s in self.levels]
@@ -59,24 +57,12 @@ class FedRolex(Method):
         if index is None:
             return skip(task, job)
         level = levels[index]
-        mask = rolled(task.structure, level.counts, job.round_number - 1, self.direction)
+        orders = self.orders(task, job.round_number)
+        mask = take(task.structure, orders, level.counts)
         return train_level(task, job, capacity, rngs, level, mask, overrun=self.overrun)
 
-
-def rolled(structure: Structure, counts: Counts, j: int, direction: Direction) -> Mask:
-    """The mask of the window of each group (of each of its blocks) after j moves; counts: (G,)."""
-    kept: list[np.ndarray | None] = []
-    for group, count in zip(structure.groups, counts, strict=True):
-        if count == group.channels:
-            kept.append(None)
-            continue
-        size = group.channels // group.blocks
-        within = window(size, count // group.blocks, j, direction)
-        kept.append((size * np.arange(group.blocks)[:, None] + within).ravel())
-    return Mask(tuple(kept))
-
-
-def window(n_channels: int, n_kept: int, j: int, direction: Direction) -> np.ndarray:
-    """(n_kept,) sorted channels of a window after j moves by one, starting from channel 0."""
-    first = j if direction == "up" else -j
-    return np.sort((first + np.arange(n_kept)) % n_channels)
+    def orders(self, task: Task, round_number: int) -> list[np.ndarray]:
+        """The channels of each group from the window's start on; sub-models of all levels begin there."""
+        moves = round_number - 1
+        rng = Rngs(task.seed, (round_number,))("fedrolex")  # rolling takes nothing from it
+        return draw_orders(task.structure, rng, "rolling", moves if self.direction == "up" else -moves)

@@ -1,0 +1,56 @@
+"""Rounds of the toy experiment without a run directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from toys import toy, toy_fleet
+
+from distreal_sim.simulation import Progress, play_round, start
+from distreal_sim.task import Task
+from distreal_sim.types import State
+
+
+class Rows:
+    """A recorder that keeps the client rows in memory."""
+
+    def __init__(self) -> None:
+        self.clients: list[Any] = []
+
+    def write(self, row: Any, rows: list[Any], timing: Any) -> None:
+        self.clients += rows
+
+    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
+        pass
+
+
+@dataclass
+class Played:
+    """states: before round 1 and after each round; clients: the client rows of all rounds."""
+
+    task: Task
+    states: list[State]
+    clients: list[Any] = field(default_factory=list)
+
+    @property
+    def model(self) -> dict[str, bytes]:
+        """The last model's bytes."""
+        return model_bytes(self.states[-1])
+
+
+def model_bytes(state: State) -> dict[str, bytes]:
+    """The parameters' bytes by name."""
+    return {name: array.tobytes() for name, array in state.arrays.items()}
+
+
+def play(rounds: int, **changes: Any) -> Played:
+    """Plays the first rounds of the toy experiment with some top-level keys replaced."""
+    experiment = toy(rounds=rounds, **changes)
+    task, fleet = toy_fleet(experiment)
+    progress, rows = start(experiment, task), Rows()
+    states = [progress.state]
+    for _ in range(rounds):
+        progress, _ = play_round(experiment, task, fleet, progress, rows)
+        states.append(progress.state)
+    return Played(task, states, rows.clients)
