@@ -11,11 +11,11 @@ ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 
 LAYERS = [
     "errors files params plugins rng settings threads types",
-    "availability datasets models networks partitions profiles thinning runs tables",
-    "batches capacity cohort front merging plots",
+    "availability datasets models networks partitions profiles thinning runs swept tables",
+    "batches capacity cohort front front_file fronts merging plots",
     "schedule",
     "task",
-    "evaluation local",
+    "evaluation flower_merge local",
     "methods",
     "config",
     "build records",
@@ -25,14 +25,14 @@ LAYERS = [
     "grids",
     "client",
     "server",
-    "run console plan inspection search",
+    "run console plan inspection search sweep",
     "cli",
 ]
 """From the bottom to the top; a module imports from its own line and the lines above it here."""
 
 HOME = {
-    "flwr": {"client", "server", "grids"},
-    "ray": {"grids", "search"},
+    "flwr": {"client", "server", "grids", "flower_merge"},  # flower_merge: its strategies as the merge
+    "ray": {"grids", "search", "sweep"},
     "pymoo": {"search"},
     "matplotlib": {"plots"},
 }

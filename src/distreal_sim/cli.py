@@ -92,12 +92,67 @@ def search(
     try:
         with progress_bar(settings, quiet) as show:
             front, comparison = run_search(
-                settings, experiment, directory, n_workers=workers, resume=resume, show=show
+                settings,
+                experiment,
+                directory,
+                config=config.stem,
+                n_workers=workers,
+                resume=resume,
+                show=show,
             )
     except KeyboardInterrupt:
         raise _InterruptedError from None
     summary(front, comparison, print)
     print(directory / "front.json")
+
+
+@app.command()
+def sweep(
+    config: Annotated[Path, typer.Argument(help="sweep config, a YAML file", metavar="SWEEP.yaml")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="overrides, e.g. rounds=5 seeds=[1,2]; of the experiment's keys or the sweep's",
+            metavar="[KEY=VALUE]...",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="directory [default: runs/sweep-NAME]")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="cells at a time [default: number of cores]; 1: without Ray"),
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run an experiment for every combination of values and seeds; what is finished already is skipped."""
+    from distreal_sim.sweep.cells import load_cells
+    from distreal_sim.sweep.progress import progress_bar
+    from distreal_sim.sweep.run import run_sweep
+
+    settings, cells, notes = load_cells(config, overrides or [])
+    if not quiet:
+        _say(notes)
+    directory = out if out is not None else Path("runs") / f"sweep-{config.stem}"
+    try:
+        with progress_bar(quiet) as show:
+            outcome = run_sweep(
+                settings,
+                cells,
+                directory,
+                n_workers=workers,
+                show=show,
+                say=lambda line: None if quiet else _say([line]),
+            )
+    except KeyboardInterrupt:
+        raise _InterruptedError("the same command goes on where it stopped") from None
+    for cell, failure in outcome.failures:
+        _say([f"failed: {cell.name}: {failure.message}"])
+    if outcome.failures:
+        raise RunError(
+            f"{len(outcome.failures)} of {outcome.n_cells} cells failed; the same command tries them again "
+            f"(tracebacks: {directory / 'errors'})"
+        )
+    print(f"{directory / 'sweep.csv'}: {outcome.n_cells} cells, {outcome.n_before} of them finished before")
 
 
 @app.command()
@@ -193,7 +248,10 @@ def schema() -> None:
 
 
 class _InterruptedError(Exception):
-    """Ctrl-C in a run; the command line library would end a KeyboardInterrupt without a message."""
+    """Ctrl-C in a run; the command line library would end a KeyboardInterrupt without a message.
+
+    Its text says how to go on.
+    """
 
 
 def _say(notes: list[str]) -> None:
@@ -208,8 +266,9 @@ def main() -> None:
         app()
     except InputError as error:
         _fail(str(error), 2)
-    except (KeyboardInterrupt, _InterruptedError):
-        _fail("interrupted; the same command with --resume goes on from the last checkpoint", 130)
+    except (KeyboardInterrupt, _InterruptedError) as error:
+        how = str(error) or "the same command with --resume goes on from the last checkpoint"
+        _fail(f"interrupted; {how}", 130)
     except RunError as error:
         _fail(str(error), 1, error.details)
     except OSError as error:

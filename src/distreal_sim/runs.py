@@ -1,7 +1,8 @@
 """The runs in a directory, finished or still running: found, read, labelled, their seeds grouped.
 
 Reads the files of a run only (`config.yaml`, `rounds.csv`, `clients.parquet`), so it also works on runs
-copied from another machine, and on runs that are still being written.
+copied from another machine, and on runs that are still being written. The runs of one sweep are labelled as
+in the sweep.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pandas as pd
 import yaml
 
 from distreal_sim.errors import InputError
+from distreal_sim.swept import Place, read_places, short_names
 
 NOT_A_DIFFERENCE = ("name", "seed", "dataset.data_dir")
 """Config keys that do not make two runs different experiments: the seed, and what the hash leaves out."""
@@ -35,7 +37,8 @@ class Run:
     """One run directory, read.
 
     `rounds`: the rows of `rounds.csv`; `label`: the method's name and whatever else tells this run's
-    experiment from the others it was found with, the same for all its seeds.
+    experiment from the others it was found with, the same for all its seeds; `place`: where it stands in the
+    sweep that all the runs it was found with belong to.
     """
 
     path: Path
@@ -43,6 +46,17 @@ class Run:
     rounds: pd.DataFrame
     label: str
     seed: int
+    place: Place | None = None
+
+    @property
+    def variant(self) -> str:
+        """What is compared with others under the same setting: the label, but for the setting."""
+        return self.label if self.place is None else self.place.variant
+
+    @property
+    def setting(self) -> Mapping[str, str]:
+        """The swept keys and values that are no part of the variant; empty outside a sweep."""
+        return {} if self.place is None else self.place.setting
 
     @property
     def method(self) -> str:
@@ -74,7 +88,8 @@ def find_runs(dirs: Iterable[Path]) -> list[Run]:
 
     A run without a finished round, and a second run of the same experiment and seed, are left out with
     a warning on stderr. Raises InputError for a directory that does not exist or holds no run, for a
-    file that cannot be read, and when no run has a finished round.
+    file that cannot be read, and when no run has a finished round. Of a sweep only finished runs are taken,
+    in its order; with anything beside it, its runs are like any others.
     """
     paths: dict[Path, Path] = {}
     tops = [Path(given) for given in dirs]
@@ -85,9 +100,17 @@ def find_runs(dirs: Iterable[Path]) -> list[Run]:
         if not below:
             raise InputError(f"{given} holds no run: no rounds.csv or run.json in it or in a directory below")
         paths |= below
-    runs = [run for path in sorted(paths.values()) if (run := _read_run(path)) is not None]
+    places = _places(paths)
+    if places:
+        paths = {path: shown for path, shown in paths.items() if path in places}
+    runs = [run for path in sorted(paths.values()) if (run := read_run(path)) is not None]
     if paths and not runs:
         raise InputError(f"no run in {', '.join(map(str, tops))} has finished a round yet")
+    if places:
+        order = list(places)
+        placed = [replace(run, place=places[run.path.resolve()]) for run in runs]
+        placed.sort(key=lambda run: order.index(run.path.resolve()))
+        return [replace(run, label=run.place.label) for run in placed if run.place is not None]
     labels = _labels([_flat(run.config) for run in runs])
     labelled = [replace(run, label=label) for run, label in zip(runs, labels, strict=True)]
     labelled.sort(key=lambda run: (_natural(run.label), run.seed, -len(run.rounds), str(run.path)))
@@ -110,7 +133,45 @@ def _run_dirs(top: Path) -> Iterator[Path]:
             yield Path(path)
 
 
-def _read_run(path: Path) -> Run | None:
+def _places(paths: Iterable[Path]) -> dict[Path, Place]:
+    """Finished runs, resolved, and their places, if all the runs are from one sweep; otherwise empty.
+
+    Raises InputError if none of the sweep's runs is finished.
+    """
+    given = set(paths)
+    parents = {path.parent for path in given}
+    known = {parent: found for parent in parents if (found := read_places(parent)) is not None}
+    if not known:
+        return {}
+    if len(parents) > 1:
+        print("note: these are not the runs of one sweep: labelled by their configs", file=sys.stderr)
+        return {}
+    parent, found = next(iter(known.items()))
+    here = {parent / name: place for name, place in found.items() if parent / name in given}
+    strange = len(given) - len(here)
+    finished = {path: place for path, place in here.items() if _is_finished(path)}
+    if strange:
+        print(f"warning: {strange} runs in {parent} are not in its sweep.csv; left out", file=sys.stderr)
+    if len(finished) < len(here):
+        n = len(here) - len(finished)
+        print(f"warning: {n} of {len(here)} runs in {parent} are not finished; left out", file=sys.stderr)
+    if not finished:
+        raise InputError(f"no run of the sweep in {parent} is finished yet")
+    return finished
+
+
+def _is_finished(path: Path) -> bool:
+    try:
+        return bool(json.loads((path / "run.json").read_text())["status"] == "finished")
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def read_run(path: Path) -> Run | None:
+    """The run in a directory, labelled with its method; None, with a warning, without a finished round.
+
+    Raises InputError for a file that cannot be read.
+    """
     rounds_path = path / "rounds.csv"
     text = rounds_path.read_text(encoding="utf-8") if rounds_path.exists() else ""
     whole_lines = text[: text.rfind("\n") + 1]  # a running run may be half-way through a line
@@ -156,14 +217,13 @@ def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
             values.setdefault((key, *_plugins(config, key)), set()).add(_text(config.get(key)))
     several = {kind[0] for kind, texts in values.items() if len(texts) > 1}
     differing = sorted(several, key=lambda key: key.removesuffix(".name"))
-    short = {key: key.removesuffix(".name").rpartition(".")[2] for key in differing}
+    short = short_names(differing)
     labels = []
     for config in configs:
         parts = [str(config["method.name"])]
         for key in differing:
             if key in config and len(values[key, *_plugins(config, key)]) > 1:
-                unique = list(short.values()).count(short[key]) == 1
-                parts.append(f"{short[key] if unique else key}={_text(config[key])}")
+                parts.append(f"{short[key]}={_text(config[key])}")
         labels.append(", ".join(parts))
     return labels
 

@@ -1,0 +1,117 @@
+"""The files of a sweep: `sweep.yaml`, `sweep.csv`, one folder per run named by its hash, and `errors/`."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from distreal_sim.errors import InputError
+from distreal_sim.files import write_atomically
+from distreal_sim.runs import read_run
+from distreal_sim.sweep.cells import Cell
+from distreal_sim.sweep.settings import Sweep
+from distreal_sim.swept import FACTS
+from distreal_sim.tables import seconds_to
+
+UNCOMMITTED = (".lock", "sweep.yaml.tmp")
+"""What a directory may hold that a sweep left before it began."""
+
+
+class SweepDirectory:
+    """The open directory of one sweep. sweep.csv has no wall-clock figures: any history gives the same."""
+
+    def __init__(self, path: Path, sweep: Sweep, cells: Sequence[Cell]) -> None:
+        self.path, self._sweep, self._cells = path, sweep, cells
+        self.errors = path / "errors"
+        self._results: dict[str, list[str]] = {}
+
+    def begin(self) -> None:
+        """Writes the settings and the table: from now on the directory holds this sweep.
+
+        Runs of an earlier version of the sweep stay where they are; only the table forgets them.
+        """
+        plain = self._sweep.model_dump(mode="json")
+        write_atomically(self.path / "sweep.yaml", yaml.safe_dump(plain, sort_keys=False).encode())
+        self.write_table()
+
+    def run_path(self, cell: Cell) -> Path:
+        """The run's own directory."""
+        return self.path / cell.hash
+
+    def finished(self, cell: Cell) -> bool:
+        """Whether the cell's run was played to its end; decided by its files alone."""
+        try:
+            info = json.loads((self.run_path(cell) / "run.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return bool(info.get("status") == "finished" and info.get("config_hash") == cell.hash)
+
+    def failed(self, cell: Cell) -> bool:
+        """Whether the cell failed when it was last tried."""
+        return not self.finished(cell) and (self.errors / f"{cell.hash}.txt").exists()
+
+    def note_failure(self, cell: Cell, details: str) -> None:
+        """Keeps what is known of a failure, for people."""
+        self.errors.mkdir(exist_ok=True)
+        write_atomically(self.errors / f"{cell.hash}.txt", f"{cell.name}\n\n{details}\n".encode())
+
+    def forget_failure(self, cell: Cell) -> None:
+        """Removes what is known of a failure: the cell is tried again, or was finished."""
+        (self.errors / f"{cell.hash}.txt").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there are others in it, or it does not exist
+            self.errors.rmdir()
+
+    def write_table(self) -> None:
+        """Replaces sweep.csv."""
+        keys = list(self._cells[0].shown)
+        targets = [f"sim_s_to_{target:g}" for target in self._sweep.targets]
+        content = io.StringIO()
+        table = csv.writer(content, lineterminator="\n")
+        table.writerow(["label", *keys, *FACTS, *targets, "hash"])
+        for cell in self._cells:
+            shown = [cell.place.variant, *cell.shown.values(), str(cell.experiment.seed)]
+            table.writerow([*shown, *self._result(cell), cell.hash])
+        write_atomically(self.path / "sweep.csv", content.getvalue().encode())
+
+    def _result(self, cell: Cell) -> list[str]:
+        """Status, accuracies, and simulated seconds to each target; empty where there is none."""
+        if cell.hash in self._results:
+            return self._results[cell.hash]
+        if not self.finished(cell):
+            return ["failed" if self.failed(cell) else "unfinished", *[""] * (2 + len(self._sweep.targets))]
+        run = read_run(self.run_path(cell))
+        assert run is not None, "a finished run has rounds"
+        accuracy = run.evaluated["test_accuracy"]
+        numbers = [float(accuracy.iloc[-1]), float(accuracy.max())]
+        numbers += [seconds_to(run, target) for target in self._sweep.targets]
+        self._results[cell.hash] = ["finished", *("" if n != n else repr(n) for n in numbers)]
+        return self._results[cell.hash]
+
+
+@contextlib.contextmanager
+def open_directory(path: Path, sweep: Sweep, cells: Sequence[Cell]) -> Iterator[SweepDirectory]:
+    """The directory of a sweep, new or begun before; locked within the block.
+
+    Raises InputError where it is in use or holds something else.
+    """
+    new = path.is_dir() and not (path / "sweep.yaml").exists()
+    if new and any(found.name not in UNCOMMITTED for found in path.iterdir()):
+        raise InputError(f"{path} is not empty and holds no sweep; choose another --out")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / ".lock").open("w")
+    except OSError as error:
+        raise InputError(f"{path} cannot hold a sweep: {error.strerror}; choose another --out") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{path} is in use by another sweep that has not ended") from None
+        yield SweepDirectory(path, sweep, cells)

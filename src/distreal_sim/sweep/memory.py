@@ -1,0 +1,77 @@
+"""How much memory a run needs, estimated before it begins, and how many runs fit at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from distreal_sim.run import WINDOW_PER_WORKER
+from distreal_sim.task import Task
+
+PROCESS_BYTES = 400 * 2**20
+"""Python, torch and Flower in one process, before any data (measured: 330 to 380 MiB resident)."""
+
+MODEL_COPIES = 12
+"""Full-size copies of the parameters that a run holds beside its updates: state, momentum, scratch memory of
+the engine, and the merge's sums, which are of twice the width."""
+
+KEPT_FREE = 0.2
+"""Share of the available memory that is left to others."""
+
+
+def run_bytes(task: Task) -> int:
+    """Bytes that one process needs for a run of the task: an estimate, on the safe side.
+
+    The data set twice (as read and as dealt out), the parameters in every copy, the updates that may wait for
+    the merge, and the activations of a training step or a test batch, whichever is more.
+    """
+    data = task.data
+    arrays = [data.train.x, data.train.y, data.test.x, data.test.y]
+    data_bytes = sum(array.nbytes for array in arrays)
+    model_bytes = sum(int(p.numel() * p.element_size()) for p in task.module.state_dict().values())
+    outputs = _output_bytes(task.module, data.shape)
+    largest_batch = min(task.local.batch_size, int(task.split.sizes.max()))
+    # A training step keeps every output and forms a gradient of it; a test batch holds two layers at a time.
+    training_bytes = 2 * largest_batch * sum(outputs)
+    test_bytes = 2 * min(task.evaluation.batch_size, len(data.test)) * max(outputs)
+    copies = MODEL_COPIES + WINDOW_PER_WORKER + 1
+    return PROCESS_BYTES + 2 * data_bytes + copies * model_bytes + max(training_bytes, test_bytes)
+
+
+def available_bytes() -> int:
+    """Memory that is free for new processes, on this machine and in this container (cgroup, version 2)."""
+    free = int(psutil.virtual_memory().available)
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    try:
+        return min(free, int(limit.read_text()) - int(used.read_text()))
+    except (OSError, ValueError):  # no cgroup, or "max": no limit
+        return free
+
+
+def n_fitting(bytes_each: int, free_bytes: int) -> int:
+    """How many runs fit at once; one is always tried."""
+    return max(1, int(free_bytes * (1 - KEPT_FREE)) // bytes_each)
+
+
+def _output_bytes(module: nn.Module, shape: tuple[int, ...]) -> list[int]:
+    """Bytes of each layer's output for one example."""
+    found: list[int] = []
+
+    def note(layer: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            found.append(output.numel() * output.element_size())
+
+    leaves = [layer for layer in module.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(note) for layer in leaves]
+    was_training = module.training
+    try:
+        with torch.no_grad():
+            module.eval()(torch.zeros(1, *shape, device=next(module.parameters()).device))
+    finally:
+        module.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return found

@@ -1,0 +1,108 @@
+"""A whole sweep: checks every cell, plays those that are missing, keeps the table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distreal_sim.build import build
+from distreal_sim.errors import InputError
+from distreal_sim.plan.text import si
+from distreal_sim.sweep.cells import Cell
+from distreal_sim.sweep.directory import SweepDirectory, open_directory
+from distreal_sim.sweep.memory import available_bytes, n_fitting, run_bytes
+from distreal_sim.sweep.progress import Quiet
+from distreal_sim.sweep.settings import Sweep
+from distreal_sim.sweep.workers import Failure, play_here, play_in_parallel
+from distreal_sim.threads import one_thread
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """n_before: cells that were finished before this call; failures: those that failed in it."""
+
+    n_cells: int
+    n_before: int
+    failures: tuple[tuple[Cell, Failure], ...]
+
+
+def run_sweep(
+    sweep: Sweep,
+    cells: Sequence[Cell],
+    out: Path,
+    *,
+    n_workers: int | None = None,
+    show: Quiet | None = None,
+    say: Say = lambda line: None,
+) -> Outcome:
+    """Plays the cells that are not finished yet into the directory `out`.
+
+    The files are the same for every number of workers, and after being cut short at any moment. say is told
+    the estimate of memory. Raises InputError for a mistake in the input, before any cell is begun.
+    """
+    one_thread()
+    show = show or Quiet()
+    with open_directory(out, sweep, cells) as directory:
+        # The first seed of every cell comes first: an interrupted sweep is a comparison with fewer seeds.
+        missing = sorted(
+            (cell for cell in cells if not directory.finished(cell)),
+            key=lambda cell: sweep.seeds.index(cell.experiment.seed),
+        )
+        bytes_each, on_gpu = _check(missing)
+        directory.begin()
+        workers = _n_workers(n_workers, len(missing), bytes_each, say)
+        show.begin(missing, len(cells) - len(missing), directory.run_path)
+        failures: list[tuple[Cell, Failure]] = []
+        for cell, failure in _play(missing, directory, show, workers, int(on_gpu)):
+            if failure is not None:
+                failures.append((cell, failure))
+                directory.note_failure(cell, failure.details)
+            else:
+                directory.forget_failure(cell)
+            directory.write_table()
+            show.ended(cell, failure is not None)
+        return Outcome(len(cells), len(cells) - len(missing), tuple(failures))
+
+
+def _play(
+    cells: Sequence[Cell], directory: SweepDirectory, show: Quiet, n_workers: int, n_gpus: int
+) -> Iterator[tuple[Cell, Failure | None]]:
+    if not cells:
+        return iter(())
+    if n_workers == 1:
+        return play_here(cells, directory.run_path, show)
+    return play_in_parallel(cells, directory.run_path, show, n_workers, n_gpus)
+
+
+def _check(cells: Sequence[Cell]) -> tuple[int, bool]:
+    """(bytes that the largest cell needs, whether a cell uses a GPU). Raises InputError naming the cell.
+
+    Data and network of every cell are built, for one of its seeds.
+    """
+    one_seed = {(cell.place.variant, *cell.shown.values()): cell for cell in reversed(cells)}
+    bytes_each, on_gpu = 1, False
+    for cell in one_seed.values():
+        try:
+            task = build(cell.experiment)
+        except InputError as error:
+            raise InputError(f"cell '{cell.name}': {error}") from None
+        bytes_each = max(bytes_each, run_bytes(task))
+        on_gpu = on_gpu or task.device == "cuda"
+    return bytes_each, on_gpu
+
+
+def _n_workers(asked: int | None, n_cells: int, bytes_each: int, say: Say) -> int:
+    wanted = min(asked or os.cpu_count() or 1, max(1, n_cells))
+    free_bytes = available_bytes()
+    workers = min(wanted, n_fitting(bytes_each, free_bytes))
+    if n_cells:
+        fewer = f", not {wanted}: more would not fit" if workers < wanted else ""
+        say(
+            f"{n_cells} cells to run, {workers} at a time{fewer}; a cell needs at most "
+            f"{si(bytes_each, 'B')} of memory (estimated), {si(free_bytes, 'B')} are available"
+        )
+    return workers

@@ -1,0 +1,66 @@
+"""The config of a sweep: a YAML of its own that names the experiment it varies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from distreal_sim.config import read_yaml
+from distreal_sim.config._explain import explain
+from distreal_sim.config._override import override
+from distreal_sim.config._read import parse_yaml
+from distreal_sim.errors import InputError
+from distreal_sim.plugins import ConfigPath
+
+
+class Sweep(BaseModel):
+    """Everything that determines a sweep, beside the experiment that it varies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: ConfigPath = Field(description="the experiment config that is varied")
+    overrides: dict[str, Any] = Field({}, description="keys that all cells change, as KEY: VALUE")
+    grid: dict[str, list[Any] | dict[str, dict[str, Any]]] = Field(
+        {}, description="axes: a key and its values, or a name and its variants, each with the keys it sets"
+    )
+    zip: list[dict[str, list[Any]]] = Field(
+        [], description="axes of several keys each, whose lists are gone through together"
+    )
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, description="every cell's seeds")
+    compare: tuple[str, ...] | None = Field(
+        None, description="axes that are compared with each other; found where not given"
+    )
+    baseline: str | None = Field(None, description="label that the table compares the others with")
+    targets: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (), description="accuracies whose simulated time goes into the tables"
+    )
+
+
+def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
+    """The sweep of a file.
+
+    overrides: KEY=VALUE; a key that is not a sweep's is the experiment's, and joins the file's `overrides`.
+    Raises InputError naming the file, the key, the value, what is allowed and the nearest valid name.
+    """
+    raw = read_yaml(path)
+    own = [text for text in overrides if text.partition("=")[0].split(".")[0] in Sweep.model_fields]
+    for text in own:
+        override(raw, text, {})
+    source = f"{path} with {' '.join(own)}" if own else str(path)
+    try:
+        sweep = Sweep.model_validate(raw, context={"base_dir": path.resolve().parent})
+    except ValidationError as error:
+        raise InputError(explain(error, source, "", Sweep)) from None
+    changes = dict(sweep.overrides)
+    for text in overrides:
+        if text not in own:
+            override({}, text, {})  # refuses what does not look like KEY=VALUE
+            key, _, value = text.partition("=")
+            changes.pop(key, None)
+            changes[key] = parse_yaml(value)
+    if "seed" in {*changes, *sweep.grid}:
+        raise InputError(f"{source}: seed: a sweep lists its seeds, for example seeds: [1, 2, 3]")
+    return sweep.model_copy(update={"overrides": changes})

@@ -1,0 +1,142 @@
+"""Where cells are played: one after another in this process, or each in one of several Ray actors."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, WorkerCrashedError
+
+from distreal_sim.config import Experiment
+from distreal_sim.errors import InputError, RunError
+from distreal_sim.grids.ray import ray_instance
+from distreal_sim.run import run
+from distreal_sim.sweep.cells import Cell
+from distreal_sim.sweep.progress import Quiet
+
+MAX_TRIES = 3
+"""How often a cell is given to a worker that dies of it."""
+
+LOOK_WALL_S = 0.5
+"""How often the progress of running cells is looked at."""
+
+PATIENCE_WALL_S = 30.0
+"""How long a run's directory may still be in use: after `kill -9` workers outlive a sweep for a moment."""
+
+PathOf = Callable[[Cell], Path]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell could not be played: one line, and what a programmer needs beside it."""
+
+    message: str
+    details: str
+
+
+def play(
+    experiment: Experiment, directory: Path, on_round: Callable[[Any], None] = lambda row: None
+) -> Failure | None:
+    """Plays one run from wherever its directory says it stands; the failure, if it fails."""
+    try:
+        _wait_until_free(directory)
+        run(experiment, directory, grid="serial", resume=True, on_round=on_round)
+    except (InputError, RunError) as error:
+        return Failure(str(error), f"{traceback.format_exc()}\n{getattr(error, 'details', '')}")
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+    return None
+
+
+def play_here(cells: Sequence[Cell], path_of: PathOf, show: Quiet) -> Iterator[tuple[Cell, Failure | None]]:
+    """Plays the cells in this process; each with its failure, if it failed."""
+    for cell in cells:
+        show.running([cell])
+        yield cell, play(cell.experiment, path_of(cell), lambda row: show.look())
+
+
+def play_in_parallel(
+    cells: Sequence[Cell], path_of: PathOf, show: Quiet, n_workers: int, n_gpus: int
+) -> Iterator[tuple[Cell, Failure | None]]:
+    """Plays the cells in n_workers processes, in the order in which they end.
+
+    A cell whose worker died goes on from its last checkpoint in a new one. n_gpus: shared by the workers.
+    Raises InputError when Ray cannot start.
+    """
+    actor = ray.remote(num_cpus=1, num_gpus=n_gpus / n_workers, max_restarts=0)(_Worker)
+    queue, tries, working = deque(cells), Counter[str](), dict[Any, tuple[Cell, Any]]()
+    try:
+        with ray_instance(n_workers):
+            idle = [actor.remote() for _ in range(min(n_workers, len(queue)))]
+            try:
+                while queue or working:
+                    while queue and idle:
+                        cell, worker = queue.popleft(), idle.pop()
+                        working[worker.play.remote(cell.experiment, path_of(cell))] = cell, worker
+                    show.running([cell for cell, _ in working.values()])
+                    done, _ = ray.wait(list(working), num_returns=1, timeout=LOOK_WALL_S)
+                    show.look()
+                    for reference in done:
+                        cell, worker = working.pop(reference)
+                        try:
+                            failure = _result(reference)
+                        except _DiedError as error:
+                            ray.kill(worker)  # one that is merely out of reach would keep its core
+                            idle.append(actor.remote())
+                            tries[cell.hash] += 1
+                            if tries[cell.hash] < MAX_TRIES:
+                                queue.appendleft(cell)
+                                continue
+                            failure = Failure(str(error), error.details)
+                        else:
+                            idle.append(worker)
+                        yield cell, failure
+            finally:
+                for worker in [*idle, *(worker for _, worker in working.values())]:
+                    ray.kill(worker)
+    except InputError as error:
+        raise InputError(str(error).replace("--grid serial", "--workers 1")) from error
+
+
+class _Worker:
+    """The process of one actor, for one cell after another."""
+
+    def play(self, experiment: Experiment, directory: Path) -> Failure | None:
+        return play(experiment, directory)
+
+
+class _DiedError(RunError):
+    """A worker that died at work."""
+
+
+def _result(reference: Any) -> Failure | None:
+    try:
+        failure: Failure | None = ray.get(reference)
+        return failure
+    except (ActorDiedError, ActorUnavailableError, WorkerCrashedError, OutOfMemoryError) as error:
+        raise _DiedError(
+            f"its worker died {MAX_TRIES} times (killed for want of memory, or a crash in native code?)",
+            str(error),
+        ) from None
+    except Exception as error:  # it could not even be sent to another process
+        return Failure(str(error).strip().splitlines()[-1], traceback.format_exc())
+
+
+def _wait_until_free(directory: Path) -> None:
+    if not (directory / ".lock").exists():
+        return
+    end = time.monotonic() + PATIENCE_WALL_S
+    with (directory / ".lock").open("w") as lock:
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.1)
