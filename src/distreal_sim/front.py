@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -19,14 +18,18 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from distreal_sim.errors import InputError
 from distreal_sim.files import write_atomically
-from distreal_sim.thinning.macs import training_macs
+from distreal_sim.thinning.macs import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.structure import Structure
 from distreal_sim.types import Counts
 
-FORMAT = 1
+FORMAT = 2
+
+BYTES_PER_PARAMETER = 4
+
+REFERENCE_MACS = 1.05
+"""A hypervolume is the area between a front and (1.05, 0), relative to the zero vector's MACs and score."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Entry:
 
     rates: (L,) fraction dropped of each addressed group; counts: (G,) kept channels of every group;
     macs: training MACs per example, forward and backward; score: convergence speed, larger is better;
-    score_error: its standard error, where it was measured.
+    score_error: its standard error, where it was measured; forward_macs: the part of macs that is forward;
+    n_parameters: of the sub-network.
     """
 
     rates: tuple[float, ...]
@@ -43,16 +47,27 @@ class Entry:
     macs: int
     score: float
     score_error: float | None = None
+    forward_macs: int = 0
+    n_parameters: int = 0
 
-    def plain(self) -> dict[str, Any]:
-        """The entry as it stands in a front file."""
-        data = {"rates": self.rates, "kept": self.counts, "macs_per_example": self.macs, "score": self.score}
-        return data if self.score_error is None else {**data, "score_error": self.score_error}
+    @property
+    def backward_macs(self) -> int:
+        """MACs of the backward pass on one example."""
+        return self.macs - self.forward_macs
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes of the sub-network's parameters."""
+        return BYTES_PER_PARAMETER * self.n_parameters
+
+    def keep_rate(self, full: Counts) -> float:
+        """Mean kept share of the coupling groups; full: (G,) their channels."""
+        return float(np.mean(np.array(self.counts) / np.array(full)))
 
 
 @dataclass(frozen=True)
 class Front:
-    """Non-dominated entries, cheapest first; the last one is the zero vector.
+    """Non-dominated entries, cheapest first, and the zero vector as the last one.
 
     model: fingerprint of the network it was made for; groups: names of the L addressed groups;
     made: how it was made.
@@ -70,21 +85,105 @@ class Front:
     def lookup(self, budget_macs: float) -> int:
         """Index of the entry of highest score with macs <= budget_macs (MACs per example).
 
-        Score grows with cost along a front, so that is the dearest entry that fits; 0, the cheapest entry,
-        where nothing fits.
+        Score grows with cost along a front, and whoever can afford the zero vector gets it, so that is the
+        dearest entry that fits; 0, the cheapest entry, where nothing fits.
         """
         return max(0, bisect_right(self._macs, budget_macs) - 1)
 
-    def save(self, path: Path) -> None:
-        """Writes the front as JSON."""
-        data = {
+    @property
+    def hypervolume(self) -> float | None:
+        """Area dominated by the entries, down to (1.05, 0); None unless the zero vector's score is > 0.
+
+        MACs are relative to the zero vector's, scores too.
+        """
+        full = self.entries[-1] if self.entries else None
+        if full is None or not full.score > 0:
+            return None
+        edges = [entry.macs / full.macs for entry in self.entries] + [REFERENCE_MACS]
+        height = area = 0.0
+        for entry, (macs, edge) in zip(self.entries, pairwise(edges), strict=True):
+            height = max(height, entry.score / full.score)
+            area += (edge - macs) * height
+        return area
+
+    @property
+    def content(self) -> str:
+        """16 hex digits that identify what a run does with the front: all but how it was made."""
+        vectors = [(entry.rates, entry.counts, entry.score) for entry in self.entries]
+        return hashlib.sha256(json.dumps([self.model, self.groups, vectors]).encode()).hexdigest()[:16]
+
+    @property
+    def origin(self) -> str:
+        """Where it is from, in a few words."""
+        how = str(self.made.get("how", "of unknown origin"))
+        return f"bundled front {self.made['bundled']}, {how}" if "bundled" in self.made else how
+
+    @property
+    def fresh_gain(self) -> str | None:
+        """How much more hypervolume than uniform rates it has on fresh seeds; None where none were tried."""
+        fresh = self.made.get("reevaluation")
+        if fresh is None or "gain" not in fresh:
+            return None
+        low, high = fresh["gain_interval"]
+        return (
+            f"hypervolume {fresh['found']:.4f}, uniform rates {fresh['uniform']:.4f}: {fresh['gain']:+.1%}, "
+            f"95 % interval {low:+.1%} to {high:+.1%}"
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """The front as it stands in its file."""
+        return {
             "format": FORMAT,
             "model": self.model,
-            "groups": self.groups,
+            "groups": list(self.groups),
+            "hypervolume": self.hypervolume,
             "made": dict(self.made),
-            "entries": [entry.plain() for entry in self.entries],
+            "entries": [
+                {
+                    "rates": list(entry.rates),
+                    "kept": list(entry.counts),
+                    "keep_rate": entry.keep_rate(self.entries[-1].counts),
+                    "macs_per_example": entry.macs,
+                    "forward_macs_per_example": entry.forward_macs,
+                    "backward_macs_per_example": entry.backward_macs,
+                    "parameters": entry.n_parameters,
+                    "bytes": entry.model_bytes,
+                    "score": entry.score,
+                    "score_error": entry.score_error,
+                }
+                for entry in self.entries
+            ],
         }
-        write_atomically(path, json.dumps(data, indent=1).encode())
+
+    def save(self, path: Path) -> None:
+        """Writes the front as JSON."""
+        write_atomically(path, json.dumps(self.plain(), indent=1).encode())
+
+
+def make_entry(
+    structure: Structure,
+    thinnable: Sequence[int],
+    rates: Sequence[float],
+    score: float | None,
+    score_error: float | None = None,
+) -> Entry:
+    """The entry of a dropout vector (L,), with its costs. score None: its relative MACs.
+
+    Raises InputError for rates that are none.
+    """
+    counts = keep_counts(structure, rates, thinnable)
+    macs = training_macs(structure, counts)
+    if score is None:
+        score = macs / training_macs(structure, structure.full_counts())
+    return Entry(
+        tuple(float(rate) for rate in rates),
+        counts,
+        macs,
+        score,
+        score_error,
+        forward_macs(structure, counts),
+        n_parameters(structure, counts),
+    )
 
 
 def make_front(
@@ -100,21 +199,25 @@ def make_front(
     """The front of candidate vectors.
 
     rates: (M, L); scores: (M,), or None for relative MACs; errors: (M,) standard errors of the scores.
-    Dominated and repeated candidates are left out. The zero vector is always an entry: as the dearest one it
-    gets the best score of all, so that an unlimited device trains the full network, whatever was measured.
+    Dominated and repeated candidates are left out, but the zero vector is always the last entry, whatever its
+    score, so that an unlimited device trains the full network. Where it is no candidate, it gets the best
+    score of all.
     """
     full = structure.full_counts()
-    full_macs = training_macs(structure, full)
-    candidates = []
-    for index, vector in enumerate(np.asarray(rates, float)):
-        counts = keep_counts(structure, vector, thinnable)
-        macs = training_macs(structure, counts)
-        score = macs / full_macs if scores is None else float(scores[index])
-        error = None if errors is None else float(errors[index])
-        candidates.append(Entry(tuple(float(r) for r in vector), counts, macs, score, error))
-    best = 1.0 if scores is None else max((e.score for e in candidates), default=0.0)
-    zero_error = next((e.score_error for e in candidates if e.counts == full), None)
-    zero = Entry((0.0,) * len(thinnable), full, full_macs, best, zero_error)
+    candidates = [
+        make_entry(
+            structure,
+            thinnable,
+            vector,
+            None if scores is None else float(scores[index]),
+            None if errors is None else float(errors[index]),
+        )
+        for index, vector in enumerate(np.asarray(rates, float))
+    ]
+    best = None if scores is None else max((e.score for e in candidates), default=0.0)
+    zero_rates = (0.0,) * len(thinnable)
+    whole = [replace(e, rates=zero_rates) for e in candidates if e.counts == full]
+    zero = max(whole, key=lambda e: e.score, default=make_entry(structure, thinnable, zero_rates, best))
     entries: list[Entry] = []
     for entry in sorted(candidates, key=lambda e: (e.macs, -e.score)):
         if entry.macs < zero.macs and (not entries or entry.score > entries[-1].score):
@@ -132,65 +235,3 @@ def fingerprint(module: nn.Module) -> str:
     """16 hex digits that identify a network by the names and shapes of its parameters."""
     shapes = [(name, tuple(p.shape)) for name, p in module.named_parameters()]
     return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:16]
-
-
-def load_front(path: Path, structure: Structure, thinnable: Sequence[int], model: str) -> Front:
-    """Reads a front and checks that it was made for this network and these groups.
-
-    Raises InputError naming the file and what is wrong with it.
-    """
-    front = read_front(path)
-    if front.model != model:
-        made_for = f" ({front.made['model']})" if "model" in front.made else ""
-        raise InputError(
-            f"front {path} was made for another model{made_for}: its fingerprint is {front.model}, "
-            f"that of this run's model is {model}; make a front for this model, or take "
-            "method.front={uniform: 16}"
-        )
-    groups = tuple(structure.groups[g].name for g in thinnable)
-    if front.groups != groups:
-        raise InputError(
-            f"front {path} has rates for the layers {', '.join(front.groups)}, but this run thins "
-            f"{', '.join(groups)}; set method.drop_linear as it was when the front was made"
-        )
-    for number, entry in enumerate(front.entries, 1):
-        where = f"front {path}, entry {number}"
-        try:
-            counts = keep_counts(structure, entry.rates, thinnable)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
-        if counts != entry.counts:
-            raise InputError(f"{where}: kept is {list(entry.counts)}, but its rates keep {list(counts)}")
-        macs = training_macs(structure, counts)
-        if macs != entry.macs:
-            raise InputError(f"{where}: macs_per_example is {entry.macs}, but its rates cost {macs}")
-    if not all(a.macs < b.macs and a.score <= b.score for a, b in pairwise(front.entries)):
-        raise InputError(f"front {path}: macs_per_example and score must grow from entry to entry")
-    if not front.entries or any(front.entries[-1].rates):
-        raise InputError(f"front {path}: the last entry must be the zero vector (all rates 0)")
-    return front
-
-
-def read_front(path: Path) -> Front:
-    """Reads a front, whatever network it was made for. Raises InputError if the file is none."""
-    try:
-        data = json.loads(path.read_text())
-        if data["format"] != FORMAT:
-            raise ValueError(f"format {data['format']!r}, this version reads {FORMAT}")
-        entries = tuple(
-            Entry(
-                tuple(float(rate) for rate in e["rates"]),
-                tuple(operator.index(n) for n in e["kept"]),
-                operator.index(e["macs_per_example"]),
-                float(e["score"]),
-                None if e.get("score_error") is None else float(e["score_error"]),
-            )
-            for e in data["entries"]
-        )
-        return Front(entries, str(data["model"]), tuple(data["groups"]), dict(data["made"]))
-    except FileNotFoundError:
-        raise InputError(f"front {path}: no such file") from None
-    except KeyError as error:
-        raise InputError(f"front {path} is not a front file: key {error} is missing") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"front {path} is not a front file, or damaged: {error}") from None

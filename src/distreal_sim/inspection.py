@@ -17,7 +17,8 @@ from distreal_sim.build import build
 from distreal_sim.capacity import Capacity
 from distreal_sim.config import Experiment
 from distreal_sim.errors import InputError
-from distreal_sim.front import Front, read_front
+from distreal_sim.front import Front
+from distreal_sim.front_file import read_front
 from distreal_sim.plan import full_structure, is_narrowed, label_counts, reference_macs_per_s, sample, spread
 from distreal_sim.plan.text import add_row, percent, say, si, table, wide
 from distreal_sim.task import Task
@@ -55,10 +56,7 @@ def inspect_experiment(
 
 def inspect_front_file(path: Path, console: Console) -> None:
     """Prints the front in a JSON file, whatever network it was made for. Raises InputError if it is none."""
-    front = read_front(path)
-    if not front.entries or any(front.entries[-1].rates):
-        raise InputError(f"front {path}: its last entry must be the zero vector")
-    _front(front, wide(console))
+    _front(read_front(path), wide(console))
 
 
 def _model(experiment: Experiment, task: Task, console: Console) -> None:
@@ -138,14 +136,22 @@ def sparkline(values: Sequence[float], marks: str) -> str:
 def _front(front: Front, console: Console) -> None:
     full = front.entries[-1]
     title = f"front of {len(front.entries)} entries for model {front.model}"
-    shown = table(title, "#|MACs|% of full|score|keep rate|<kept channels")
+    columns = "#|MACs|% of full|forward|backward|parameters|bytes|score|± s.e.|keep rate|<kept channels"
+    shown = table(title, columns)
     for index, entry in enumerate(front.entries):
         share = f"{100 * entry.macs / full.macs:.2f}"
-        keep_rate = f"{np.mean(np.array(entry.counts) / np.array(full.counts)):.3f}"
-        add_row(shown, index, entry.macs, share, f"{entry.score:.4g}", keep_rate, compact(entry.counts))
+        error = "" if entry.score_error is None else f"{entry.score_error:.2g}"
+        keep_rate = f"{entry.keep_rate(full.counts):.3f}"
+        sizes = (entry.forward_macs, entry.backward_macs, entry.n_parameters, entry.model_bytes)
+        score = f"{entry.score:.4g}"
+        add_row(shown, index, entry.macs, share, *sizes, score, error, keep_rate, compact(entry.counts))
     console.print(shown)
-    say(console, "MACs: training, per example. Keep rate: mean over the coupling groups.")
+    say(console, "MACs: training, per example: forward + backward. Keep rate: mean over the coupling groups.")
     say(console, "Kept channels: of each coupling group in order; 3x16 stands for 16 16 16.")
+    if front.hypervolume is not None:
+        say(console, f"Hypervolume to (1.05, 0), relative to the full network: {front.hypervolume:.4f}.")
+    if (gain := front.fresh_gain) is not None:
+        say(console, f"On fresh seeds: {gain}.")
     plain = {key: value for key, value in front.made.items() if not isinstance(value, dict | list)}
     say(console, f"Made by: {', '.join(f'{key}: {value}' for key, value in plain.items())}.")
     say(console, f"Thinned groups: {', '.join(front.groups)}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -16,6 +15,7 @@ from distreal_sim.build import build
 from distreal_sim.cli import app, main
 from distreal_sim.config import load_experiment
 from distreal_sim.errors import InputError
+from distreal_sim.front import Entry, Front
 from distreal_sim.inspection import compact, sparkline
 from distreal_sim.plan.estimate import WallTimes, forecast
 from distreal_sim.plan.text import duration, percent, si
@@ -121,7 +121,10 @@ def test_plan_of_distreal_at_half_the_capacity(config: Path) -> None:
     out = cli("check", config, "method.name=distreal", "method.front.uniform=4", "profile.level=0.5")
     assert 2 * 4 * 9 * 64 + 3 * (8 * 4 * 9 * 16 + 16 * 8 * 9 * 4 + 16 * 10) == 32_736
     assert round(100 * 32_736 / FULL, 1) == 7.1
-    assert section(out, "front") == ["4 entries of 3 rates, the cheapest with 7.1 % of the full MACs"]
+    assert section(out, "front") == [
+        "4 entries of 3 rates, the cheapest with 7.1 % of the full MACs",
+        "uniform rates; for this model, data set and way of thinning none is bundled",
+    ]
     assert section(out, "in time") == [
         "the full model at the capacity of t = 0: 0 % of the clients",
         "the cheapest entry at the capacity of t = 0: 100 % of the clients",
@@ -235,12 +238,21 @@ def test_inspect_profile_of_no_and_unlimited_capacity(config: Path) -> None:
 
 
 def test_inspect_front_of_a_config_and_of_its_file(config: Path, tmp_path: Path) -> None:
-    """Four uniform entries: 4, 8, 12 and 16 of 16 channels and so on; the cheapest has 32,736 MACs."""
+    """Four uniform entries: 4, 8, 12 and 16 of 16 channels and so on; the cheapest has 32,736 MACs, of which
+    4*9*64 + 8*4*9*16 + 16*8*9*4 + 16*10 = 11,680 forward, and 4*9 + 8*36 + 16*72 + 170 parameters in weights
+    and classifier, 2 * 28 in normalisation. Hypervolume: 1/4, 2/4 and 3/4 of the filters cost 32,736,
+    120,768 and 264,096 MACs; relative to 462,720 they are edges and heights alike.
+    """
     overrides = ["method.name=distreal", "method.front.uniform=4"]
     out = cli("inspect", "front", config, *overrides)
     cells = rows(out)
-    assert cells[0] == ["0", "32,736", "7.07", "0.07075", "0.250", "4 8 16"]
-    assert cells[3] == ["3", "462,720", "100.00", "1", "1.000", "16 32 64"]
+    sizes = ["11,680", "21,056", "1,702", "6,808"]
+    assert cells[0] == ["0", "32,736", "7.07", *sizes, "0.07075", "", "0.250", "4 8 16"]
+    sizes = ["157,312", "305,408", "24,058", "96,232"]
+    assert cells[3] == ["3", "462,720", "100.00", *sizes, "1", "", "1.000", "16 32 64"]
+    x = [macs / 462_720 for macs in (32_736, 120_768, 264_096, 462_720)]
+    volume = sum((b - a) * a for a, b in zip(x, [*x[1:], 1.05], strict=True))
+    assert f"relative to the full network: {volume:.4f}." in out
     front = build(load_experiment(config, overrides)[0]).front
     assert front is not None
     path = tmp_path / "front.json"
@@ -259,9 +271,7 @@ def test_what_is_no_front_file(tmp_path: Path, content: str | None) -> None:
 
 
 def test_a_front_without_the_zero_vector(tmp_path: Path) -> None:
-    entry = {"rates": [0.5], "kept": [8], "macs_per_example": 10, "score": 0.5}
-    front = {"format": 1, "model": "m", "groups": ["a"], "made": {}, "entries": [entry]}
-    (tmp_path / "front.json").write_text(json.dumps(front))
+    Front((Entry((0.5,), (8,), 10, 0.5),), "m", ("a",), {}).save(tmp_path / "front.json")
     result = CliRunner().invoke(app, ["inspect", "front", str(tmp_path / "front.json")])
     assert "zero vector" in str(result.exception)
 

@@ -95,7 +95,7 @@ def test_the_good_one_is_good() -> None:
         ),
         (
             {"method": {"name": "distreal", "front": 3}},
-            "method.front = 3 must be keys and values or a path "
+            "method.front = 3 must be auto or keys and values or a path "
             f"({Distreal.model_fields['front'].description})",
         ),
         (

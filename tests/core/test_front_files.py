@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import torch
 from torch import nn
 
 from distreal_sim.errors import InputError
-from distreal_sim.front import Front, load_front, make_front, uniform_rates
+from distreal_sim.front import Front, make_front, uniform_rates
+from distreal_sim.front_file import load_front, read_front
 from distreal_sim.thinning.groups import find_groups
 from distreal_sim.thinning.structure import Structure
 
@@ -62,6 +65,14 @@ def without(key: str) -> Callable[[Any], Any]:
     return lambda data: {k: v for k, v in data.items() if k != key}
 
 
+def without_in_entry(key: str) -> Callable[[Any], Any]:
+    def change(data: Any) -> Any:
+        del data["entries"][0][key]
+        return data
+
+    return change
+
+
 def swapped(data: Any) -> Any:
     entries = data["entries"]
     return {**data, "entries": [entries[1], entries[0], *entries[2:]]}
@@ -80,7 +91,7 @@ def swapped(data: Any) -> Any:
             " has rates for the layers 0, 2, 6, but this run thins 0, 2; set method.drop_linear as it was "
             "when the front was made",
         ),
-        (set_to("format", value=2), " is not a front file, or damaged: format 2, this version reads 1"),
+        (set_to("format", value=1), " is not a front file, or damaged: format 1, this version reads 2"),
         (without("format"), " is not a front file: key 'format' is missing"),
         (without("entries"), " is not a front file: key 'entries' is missing"),
         (
@@ -89,11 +100,11 @@ def swapped(data: Any) -> Any:
         ),
         (  # 1296 * 2 + 108 * 2 * 4 + 3 * 4 * 6 + 3 * 6 * 3
             set_to("entries", 1, "macs_per_example", value=7),
-            ", entry 2: macs_per_example is 7, but its rates cost 3582",
+            ", entry 2: macs_per_example is 7, but its rates and scores make it 3582",
         ),
         (
             set_to("entries", 0, "kept", value=[2, 2, 6]),
-            ", entry 1: kept is [2, 2, 6], but its rates keep [1, 2, 6]",
+            ", entry 1: kept is [2, 2, 6], but its rates and scores make it [1, 2, 6]",
         ),
         (
             set_to("entries", 0, "rates", value=[0.5]),
@@ -115,10 +126,17 @@ def swapped(data: Any) -> Any:
             set_to("entries", 0, "rates", value=["a", 0]),
             " is not a front file, or damaged: could not convert string to float: 'a'",
         ),
-        (swapped, ": macs_per_example and score must grow from entry to entry"),
+        (
+            swapped,
+            ": macs_per_example and score must grow from entry to entry (only the score of the zero "
+            "vector may be smaller)",
+        ),
+        (without_in_entry("bytes"), ", entry 1: key 'bytes' is missing"),
+        (without("hypervolume"), ": key 'hypervolume' is missing"),
         (
             set_to("entries", 1, "score", value=float("nan")),
-            ": macs_per_example and score must grow from entry to entry",
+            ": macs_per_example and score must grow from entry to entry (only the score of the zero vector "
+            "may be smaller)",
         ),
         (
             lambda data: {**data, "entries": data["entries"][:-1]},
@@ -136,6 +154,59 @@ def test_refused(
     with pytest.raises(InputError) as caught:
         load_front(path, structure, GROUPS, "abc123")
     assert str(caught.value) == f"front {path}{expected}"
+
+
+DERIVED = {
+    "kept": [1, 2, 5],
+    "keep_rate": 0.6,
+    "macs_per_example": 1,
+    "forward_macs_per_example": 1,
+    "backward_macs_per_example": 1,
+    "parameters": 1,
+    "bytes": 1,
+}
+"""Figures of an entry that follow from its rates, and wrong values."""
+
+
+@pytest.mark.parametrize("key", DERIVED)
+def test_every_derived_figure_is_checked(
+    key: str, tmp_path: Path, structure: Structure, front: Front
+) -> None:
+    """Against the network; those that follow from others, without it too."""
+    path = tmp_path / "front.json"
+    front.save(path)
+    path.write_text(json.dumps(set_to("entries", 1, key, value=DERIVED[key])(json.loads(path.read_text()))))
+    with pytest.raises(InputError, match=rf"entry 2: {key} is .*, but its rates and scores make it"):
+        load_front(path, structure, GROUPS, "abc123")
+    with pytest.raises(InputError, match=r"entry 2: .* is .*, but its rates and scores make it"):
+        read_front(path)
+
+
+def test_the_hypervolume_is_checked(tmp_path: Path, structure: Structure, front: Front) -> None:
+    path = tmp_path / "front.json"
+    front.save(path)
+    path.write_text(json.dumps(set_to("hypervolume", value=0.7)(json.loads(path.read_text()))))
+    expected = re.escape(f"hypervolume is 0.7, but its rates and scores make it {front.hypervolume}")
+    with pytest.raises(InputError, match=expected):
+        load_front(path, structure, GROUPS, "abc123")
+    with pytest.raises(InputError, match=expected):
+        read_front(path)
+
+
+def test_what_a_file_holds(tmp_path: Path, front: Front) -> None:
+    """The keys that docs/search.md lists, and what identifies the content: not how the front was made."""
+    front.save(tmp_path / "front.json")
+    data = json.loads((tmp_path / "front.json").read_text())
+    assert list(data) == ["format", "model", "groups", "hypervolume", "made", "entries"]
+    assert list(data["entries"][0]) == ["rates", *DERIVED, "score", "score_error"]
+    assert data["hypervolume"] == front.hypervolume
+    assert replace(front, made={}).content == front.content
+    others = [
+        replace(front, model="x"),
+        replace(front, groups=("a", "b")),
+        replace(front, entries=front.entries[1:]),
+    ]
+    assert len({f.content for f in [front, *others]}) == 4
 
 
 def test_damaged_and_missing_files(tmp_path: Path, structure: Structure, front: Front) -> None:

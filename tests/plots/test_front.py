@@ -92,5 +92,5 @@ def test_no_front(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         front_file(tmp_path / "front.json")
     worthless = tuple(replace(entry, score=0.0) for entry in FRONT.entries)
-    with pytest.raises(InputError, match="with a score above 0"):
+    with pytest.raises(InputError, match="score of the zero vector must be above 0"):
         drawn(tmp_path, replace(FRONT, entries=worthless))

@@ -86,12 +86,21 @@ class Experiment(BaseModel):
             )
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _settle(cls, values: Any) -> Any:
+        """What the method leaves to the package is put in first, so that all else sees what is used."""
+        if not isinstance(values, Mapping):
+            return values
+        method, model, dataset = (values.get(key) for key in ("method", "model", "dataset"))
+        if isinstance(method, Method) and isinstance(model, Model) and isinstance(dataset, Dataset):
+            return {**values, "method": method.settled(_plain(model), _plain(dataset))}
+        return values
+
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults too, as plain YAML types."""
         plain: dict[str, Any] = self.model_dump(mode="json")
-        for key in KINDS:
-            plain[key] = {"name": getattr(self, key).name, **plain[key]}
-        return plain
+        return {**plain, **{key: _plain(getattr(self, key)) for key in KINDS}}
 
     def hash(self) -> str:
         """16 hex digits that identify what is computed.
@@ -108,6 +117,10 @@ class Experiment(BaseModel):
                 if isinstance(value, Path) and value.is_file():
                     plain[key][option] = hashlib.sha256(value.read_bytes()).hexdigest()
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(plugin: Plugin) -> dict[str, Any]:
+    return {"name": plugin.name, **plugin.model_dump(mode="json")}
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]]:

@@ -7,8 +7,8 @@ client. What survives a round is in the State that goes in and comes out.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 from torch import nn
@@ -43,6 +43,13 @@ class Method(Plugin):
     )
 
     weight: ClassVar[Weight] = "examples"
+
+    def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:
+        """The method with what its options leave to the package put in; asked when a config is read.
+
+        model, dataset: the plug-ins as plain values, `name` among them.
+        """
+        return self
 
     def scaling_of(self, module: nn.Module) -> Scaling:
         """What happens to the kept activations of the thinned network."""

@@ -14,15 +14,17 @@ cheapest vector the cheapest is taken, and the deadline may be missed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 from torch import nn
 
+from distreal_sim import fronts
 from distreal_sim.capacity import Capacity
-from distreal_sim.front import Front, fingerprint, load_front, make_front, uniform_rates
+from distreal_sim.front import Front, fingerprint, make_front, uniform_rates
+from distreal_sim.front_file import load_front
 from distreal_sim.local import train
 from distreal_sim.methods import Method
 from distreal_sim.plugins import ConfigPath
@@ -43,6 +45,23 @@ class UniformFront(BaseModel):
     uniform: int = Field(ge=1, description="number of rates: 0, 1/n, ..., (n-1)/n")
 
 
+DEFAULT = UniformFront(uniform=16)
+"""What is taken where no front is bundled."""
+
+Named = Annotated[
+    Annotated[UniformFront, Tag("UniformFront")] | Annotated[fronts.BundledFront, Tag("BundledFront")],
+    Discriminator(lambda front: "BundledFront" if "bundled" in _keys(front) else "UniformFront"),
+]
+"""A front that is given by keys and values."""
+
+
+def _keys(front: Any) -> Collection[str]:
+    """The keys of a front in a config, or of one that was read from it."""
+    if isinstance(front, BaseModel):
+        return type(front).model_fields
+    return front if isinstance(front, Mapping) else ()
+
+
 class Distreal(Method):
     """Per-layer filter dropout chosen by each client for each mini-batch."""
 
@@ -50,8 +69,10 @@ class Distreal(Method):
         "partial",
         description="a client still computing at the deadline: drop, merge the partial work, or wait",
     )
-    front: UniformFront | ConfigPath = Field(
-        UniformFront(uniform=16), description="{uniform: n} or the path of a front file"
+    front: Annotated[Literal["auto"] | Named | ConfigPath, AfterValidator(fronts.available)] = Field(
+        "auto",
+        description="auto: the bundled front of this model, data set and way of thinning, or {uniform: 16}; "
+        "{uniform: n}; {bundled: name}; or the path of a front file",
     )
     drop_linear: bool = Field(False, description="hidden linear layers are thinned too")
     filters: Select = Field("random", description="which filters stay: a random draw, or the first ones")
@@ -63,18 +84,27 @@ class Distreal(Method):
     def scaling_of(self, module: nn.Module) -> Scaling:
         return self.scaling
 
+    def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:
+        front = self.front
+        if front == "auto":
+            name = fronts.find(model, dataset, self.model_dump(mode="json"))
+            front = fronts.pinned(name) if name else DEFAULT
+        elif isinstance(front, fronts.BundledFront) and front.content is None:
+            front = fronts.pinned(front.bundled)
+        return self.model_copy(update={"front": front})
+
     def build_front(self, module: nn.Module, structure: Structure) -> Front:
         groups = structure.thinnable(self.drop_linear)
         model = fingerprint(module)
-        if isinstance(self.front, UniformFront):
-            rates = uniform_rates(self.front.uniform, len(groups))
-            made = {
-                "how": "uniform rates",
-                "entries": self.front.uniform,
-                "score": "relative MACs",
-            }
+        front = DEFAULT if self.front == "auto" else self.front
+        if isinstance(front, UniformFront):
+            rates = uniform_rates(front.uniform, len(groups))
+            made = {"how": "uniform rates", "entries": front.uniform, "score": "relative MACs"}
             return make_front(structure, groups, rates, None, model=model, made=made)
-        return load_front(self.front, structure, groups, model)
+        if isinstance(front, fronts.BundledFront):
+            found = load_front(fronts.path_of(front.bundled), structure, groups, model)
+            return fronts.annotated(found, front.bundled)
+        return load_front(front, structure, groups, model)
 
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
         front = task.front

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from distreal_sim import fronts
 from distreal_sim.build import build, planned_examples
 from distreal_sim.config import Experiment
+from distreal_sim.front import Front
 from distreal_sim.plan.estimate import coverage_bytes, forecast, measure, window
 from distreal_sim.plan.text import duration, percent, si
 from distreal_sim.plugins import Plugin
@@ -187,6 +190,9 @@ def _method(experiment: Experiment, task: Task, full: Structure, ids: Sequence[i
         share = percent(entries[0].macs / entries[-1].macs)
         rates = len(task.front.groups)
         yield "front", f"{len(entries)} entries of {rates} rates, the cheapest with {share} of the full MACs"
+        yield "front", _origin(experiment, task.front)
+        if (gain := task.front.fresh_gain) is not None:
+            yield "front", f"on fresh seeds {gain}"
         macs["the cheapest entry"] = entries[0].macs
     for what, cost in macs.items():
         share = percent(sum(frame.fits(cost) for frame in frames) / len(ids))
@@ -203,6 +209,16 @@ def _method(experiment: Experiment, task: Task, full: Structure, ids: Sequence[i
             "traffic",
             f"and up to {si(coverage, 'B')} up for which filters were trained",
         )
+
+
+def _origin(experiment: Experiment, front: Front) -> str:
+    """Where the front is from; for one that was made here, whether a searched one is bundled."""
+    if "bundled" in front.made or isinstance(getattr(experiment.method, "front", None), Path):
+        return front.origin
+    plain = experiment.resolved()
+    name = fronts.find(plain["model"], plain["dataset"], plain["method"])
+    rival = f"{name} is bundled (method.front=auto)" if name else "none is bundled"
+    return f"{front.origin}; for this model, data set and way of thinning {rival}"
 
 
 def _time(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int]) -> Rows:

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from distreal_sim.errors import InputError
-from distreal_sim.front import Front, read_front
+from distreal_sim.front import Front
+from distreal_sim.front_file import read_front
 from distreal_sim.plots._legend import legend_above
 from distreal_sim.plots._lines import method_line
 from distreal_sim.plots._save import look, save
@@ -42,8 +43,8 @@ def front_file(path: Path, out: Path | None = None) -> Figure:
     rates, those scores are drawn with their standard errors, and hollow the ones that the search saw.
     """
     shown = read_front(path)
-    if not shown.entries or shown.entries[-1].score <= 0:
-        raise InputError(f"front {path}: the zero vector must be its last entry, with a score above 0")
+    if shown.hypervolume is None:
+        raise InputError(f"front {path}: the score of the zero vector must be above 0 for a figure")
     with look():
         figure = Figure(figsize=(5.6, 4.4 + 0.16 * len(shown.groups)))
         scores, rates = figure.subplots(2, 1, height_ratios=(2.9, 1.1 + 0.16 * len(shown.groups)))

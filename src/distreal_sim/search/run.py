@@ -19,7 +19,6 @@ from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
 from distreal_sim.search.explore import Exploration, Generation, explore, table_of
 from distreal_sim.search.objective import Objective, Score, make_objective
-from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.progress import Quiet
 from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
 from distreal_sim.search.settings import Search
@@ -36,13 +35,15 @@ def run_search(
     experiment: Experiment,
     out: Path,
     *,
+    config: str = "",
     n_workers: int | None = None,
     resume: bool = False,
     show: Quiet | None = None,
 ) -> tuple[Front, Comparison]:
     """Searches into the directory `out`, or goes on with the search that is there.
 
-    The vectors and scores are the same for every number of workers, and after being cut short at any moment.
+    config: the name of the search's config, for the front to say. The vectors and scores are the same for
+    every number of workers, and after being cut short at any moment.
     Raises InputError for a mistake in the input.
     """
     one_thread()
@@ -55,7 +56,7 @@ def run_search(
             found = _explore(directory, objective, workers, begin_wall_s, show)
             fresh = _reevaluate(directory, objective, workers, found, show)
         wall_s = round(time.perf_counter() - begin_wall_s, 3)
-        front = _front(experiment, objective, found, fresh, wall_s)
+        front = _front(experiment, objective, found, fresh, {"config": config, "wall_s": wall_s})
         front.save(directory.front)
         directory.write_status(wall_s=wall_s, stopped=found.stopped)
         return front, fresh.comparison
@@ -93,30 +94,31 @@ def _reevaluate(
 
 
 def _front(
-    experiment: Experiment, objective: Objective, found: Exploration, fresh: Reevaluation, wall_s: float
+    experiment: Experiment,
+    objective: Objective,
+    found: Exploration,
+    fresh: Reevaluation,
+    facts: Mapping[str, Any],
 ) -> Front:
     space, search = objective.space, objective.search
     entries = table_of(space, found.scores, search.entries)
     scores = [found.scores[counts] for counts in entries]
-    points = [(space.relative_macs(c), s.mean) for c, s in zip(entries, scores, strict=True)]
-    zero = found.scores[space.structure.full_counts()].mean
     comparison = fresh.comparison
     plain = experiment.resolved()
     made: dict[str, Any] = {
-        "how": "search by NSGA-II",
         "model": experiment.model.name,
-        "data": experiment.dataset.name,
+        "dataset": experiment.dataset.name,
+        "how": "search by NSGA-II",
+        **facts,
         "seed": search.seed,
         "evaluations": len(found.scores),
         "generations": len(found.generations),
         "stopped": found.stopped,
         "reproducible": found.stopped != "wall_s",
-        "hypervolume": hypervolume(points, zero),
         "fresh_hypervolume": comparison.found,
         "fresh_hypervolume_uniform": comparison.uniform,
         "fresh_gain": comparison.gain,
         "fresh_gain_interval": list(comparison.gain_interval),
-        "wall_s": wall_s,
         "versions": {name: metadata.version(name) for name in PACKAGES},
         "search": search.model_dump(mode="json", exclude={"experiment"}),
         "experiment": {key: plain[key] for key in ("seed", "dataset", "model", "local", "method")},
