@@ -8,7 +8,7 @@ paper.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ from pymoo.problems.static import StaticProblem
 class Nsga2:
     """Proposes generations of vectors and learns how good they were; a function of its arguments and `rng`.
 
-    first: (M, L) vectors to begin with, M at most `population`. snap: (M, L) -> (M, L) puts vectors on the
-    grid of those that differ; no generation holds a vector twice.
+    first: (M, L) vectors to begin with, M at most `population`. n_offspring: vectors of a later generation.
+    snap: (M, L) -> (M, L) puts vectors on the grid of those that differ; no generation holds a vector twice.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Nsga2:
         first: np.ndarray,
         d_max: float,
         population: int,
+        n_offspring: int,
         snap: Callable[[np.ndarray], np.ndarray],
         rng: np.random.Generator,
     ) -> None:
@@ -39,7 +40,11 @@ class Nsga2:
             n_var=first.shape[1], n_obj=2, n_ieq_constr=1, xl=0.0, xu=d_max, elementwise=False
         )
         self._algorithm = NSGA2(
-            pop_size=population, sampling=first, repair=_Snap(snap), eliminate_duplicates=True
+            pop_size=population,
+            n_offsprings=n_offspring,
+            sampling=first,
+            repair=_Snap(snap),
+            eliminate_duplicates=True,
         )
         self._algorithm.setup(self._problem, termination=NoTermination(), verbose=False)
         self._algorithm.random_state = rng
@@ -50,11 +55,15 @@ class Nsga2:
         self._asked = self._algorithm.ask()
         return None if self._asked is None else np.asarray(self._asked.get("X"), float)
 
-    def tell(self, macs: np.ndarray, scores: np.ndarray, excess: np.ndarray) -> None:
-        """What became of the vectors asked for: (M,) costs, scores, excesses (> 0: not allowed)."""
+    def tell(self, tried: Sequence[int], macs: np.ndarray, scores: np.ndarray, excess: np.ndarray) -> None:
+        """What became of the vectors asked for, those at the positions in `tried`; the others are forgotten.
+
+        (M,) costs, scores, excesses (> 0: not allowed), of the tried ones.
+        """
         values = {"F": np.column_stack([macs, -scores]), "G": excess[:, None]}
-        Evaluator().eval(StaticProblem(self._problem, **values), self._asked)
-        self._algorithm.tell(infills=self._asked)
+        chosen = self._asked[list(tried)]
+        Evaluator().eval(StaticProblem(self._problem, **values), chosen)
+        self._algorithm.tell(infills=chosen)
 
 
 class _Snap(Repair):  # type: ignore[misc]
