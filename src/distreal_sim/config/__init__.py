@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from distreal_sim.availability import Availability
 from distreal_sim.availability.always import Always
 from distreal_sim.config._explain import explain
+from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
 from distreal_sim.config._override import override
 from distreal_sim.config._read import flat_keys, read_yaml
 from distreal_sim.config._schema import schema_of
@@ -71,7 +72,7 @@ class Experiment(BaseModel):
     network: SerializeAsAny[Network] = Field(Unlimited(), description="the clients' links")
     availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
-    merge: Merge = Field(Merge(), description="how updates are averaged")
+    merge: SerializeAsAny[Merge] = Field(Merge(), description="how updates are averaged")
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -84,6 +85,7 @@ class Experiment(BaseModel):
             raise ValueError(
                 f"clients_per_round ({self.clients_per_round}) must not exceed n_clients ({self.n_clients})"
             )
+        check_merge(self.merge, self.method)
         return self
 
     @model_validator(mode="before")
@@ -144,6 +146,8 @@ def parse_experiment(raw: Mapping[str, Any], *, source: str, base_dir: Path | No
         for key, kind in KINDS.items():
             if key in values:
                 values[key] = _parse_plugin(kind, values[key], key, source, context)
+        if "merge" in values:
+            values["merge"] = parse_merge(values["merge"], source)
         return Experiment.model_validate(values, context=context)
     except ValidationError as error:
         raise InputError(explain(error, source, "", Experiment)) from None
@@ -174,4 +178,6 @@ def _parse_plugin(kind: type[Plugin], value: Any, key: str, source: str, context
 
 def json_schema() -> dict[str, Any]:
     """A JSON schema of config files for editors, with every bundled plug-in and its options."""
-    return schema_of(Experiment, KINDS)
+    schema = schema_of(Experiment, KINDS)
+    schema["properties"]["merge"] = merge_schema(schema["properties"]["merge"])
+    return schema

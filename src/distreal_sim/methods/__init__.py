@@ -15,7 +15,8 @@ from torch import nn
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.front import Front
-from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.flower_merge import merge_updates
+from distreal_sim.merging import Weight
 from distreal_sim.plugins import Plugin
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import Overrun
@@ -31,7 +32,8 @@ Fits = Callable[[int, int], bool]
 class Method(Plugin):
     """A federated learning algorithm.
 
-    weight: a client's weight in the merge, unless the experiment sets merge.weight.
+    weight: a client's weight in the merge, unless the experiment sets merge.weight. trains_parts: whether a
+    client may train less than the whole network; Flower's strategies cannot merge that.
     """
 
     package: ClassVar[str] = "distreal_sim.methods"
@@ -43,6 +45,7 @@ class Method(Plugin):
     )
 
     weight: ClassVar[Weight] = "examples"
+    trains_parts: ClassVar[bool] = False
 
     def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:
         """The method with what its options leave to the package put in; asked when a config is read.
@@ -86,6 +89,4 @@ class Method(Plugin):
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
-        weight = task.merge.weight or self.weight
-        merged = weighted_average(task.structure, state.arrays, updates, weight)
-        return State(merged, state.extras)
+        return merge_updates(task, state, updates, self.weight)

@@ -15,7 +15,7 @@ cheapest vector the cheapest is taken, and the deadline may be missed.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -64,6 +64,8 @@ def _keys(front: Any) -> Collection[str]:
 
 class Distreal(Method):
     """Per-layer filter dropout chosen by each client for each mini-batch."""
+
+    trains_parts: ClassVar[bool] = True
 
     overrun: Literal["drop", "partial", "wait"] = Field(
         "partial",

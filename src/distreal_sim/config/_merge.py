@@ -1,0 +1,60 @@
+"""The `merge` block: our own average, or a strategy of Flower with its options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from distreal_sim.config._explain import explain
+from distreal_sim.errors import InputError
+from distreal_sim.methods import Method
+from distreal_sim.settings import Merge
+
+
+def parse_merge(value: Any, source: str) -> Any:
+    """The block of a strategy of Flower, with its defaults; anything else as it is."""
+    if not isinstance(value, Mapping) or value.get("flower") is None:
+        return value
+    from distreal_sim.flower_merge import options  # Flower takes half a second to import
+
+    name = value["flower"]
+    if not isinstance(name, str):
+        raise InputError(
+            f"{source}: merge.flower = {name!r} must be the name of a strategy "
+            f"({', '.join(options.strategies())})"
+        )
+    try:
+        model = options.options_of(name)
+        return options.resolve(model, value)
+    except InputError as error:
+        raise InputError(f"{source}: merge.flower: {error}") from error
+    except ValidationError as error:
+        raise InputError(explain(error, source, "merge", model, f"merge.flower {name}")) from None
+
+
+def check_merge(merge: Merge, method: Method) -> None:
+    """Raises ValueError if the method's updates are not what a strategy of Flower can merge."""
+    if merge.flower is None:
+        return
+    if type(method).merge is not Method.merge:
+        why = "has a merge of its own"
+    elif method.trains_parts:
+        why = "lets clients train parts of the network"
+    else:
+        return
+    raise ValueError(
+        f"merge.flower {merge.flower} cannot be used with method.name {method.name}, which {why}: Flower's "
+        "strategies merge updates of the whole network; use a method like fedavg, or leave merge.flower out"
+    )
+
+
+def merge_schema(plain: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema of the block, given that of our own average."""
+    from distreal_sim.flower_merge import options
+
+    flower = [options.options_of(name).model_json_schema() for name in options.strategies()]
+    for choice in flower:
+        choice["required"] = sorted({*choice.get("required", []), "flower"})
+    return {"description": plain["description"], "anyOf": [{"$ref": "#/$defs/Merge"}, *flower]}
