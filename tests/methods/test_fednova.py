@@ -138,8 +138,11 @@ def test_equal_steps_are_fedavg() -> None:
 
 
 def test_unequal_steps_are_not() -> None:
-    same = {"profile": UNLIMITED}
-    assert (
-        play(1, **same, method={"name": "fednova"}).model != play(1, **same, method={"name": "fedavg"}).model
-    )
-    assert FedNova().overrun == "partial"
+    nova = play(1, profile=UNLIMITED, method={"name": "fednova"})
+    assert nova.model != play(1, profile=UNLIMITED, method={"name": "fedavg"}).model
+
+
+def test_the_round_is_in_the_state() -> None:
+    """A resumed run's next learning rate: the number of merges travels with the checkpoint."""
+    states = play(3, method={"name": "fednova"}).states
+    assert [int(s.extras["rounds_merged"]) for s in states] == [0, 1, 2, 3]
