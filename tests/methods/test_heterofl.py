@@ -1,0 +1,291 @@
+"""HeteroFL: FedAvg where it must be, prefixes by level, labels that a client does not have, the scaler."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from rounds import play, updates_of
+from torch import nn
+from toys import toy, toy_fleet
+
+from distreal_sim.methods._widths import width_counts
+from distreal_sim.methods.heterofl import HeteroFL, masked_cross_entropy
+from distreal_sim.thinning.engine import Engine
+from distreal_sim.thinning.groups import find_groups
+from distreal_sim.thinning.macs import n_parameters
+from distreal_sim.thinning.masks import Mask, first_mask
+from distreal_sim.thinning.structure import kept_elements
+
+UNLIMITED = {"name": "constant", "level": math.inf}
+
+EQUAL: dict[str, Any] = {
+    "dataset": {"name": "digits", "validation": 0.2874},
+    "partition": {"name": "iid"},
+    "n_clients": 8,
+    "profile": UNLIMITED,
+}
+"""1,024 of the 1,437 training examples in 8 clients of 128."""
+
+
+@pytest.mark.parametrize("method", [{"levels": [1]}, {}, {"assignment": "fixed", "levels": [1, 1]}])
+def test_all_widths_1_is_fedavg_bit_for_bit(method: dict[str, Any]) -> None:
+    """128 examples each: FedAvg's weights are one power of two, so its mean is the unweighted one to the bit.
+
+    With unlimited capacity the largest of the five levels fits everybody, too.
+    """
+    fedavg = play(3, **EQUAL, method={"name": "fedavg"})
+    task = fedavg.task
+    assert set(task.split.sizes) == {128}
+    assert all(len(set(task.data.train.y[task.split[c]])) == 10 for c in range(8))
+    assert play(3, **EQUAL, method={"name": "heterofl", **method}).model == fedavg.model
+
+
+def test_levels_are_prefixes_each_part_of_the_wider_one() -> None:
+    """Widths 1/16 to 1 of groups of 4, 8 and 16 channels: ceil(r K) = 1 1 1, 1 1 2, 1 2 4, 2 4 8, all."""
+    task, _ = toy_fleet(toy(method={"name": "heterofl"}))
+    structure = task.structure
+    levels = sorted(width_counts(structure, r, "ceil") for r in HeteroFL().levels)
+    assert levels == [(1, 1, 1), (1, 1, 2), (1, 2, 4), (2, 4, 8), (4, 8, 16)]
+    masks = [first_mask(structure, counts) for counts in levels[:-1]]
+    for mask, counts in zip(masks, levels, strict=False):
+        assert [k.tolist() for k in mask.kept if k is not None] == [list(range(n)) for n in counts]
+
+
+def test_ceilings_are_exact() -> None:
+    """2 * 0.2 + 0.2, a width as a public reproduction makes its tiers, is 0.6000000000000001: of 15 channels
+    9 are kept, not 10. 0.3 * 15 = 4.5: 5.
+    """
+    share = 2 * 0.2 + 0.2
+    net = nn.Sequential(nn.Linear(4, 15), nn.ReLU(), nn.Linear(15, 3))
+    structure = find_groups(net, torch.zeros(2, 4))
+    assert math.ceil(share * 15) == 10
+    assert [width_counts(structure, r, "ceil") for r in (share, 0.3, 0.01)] == [(9,), (5,), (1,)]
+
+
+def test_a_client_takes_the_largest_level_that_fits() -> None:
+    """Constant capacities: the level's planned work fits, the next one's does not; bytes are the sub-model's.
+
+    A client that not even 1/16 fits downloads nothing.
+    """
+    slow = {"name": "tiers", "levels": [2e-3, 0.05, 0.3, 3.0]}
+    task, _, updates = updates_of(toy(method={"name": "heterofl"}, profile=slow))
+    levels = sorted(width_counts(task.structure, r, "ceil") for r in HeteroFL().levels)
+    seen = set()
+    for update in updates:
+        facts = update.facts
+        offered = task.capacity(facts.client_id, 0.0).offered(0.0, task.deadline_s) * (1 + 1e-9)
+        fitting = [c for c in levels if task.macs_per_example(c) * facts.n_examples <= offered]
+        seen.add(len(fitting))
+        if not fitting:
+            assert (facts.status, facts.macs, facts.download_bytes, facts.upload_bytes) == (
+                "dropped",
+                0,
+                0,
+                0,
+            )
+            continue
+        counts = fitting[-1]
+        assert facts.status == "completed"
+        assert facts.macs == task.macs_per_example(counts) * facts.n_examples
+        assert facts.download_bytes == facts.upload_bytes == 4 * n_parameters(task.structure, counts)
+        kept = [g.channels if k is None else int(k.any(0).sum())
+                for g, k in zip(task.structure.groups, update.coverage, strict=True)]  # fmt: skip
+        assert tuple(kept) == counts
+    assert len(seen) >= 3, "the clients are of different speeds"
+
+
+def test_fixed_levels_have_exact_proportions() -> None:
+    """12 clients, proportions 1 : 0 : 2 : 1: 3 at the first level, none at the second, 6, 3; for ever."""
+    method = {"name": "heterofl", "assignment": "fixed", "proportions": [1, 0, 2, 1]}
+    experiment = toy(method={**method, "levels": [1, 0.5, 0.25, 0.125]})
+    task, _ = toy_fleet(experiment)
+    drawn = [[experiment.method.assigned(task, n, c) for c in range(12)] for n in (1, 2)]
+    assert drawn[0] == drawn[1]
+    assert np.bincount(drawn[0], minlength=4).tolist() == [3, 0, 6, 3]
+    assert drawn[0] != sorted(drawn[0]), "which clients is drawn, not given by their numbers"
+
+
+def test_dynamic_levels_are_drawn_each_round() -> None:
+    """600 draws with probabilities 1/4, 3/4: the first has 150 +- 5 sqrt(600 * 3/16) = 150 +- 53."""
+    method = {"name": "heterofl", "assignment": "dynamic", "levels": [1, 0.5], "proportions": [1, 3]}
+    experiment = toy(method=method)
+    task, _ = toy_fleet(experiment)
+    drawn = np.array([[experiment.method.assigned(task, n, c) for c in range(12)] for n in range(1, 51)])
+    assert abs((drawn == 0).sum() - 150) <= 53
+    assert drawn.std(axis=0).min() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"assignment": "fixed", "proportions": [1, 2]}, "must be 5 numbers, one for each level"),
+        ({"assignment": "fixed", "levels": [1, 0.5], "proportions": [0, 0]}, "at least one is not 0"),
+        ({"levels": [1, 0.5], "proportions": [1, 1]}, "proportions are for assignment fixed or dynamic"),
+    ],
+)
+def test_impossible_proportions(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        HeteroFL.model_validate(options)
+
+
+def test_masked_loss_by_hand() -> None:
+    """Scores 1, 2, 3 with the third class absent, y = 0: its score counts as 0, not as -inf.
+
+    log(e + e^2 + 1) - 1, where leaving the class out of the softmax would give log(e + e^2) - 1. The
+    gradient: softmax of (1, 2, 0) minus one-hot; exactly 0 at the absent class.
+    """
+    scores = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64, requires_grad=True)
+    loss = masked_cross_entropy(np.array([True, True, False]))(scores, torch.tensor([0]))
+    total = math.e + math.e**2 + 1
+    assert loss.item() == pytest.approx(math.log(total) - 1, rel=1e-12)
+    assert abs(loss.item() - (math.log(math.e + math.e**2) - 1)) > 0.08
+    (gradient,) = torch.autograd.grad(loss, scores)
+    np.testing.assert_allclose(gradient, [[math.e / total - 1, math.e**2 / total, 0]], rtol=1e-12)
+    assert gradient[0, 2].item() == 0
+
+
+def test_rows_of_absent_classes_rest() -> None:
+    """Clients without examples of class k: without weight decay its row stays in training (zero gradient);
+    with it and momentum the row moves on the client, and the server still keeps its bytes. Rows of classes
+    that somebody has are averaged over those clients only.
+    """
+    sharded: dict[str, Any] = {"partition": {"name": "shards", "classes_per_client": 2}}
+    for decay in (0.0, 0.01):
+        local = {"epochs": 1, "batch_size": 16, "lr": 0.1, "momentum": 0.9, "weight_decay": decay}
+        experiment = toy(**sharded, local=local, method={"name": "heterofl"}, profile=UNLIMITED)
+        task, state, updates = updates_of(experiment)
+        cohort = updates[:3]
+        has = np.array([np.isin(range(10), task.data.train.y[task.split[u.facts.client_id]]) for u in cohort])
+        absent, held = ~has.any(axis=0), has.any(axis=0)
+        assert absent.any()
+        assert (has.sum(axis=0) < 3)[held].any()
+        merged = experiment.method.merge(task, state, iter(cohort)).arrays
+        for name in ("linear.weight", "linear.bias"):
+            moved = [(u.arrays[name] != state.arrays[name]).reshape(10, -1).any(axis=1) for u in cohort]
+            assert np.array(moved)[has].all()
+            assert set(np.array(moved)[~has].tolist()) == {decay > 0}
+            assert merged[name][absent].tobytes() == state.arrays[name][absent].tobytes()
+            for k in np.flatnonzero(held):
+                mean = np.mean([u.arrays[name][k] for u, h in zip(cohort, has, strict=True) if h[k]], axis=0)
+                np.testing.assert_allclose(merged[name][k], mean, rtol=1e-6)
+        whole = np.mean([u.arrays["conv1.conv.weight"] for u in cohort], axis=0, dtype=np.float64)
+        np.testing.assert_allclose(merged["conv1.conv.weight"], whole, rtol=1e-6)
+
+
+def test_without_label_masks_every_row_is_trained() -> None:
+    sharded: dict[str, Any] = {"partition": {"name": "shards", "classes_per_client": 2}}
+    method = {"name": "heterofl", "mask_labels": False}
+    experiment = toy(**sharded, method=method, profile=UNLIMITED)
+    task, state, updates = updates_of(experiment)
+    merged = experiment.method.merge(task, state, iter(updates[:1])).arrays
+    assert merged["linear.weight"].tobytes() == updates[0].arrays["linear.weight"].tobytes()
+    assert (merged["linear.weight"] != state.arrays["linear.weight"]).any(axis=1).all()
+
+
+class Chain(nn.Module):
+    """Two convolutions and a hidden linear layer; what the public code puts behind each is `after`."""
+
+    def __init__(self, after: float = 1.0, norm: bool = False) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 8, 3), nn.Conv2d(8, 12, 3)
+        self.na, self.nb = (nn.BatchNorm2d(8), nn.BatchNorm2d(12)) if norm else (nn.Identity(), nn.Identity())
+        self.c, self.out = nn.Linear(12, 8), nn.Linear(8, 3)
+        self.after = after
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(self.na(self.a(x) / self.after).relu(), 2)
+        x = self.nb(self.b(x) / self.after).relu().mean((2, 3))
+        return self.out((self.c(x) / self.after).relu())
+
+
+def small_chain(full: Chain, counts: tuple[int, ...], after: float) -> Chain:
+    """The first channels of `full` in a network of their own that divides by `after`."""
+    structure = find_groups(full, torch.zeros(2, 1, 8, 8))
+    small = Chain(after)
+    for name in [n for n, _ in small.named_parameters()]:
+        index = kept_elements(structure.tensors[name], first_mask(structure, counts).kept)
+        value = torch.from_numpy(dict(full.named_parameters())[name].detach().numpy()[index])
+        parent = small.get_submodule(name.rpartition(".")[0])
+        setattr(parent, name.rpartition(".")[2], nn.Parameter(value.double()))
+    return small.double()
+
+
+def test_scaler_without_normalisation_is_a_division_by_the_level() -> None:
+    """At width 1/4 of 8, 12 and 8 channels, 2, 3 and 2: channels / kept = 4 = 1 / r. A network that divides
+    the output of each hidden layer by r = 1/4, as the public code does, gives the same loss in float64; in
+    evaluation the full width has no scaler.
+    """
+    torch.manual_seed(1)
+    full = Chain()
+    structure = find_groups(full, torch.zeros(2, 1, 8, 8))
+    scaling = HeteroFL().scaling_of(full)
+    assert scaling == "inverted"
+    engine = Engine(full, structure, scaling=scaling, dtype=torch.float64)
+    x, y = torch.randn(6, 1, 8, 8, dtype=torch.float64), torch.tensor([0, 1, 2, 2, 1, 0])
+    counts = width_counts(structure, 0.25, "ceil")
+    assert counts == (2, 3, 2)
+    loss, _ = engine.gradients(x, y, first_mask(structure, counts))
+    expected = F.cross_entropy(small_chain(full, counts, 0.25)(x), y)
+    assert loss == pytest.approx(expected.item(), rel=1e-12)
+    assert abs(loss - F.cross_entropy(small_chain(full, counts, 1.0)(x), y).item()) > 1e-3
+    with engine.testing() as (module, _):
+        torch.testing.assert_close(module(x), full.double()(x), rtol=1e-12, atol=0)
+
+
+def test_realised_scale_where_the_width_was_rounded_up() -> None:
+    """Width 0.3 of 8, 12 and 8 channels keeps 3, 4 and 3: 8/3, 3 and 8/3 instead of 10/3."""
+    structure = find_groups(Chain(), torch.zeros(2, 1, 8, 8))
+    assert width_counts(structure, 0.3, "ceil") == (3, 4, 3)
+
+
+def test_scaler_before_a_normalisation_is_undone_by_it() -> None:
+    """Batch norm in training mode of x / r and of x differ by its epsilon only: less than 1e-3. That is why
+    the method leaves the scaler out of networks with normalisation.
+    """
+    norm, x = nn.BatchNorm2d(4).train(), torch.randn(32, 4, 5, 5, generator=torch.Generator().manual_seed(1))
+    group = nn.GroupNorm(2, 4)
+    for layer in (norm, group):
+        assert (layer(x * 16) - layer(x)).abs().max() < 1e-3
+        assert HeteroFL().scaling_of(nn.Sequential(nn.Conv2d(1, 4, 3), layer)) == "none"
+    assert HeteroFL(scaler=False).scaling_of(Chain()) == "none"
+    assert HeteroFL().scaling_of(Chain(norm=True)) == "none"
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_clipped_steps_are_torchs(cut: bool) -> None:
+    """Two steps with momentum and weight decay against clip_grad_norm_ and SGD, float64, 1e-12; with a hidden
+    linear layer large enough for the engine's in-place updates.
+    """
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Linear(300, 256), nn.ReLU(), nn.Linear(256, 300), nn.ReLU(), nn.Linear(300, 5))
+    structure = find_groups(net, torch.zeros(2, 300))
+    counts = (128, 250) if cut else structure.full_counts()
+    mask: Mask | None = first_mask(structure, counts) if cut else None
+    engine = Engine(net, structure, momentum=0.9, weight_decay=0.01, dtype=torch.float64)
+    twin = nn.Sequential(
+        nn.Linear(300, counts[0]), nn.ReLU(), nn.Linear(*counts), nn.ReLU(), nn.Linear(counts[1], 5)
+    ).double()
+    kept = first_mask(structure, counts).kept
+    with torch.no_grad():
+        for name, parameter in twin.named_parameters():
+            value = dict(net.named_parameters())[name].detach().numpy()
+            parameter.copy_(torch.from_numpy(value[kept_elements(structure.tensors[name], kept)]))
+    sgd = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
+    for norm in (0.05, 1e6):
+        x, y = 5 * torch.randn(8, 300, dtype=torch.float64), torch.arange(8) % 5
+        engine.step(x, y, mask, 0.1, max_norm=norm)
+        sgd.zero_grad()
+        F.cross_entropy(twin(x), y).backward()
+        length = torch.nn.utils.clip_grad_norm_(twin.parameters(), norm)
+        assert (length > norm) == (norm < 1)
+        sgd.step()
+    got = engine.export()
+    for name, parameter in twin.named_parameters():
+        cut_out = got[name][kept_elements(structure.tensors[name], kept)]
+        np.testing.assert_allclose(cut_out, parameter.detach(), rtol=0, atol=1e-12, err_msg=name)
