@@ -34,20 +34,26 @@ def width_level(task: Task, counts: Counts) -> Level:
     return Level(counts, task.macs_per_example(counts), Traffic(n_bytes, n_bytes))
 
 
+def fits(task: Task, job: Job, capacity: Capacity, traffic: Traffic, work_macs: int) -> bool:
+    """Whether this much work ends in time if the capacity stays as it is now.
+
+    Both transfers are left room for.
+    """
+    link = task.link(job.client_id)
+    start_s = traffic.download_bytes / link.download_bytes_per_s
+    end_s = task.deadline_s - traffic.upload_bytes / link.upload_bytes_per_s
+    return work_macs <= Moment(start_s, end_s, capacity(0.0), ()).budget_macs
+
+
 def largest_that_fits(task: Task, job: Job, capacity: Capacity, levels: Sequence[Level]) -> int | None:
     """Index of the dearest level whose planned work ends in time if the capacity stays as it is now.
 
-    The work is that of the client's real batches; download and upload of the level are left room for. None
-    if not even the cheapest fits.
+    The work is that of the client's real batches. None if not even the cheapest fits.
     """
-    sizes = batch_sizes(len(task.split[job.client_id]), task.local)
-    link = task.link(job.client_id)
-    best: int | None = None
-    for index, level in enumerate(levels):
-        start_s = level.traffic.download_bytes / link.download_bytes_per_s
-        end_s = task.deadline_s - level.traffic.upload_bytes / link.upload_bytes_per_s
-        budget_macs = Moment(start_s, end_s, capacity(0.0), sizes).budget_macs
-        fits = level.macs_per_example * sum(sizes) <= budget_macs
-        if fits and (best is None or level.macs_per_example > levels[best].macs_per_example):
-            best = index
-    return best
+    n_examples = sum(batch_sizes(len(task.split[job.client_id]), task.local))
+    fitting = [
+        (level.macs_per_example, -index)
+        for index, level in enumerate(levels)
+        if fits(task, job, capacity, level.traffic, level.macs_per_example * n_examples)
+    ]
+    return -max(fitting)[1] if fitting else None

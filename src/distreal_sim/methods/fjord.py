@@ -1,0 +1,150 @@
+"""FjORD: ordered dropout, a client's mini-batches keeping the first channels of all layers to random widths.
+
+Horvath, Laskaridis, Almeida, Leontiadis, Venieris, Lane: FjORD: Fair and Accurate Federated Learning under
+heterogeneous targets with Ordered Dropout. NeurIPS 2021, arXiv 2102.13451.
+
+Paper and the public code by two of its authors: ordered dropout keeps the first ceil(p K) of K units of every
+hidden layer, one p for all layers, drawn for each mini-batch uniformly from the widths up to p_max, which is
+the client's. With self-distillation a step goes through the network of width p_max with the labels, then
+through that of width p with the outputs of the first as targets, held constant; one optimiser step follows
+along the sum of both gradients. The server averages what each client holds, the first p_max of all layers,
+weighted by its examples.
+
+Differs from the paper:
+- p_max is no property of a class of devices. The client first draws a number u in [0, 1) for each step, which
+  takes the floor(u n)-th of the n widths up to p_max. p_max is the largest with which the work so drawn, both
+  passes of a distilled step counted, ends in time at the capacity of the start of the round; a client for
+  which no width fits skips the round. So it is the work that the client will really do that counts, not its
+  expectation, and p_max depends a little on the draws. (our choice)
+- p_max is fixed for the round, and only what it keeps is sent. (our choice)
+- Units beyond a step's width rest in it, momentum and weight decay included; in the public code weight decay
+  goes on shrinking them. With distillation everything up to p_max moves in every step. (our choice)
+- No batch-norm statistics of each width are kept: they are re-estimated before tests. (our choice)
+- Channels of a concatenation are counted part by part. (our choice)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from distreal_sim.batches import batch_sizes
+from distreal_sim.capacity import Capacity
+from distreal_sim.local import Coverage, skip, take_step, train
+from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.methods import Method
+from distreal_sim.methods._distil import distil_step
+from distreal_sim.methods._levels import Level, fits, width_level
+from distreal_sim.methods._prefix import merge_prefixes, widest_trained
+from distreal_sim.methods._widths import Share, width_counts
+from distreal_sim.rng import Rngs
+from distreal_sim.schedule import Moment
+from distreal_sim.task import Task
+from distreal_sim.thinning.engine import Engine
+from distreal_sim.thinning.masks import Mask, first_mask
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.types import Counts, Job, State, Update
+
+
+class Fjord(Method):
+    """Ordered dropout with a width drawn for each mini-batch."""
+
+    widths: tuple[Share, ...] = Field(
+        (0.2, 0.4, 0.6, 0.8, 1.0), min_length=1, description="shares of channels that a step may keep"
+    )
+    distil: bool = Field(
+        False, description="self-distillation: each step also trains the client's largest width, its teacher"
+    )
+
+    weight: ClassVar[Weight] = "examples"
+    trains_parts: ClassVar[bool] = True
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        sizes = batch_sizes(len(task.split[job.client_id]), task.local)
+        draws = rngs("widths").random(len(sizes))
+        levels = self.levels(task)
+        largest = self.largest(task, job, capacity, levels, sizes, draws)
+        if largest is None:
+            return skip(task, job)
+        steps, held = drawn(levels, largest, draws), levels[largest]
+        teacher = first_mask(task.structure, held.counts)
+        teacher_macs = held.macs_per_example if self.distil else 0
+
+        def choose(moment: Moment) -> Counts:
+            return steps[len(sizes) - len(moment.remaining)].counts
+
+        def distil(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
+            return distil_step(engine, x, y, teacher, mask, lr)
+
+        update = train(
+            task,
+            job,
+            capacity,
+            rngs,
+            choose=choose,
+            overrun=self.overrun,
+            draw_mask=lambda step, counts: first_mask(task.structure, counts),
+            take=distil if self.distil else take_step,
+            cost=lambda counts: teacher_macs + task.macs_per_example(counts),
+            traffic=held.traffic,
+        )
+        if not update.counts:
+            return update
+        return replace(update, coverage=holding(task.structure, held.counts, update.n_steps))
+
+    def levels(self, task: Task) -> list[Level]:
+        """The widths as sub-models, narrowest first."""
+        widths = sorted(set(self.widths))
+        return [width_level(task, width_counts(task.structure, p, "ceil")) for p in widths]
+
+    def largest(
+        self,
+        task: Task,
+        job: Job,
+        capacity: Capacity,
+        levels: Sequence[Level],
+        sizes: Sequence[int],
+        draws: np.ndarray,
+    ) -> int | None:
+        """Index of p_max; None if no width fits. sizes, draws: (n_steps,) examples and u of each step."""
+        for index in reversed(range(len(levels))):
+            steps = drawn(levels, index, draws)
+            work = sum(size * step.macs_per_example for size, step in zip(sizes, steps, strict=True))
+            if self.distil:
+                work += sum(sizes) * levels[index].macs_per_example
+            if fits(task, job, capacity, levels[index].traffic, work):
+                return index
+        return None
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        def average(watched: Iterator[Update]) -> dict[str, np.ndarray]:
+            weight = task.merge.weight or self.weight
+            return weighted_average(task.structure, state.arrays, watched, weight)
+
+        return merge_prefixes(task, state, updates, average)
+
+    def widest(self, task: Task, state: State) -> Counts | None:
+        return widest_trained(state)
+
+
+def drawn(levels: Sequence[Level], largest: int, draws: np.ndarray) -> list[Level]:
+    """The sub-model of each step: uniform on the levels up to the `largest`. draws: (n_steps,) in [0, 1)."""
+    return [levels[int(u * (largest + 1))] for u in draws]
+
+
+def holding(structure: Structure, counts: Counts, n_steps: int) -> Coverage:
+    """The coverage of a client that holds these first channels, whatever its steps kept of them."""
+    coverage: list[np.ndarray | None] = []
+    for group, kept in zip(structure.groups, first_mask(structure, counts).kept, strict=True):
+        if kept is None:
+            coverage.append(None)
+            continue
+        row = np.zeros(group.channels, bool)
+        row[kept] = True
+        coverage.append(np.tile(row, (n_steps, 1)))
+    return tuple(coverage)
