@@ -1,0 +1,128 @@
+"""Does the searched front help? `distreal` with fronts of four origins, on the same seeds and capacities.
+
+python experiments/front_ablation/ablation.py run mnist_writers --data-dir data --out runs/ablation
+python experiments/front_ablation/ablation.py run cifar10 --data-dir data --out runs/ablation
+python experiments/front_ablation/ablation.py collect mnist_writers --out runs/ablation
+python experiments/front_ablation/analyse.py
+
+Runs that are finished are skipped, others go on from their last checkpoint; two processes with different
+--seeds or --kinds may share --out. `collect` writes experiments/front_ablation/results/NAME.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+from fronts import greedy, random, searched, uniform
+
+from distreal_sim.build import build
+from distreal_sim.config import Experiment, load_experiment
+from distreal_sim.front import fingerprint, make_front
+from distreal_sim.methods.distreal import Distreal
+from distreal_sim.rng import Rngs
+from distreal_sim.run import run
+from distreal_sim.search.space import Space
+
+HERE = Path(__file__).parent
+CONFIGS = HERE.parents[1] / "configs"
+KINDS = ("uniform", "random", "greedy", "searched")
+ENTRIES = 16
+
+EXPERIMENTS = {
+    "mnist_writers": ["rounds=40", "evaluation.every=5"],
+    "cifar10": ["rounds=40", "evaluation.every=5", "n_clients=200"],
+}
+"""Overrides of the config of that name: fewer rounds, and clients of 250 images, for want of machine time."""
+
+
+def load(name: str, seed: int, data_dir: Path, front: str) -> Experiment:
+    """An experiment of the ablation; front: a path or {uniform: n}."""
+    always = [f"seed={seed}", f"method.front={front}", f"dataset.data_dir={data_dir.resolve()}"]
+    return load_experiment(CONFIGS / f"{name}.yaml", [*EXPERIMENTS[name], *always])[0]
+
+
+def write_front(experiment: Experiment, kind: str, searched_front: Path | None, out: Path) -> Path:
+    """The front of a kind as a file; a random one is another for every seed."""
+    path = out / (f"front-{kind}-{experiment.seed}.json" if kind == "random" else f"front-{kind}.json")
+    if path.exists():
+        return path
+    task, method = build(experiment), experiment.method
+    assert isinstance(method, Distreal)
+    groups = task.structure.thinnable(method.drop_linear)
+    space = Space(task.structure, groups, d_max=(ENTRIES - 1) / ENTRIES)
+    if kind == "searched":
+        if searched_front is None:
+            raise SystemExit("the searched front needs --searched FILE")
+        vectors = searched(space, searched_front)
+    elif kind == "random":
+        vectors = random(space, ENTRIES, Rngs(experiment.seed)("random front"))
+    else:
+        vectors = {"uniform": uniform, "greedy": greedy}[kind](space, ENTRIES)
+    rates = np.array([space.rates(counts) for counts in vectors])
+    made = {"how": f"front ablation, {kind}"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    front = make_front(task.structure, groups, rates, None, model=fingerprint(task.module), made=made)
+    front.save(path)
+    return path
+
+
+def play(name: str, kind: str, seed: int, options: argparse.Namespace) -> None:
+    """One run."""
+    out = options.out / name
+    plain = load(name, seed, options.data_dir, "{uniform: 1}")
+    front = write_front(plain, kind, options.searched, out)
+    experiment = load(name, seed, options.data_dir, str(front.resolve()))
+    run(experiment, out / f"{kind}-{seed}", grid="serial", resume=True)
+
+
+def collect(name: str, out: Path) -> None:
+    """The evaluated rounds of all finished runs, as a table."""
+    rows: list[list[object]] = []
+    for kind in KINDS:
+        for directory in sorted((out / name).glob(f"{kind}-*"), key=lambda p: int(p.name.split("-")[-1])):
+            if not (directory / "model.safetensors").exists():
+                continue
+            macs = available = 0.0
+            with (directory / "rounds.csv").open() as file:
+                for row in csv.DictReader(file):
+                    macs += float(row["macs"])
+                    available += float(row["macs_available"])
+                    if row["test_accuracy"]:
+                        values = [f"{float(row[key]):.5f}" for key in ("test_accuracy", "test_loss")]
+                        seed = directory.name.split("-")[-1]
+                        rows.append(
+                            [kind, seed, row["round"], row["sim_s"], *values, f"{macs / available:.4f}"]
+                        )
+    (HERE / "results").mkdir(exist_ok=True)
+    with (HERE / "results" / f"{name}.csv").open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["front", "seed", "round", "sim_s", "accuracy", "loss", "share_of_macs"])
+        table.writerows(rows)
+
+
+def main() -> None:
+    """Runs what is missing, or collects what there is."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("what", choices=["run", "collect"])
+    parser.add_argument("name", choices=EXPERIMENTS)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
+    parser.add_argument("--searched", type=Path, help="the searched front")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    if options.what == "collect":
+        collect(options.name, options.out)
+        return
+    for seed in options.seeds:
+        for kind in options.kinds:
+            print(f"{options.name}, {kind}, seed {seed}", flush=True)
+            play(options.name, kind, seed, options)
+
+
+if __name__ == "__main__":
+    main()

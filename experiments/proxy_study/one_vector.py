@@ -1,0 +1,48 @@
+"""A method for the proxy study: every client trains with one vector, or with it every other step."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.local import train
+from distreal_sim.methods import Method
+from distreal_sim.rng import Rngs
+from distreal_sim.schedule import Moment
+from distreal_sim.task import Task
+from distreal_sim.thinning.masks import Mask, draw_orders, keep_counts, take
+from distreal_sim.types import Counts, Job, Update
+
+
+class OneVector(Method):
+    """Filters drawn at random for every mini-batch, as in `distreal`; capacity plays no part.
+
+    share: how often a step takes the vector; otherwise one of n_uniform uniform vectors drawn at random, the
+    zero vector among them.
+    """
+
+    overrun: Literal["drop", "partial", "wait"] = "wait"
+    rates: tuple[float, ...] = Field(description="fraction dropped of each group")
+    drop_linear: bool = Field(True, description="hidden linear layers are thinned too")
+    share: float = Field(1.0, ge=0, le=1, description="probability of the vector")
+    n_uniform: int = Field(16, ge=1, description="number of uniform rates: 0, 1/n, ..., (n-1)/n")
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        structure = task.structure
+        groups = structure.thinnable(self.drop_linear)
+        table = [
+            keep_counts(structure, [i / self.n_uniform] * len(groups), groups) for i in range(self.n_uniform)
+        ]
+        own = keep_counts(structure, self.rates, groups)
+        vectors, masks = rngs("vectors"), rngs("masks")
+
+        def choose(moment: Moment) -> Counts:
+            coin, other = vectors.uniform(), int(vectors.integers(self.n_uniform))
+            return own if coin < self.share else table[other]
+
+        def draw_mask(step: int, counts: Counts) -> Mask:
+            return take(structure, draw_orders(structure, masks, "random"), counts)
+
+        return train(task, job, capacity, rngs, choose=choose, draw_mask=draw_mask, overrun=self.overrun)
