@@ -1,4 +1,4 @@
-"""FedProx: the step of the regularised loss, partial work, and FedAvg without either."""
+"""FedProx: the step of the regularised loss, and partial work."""
 
 from __future__ import annotations
 
@@ -79,12 +79,6 @@ def test_the_anchor_is_that_of_the_job() -> None:
     engine.step(x, y, None, 0.1, lambda outputs, y: 0 * outputs.sum(), proximal=0.5)
     for array in engine.export().values():
         np.testing.assert_allclose(array, 4.9, rtol=1e-6)
-
-
-def test_without_term_and_stragglers_it_is_fedavg_bit_for_bit() -> None:
-    prox = play(3, profile=UNLIMITED, method={"name": "fedprox", "mu": 0.0})
-    fedavg = play(3, profile=UNLIMITED, method={"name": "fedavg"})
-    assert prox.model == fedavg.model
 
 
 def test_the_term_holds_clients_back() -> None:

@@ -58,6 +58,7 @@ class FederatedDropout(Method):
     rounding: Rounding = Field("floor", description="of share times channels; at least one stays")
 
     weight: ClassVar[Weight] = "clients"
+    trains_parts: ClassVar[bool] = True
 
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
         shares = self.levels if self.keep is None else (self.keep,)
