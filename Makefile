@@ -35,6 +35,7 @@ check: install  ## lint, strict types, tests
 bench: install  ## the benchmarks, each a table of ratios
 	$(BIN)/python benchmarks/thin_step.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/search.py
 
 clean:  ## remove the environment and the demo's runs
 	rm -rf $(VENV) runs/demo
