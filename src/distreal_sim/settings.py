@@ -72,9 +72,10 @@ class Evaluation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     every: int = Field(1, ge=1, description="rounds between evaluations")
-    batch_norm: Literal["reestimate", "batch"] = Field(
+    batch_norm: Literal["reestimate", "batch", "running"] = Field(
         "reestimate",
-        description="statistics for testing: re-estimated on clients' batches, or those of each test batch",
+        description="statistics for testing: re-estimated on clients' batches; those of each test batch; or "
+        "running ones, kept in training and averaged like weights",
     )
     statistics_batches: int = Field(20, ge=1, description="reestimate: number of clients' batches averaged")
     batch_size: int = Field(

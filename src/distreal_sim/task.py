@@ -62,6 +62,7 @@ class Task:
             momentum=self.local.momentum,
             weight_decay=self.local.weight_decay,
             scaling=self.scaling,
+            running=self.evaluation.batch_norm == "running",
             device=self.device,
         )
 

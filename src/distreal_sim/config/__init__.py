@@ -17,6 +17,7 @@ from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
 from distreal_sim.config._override import override
 from distreal_sim.config._read import flat_keys, read_yaml
 from distreal_sim.config._schema import schema_of
+from distreal_sim.config._statistics import check_statistics
 from distreal_sim.datasets import Dataset
 from distreal_sim.errors import InputError, closest
 from distreal_sim.methods import Method
@@ -86,6 +87,7 @@ class Experiment(BaseModel):
                 f"clients_per_round ({self.clients_per_round}) must not exceed n_clients ({self.n_clients})"
             )
         check_merge(self.merge, self.method)
+        check_statistics(self.evaluation, self.merge, self.method)
         return self
 
     @model_validator(mode="before")

@@ -30,11 +30,13 @@ class Engine:
 
     The resident tensors are full-width. A thinned step gathers what its mask keeps, runs forward and backward
     on small dense kernels and writes the result back: nothing that belongs to a dropped channel changes, be
-    it weight or momentum. Batch norm uses the batch's statistics; running statistics are not kept. The
-    network's own dropout draws from torch's default generator.
+    it weight or momentum. Batch norm uses the batch's statistics. The network's own dropout draws from
+    torch's default generator.
 
-    names: the trainable parameters in the network's order: what is loaded, trained and exported.
-    scaling: `inverted` multiplies what layers read from a thinned group by channels / kept.
+    names: the trainable parameters in the network's order. scaling: `inverted` multiplies what layers read
+    from a thinned group by channels / kept. running: every step updates running
+    statistics as torch does, of the kept channels; without it none are kept. What is loaded and exported:
+    `names`, and behind them the running statistics.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Engine:
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         scaling: Scaling = "none",
+        running: bool = False,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -57,8 +60,11 @@ class Engine:
             for name, part in self._module.named_modules()
             if isinstance(part, _NormBase) and part.running_mean is not None
         }
+        self._running = running
         self._forget_statistics()
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
+        kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
+        self._carried = (*self.names, *kept)
         values = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
         layouts = {n: structure.tensors[n] for n in values if n in structure.tensors}
         read_only = [n for n, v in values.items() if not v.is_floating_point() and layouts[n].cut_groups]
@@ -81,12 +87,12 @@ class Engine:
         self._bind(self._plans.get(self._full))
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Copies in the parameters in `names`, by name and at full width, and clears the momentum.
+        """Copies in parameters and running statistics, by name and at full width, and clears the momentum.
 
         Raises InputError where a name is missing or a shape is another.
         """
         with torch.no_grad():
-            for name in self.names:
+            for name in self._carried:
                 full = self._memory.full[name]
                 if name not in arrays:
                     raise InputError(f"the arrays to load lack parameter '{name}'")
@@ -96,6 +102,9 @@ class Engine:
                         f"'{name}' has shape {array.shape} where the network has {tuple(full.shape)}"
                     )
                 full.copy_(_as_tensor(array))
+            for norm in self._norms.values():
+                if norm.num_batches_tracked is not None:  # a cumulative average is of this job's batches
+                    norm.num_batches_tracked.zero_()
         if self._momenta is not None:
             self._momenta.clear()
         if self._sums is not None:
@@ -103,9 +112,9 @@ class Engine:
             self._summed.clear()
 
     def export(self, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-        """Copies of the parameters in `names`, by name and at full width; all of them if not given."""
+        """Copies of what is loaded, by name and at full width; names: which of it, if not everything."""
         full = self._memory.full
-        chosen = self.names if names is None else [name for name in self.names if name in names]
+        chosen = [name for name in self._carried if names is None or name in names]
         return {name: full[name].detach().cpu().numpy().copy() for name in chosen}
 
     def anchor(self) -> None:
@@ -214,11 +223,11 @@ class Engine:
     @property
     def has_statistics(self) -> bool:
         """Whether the network has batch norm whose statistics must be estimated before it is tested."""
-        return bool(self._norms)
+        return bool(self._norms) and not self._running
 
     @contextmanager
     def testing(self, mask: Mask | None = None) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
-        """The network in evaluation mode, and its normalisations by name, without statistics.
+        """The network in evaluation mode, and its normalisations by name, with running statistics or none.
 
         mask: the sub-network as its steps see it, with their scaling; None: the full width.
         """
@@ -232,6 +241,8 @@ class Engine:
             self._forget_statistics()
 
     def _forget_statistics(self) -> None:
+        if self._running:
+            return
         for norm in self._norms.values():
             norm._buffers.update(running_mean=None, running_var=None, num_batches_tracked=None)
             norm.track_running_stats = False
