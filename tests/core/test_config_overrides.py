@@ -8,7 +8,8 @@ import pytest
 
 from distreal_sim.config import Experiment, load_experiment
 from distreal_sim.errors import InputError
-from distreal_sim.methods.distreal import Distreal, UniformFront
+from distreal_sim.methods._fronts import UniformFront
+from distreal_sim.methods.distreal import Distreal
 from distreal_sim.profiles.markov import Markov
 from distreal_sim.profiles.tiers import Tiers
 

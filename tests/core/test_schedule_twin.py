@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.front import Entry, Front
-from distreal_sim.methods.distreal import pick
+from distreal_sim.methods._thinned import pick
 from distreal_sim.schedule import NeverDoneError, schedule
 
 

@@ -10,12 +10,13 @@ import pytest
 from toys import toy, toy_fleet
 
 from distreal_sim.front import Entry, Front
-from distreal_sim.methods.distreal import Distreal, pick
+from distreal_sim.methods._thinned import pick, step_orders
 from distreal_sim.methods.small import Small
 from distreal_sim.schedule import Moment
 from distreal_sim.simulation import Progress, play_round, start
 from distreal_sim.task import Task
 from distreal_sim.thinning.macs import training_macs
+from distreal_sim.thinning.masks import take
 from distreal_sim.types import Facts
 
 UNLIMITED = {"name": "constant", "level": math.inf}
@@ -68,8 +69,9 @@ def test_masks_are_fresh_in_every_step_and_nested_within_a_period() -> None:
     counts = tuple(g.channels // 2 for g in task.structure.groups)
 
     def kept(resample: Any) -> list[list[int]]:
-        draw = Distreal(resample=resample)._masks(task.structure, np.random.default_rng(5))
-        return [np.concatenate(draw(step, counts).kept).tolist() for step in range(4)]
+        orders = step_orders(task.structure, np.random.default_rng(5), "random", resample, 1)
+        masks = [take(task.structure, orders(step), counts) for step in range(4)]
+        return [np.concatenate(mask.kept).tolist() for mask in masks]
 
     batch, two, whole = kept("batch"), kept(2), kept("round")
     assert len({tuple(k) for k in batch}) == 4

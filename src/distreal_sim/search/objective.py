@@ -19,7 +19,8 @@ from distreal_sim.build import build, hold_out
 from distreal_sim.config import Experiment
 from distreal_sim.datasets import Examples
 from distreal_sim.errors import InputError
-from distreal_sim.methods.distreal import Distreal, UniformFront
+from distreal_sim.methods._fronts import UniformFront
+from distreal_sim.methods.distreal import Distreal
 from distreal_sim.rng import Rngs
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
