@@ -68,6 +68,64 @@ def test_the_golden_4x4(chain: Structure) -> None:
     np.testing.assert_array_equal(merged["4.bias"], [2, 2])
 
 
+def test_golden_count_and_zero_update(chain: Structure) -> None:
+    """The same two clients with 30 and 10 examples, v = 0, by client. Averaged over those who hold a
+    coordinate (COUNT): top left 2, the rest 3. With the others counting as unchanged (ZERO-UPDATE): top left
+    2, the rest (0 + 3) / 2 = 1.5. From v = 1: (1 + 3) / 2 = 2 in both places.
+    """
+    half = steps("1100")
+    for value, rest in ((0, 1.5), (1, 2.0)):
+        a = update(trained(chain, 1, "1100"), (half, half), n_examples=30)
+        b = update(full(chain, 3), (None, None), n_examples=10)
+        old = full(chain, value)
+        count = weighted_average(chain, old, iter([a, b]), "clients")["2.weight"]
+        diluted = weighted_average(chain, old, iter([a, b]), "clients", dilute=True)["2.weight"]
+        expected = np.full((4, 4), 3.0)
+        expected[:2, :2] = 2
+        np.testing.assert_array_equal(count, expected)
+        expected[expected == 3] = rest
+        np.testing.assert_array_equal(diluted, expected)
+
+
+def test_damped_layers(chain: Structure) -> None:
+    """4 of 10 clients return a tensor, all at 1, v = 0: 0.4 (1) + 0.6 (0) = 0.4, and where v = 2: 1.6. The
+    other tensors, which nobody returns, keep their bytes.
+    """
+    for value, result in ((0, 0.4), (2, 1.6)):
+        one = {"2.weight": np.ones((4, 4), np.float32)}
+        updates = [update(one if c < 4 else {}, (None, None), client_id=c) for c in range(10)]
+        old = full(chain, value)
+        merged = weighted_average(chain, old, iter(updates), "clients", dilute=True)
+        np.testing.assert_array_equal(merged["2.weight"], np.full((4, 4), result, np.float32))
+        assert all(merged[n].tobytes() == old[n].tobytes() for n in old if n != "2.weight")
+        undiluted = weighted_average(chain, old, iter(updates), "clients")
+        np.testing.assert_array_equal(undiluted["2.weight"], np.ones((4, 4)))
+
+
+def test_rows_of_the_classifier_by_label(chain: Structure) -> None:
+    """A (at 1) has examples of class 0 only, B (at 3) of both; A keeps channels 0 and 1 of the last group.
+
+    Row 0: (1 + 3) / 2 = 2 on channels 0 and 1, 3 on the others; row 1: B's 3. Bias 2 and 3. With A alone row
+    1 keeps its bytes, bias included, and row 0 has A's value on its channels.
+    """
+    half = steps("1100")
+    a = update(trained(chain, 1, "1100"), (half, half), client_id=0)
+    b = update(full(chain, 3), (None, None), client_id=1)
+    old = full(chain, 0.3)
+
+    def labels(which: Update) -> np.ndarray | None:
+        return np.array([True, False]) if which.facts.client_id == 0 else None
+
+    merged = weighted_average(chain, old, iter([a, b]), "clients", outputs=labels)
+    np.testing.assert_array_equal(merged["4.weight"], [[2, 2, 3, 3], [3, 3, 3, 3]])
+    np.testing.assert_array_equal(merged["4.bias"], [2, 3])
+    np.testing.assert_array_equal(merged["2.bias"], [2, 2, 3, 3])
+    alone = weighted_average(chain, old, iter([a]), "clients", outputs=labels)
+    assert alone["4.weight"][1].tobytes() == old["4.weight"][1].tobytes()
+    assert alone["4.bias"][1].tobytes() == old["4.bias"][1].tobytes()
+    np.testing.assert_array_equal(alone["4.weight"][0], np.float32([1, 1, 0.3, 0.3]))
+
+
 def test_a_row_that_nobody_held_keeps_its_bytes(chain: Structure) -> None:
     """v = -0.0 and 0.3f; A holds the top left 2x2 at 1, B the upper left 3x3 at 3: top left 2, the rest of
     the 3x3 is 3, row and column 3 are v to the last bit, the sign of the zero included.

@@ -118,21 +118,33 @@ def coverage_of(structure: Structure, masks: list[Mask]) -> tuple[np.ndarray | N
     return tuple(coverage)
 
 
-@pytest.mark.parametrize("weight", ["examples", "steps"])
+def last_layer(module: nn.Module) -> str:
+    """Name of the linear layer that gives the outputs, the last one defined."""
+    return [name for name, part in module.named_modules() if isinstance(part, nn.Linear)][-1]
+
+
+@pytest.mark.parametrize("weight", ["examples", "steps", "clients"])
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__.lower())
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_equals_plain_loops(network: Callable[[], nn.Module], weight: Weight, seed: int) -> None:
+@pytest.mark.parametrize("dilute", [False, True], ids=["", "dilute"])
+@pytest.mark.parametrize("parts", [False, True], ids=["", "parts"])
+def test_equals_plain_loops(
+    network: Callable[[], nn.Module], weight: Weight, dilute: bool, parts: bool
+) -> None:
     """Four clients of random steps. The twin marks, step by step, the coordinates of the thinned tensors
     themselves (`kept_elements`, which the identity tests of the thinning tie to the network) and averages
     each coordinate over the clients with a Python loop; agreement to 1e-6 relative (float32), and to the byte
-    where nobody or one client trained.
+    where nobody or (without `dilute`) one client trained. dilute: the old value has the weight of the steps
+    or clients that did not train a coordinate. parts: clients send some tensors only, and of the classifier
+    only some rows count.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([1, dilute, parts])
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = network()
     structure = find_groups(module, torch.zeros(2, 2, 6, 6))
     old = {n: p.detach().numpy().copy() for n, p in module.named_parameters()}
+    classifier = [n for n in old if n.rpartition(".")[0] == last_layer(module)]
+    rows = rng.random((4, 3)) < 0.6
     updates, all_steps = [], []
     for client_id in range(4):
         n_steps = int(rng.integers(1, 4))
@@ -146,6 +158,12 @@ def test_equals_plain_loops(network: Callable[[], nn.Module], weight: Weight, se
         for name, a in arrays.items():
             changed = touched[name].any(axis=0)
             a[changed] = rng.normal(size=int(changed.sum()))
+        if parts:
+            arrays = {n: a for n, a in arrays.items() if rng.random() < 0.7}
+            for name in old:
+                if name in classifier:  # what a client sends for the other rows is not looked at
+                    touched[name][:, ~rows[client_id]] = False
+                touched[name][:] &= name in arrays
         examples = rng.integers(1, 9, n_steps)
         facts = Facts(
             client_id, "completed", int(rng.integers(1, 50)), n_steps, n_steps, 1, 1.0, 1.0, 1, 1, 1.0
@@ -153,7 +171,8 @@ def test_equals_plain_loops(network: Callable[[], nn.Module], weight: Weight, se
         updates.append(Update(facts, arrays, coverage_of(structure, masks), examples))
         all_steps.append(touched)
 
-    merged = weighted_average(structure, old, iter(updates), weight)
+    outputs = {"outputs": lambda update: rows[update.facts.client_id]} if parts else {}
+    merged = weighted_average(structure, old, iter(updates), weight, dilute=dilute, **outputs)
 
     assert merged.keys() == old.keys()
     n_by_count = [0] * 5
@@ -165,18 +184,21 @@ def test_equals_plain_loops(network: Callable[[], nn.Module], weight: Weight, se
             trainers = []
             for u, touched in zip(updates, all_steps, strict=True):
                 steps = touched[name][(slice(None), *index)]
-                w = (
-                    float(u.facts.n_examples * steps.any())
-                    if weight == "examples"
-                    else float(steps @ u.step_examples)
-                )
+                if weight == "steps":
+                    w, whole = float(steps @ u.step_examples), float(u.step_examples.sum())
+                else:
+                    whole = float(u.facts.n_examples) if weight == "examples" else 1.0
+                    w = whole * bool(steps.any())
                 if w:
                     trainers.append(u)
                     total += w * float(u.arrays[name][index])
                     weights += w
+                if dilute:
+                    total += (whole - w) * float(value[index])
+                    weights += whole - w
             n_by_count[len(trainers)] += 1
             got = merged[name][index]
-            if len(trainers) < 2:
+            if len(trainers) < 2 - dilute:
                 source = value if not trainers else trainers[0].arrays[name]
                 assert got.tobytes() == source[index].tobytes()
             else:
