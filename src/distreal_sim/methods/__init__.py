@@ -14,8 +14,8 @@ from pydantic import Field
 from torch import nn
 
 from distreal_sim.capacity import Capacity
-from distreal_sim.front import Front
 from distreal_sim.flower_merge import merge_updates
+from distreal_sim.front import Front
 from distreal_sim.merging import Weight
 from distreal_sim.plugins import Plugin
 from distreal_sim.rng import Rngs
