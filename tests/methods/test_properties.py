@@ -1,0 +1,146 @@
+"""Properties of every method, found by file, on networks of every kind of coupling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from rounds import model_bytes, play
+from toys import toy
+
+from distreal_sim.build import build
+from distreal_sim.errors import InputError
+from distreal_sim.methods import Method
+from distreal_sim.plugins import names
+from distreal_sim.rng import Rngs
+from distreal_sim.simulation import start
+from distreal_sim.task import Task
+from distreal_sim.thinning.structure import kept_elements
+from distreal_sim.types import State, Update
+
+METHODS = names(Method)
+
+NETS = ["TinyChain", "TinyResNet", "TinyDenseNet", "TinyMobileNet"]
+
+NEEDED: dict[str, dict[str, Any]] = {"small": {"width": 0.5}}
+"""Options without which a method refuses clients as weak as those here."""
+
+COUNTING: list[dict[str, Any]] = [
+    {"name": "distreal"},
+    {"name": "federated_dropout"},
+    {"name": "fedrolex"},
+    {"name": "heterofl", "mask_labels": False},
+    {"name": "fjord"},
+]
+"""Methods that average a coordinate over the clients that hold it and do nothing else to it."""
+
+
+def options(name: str) -> dict[str, Any]:
+    return {"name": name, **NEEDED.get(name, {})}
+
+
+def weak_updates(method: dict[str, Any], net: str) -> tuple[Any, Task, State, list[Update]]:
+    """Two clients' updates, both with 0.3 of the capacity that the full network needs."""
+    experiment = toy(
+        method={**method, "overrun": "partial"},
+        model={"name": f"nets.{net}"},
+        partition={"name": "iid"},
+        profile={"name": "constant", "level": 0.3},
+        local={"epochs": 2, "batch_size": 8, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01},
+    )
+    try:
+        task = build(experiment)
+    except InputError as error:  # a method may need networks with stages or heads
+        pytest.skip(str(error))
+    state = start(experiment, task).state
+    updates = []
+    for job in experiment.method.plan(task, state, 1, 0.0, [2, 5]):
+        rngs = Rngs(task.seed, (1, job.client_id))
+        updates.append(experiment.method.train(task, job, task.capacity(job.client_id, 0.0), rngs))
+    return experiment.method, task, state, [u for u in updates if u.counts]
+
+
+def held(task: Task, update: Update) -> dict[str, np.ndarray]:
+    """The elements of each parameter that some step of the update kept, bool, by a loop over the steps."""
+    masks = {name: np.zeros(task.structure.tensors[name].shape, bool) for name in task.structure.parameters}
+    for step in range(update.n_steps):
+        kept = [None if c is None else np.flatnonzero(c[step]) for c in update.coverage]
+        for name in update.arrays:
+            masks[name][kept_elements(task.structure.tensors[name], kept)] = True
+    return masks
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("name", METHODS)
+def test_cut_out_and_put_back_untrained_is_the_same_model(name: str, net: str) -> None:
+    """lr 0 with momentum and weight decay, three rounds with other sub-models each: no byte changes."""
+    try:
+        played = play(
+            3,
+            method=options(name),
+            model={"name": f"nets.{net}"},
+            local={"steps": 2, "batch_size": 8, "lr": 0.0, "momentum": 0.9, "weight_decay": 0.1},
+        )
+    except InputError as error:
+        pytest.skip(str(error))
+    assert sum(row.n_steps_done for row in played.clients) > 0
+    for state in played.states[1:]:
+        assert model_bytes(state) == model_bytes(played.states[0])
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("name", METHODS)
+def test_what_nobody_held_keeps_its_bytes(name: str, net: str) -> None:
+    """PLATO's HeteroFL, FedRolex and AnyCostFL compute (global + sum - old) / max(count, 1), which makes a
+    coordinate that nobody trained 0. Here it keeps its bytes.
+    """
+    method, task, state, updates = weak_updates(options(name), net)
+    assert updates
+    merged = method.merge(task, state, iter(updates)).arrays
+    masks = [held(task, update) for update in updates]
+    n_left = 0
+    for key, old in state.arrays.items():
+        nobody = ~np.logical_or.reduce([mask[key] for mask in masks])
+        assert merged[key][nobody].tobytes() == old[nobody].tobytes(), key
+        n_left += int(nobody.sum())
+    whole = all(c is None for u in updates for c in u.coverage) and all(
+        u.arrays.keys() == state.arrays.keys() for u in updates
+    )
+    assert (n_left == 0) == whole or name == "distreal", "two clients of distreal may hold everything"
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("method", COUNTING, ids=lambda m: m["name"])
+def test_what_one_client_held_is_its_value_and_the_rest_a_mean(method: dict[str, Any], net: str) -> None:
+    """Held by one: the bytes that it returned. Held by both: the mean with weights w, to float32's rounding;
+    w is the client's number of examples, or 1 where the method counts clients.
+    """
+    merger, task, state, (a, b) = weak_updates(method, net)
+    merged = merger.merge(task, state, iter([a, b])).arrays
+    of_a, of_b = held(task, a), held(task, b)
+    wa, wb = (1, 1) if merger.weight == "clients" else (a.facts.n_examples, b.facts.n_examples)
+    for key, value in merged.items():
+        only_a, only_b, both = of_a[key] & ~of_b[key], of_b[key] & ~of_a[key], of_a[key] & of_b[key]
+        assert value[only_a].tobytes() == a.arrays[key][only_a].tobytes()
+        assert value[only_b].tobytes() == b.arrays[key][only_b].tobytes()
+        of_both = [u.arrays[key][both].astype(float) for u in (a, b)]
+        mean = (wa * of_both[0] + wb * of_both[1]) / (wa + wb)
+        np.testing.assert_allclose(value[both], mean, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_dropped_have_been_sent_the_model_and_send_nothing(name: str) -> None:
+    """Capacity falls to a thousandth at random times: whoever began and is late has bytes down, none up."""
+    rows = play(
+        3,
+        method={**options(name), "overrun": "drop"},
+        profile={"name": "markov", "levels": [0.001, 1.0], "changes_per_round": 3},
+        n_clients=24,
+        clients_per_round=12,
+    ).clients
+    late = [r for r in rows if r.status == "dropped" and r.macs > 0]
+    assert len(late) >= 3
+    assert all(r.download_bytes > 0 for r in late)
+    assert all(r.upload_bytes == 0 for r in rows if r.status == "dropped")
+    assert all(r.download_bytes > 0 < r.upload_bytes for r in rows if r.status != "dropped")
