@@ -103,7 +103,6 @@ def _front(
     space, search = objective.space, objective.search
     entries = table_of(space, found.scores, search.entries)
     scores = [found.scores[counts] for counts in entries]
-    comparison = fresh.comparison
     plain = experiment.resolved()
     made: dict[str, Any] = {
         "model": experiment.model.name,
@@ -115,15 +114,11 @@ def _front(
         "generations": len(found.generations),
         "stopped": found.stopped,
         "reproducible": found.stopped != "wall_s",
-        "fresh_hypervolume": comparison.found,
-        "fresh_hypervolume_uniform": comparison.uniform,
-        "fresh_gain": comparison.gain,
-        "fresh_gain_interval": list(comparison.gain_interval),
         "versions": {name: metadata.version(name) for name in PACKAGES},
         "search": search.model_dump(mode="json", exclude={"experiment"}),
         "experiment": {key: plain[key] for key in ("seed", "dataset", "model", "local", "method")},
         "reevaluation": {
-            **dataclasses.asdict(comparison),
+            **dataclasses.asdict(fresh.comparison),
             "entries": _rows(space, fresh.found),
             "uniform_entries": _rows(space, fresh.uniform),
         },
