@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 
 LAYERS = [
     "errors files params plugins rng settings threads types",
-    "availability datasets models networks partitions profiles thinning runs swept tables",
+    "availability datasets models networks partitions profiles thinning comparison runs swept tables",
     "batches capacity cohort front front_file fronts merging plots",
     "schedule",
     "task",

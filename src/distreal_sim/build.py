@@ -23,13 +23,14 @@ from distreal_sim.thinning.macs import training_macs
 from distreal_sim.thinning.structure import Structure
 
 
-def build(experiment: Experiment) -> Task:
+def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     """The task of an experiment; the same for the same experiment in every process.
 
+    loaded: what the experiment's data set loads, for callers who have it already.
     Raises InputError for what only the data can show: too few examples, a model that cannot be thinned, ...
     """
     rngs = Rngs(experiment.seed)
-    data = hold_out(experiment.dataset.load(), experiment.dataset.validation, rngs)[0]
+    data = hold_out(loaded or experiment.dataset.load(), experiment.dataset.validation, rngs)[0]
     split = experiment.partition.split(data.train.y, data.writers, experiment.n_clients, rngs("partition"))
     if experiment.clients_per_round > len(split):
         raise InputError(

@@ -38,6 +38,9 @@ def run(
         Literal["serial", "ray"], typer.Option(help="clients in this process or as Ray actors")
     ] = "ray",
     workers: Annotated[int | None, typer.Option(min=1, help="Ray actors [default: number of cores]")] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="a running Ray cluster to work on, e.g. 127.0.0.1:6379")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the directory")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -47,6 +50,8 @@ def run(
     from distreal_sim.console import progress_bar, summary
     from distreal_sim.run import run as run_experiment
 
+    if ray_address is not None and grid == "serial":
+        raise InputError("--ray-address needs --grid ray: the serial grid works in this process only")
     experiment, notes = load_experiment(config, overrides or [])
     if not quiet:
         _say(notes)
@@ -55,7 +60,13 @@ def run(
     try:
         with progress_bar(experiment, quiet) as on_round:
             run_experiment(
-                experiment, directory, grid=grid, n_workers=workers, resume=resume, on_round=on_round
+                experiment,
+                directory,
+                grid=grid,
+                n_workers=workers,
+                ray_address=ray_address,
+                resume=resume,
+                on_round=on_round,
             )
     except KeyboardInterrupt:
         raise _InterruptedError from None
@@ -201,7 +212,10 @@ def plot(
     target: Annotated[list[float] | None, typer.Option(help="accuracy to mark; may be repeated")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Draw accuracy against simulated time, a line per method, mean and 95 % band over seeds; or a front."""
+    """Draw accuracy against simulated time, a line per method, mean and 95 % band over seeds; or a front.
+
+    The runs of a sweep get a panel for each of its settings.
+    """
     if len(directories) == 1 and directories[0].suffix == ".json":
         from distreal_sim.plots.front import front_file
 
@@ -212,7 +226,9 @@ def plot(
         from distreal_sim.runs import find_runs
 
         out = out or Path("accuracy.png")
-        accuracy(find_runs(directories), x=x, targets=target or [], out=out)
+        runs = find_runs(directories)
+        place = runs[0].place
+        accuracy(runs, x=x, targets=target or (place.targets if place is not None else ()), out=out)
     print(out)
 
 
@@ -222,15 +238,24 @@ def table(
         list[Path], typer.Argument(help="run directories, or folders of them", metavar="DIR...")
     ],
     target: Annotated[list[float] | None, typer.Option(help="accuracy to reach; may be repeated")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="method that the others are compared with, seed by seed [default: the sweep's]"),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="also write the table to this CSV file")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Print time to accuracy per method: mean and 95 % interval over seeds."""
+    """Print time to accuracy per method: mean and 95 % interval over seeds; in a sweep ranks too."""
+    from distreal_sim.comparison import compare
     from distreal_sim.files import write_atomically
     from distreal_sim.runs import find_runs
     from distreal_sim.tables import render, time_to_accuracy, to_csv
 
-    result = time_to_accuracy(find_runs(directories), target or None)
+    runs = find_runs(directories)
+    if baseline is not None or runs[0].place is not None:
+        result = compare(runs, target or None, baseline)
+    else:
+        result = time_to_accuracy(runs, target or None)
     if csv is not None:
         try:
             write_atomically(csv, to_csv(result).encode())

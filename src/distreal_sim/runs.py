@@ -147,17 +147,16 @@ def _places(paths: Iterable[Path]) -> dict[Path, Place]:
         print("note: these are not the runs of one sweep: labelled by their configs", file=sys.stderr)
         return {}
     parent, found = next(iter(known.items()))
-    here = {parent / name: place for name, place in found.items() if parent / name in given}
-    strange = len(given) - len(here)
-    finished = {path: place for path, place in here.items() if _is_finished(path)}
-    if strange:
+    cells = {parent / name: place for name, place in found.items()}
+    finished = {path: place for path, place in cells.items() if _is_finished(path)}
+    if strange := len(given - cells.keys()):
         print(f"warning: {strange} runs in {parent} are not in its sweep.csv; left out", file=sys.stderr)
-    if len(finished) < len(here):
-        n = len(here) - len(finished)
-        print(f"warning: {n} of {len(here)} runs in {parent} are not finished; left out", file=sys.stderr)
-    if not finished:
+    if len(finished) < len(cells):
+        n = len(cells) - len(finished)
+        print(f"warning: {n} of {len(cells)} runs in {parent} are not finished; left out", file=sys.stderr)
+    if not (shown := {path: place for path, place in finished.items() if path in given}):
         raise InputError(f"no run of the sweep in {parent} is finished yet")
-    return finished
+    return shown
 
 
 def _is_finished(path: Path) -> bool:

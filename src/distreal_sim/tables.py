@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from scipy.special import stdtrit
 
 from distreal_sim.errors import InputError
 from distreal_sim.runs import Run, find_runs, group
+from distreal_sim.swept import short_names
 
 __all__ = ["Run", "default_targets", "find_runs", "group", "render", "seconds_to", "t_interval",
            "time_to_accuracy", "to_csv"]  # fmt: skip
@@ -95,33 +97,54 @@ def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None
 
 
 def render(table: pd.DataFrame, console: Console | None = None) -> None:
-    """Print `time_to_accuracy`'s table for people; never cut off when piped."""
+    """Print `time_to_accuracy`'s or `compare`'s table for people; never cut off when piped."""
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=max(console.width, 200))
-    targets = [c.removeprefix("reached_") for c in table.columns if c.startswith("reached_")]
-    shown = Table(caption="mean ± half-width of the 95 % interval; seconds: over the seeds that got there")
-    for heading in ("method", "seeds", "rounds", "final accuracy", "best accuracy"):
-        shown.add_column(heading, justify="left" if heading == "method" else "right")
+    columns = list(table.columns)
+    setting = columns[: columns.index("method")]
+    targets = [c.removeprefix("reached_") for c in columns if c.startswith("reached_")]
+    extra = [heading for heading in ("rank", "difference") if heading in columns]
+    caption = "mean ± half-width of the 95 % interval; seconds: over the seeds that got there"
+    if "difference" in extra:
+        caption += "; difference: of final accuracies, to the baseline's on the same seeds"
+    shown = Table(caption=caption)
+    names = short_names(setting)
+    for heading in (*(names[key] for key in setting), "method"):
+        shown.add_column(heading)
+    for heading in ("seeds", "rounds", "final accuracy", "best accuracy", *extra):
+        shown.add_column(heading, justify="right")
     for target in targets:
         shown.add_column(f"simulated s to {target}", justify="right")
+    before: list[str] | None = None
     for row in table.to_dict("records"):
-        cells = [str(row["method"]), str(row["seeds"]), str(row["rounds"])]
+        here = [str(row[key]) for key in setting]
+        if before is not None and here != before:
+            shown.add_section()
+        cells = [*(here if here != before else [""] * len(here)), str(row["method"])]
+        cells += [str(row["seeds"]), str(row["rounds"])]
         cells += [_plus_minus(row, f"{which}_accuracy", "{:.4f}") for which in ("final", "best")]
+        if "rank" in extra:
+            cells.append("-" if math.isnan(row["rank"]) else f"{row['rank']:.0f}")
+        if "difference" in extra:
+            cells.append(_plus_minus(row, "difference", "{:.4f}", sign="+"))
         for target in targets:
             seconds = _plus_minus(row, f"sim_s_to_{target}", "{:,.1f}")
             cells.append(f"{seconds} ({row[f'reached_{target}']})")
-        shown.add_row(*cells)
+        shown.add_row(*map(escape, cells))
+        before = here
     console.print(shown)
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """`time_to_accuracy`'s table as CSV text; what does not exist is an empty field."""
+    """`time_to_accuracy`'s or `compare`'s table as CSV text; what does not exist is an empty field."""
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def _plus_minus(row: Mapping[Any, Any], key: str, form: str) -> str:
+def _plus_minus(row: Mapping[Any, Any], key: str, form: str, sign: str = "") -> str:
+    """`mean ± half`; sign: `+` shows the sign of a positive mean."""
     if math.isnan(row[key]):
         return "-"
     half = row[f"{key}_ci95"]
-    return form.format(row[key]) + ("" if math.isnan(half) else f" ± {form.format(half)}")
+    mean = form.replace(":", f":{sign}").format(row[key])
+    return mean + ("" if math.isnan(half) else f" ± {form.format(half)}")

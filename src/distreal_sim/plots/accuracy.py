@@ -1,8 +1,11 @@
-"""Test accuracy against simulated time, rounds, computation or upload: one line per experiment."""
+"""Test accuracy against simulated time, rounds, computation or upload: one line per experiment.
+
+The runs of a sweep get a panel for each setting, with the same axes and lines, and one legend.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +13,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from distreal_sim.errors import InputError, unknown
 from distreal_sim.plots._curves import Curve, evaluations, mean_curve
 from distreal_sim.plots._legend import legend_above
 from distreal_sim.plots._lines import label_lines
+from distreal_sim.plots._panels import Panel, panels_of
 from distreal_sim.plots._save import look, save
 from distreal_sim.plots._units import si_unit, time_unit
-from distreal_sim.runs import Run, group
+from distreal_sim.runs import Run
 from distreal_sim.tables import default_targets
 
 AXES = ("sim_s", "round", "macs", "upload_bytes")
@@ -36,23 +41,71 @@ def accuracy(
     """
     if x not in AXES:
         raise unknown("x axis", x, AXES)
-    groups = group(run for run in runs if len(run.evaluated))
-    if not groups:
+    panels = panels_of([run for run in runs if len(run.evaluated)])
+    if not panels:
         raise InputError("no run has a test accuracy yet")
-    curves = {label: mean_curve([evaluations(run, x) for run in seeds]) for label, seeds in groups.items()}
-    size, name = _unit(x, max(float(curve.x[-1]) for curve in curves.values()))
+    groups = _merged(panel.groups for panel in panels)
+    curves = [
+        {label: mean_curve([evaluations(run, x) for run in seeds]) for label, seeds in panel.groups.items()}
+        for panel in panels
+    ]
+    every = [curve for below in curves for curve in below.values()]
+    size, name = _unit(x, max(float(curve.x[-1]) for curve in every))
+    chosen = default_targets(runs) if targets is None else targets
+    n_rows, n_columns = 1 + max(p.row for p in panels), 1 + max(p.column for p in panels)
+    inches = (5.6, 3.7) if len(panels) == 1 else (max(4.2, 0.8 + 2.3 * n_columns), 1.2 + 1.9 * n_rows)
     with look():
-        figure = Figure(figsize=(5.6, 3.7))
-        axes = figure.add_subplot()
-        for place, (label, line) in enumerate(label_lines(groups).items()):
-            _draw(axes, curves[label], size, line, _legend_text(label, groups), place / len(groups))
-        axes.set(xlabel=name, ylabel="Test accuracy", **_limits(curves, size))
-        if x == "round":
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _draw_targets(axes, default_targets(runs) if targets is None else targets)
-        legend_above(figure, *axes.get_legend_handles_labels(), title=_legend_title(groups))
+        figure = Figure(figsize=inches)
+        grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+        lines, texts = label_lines(groups), _legend_texts(panels)
+        for panel, below in zip(panels, curves, strict=True):
+            axes = grid[panel.row, panel.column]
+            for place, (label, line) in enumerate(lines.items()):
+                if label in below:
+                    _draw(axes, below[label], size, line, texts[label], place / len(lines))
+            axes.set(title=panel.title, **_limits(every, size))
+            _draw_targets(axes, chosen)
+            if x == "round":
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _name_axes(figure, grid, panels, name)
+        legend_above(
+            figure, _handles(figure, list(texts.values())), list(texts.values()), _legend_title(panels)
+        )
         save(figure, out)
     return figure
+
+
+def _merged(several: Iterable[dict[str, list[Run]]]) -> dict[str, list[Run]]:
+    """The runs of all panels by label, in the order in which the labels first appear."""
+    groups: dict[str, list[Run]] = {}
+    for below in several:
+        for label, seeds in below.items():
+            groups.setdefault(label, []).extend(seeds)
+    return groups
+
+
+def _name_axes(figure: Figure, grid: NDArray[np.object_], panels: Sequence[Panel], name: str) -> None:
+    """Names on the axes of a single panel, or once for all; places without a panel stay empty."""
+    if len(panels) == 1:
+        grid[0, 0].set(xlabel=name, ylabel="Test accuracy")
+        return
+    figure.supxlabel(name, fontsize=9)
+    figure.supylabel("Test accuracy", fontsize=9)
+    taken = {(panel.row, panel.column) for panel in panels}
+    for (row, column), axes in np.ndenumerate(grid):
+        if (row, column) not in taken:
+            axes.set_axis_off()
+        elif (row + 1, column) not in taken:  # nothing below it
+            axes.xaxis.set_tick_params(labelbottom=True)
+
+
+def _handles(figure: Figure, texts: Sequence[str]) -> list[Any]:
+    """One line of each legend text, from the first panel that has it."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(text, handle)
+    return [found[text] for text in texts]
 
 
 def _unit(x: str, largest: float) -> tuple[float, str]:
@@ -90,22 +143,29 @@ def _draw_targets(axes: Axes, targets: Sequence[float]) -> None:
     axes.set_ylim(min([low, *targets]), max([high, *(target + 0.02 for target in targets)]))
 
 
-def _limits(curves: dict[str, Curve], size: float) -> dict[str, tuple[float, float]]:
+def _limits(curves: Sequence[Curve], size: float) -> dict[str, tuple[float, float]]:
     """Everything any seed did is in sight; a band may leave (with two seeds it can be 13 times as wide)."""
-    low = min(float(curve.lowest.min()) for curve in curves.values())
-    high = max(float(curve.highest.max()) for curve in curves.values())
+    low = min(float(curve.lowest.min()) for curve in curves)
+    high = max(float(curve.highest.max()) for curve in curves)
     margin = max(0.06 * (high - low), 0.005)
-    right = max(float(curve.x[-1]) for curve in curves.values()) / size
+    right = max(float(curve.x[-1]) for curve in curves) / size
     return {"xlim": (0.0, right * 1.015), "ylim": (max(0.0, low - margin), min(1.0, high + margin))}
 
 
-def _legend_text(label: str, groups: dict[str, list[Run]]) -> str:
-    one_count = len({len(seeds) for seeds in groups.values()}) == 1
-    return label if one_count else f"{label} (n = {len(groups[label])})"
+def _legend_texts(panels: Sequence[Panel]) -> dict[str, str]:
+    """Legend text by label: the label, and its number of seeds where that is not the same everywhere."""
+    counts: dict[str, set[int]] = {}
+    for panel in panels:
+        for label, seeds in panel.groups.items():
+            counts.setdefault(label, set()).add(len(seeds))
+    if len(set().union(*counts.values())) == 1:
+        return {label: label for label in counts}
+    n = {label: " to ".join(map(str, sorted({min(c), max(c)}))) for label, c in counts.items()}
+    return {label: f"{label} (n = {n[label]})" for label in counts}
 
 
-def _legend_title(groups: dict[str, list[Run]]) -> str | None:
-    counts = {len(seeds) for seeds in groups.values()}
+def _legend_title(panels: Sequence[Panel]) -> str | None:
+    counts = {len(seeds) for panel in panels for seeds in panel.groups.values()}
     if counts == {1}:
         return None
     seeds = f"{counts.pop()} seeds" if len(counts) == 1 else "n seeds"

@@ -81,13 +81,16 @@ def _play(
 def _check(cells: Sequence[Cell]) -> tuple[int, bool]:
     """(bytes that the largest cell needs, whether a cell uses a GPU). Raises InputError naming the cell.
 
-    Data and network of every cell are built, for one of its seeds.
+    The task of every cell is built, for its seed decides how the data are dealt out; a data set is read once.
     """
-    one_seed = {(cell.place.variant, *cell.shown.values()): cell for cell in reversed(cells)}
     bytes_each, on_gpu = 1, False
-    for cell in one_seed.values():
+    dataset, data = None, None
+    for cell in sorted(cells, key=lambda cell: repr(cell.experiment.dataset)):
         try:
-            task = build(cell.experiment)
+            if cell.experiment.dataset != dataset:
+                data = None
+                dataset, data = cell.experiment.dataset, cell.experiment.dataset.load()
+            task = build(cell.experiment, data)
         except InputError as error:
             raise InputError(f"cell '{cell.name}': {error}") from None
         bytes_each = max(bytes_each, run_bytes(task))
