@@ -36,6 +36,7 @@ bench: install  ## the benchmarks, each a table of ratios
 	$(BIN)/python benchmarks/thin_step.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/lookup.py
 
 clean:  ## remove the environment and the demo's runs
 	rm -rf $(VENV) runs/demo
