@@ -1,4 +1,4 @@
-"""HeteroFL: FedAvg where it must be, prefixes by level, labels that a client does not have, the scaler."""
+"""HeteroFL: prefixes by level, labels that a client does not have, the scaler, clipping."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
-from rounds import play, updates_of
+from rounds import updates_of
 from torch import nn
 from toys import toy, toy_fleet
 
+from distreal_sim.methods._labels import masked_cross_entropy
 from distreal_sim.methods._widths import width_counts
-from distreal_sim.methods.heterofl import HeteroFL, masked_cross_entropy
+from distreal_sim.methods.heterofl import HeteroFL
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.groups import find_groups
 from distreal_sim.thinning.macs import n_parameters
@@ -23,27 +24,6 @@ from distreal_sim.thinning.masks import Mask, first_mask
 from distreal_sim.thinning.structure import kept_elements
 
 UNLIMITED = {"name": "constant", "level": math.inf}
-
-EQUAL: dict[str, Any] = {
-    "dataset": {"name": "digits", "validation": 0.2874},
-    "partition": {"name": "iid"},
-    "n_clients": 8,
-    "profile": UNLIMITED,
-}
-"""1,024 of the 1,437 training examples in 8 clients of 128."""
-
-
-@pytest.mark.parametrize("method", [{"levels": [1]}, {}, {"assignment": "fixed", "levels": [1, 1]}])
-def test_all_widths_1_is_fedavg_bit_for_bit(method: dict[str, Any]) -> None:
-    """128 examples each: FedAvg's weights are one power of two, so its mean is the unweighted one to the bit.
-
-    With unlimited capacity the largest of the five levels fits everybody, too.
-    """
-    fedavg = play(3, **EQUAL, method={"name": "fedavg"})
-    task = fedavg.task
-    assert set(task.split.sizes) == {128}
-    assert all(len(set(task.data.train.y[task.split[c]])) == 10 for c in range(8))
-    assert play(3, **EQUAL, method={"name": "heterofl", **method}).model == fedavg.model
 
 
 def test_levels_are_prefixes_each_part_of_the_wider_one() -> None:

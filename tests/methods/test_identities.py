@@ -30,6 +30,8 @@ SAME: list[dict[str, Any]] = [
     {"name": "fedrolex"},
     {"name": "fedrolex", "direction": "down", "rounding": "ceil"},
     {"name": "heterofl"},
+    {"name": "heterofl", "levels": [1.0]},
+    {"name": "heterofl", "levels": [1.0, 1.0], "assignment": "fixed"},
     {"name": "distreal"},
     {"name": "small", "width": 1.0},
 ]
