@@ -19,7 +19,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import strategy as bundled
 from pyarrow import parquet
 from safetensors.numpy import load, save
-from toys import TOY, toy
+from toys import TOY, toy, toy_fleet
 
 from distreal_sim.build import build
 from distreal_sim.config import Experiment, json_schema, parse_experiment
@@ -27,6 +27,8 @@ from distreal_sim.errors import InputError
 from distreal_sim.flower_merge import merge_updates
 from distreal_sim.flower_merge.options import strategies
 from distreal_sim.grids.serial import SerialGrid
+from distreal_sim.methods import Method
+from distreal_sim.plugins import names
 from distreal_sim.run import run
 from distreal_sim.settings import Merge
 from distreal_sim.task import Task
@@ -376,6 +378,23 @@ def test_methods_whose_updates_flower_cannot_merge(method: str, why: str) -> Non
         f"my.yaml: merge.flower FedAdam cannot be used with method.name {method}, which {why}: Flower's "
         "strategies merge updates of the whole network; use a method like fedavg, or leave merge.flower out"
     )
+
+
+@pytest.mark.parametrize("name", names(Method))
+def test_every_method_says_if_its_clients_train_parts(name: str) -> None:
+    """One with neither a merge of its own nor `trains_parts` sends whole updates, whatever the capacity."""
+    profile = {"name": "markov", "levels": [0.2, 5.0], "changes_per_round": 3}
+    made = toy(method={"name": name}, profile=profile, rounds=1, clients_per_round=12)
+    if made.method.trains_parts or type(made.method).merge is not Method.merge:
+        return
+    task, fleet = toy_fleet(made)
+    state = made.method.start(task, State(task.engine.export()))
+    jobs = made.method.plan(task, state, 1, 0.0, range(12))
+    updates = [update for update in fleet.train(jobs) if update.counts]
+    assert updates
+    for one in updates:
+        assert set(one.arrays) == set(state.arrays)
+        assert not [kept for kept in one.coverage if kept is not None]
 
 
 def test_defaults_are_written_down() -> None:

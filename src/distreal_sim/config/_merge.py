@@ -38,10 +38,10 @@ def check_merge(merge: Merge, method: Method) -> None:
     """Raises ValueError if the method's updates are not what a strategy of Flower can merge."""
     if merge.flower is None:
         return
-    if type(method).merge is not Method.merge:
-        why = "has a merge of its own"
-    elif method.trains_parts:
+    if method.trains_parts:
         why = "lets clients train parts of the network"
+    elif type(method).merge is not Method.merge:
+        why = "has a merge of its own"
     else:
         return
     raise ValueError(
