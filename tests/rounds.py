@@ -7,18 +7,22 @@ from typing import Any
 
 from toys import toy, toy_fleet
 
+from distreal_sim.build import build
+from distreal_sim.rng import Rngs
 from distreal_sim.simulation import Progress, play_round, start
 from distreal_sim.task import Task
-from distreal_sim.types import State
+from distreal_sim.types import State, Update
 
 
 class Rows:
-    """A recorder that keeps the client rows in memory."""
+    """A recorder that keeps the rows in memory."""
 
     def __init__(self) -> None:
+        self.rounds: list[Any] = []
         self.clients: list[Any] = []
 
     def write(self, row: Any, rows: list[Any], timing: Any) -> None:
+        self.rounds.append(row)
         self.clients += rows
 
     def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
@@ -27,11 +31,12 @@ class Rows:
 
 @dataclass
 class Played:
-    """states: before round 1 and after each round; clients: the client rows of all rounds."""
+    """states: before round 1 and after each round; clients, rounds: the rows."""
 
     task: Task
     states: list[State]
     clients: list[Any] = field(default_factory=list)
+    rounds: list[Any] = field(default_factory=list)
 
     @property
     def model(self) -> dict[str, bytes]:
@@ -53,4 +58,15 @@ def play(rounds: int, **changes: Any) -> Played:
     for _ in range(rounds):
         progress, _ = play_round(experiment, task, fleet, progress, rows)
         states.append(progress.state)
-    return Played(task, states, rows.clients)
+    return Played(task, states, rows.clients, rows.rounds)
+
+
+def updates_of(experiment: Any, n_clients: int = 8) -> tuple[Task, State, list[Update]]:
+    """The task, the initial state and the first clients' updates of it in round 1."""
+    task = build(experiment)
+    state = start(experiment, task).state
+    updates = []
+    for job in experiment.method.plan(task, state, 1, 0.0, list(range(n_clients))):
+        rngs = Rngs(task.seed, (1, job.client_id))
+        updates.append(experiment.method.train(task, job, task.capacity(job.client_id, 0.0), rngs))
+    return task, state, updates
