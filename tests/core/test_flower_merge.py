@@ -38,7 +38,7 @@ FULL = {"name": "fedavg"}
 
 
 def experiment(**merge: Any) -> Experiment:
-    return toy(method=FULL, merge=merge)
+    return toy(method=FULL, merge=merge, clients_per_round=7)
 
 
 @pytest.fixture(scope="module")
@@ -350,6 +350,11 @@ OWN = "or the dotted path of a subclass of Flower's FedAvg"
         (
             {"flower": "json.JSONDecoder"},
             "merge.flower: strategy 'json.JSONDecoder' is not a subclass of flwr.serverapp.strategy.FedAvg",
+        ),
+        (
+            {"flower": "Bulyan", "num_malicious_nodes": 1},
+            "clients_per_round (5) must be at least 7 for merge.flower Bulyan, which merges no fewer than "
+            "4 x num_malicious_nodes + 3 updates",
         ),
         (
             {"flowr": "FedAdam"},

@@ -86,7 +86,7 @@ class Experiment(BaseModel):
             raise ValueError(
                 f"clients_per_round ({self.clients_per_round}) must not exceed n_clients ({self.n_clients})"
             )
-        check_merge(self.merge, self.method)
+        check_merge(self.merge, self.method, self.clients_per_round)
         check_statistics(self.evaluation, self.merge, self.method)
         return self
 

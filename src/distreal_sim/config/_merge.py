@@ -34,10 +34,17 @@ def parse_merge(value: Any, source: str) -> Any:
         raise InputError(explain(error, source, "merge", model, f"merge.flower {name}")) from None
 
 
-def check_merge(merge: Merge, method: Method) -> None:
-    """Raises ValueError if the method's updates are not what a strategy of Flower can merge."""
+def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:
+    """Raises ValueError if the method's updates are not what a strategy of Flower can merge, or too few."""
     if merge.flower is None:
         return
+    if merge.flower == "Bulyan":
+        needed = 4 * getattr(merge, "num_malicious_nodes", 0) + 3
+        if clients_per_round < needed:
+            raise ValueError(
+                f"clients_per_round ({clients_per_round}) must be at least {needed} for merge.flower Bulyan, "
+                "which merges no fewer than 4 x num_malicious_nodes + 3 updates"
+            )
     if method.trains_parts:
         why = "lets clients train parts of the network"
     elif type(method).merge is not Method.merge:
