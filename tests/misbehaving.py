@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,21 @@ class Killing(Remembering):
             if self.marker is not None:
                 self.marker.write_text(f"client {job.client_id}")
             os.kill(os.getpid(), signal.SIGKILL)
+        return update
+
+
+class Hanging(Remembering):
+    """A client that is selected in `at_round` never answers; marker: as in Killing."""
+
+    at_round: int
+    marker: Path | None = None
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        update = super().train(task, job, capacity, rngs)
+        if job.round_number == self.at_round and (self.marker is None or not self.marker.exists()):
+            if self.marker is not None:
+                self.marker.write_text(f"client {job.client_id}")
+            time.sleep(3600)
         return update
 
 

@@ -13,7 +13,6 @@ from distreal_sim.client import client_app
 from distreal_sim.config import Experiment
 from distreal_sim.grids import LocalGrid
 from distreal_sim.grids.serial import SerialGrid
-from distreal_sim.methods import Method
 from distreal_sim.run_directory import RunDirectory
 from distreal_sim.server import GridFleet
 from distreal_sim.session import OnRound, play
@@ -32,13 +31,15 @@ def run(
     *,
     grid: GridName = "ray",
     n_workers: int | None = None,
+    ray_address: str | None = None,
     resume: bool = False,
     on_round: OnRound = lambda row: None,
 ) -> None:
     """Runs an experiment into the directory `out`, or goes on with the run that is there.
 
-    The results are the same bytes for every grid and number of workers. on_round is called with every
-    round's row once it is recorded. Raises InputError for a mistake in the input.
+    The results are the same bytes for every grid and number of workers, which is that of the cores (of the
+    whole cluster) if not given. ray_address: of a running Ray cluster to work on. on_round is called with
+    every round's row once it is recorded. Raises InputError for a mistake in the input.
     """
     one_thread()
     directory = RunDirectory(out, experiment, resume=resume)
@@ -46,8 +47,7 @@ def run(
         if directory.finished:
             return
         task = build(experiment)
-        workers = n_workers or os.cpu_count() or 1
-        with open_grid(grid, task, experiment.method, workers) as local:
+        with open_grid(grid, task, experiment, n_workers, ray_address) as (local, workers):
             fleet = GridFleet(local, task, nodes=None, window=WINDOW_PER_WORKER * workers, states=local)
             play(directory, experiment, task, fleet, on_round)
     finally:
@@ -55,19 +55,31 @@ def run(
 
 
 @contextlib.contextmanager
-def open_grid(name: GridName, task: Task, method: Method, n_workers: int) -> Iterator[LocalGrid]:
-    """A grid of simulated clients for a task; its workers end with the block."""
-    n_clients = len(task.split)
+def open_grid(
+    name: GridName,
+    task: Task,
+    experiment: Experiment,
+    n_workers: int | None = None,
+    ray_address: str | None = None,
+) -> Iterator[tuple[LocalGrid, int]]:
+    """A grid of simulated clients for a task, and the number of its workers, which end with the block."""
+    n_clients, payload = len(task.split), (task, experiment.method)
     if name == "serial":
-        yield SerialGrid(client_app((task, method)), n_clients)
+        yield SerialGrid(client_app(payload), n_clients), 1
         return
-    from distreal_sim.grids.ray import RayGrid, ray_instance  # Ray takes a second to import
+    from distreal_sim.grids.ray import RayGrid, cluster_cores, ray_instance  # Ray takes a second to import
 
-    with ray_instance(n_workers):
-        ray_grid = RayGrid(
-            client_app, (task, method), n_clients, n_workers, n_gpus=int(task.device == "cuda")
+    with ray_instance(n_workers or os.cpu_count() or 1, ray_address):
+        workers = n_workers or cluster_cores()
+        grid = RayGrid(
+            client_app,
+            payload,
+            n_clients,
+            workers,
+            n_gpus=int(task.device == "cuda"),
+            job_timeout_wall_s=experiment.job_timeout_wall_s,
         )
         try:
-            yield ray_grid
+            yield grid, workers
         finally:
-            ray_grid.close()
+            grid.close()

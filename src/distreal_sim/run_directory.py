@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 from safetensors.numpy import load_file, save
 
-from distreal_sim.config import Experiment, flat_keys, read_yaml
+from distreal_sim.config import NO_EFFECT, Experiment, flat_keys, read_yaml
 from distreal_sim.errors import InputError, RunError
 from distreal_sim.files import sync, write_atomically
 from distreal_sim.records import ClientRow, CsvTable, RoundRow, Timing, join_client_parts, write_client_rows
@@ -226,7 +226,7 @@ def _check_same(path: Path, experiment: Experiment) -> None:
     if info.exists() and json.loads(info.read_text())["config_hash"] == experiment.hash():
         return
     old, new = (flat_keys(p) for p in (read_yaml(path / "config.yaml"), experiment.resolved()))
-    for key in sorted({*old, *new} - {"name", "checkpoint_every", "dataset.data_dir"}):
+    for key in sorted({*old, *new} - {*NO_EFFECT, "dataset.data_dir"}):
         if old.get(key) != new.get(key):
             raise InputError(
                 f"{path} holds the run of another config: {key} is {old.get(key)!r} there and "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from misbehaving import Homebound, Killing, Raising, Remembering, Writing
+from misbehaving import Hanging, Homebound, Killing, Raising, Remembering, Writing
 from toys import toy
 
 from distreal_sim.build import build
@@ -35,7 +35,7 @@ class NoRecord:
 def memories(experiment: Experiment, grid: GridName, n_rounds: int) -> dict[int, dict[str, np.ndarray]]:
     """What every client remembers after some rounds."""
     task = build(experiment)
-    with open_grid(grid, task, experiment.method, 2) as local:
+    with open_grid(grid, task, experiment, 2) as (local, _):
         fleet = GridFleet(local, task, nodes=None, window=8, states=local)
         progress = start(experiment, task)
         for _ in range(n_rounds):
@@ -87,6 +87,26 @@ def test_a_redone_job_starts_from_the_same_state(tmp_path: Path) -> None:
     assert marker.read_text().startswith("client ")
     (tmp_path / "dead" / "config.yaml").write_bytes((tmp_path / "calm" / "config.yaml").read_bytes())
     assert_same_results(tmp_path / "calm", tmp_path / "dead")
+
+
+def test_a_hung_client_is_redone(tmp_path: Path) -> None:
+    """A client that never answers is taken away from its worker; the second try counts, once."""
+    marker, there = tmp_path / "marker", tmp_path / "there"
+    there.touch()
+    run(toy(method=Hanging(at_round=3, marker=there)), tmp_path / "calm", grid="serial")
+    hung = toy(method=Hanging(at_round=3, marker=marker), job_timeout_wall_s=20.0)
+    run(hung, tmp_path / "hung", grid="ray", n_workers=2)
+    assert marker.read_text().startswith("client ")
+    (tmp_path / "hung" / "config.yaml").write_bytes((tmp_path / "calm" / "config.yaml").read_bytes())
+    assert_same_results(tmp_path / "calm", tmp_path / "hung")
+
+
+@pytest.mark.slow
+def test_a_client_that_always_hangs_ends_the_run(tmp_path: Path) -> None:
+    """Three tries of 15 seconds each, then the message says which client and which limit."""
+    experiment = toy(method=Hanging(at_round=2), job_timeout_wall_s=15.0)
+    with pytest.raises(WorkersDiedError, match=r"^client \d+, round 2: .*3 times.*_wall_s is 15"):
+        run(experiment, tmp_path, grid="ray", n_workers=2)
 
 
 def test_a_run_may_change_its_grid(tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ KINDS: dict[str, type[Plugin]] = {
 """The keys that hold a plug-in."""
 
 
+NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s")
+"""Keys that change no result."""
+
+
 class Experiment(BaseModel):
     """Everything that determines a run."""
 
@@ -76,6 +80,11 @@ class Experiment(BaseModel):
     merge: SerializeAsAny[Merge] = Field(Merge(), description="how updates are averaged")
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
+    job_timeout_wall_s: float | None = Field(
+        None,
+        gt=0,
+        description="real seconds after which a Ray worker that has not answered is killed and its job redone",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "cpu", description="where tensors live; auto: a GPU if there is one"
     )
@@ -109,12 +118,9 @@ class Experiment(BaseModel):
     def hash(self) -> str:
         """16 hex digits that identify what is computed.
 
-        `name`, `checkpoint_every` and `dataset.data_dir` are left out; another file, such as a front, counts
-        by its content.
+        NO_EFFECT and `dataset.data_dir` are left out; another file, such as a front, counts by its content.
         """
-        plain = self.resolved()
-        plain.pop("name")
-        plain.pop("checkpoint_every")
+        plain = {key: value for key, value in self.resolved().items() if key not in NO_EFFECT}
         plain["dataset"].pop("data_dir", None)
         for key in KINDS:
             for option, value in getattr(self, key):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +22,13 @@ import ray
 from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
 from ray._private import worker as ray_worker
-from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, WorkerCrashedError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ObjectLostError,
+    OutOfMemoryError,
+    WorkerCrashedError,
+)
 
 from distreal_sim.errors import InputError, RunError
 from distreal_sim.grids import LocalGrid, identify, make_context
@@ -34,11 +42,18 @@ MAX_TRIES = 3
 SHARED_KEPT = 4
 """How many shared records a worker and the driver remember: a round's model, its statistics, and spares."""
 
+REACH_WALL_S = 10.0
+"""How long a Ray cluster's address is tried."""
+
 MakeApp = Callable[[Any], ClientApp]
 
 
+LOST = (ActorDiedError, ActorUnavailableError, ObjectLostError, OutOfMemoryError, WorkerCrashedError)
+"""What Ray raises when a worker died or its machine is gone, before or after it had answered."""
+
+
 class WorkersDiedError(RunError):
-    """A client whose worker died every time; the message names it."""
+    """A client whose worker died, or did not answer, every time; the message names it."""
 
 
 @dataclass
@@ -49,6 +64,15 @@ class Parcel:
     own: RecordDict
     shared: dict[str, Any]
     tries: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """A message at a worker; start_wall_s: when it was sent there, on the monotonic clock."""
+
+    message_id: str
+    worker: Any
+    start_wall_s: float
 
 
 class Worker:
@@ -84,19 +108,29 @@ class RayGrid(LocalGrid):
 
     make_app(payload) builds the ClientApp inside each worker; the payload goes into the object store once.
     n_gpus: how many GPUs the workers share among themselves; without one Ray hides them from a worker.
+    job_timeout_wall_s: a worker that takes longer to answer, its own start included, is taken for hung: it is
+    killed and its job redone.
     """
 
     def __init__(
-        self, make_app: MakeApp, payload: Any, n_clients: int, n_workers: int, n_gpus: int = 0
+        self,
+        make_app: MakeApp,
+        payload: Any,
+        n_clients: int,
+        n_workers: int,
+        *,
+        n_gpus: int = 0,
+        job_timeout_wall_s: float | None = None,
     ) -> None:
         super().__init__(n_clients)
         self._gpus_each = n_gpus / n_workers
+        self._timeout_wall_s = job_timeout_wall_s
         self._make_app = make_app
         self._payload = ray.put(payload)
         self._idle = [self._start_worker() for _ in range(n_workers)]
         self._queue: deque[str] = deque()
         self._parcels: dict[str, Parcel] = {}
-        self._working: dict[Any, tuple[str, Any]] = {}
+        self._working: dict[Any, Call] = {}
         self._shared: dict[int, tuple[ArrayRecord, Any]] = {}
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
@@ -120,50 +154,72 @@ class RayGrid(LocalGrid):
         """Waits for at least one reply; workers that have answered go on with what is queued."""
         replies: list[Message] = []
         while not replies and self._working:
-            done, _ = ray.wait(list(self._working), num_returns=1)
-            answers = [(ref, *self._working.pop(ref)) for ref in done]
-            for ref, message_id, worker in answers:
-                reply = self._collect(ref, message_id, worker)
+            done, _ = ray.wait(list(self._working), num_returns=1, timeout=self._patience_wall_s())
+            answers = [(ref, self._working.pop(ref)) for ref in done]
+            for ref, call in answers:
+                reply = self._collect(ref, call)
                 if reply is not None:
                     replies.append(reply)
+            self._give_up()
             self._dispatch()
         return replies
 
     def close(self) -> None:
         """Ends the workers."""
-        for _, worker in self._working.values():
-            ray.kill(worker)
+        for call in self._working.values():
+            ray.kill(call.worker)
         for worker in self._idle:
             ray.kill(worker)
 
-    def _collect(self, ref: Any, message_id: str, worker: Any) -> Message | None:
-        parcel = self._parcels[message_id]
-        client_id = parcel.message.metadata.dst_node_id
-        where = f"client {client_id}, round {parcel.message.metadata.group_id}"
+    def _collect(self, ref: Any, call: Call) -> Message | None:
         try:
             reply, state = ray.get(ref)
-        except (ActorDiedError, ActorUnavailableError, WorkerCrashedError, OutOfMemoryError) as error:
+        except LOST as error:
             if isinstance(error, ActorDiedError) and error.actor_init_failed:
                 raise WorkersDiedError(
                     f"a worker cannot be set up: {_last_line(error)}", str(error)
                 ) from None
-            parcel.tries += 1
-            if parcel.tries == MAX_TRIES:
-                raise WorkersDiedError(
-                    f"{where}: its worker died {MAX_TRIES} times while it was at work (killed for want of "
-                    "memory, or a crash in native code?)",
-                    str(error),
-                ) from None
-            logger.warning("%s: its worker died; the job is done again", where)
-            ray.kill(worker)  # one that is merely out of reach would keep its core
-            self._idle.append(self._start_worker())
-            self._queue.appendleft(message_id)
+            self._redo(
+                call, "its worker died", "(killed for want of memory, or a crash in native code?)", error
+            )
             return None
-        self._idle.append(worker)
-        del self._parcels[message_id]
+        parcel = self._parcels.pop(call.message_id)
+        self._idle.append(call.worker)
         if len(state) and not reply.has_error():
-            self.states[client_id] = state
+            self.states[parcel.message.metadata.dst_node_id] = state
         return reply  # type: ignore[no-any-return]
+
+    def _redo(self, call: Call, what: str, why: str, error: Exception | None = None) -> None:
+        """Puts the job of a lost worker first in the queue, and starts another worker."""
+        parcel = self._parcels[call.message_id]
+        metadata = parcel.message.metadata
+        where = f"client {metadata.dst_node_id}, round {metadata.group_id}"
+        parcel.tries += 1
+        if parcel.tries == MAX_TRIES:
+            message = f"{where}: {what} {MAX_TRIES} times while it was at work {why}"
+            raise WorkersDiedError(message, str(error or ""))
+        logger.warning("%s: %s; the job is done again", where, what)
+        ray.kill(call.worker)  # one that is hung or merely out of reach would keep its core
+        self._idle.append(self._start_worker())
+        self._queue.appendleft(call.message_id)
+
+    def _patience_wall_s(self) -> float | None:
+        """How long to wait for an answer before the longest-running job is over its time."""
+        if self._timeout_wall_s is None:
+            return None
+        first_wall_s = min(call.start_wall_s for call in self._working.values())
+        return max(0.0, first_wall_s + self._timeout_wall_s - time.monotonic())
+
+    def _give_up(self) -> None:
+        """Takes away jobs that are over their time."""
+        if self._timeout_wall_s is None:
+            return
+        now_wall_s = time.monotonic()
+        for ref, call in list(self._working.items()):
+            if now_wall_s - call.start_wall_s > self._timeout_wall_s:
+                del self._working[ref]
+                limit = f"(job_timeout_wall_s is {self._timeout_wall_s:g})"
+                self._redo(call, "its worker did not answer in time", limit)
 
     def _dispatch(self) -> None:
         while self._idle and self._queue:
@@ -172,7 +228,7 @@ class RayGrid(LocalGrid):
             worker = self._idle.pop()
             state = self.states.get(parcel.message.metadata.dst_node_id, RecordDict())
             ref = worker.answer.remote(parcel.message, parcel.own, parcel.shared, state)
-            self._working[ref] = message_id, worker
+            self._working[ref] = Call(message_id, worker, time.monotonic())
 
     def _share(self, record: ArrayRecord) -> Any:
         if id(record) not in self._shared:
@@ -188,16 +244,25 @@ class RayGrid(LocalGrid):
 
 
 @contextlib.contextmanager
-def ray_instance(n_workers: int) -> Iterator[None]:
+def ray_instance(n_workers: int, address: str | None = None) -> Iterator[None]:
     """Within the block there is a Ray instance, on loopback only; one that was there before is used.
 
-    Raises InputError when Ray cannot start.
+    address: of a running Ray cluster to join instead (`ray start --head` prints it); the package, and the
+    user's own modules, must be importable on all its nodes. Raises InputError when Ray cannot start, or
+    there is no cluster.
     """
     if ray.is_initialized():
         yield
         return
     ray_worker.print_to_stdstream = lambda *args, **kwargs: None  # a paragraph on stdout for each dead worker
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(p or os.getcwd() for p in sys.path))
+    if address is not None:
+        _join(address)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
     try:
         ray.init(
             address="local",
@@ -215,6 +280,30 @@ def ray_instance(n_workers: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str) -> None:
+    path = os.environ["PYTHONPATH"]
+    host, _, port = address.rpartition(":")
+    try:
+        if port.isdigit():  # Ray itself tries for minutes before it says that nobody is there
+            socket.create_connection((host, int(port)), timeout=REACH_WALL_S).close()
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+        )
+    except Exception as error:
+        raise InputError(
+            f"--ray-address {address}: no Ray cluster can be joined there: {_one_line(error)}; "
+            "`ray start --head` starts one and prints its address"
+        ) from error
+
+
+def cluster_cores() -> int:
+    """Cores of all machines of the Ray instance."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _last_line(error: Exception) -> str:
