@@ -83,7 +83,7 @@ class Experiment(BaseModel):
     job_timeout_wall_s: float | None = Field(
         None,
         gt=0,
-        description="real seconds after which a Ray worker that has not answered is killed and its job redone",
+        description="real seconds after which a Ray worker without an answer is killed and its job redone",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "cpu", description="where tensors live; auto: a GPU if there is one"
