@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from rounds import play
+from rounds import play, updates_of
 from toys import toy
 
 from distreal_sim.build import build
@@ -95,3 +95,22 @@ def test_untrained_channels_stay_and_the_next_round_moves_on() -> None:
         )
     assert moved[0] == [[0, 1], [True, False, False, False]]
     assert moved[1] == [[1, 2], [False, True, False, False]]
+
+
+@pytest.mark.parametrize("mask_labels", [True, False])
+def test_classifier_rows_of_absent_classes_rest(mask_labels: bool) -> None:
+    """Two clients of two classes each: with label masks the other rows of the classifier keep their bytes,
+    although weight decay has moved them on the clients; without, every row moves.
+    """
+    experiment = toy(
+        partition={"name": "shards", "classes_per_client": 2},
+        method={"name": "fedrolex", "mask_labels": mask_labels},
+        profile={"name": "constant", "level": math.inf},
+    )
+    task, state, updates = updates_of(experiment, 2)
+    labels = np.concatenate([task.data.train.y[task.split[u.facts.client_id]] for u in updates])
+    has = np.isin(range(10), labels)
+    assert 2 <= has.sum() <= 4
+    merged = experiment.method.merge(task, state, iter(updates)).arrays
+    moved = (merged["linear.weight"] != state.arrays["linear.weight"]).any(axis=1)
+    assert moved.tolist() == (has.tolist() if mask_labels else [True] * 10)

@@ -10,13 +10,14 @@ larger than any client's. A coordinate is averaged over the clients that hold it
 Differs from the paper: the largest of `levels` that fits a client's capacity at the start of the round, where
 the paper gives or draws the levels; a client that fits none skips the round. The first round has j = 0 (our
 choice). The official code rolls the other way (`direction: down`, the mirror image) and rounds up (`rounding:
-ceil`). It also counts a classifier's row for clients with examples of that class only, divides activations
-by the level before each normalisation, and clips gradients; we do none of these. Channels of a
-concatenation roll part by part (our choice).
+ceil`). Like HeteroFL's, from which it comes, it leaves classes that a client has no example of out of the
+client's loss and of the merge of the classifier's rows (`mask_labels`); its scaler and its clipped gradients
+are left out here. Channels of a concatenation roll part by part (our choice).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -24,14 +25,15 @@ from pydantic import Field
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.local import skip
-from distreal_sim.merging import Weight
+from distreal_sim.merging import Weight, weighted_average
 from distreal_sim.methods import Method
+from distreal_sim.methods._labels import classes_of, steps_among
 from distreal_sim.methods._levels import largest_that_fits, width_level
 from distreal_sim.methods._widths import HALVES, Rounding, Share, train_level, width_counts
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.masks import draw_orders, take
-from distreal_sim.types import Job, Update
+from distreal_sim.types import Job, State, Update
 
 
 class FedRolex(Method):
@@ -47,6 +49,9 @@ class FedRolex(Method):
     rounding: Rounding = Field(
         "floor", description="of share times channels (the official code: ceil); at least one stays"
     )
+    mask_labels: bool = Field(
+        True, description="scores and classifier rows of classes that a client has no example of rest"
+    )
 
     weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
@@ -59,10 +64,24 @@ class FedRolex(Method):
         level = levels[index]
         orders = self.orders(task, job.round_number)
         mask = take(task.structure, orders, level.counts)
-        return train_level(task, job, capacity, rngs, level, mask, overrun=self.overrun)
+        steps = steps_among(self._classes(task, job.client_id), task.device)
+        return train_level(task, job, capacity, rngs, level, mask, overrun=self.overrun, take=steps)
 
     def orders(self, task: Task, round_number: int) -> list[np.ndarray]:
         """The channels of each group from the window's start on; sub-models of all levels begin there."""
         moves = round_number - 1
         rng = Rngs(task.seed, (round_number,))("fedrolex")  # rolling takes nothing from it
         return draw_orders(task.structure, rng, "rolling", moves if self.direction == "up" else -moves)
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        merged = weighted_average(
+            task.structure,
+            state.arrays,
+            updates,
+            task.merge.weight or self.weight,
+            outputs=lambda update: self._classes(task, update.facts.client_id),
+        )
+        return State(merged, state.extras)
+
+    def _classes(self, task: Task, client_id: int) -> np.ndarray | None:
+        return classes_of(task, client_id) if self.mask_labels else None

@@ -29,23 +29,22 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.capacity import Capacity
-from distreal_sim.local import TakeStep, skip
+from distreal_sim.local import skip
 from distreal_sim.merging import Weight, weighted_average
 from distreal_sim.methods import Method
+from distreal_sim.methods._labels import classes_of, steps_among
 from distreal_sim.methods._levels import largest_that_fits, width_level
 from distreal_sim.methods._prefix import merge_prefixes, widest_trained
 from distreal_sim.methods._widths import HALVES, Share, train_level, width_counts
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
-from distreal_sim.thinning.engine import Engine, Loss, Scaling
-from distreal_sim.thinning.masks import Mask, first_mask
+from distreal_sim.thinning.engine import Scaling
+from distreal_sim.thinning.masks import first_mask
 from distreal_sim.types import Counts, Job, State, Update
 
 
@@ -111,7 +110,7 @@ class HeteroFL(Method):
             level,
             first_mask(task.structure, level.counts),
             overrun=self.overrun,
-            take=self._steps(self._labels(task, job.client_id), task.device),
+            take=steps_among(self._classes(task, job.client_id), task.device, self.clip_norm),
         )
 
     def assigned(self, task: Task, round_number: int, client_id: int) -> int:
@@ -135,7 +134,7 @@ class HeteroFL(Method):
                 state.arrays,
                 watched,
                 task.merge.weight or self.weight,
-                outputs=lambda update: self._labels(task, update.facts.client_id),
+                outputs=lambda update: self._classes(task, update.facts.client_id),
             )
 
         return merge_prefixes(task, state, updates, average)
@@ -143,28 +142,5 @@ class HeteroFL(Method):
     def widest(self, task: Task, state: State) -> Counts | None:
         return widest_trained(state)
 
-    def _labels(self, task: Task, client_id: int) -> np.ndarray | None:
-        """(n_classes,) bool: the classes that the client has examples of; None: all count."""
-        if not self.mask_labels:
-            return None
-        present = np.zeros(task.data.n_classes, bool)
-        present[task.data.train.y[task.split[client_id]]] = True
-        return None if present.all() else present
-
-    def _steps(self, labels: np.ndarray | None, device: str) -> TakeStep:
-        loss_fn = F.cross_entropy if labels is None else masked_cross_entropy(labels, device)
-
-        def take(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
-            return engine.step(x, y, mask, lr, loss_fn, max_norm=self.clip_norm)
-
-        return take
-
-
-def masked_cross_entropy(labels: np.ndarray, device: str = "cpu") -> Loss:
-    """Cross-entropy over all classes, those not in `labels` (n_classes,) bool having the constant score 0."""
-    absent = torch.from_numpy(~labels).to(device)
-
-    def loss(outputs: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(outputs.masked_fill(absent, 0.0), y)
-
-    return loss
+    def _classes(self, task: Task, client_id: int) -> np.ndarray | None:
+        return classes_of(task, client_id) if self.mask_labels else None
