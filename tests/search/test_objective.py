@@ -17,14 +17,15 @@ from distreal_sim.config import parse_experiment
 from distreal_sim.datasets import Examples
 from distreal_sim.errors import InputError
 from distreal_sim.rng import Rngs
-from distreal_sim.search.objective import WORST_LOSS, Objective, Score, make_objective
+from distreal_sim.search.objective import MIXED, WORST_LOSS, Objective, Score, make_objective
 
 from .toy_search import tiny_search
 
 
 @pytest.fixture(scope="module")
 def objective(tmp_path_factory: pytest.TempPathFactory) -> Objective:
-    return make_objective(*tiny_search(tmp_path_factory.mktemp("search"), validation=0.3))
+    settings = {"validation": 0.3, "pretraining": "full"}
+    return make_objective(*tiny_search(tmp_path_factory.mktemp("search"), **settings))
 
 
 def test_mean_and_error_by_hand() -> None:
@@ -137,15 +138,14 @@ def test_mixed_pretraining_without_thin_vectors_is_full_pretraining(tmp_path: Pa
 
 
 def test_a_mixed_step_changes_the_filters_of_one_uniform_vector(tmp_path: Path) -> None:
-    """Over 24 seeds one step at learning rate 1 changes as many filters as the table's three vectors keep."""
+    """Over 24 seeds a step at learning rate 1 changes as many of four filters as the uniform vectors keep."""
     seen = set()
     for seed in range(24):
-        settings = {"pretraining": "mixed", "snapshots": [0, 1], "lr": 1.0, "entries": 3, "seed": seed}
+        settings = {"pretraining": "mixed", "snapshots": [0, 1], "lr": 1.0, "seed": seed}
         objective = make_objective(*tiny_search(tmp_path, **settings))
         before, after = (s["conv1.conv.weight"] for s in objective.snapshots)
         seen.add(sum(bool((a != b).any()) for a, b in zip(before, after, strict=True)))
-    assert seen == {counts[0] for counts in objective.space.uniform(3)}
-    assert len(seen) == 3
+    assert seen == {counts[0] for counts in objective.space.uniform(MIXED)} == {1, 2, 3, 4}
 
 
 def test_a_diverged_vector_is_bad_not_undefined(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ Stream = Literal["search", "reevaluation"]
 WORST_LOSS = 100.0
 """What a loss counts as that is larger or not a number: a vector that diverges is bad, not undefined."""
 
+MIXED = 16
+"""Equally spaced uniform vectors that mixed pre-training draws from."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -144,10 +147,10 @@ class Objective:
     def _pretraining_masks(self, rngs: Rngs) -> Iterator[Mask | None]:
         """What each step of the central training keeps.
 
-        `mixed`: a uniform vector drawn from those of a table, the zero vector among them, and filters as the
+        `mixed`: a uniform vector drawn from MIXED, the zero vector among them, and filters as the
         method draws them; the global model of a run with many unequal clients is trained by such steps.
         """
-        structure, uniform = self.task.structure, self.space.uniform(self.search.entries)
+        structure, uniform = self.task.structure, self.space.uniform(MIXED)
         vectors, filters = rngs("pre-training vectors"), rngs("pre-training masks")
         while True:
             if self.search.pretraining == "full":

@@ -30,7 +30,7 @@ class Search(BaseModel):
         (0, 50, 200), min_length=1, description="steps of central training after which a snapshot is taken"
     )
     pretraining: Literal["full", "mixed"] = Field(
-        "full",
+        "mixed",
         description="steps of central training: at full width, or each with a uniform rate drawn at random",
     )
     steps: int = Field(20, ge=1, description="mini-batches of a short training")
