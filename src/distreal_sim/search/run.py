@@ -27,7 +27,7 @@ from distreal_sim.search.workers import Workers, open_workers
 from distreal_sim.threads import one_thread
 from distreal_sim.types import Counts
 
-PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo")
+PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
 
 
 def run_search(
