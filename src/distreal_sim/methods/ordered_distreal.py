@@ -1,0 +1,78 @@
+"""Ordered DISTREAL: every mini-batch trains the first filters of each layer, as many as its vector says.
+
+Our formulation (2026); we know of no paper that has it. It joins two published methods:
+- from DISTREAL (Rapp, Khalili, Pfeiffer, Henkel, AAAI 2022, arXiv 2112.08761) the dropout vectors, one rate a
+  layer, from a Pareto table made ahead of time, and the choice: before every mini-batch a client takes the
+  best vector that its capacity allows just then;
+- from FjORD (Horvath, Laskaridis, Almeida, Leontiadis, Venieris, Lane, NeurIPS 2021, arXiv 2102.13451) the
+  ordered dropout: of each layer the first filters stay, so that a cheaper sub-network and its weights are
+  part of the dearer ones, and no random draw.
+
+Differs from DISTREAL: filters are not drawn at random; it is `distreal` with `filters: ordered`, and what has
+been trained so far is a sub-network of first filters too, which is tested beside the full width. Differs from
+FjORD: one rate per layer instead of one width for all; the vector is the best that fits, not a random one up
+to it, and follows the capacity inside the round; a coordinate is averaged over the clients that trained it,
+not over those whose largest width holds it. `distil` is FjORD's self-distillation (see `_thinned.pick_pair`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field
+from torch import nn
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.flower_merge import merge_updates
+from distreal_sim.front import Front
+from distreal_sim.methods import Method
+from distreal_sim.methods._fronts import FrontOption, front_of, settled_front
+from distreal_sim.methods._prefix import merge_prefixes, widest_trained
+from distreal_sim.methods._thinned import step_orders, train_distilled, train_thinned
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.thinning.engine import Scaling
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.types import Counts, Job, State, Update
+
+
+class OrderedDistreal(Method):
+    """Ordered dropout with a vector of rates that each client chooses for each mini-batch."""
+
+    trains_parts: ClassVar[bool] = True
+
+    overrun: Literal["drop", "partial", "wait"] = Field(
+        "partial",
+        description="a client still computing at the deadline: drop, merge the partial work, or wait",
+    )
+    front: FrontOption = "auto"
+    drop_linear: bool = Field(False, description="hidden linear layers are thinned too")
+    scaling: Scaling = Field("none", description="inverted: kept activations are multiplied by C / kept")
+    distil: bool = Field(
+        False,
+        description="self-distillation: the largest sub-network that fits also teaches a smaller one",
+    )
+
+    def scaling_of(self, module: nn.Module) -> Scaling:
+        return self.scaling
+
+    def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:
+        options = {**self.model_dump(mode="json"), "filters": "ordered"}
+        return self.model_copy(update={"front": settled_front(self.front, model, dataset, options)})
+
+    def build_front(self, module: nn.Module, structure: Structure) -> Front:
+        return front_of(self.front, self.drop_linear, module, structure)
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        orders = step_orders(task.structure, rngs("masks"), "ordered", "batch", job.round_number)
+        round_of = train_distilled if self.distil else train_thinned
+        return round_of(task, job, capacity, rngs, orders, overrun=self.overrun)
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        return merge_prefixes(
+            task, state, updates, lambda watched: merge_updates(task, state, watched, self.weight).arrays
+        )
+
+    def widest(self, task: Task, state: State) -> Counts | None:
+        return widest_trained(state)
