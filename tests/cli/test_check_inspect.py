@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,23 @@ def test_inspect_front_of_a_config_and_of_its_file(config: Path, tmp_path: Path)
     path = tmp_path / "front.json"
     front.save(path)
     assert cli("inspect", "front", path) == out
+
+
+def test_a_front_that_was_measured_afresh(config: Path, tmp_path: Path) -> None:
+    """0.55 against 0.44 is a gain of 25 %; `check` says it too, with the front's file as where it is from."""
+    overrides = ["method.name=distreal", "method.front.uniform=4"]
+    front = build(load_experiment(config, overrides)[0]).front
+    assert front is not None
+    fresh = {"found": 0.55, "uniform": 0.44, "gain": 0.25, "gain_interval": [0.2, 0.301]}
+    entries = tuple(replace(entry, score_error=0.0123) for entry in front.entries)
+    path = tmp_path / "front.json"
+    replace(front, entries=entries, made={"how": "by hand", "reevaluation": fresh}).save(path)
+    expected = "hypervolume 0.5500, uniform rates 0.4400: +25.0%, 95 % interval +20.0% to +30.1%"
+    out = cli("inspect", "front", path)
+    assert f"On fresh seeds: {expected}.\n" in out
+    assert [row[8] for row in rows(out)] == ["0.012"] * 4
+    said = section(cli("check", config, "method.name=distreal", f"method.front={path}"), "front")
+    assert said[1:] == ["by hand", f"on fresh seeds {expected}"]
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"entries": []}', '{"format": 1}'])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typer.main import get_command
 
 from distreal_sim.cli import app
+from distreal_sim.front import Entry, Front
 from distreal_sim.search.settings import Search, load_search
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,6 +25,14 @@ def test_the_config_loads_and_names_every_key(tmp_path: Path) -> None:
     search, experiment, notes = load_search(tmp_path / "search" / "own.yaml")
     assert search.model_fields_set == set(Search.model_fields)
     assert (experiment.name, notes) == ("digits", [])
+
+
+def test_every_key_of_an_entry_is_explained() -> None:
+    front = Front((Entry((0.0,), (8,), 10, 0.5),), "m", ("a",), {}).plain()
+    table = TEXT[TEXT.index("| key of an entry |") :].split("\n\n")[0]
+    assert re.findall(r"`(\w+)`", table) == list(front["entries"][0])
+    intro = TEXT[TEXT.index("## The front file") : TEXT.index("| key of an entry |")]
+    assert re.findall(r"`(\w+)`", intro) == [key for key in front if key != "format"]
 
 
 def test_the_commands_exist() -> None:

@@ -169,7 +169,9 @@ def test_the_command(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("12 vectors tried, stopped by: generations\n")
         assert done.stdout.endswith(f"{out / 'front.json'}\n")
-    assert read_front(out / "front.json").entries[-1].counts == (3, 6, 12)
+    front = read_front(out / "front.json")
+    assert front.entries[-1].counts == (3, 6, 12)
+    assert front.made["config"] == "search", "the stem of search.yaml"
     done = subprocess.run(
         [*COMMAND, str(config), "generatons=2"], capture_output=True, text=True, check=False
     )
