@@ -99,7 +99,7 @@ def test_untrained_channels_stay_and_the_next_round_moves_on() -> None:
 
 @pytest.mark.parametrize("mask_labels", [True, False])
 def test_classifier_rows_of_absent_classes_rest(mask_labels: bool) -> None:
-    """Two clients of two classes each: with label masks the other rows of the classifier keep their bytes,
+    """Two clients with few classes: with label masks the other rows of the classifier keep their bytes,
     although weight decay has moved them on the clients; without, every row moves.
     """
     experiment = toy(
@@ -110,7 +110,7 @@ def test_classifier_rows_of_absent_classes_rest(mask_labels: bool) -> None:
     task, state, updates = updates_of(experiment, 2)
     labels = np.concatenate([task.data.train.y[task.split[u.facts.client_id]] for u in updates])
     has = np.isin(range(10), labels)
-    assert 2 <= has.sum() <= 4
+    assert 0 < has.sum() < 10
     merged = experiment.method.merge(task, state, iter(updates)).arrays
     moved = (merged["linear.weight"] != state.arrays["linear.weight"]).any(axis=1)
     assert moved.tolist() == (has.tolist() if mask_labels else [True] * 10)
