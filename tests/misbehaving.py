@@ -67,6 +67,18 @@ class Hanging(Remembering):
         return update
 
 
+class Diverging(FedAvg):
+    """The clients of `at_round` with odd numbers get a weight that is not a number."""
+
+    at_round: int
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        if job.round_number == self.at_round and job.client_id % 2:
+            bias = np.full_like(job.arrays["linear.bias"], np.nan)
+            job = replace(job, arrays={**job.arrays, "linear.bias": bias})
+        return super().train(task, job, capacity, rngs)
+
+
 class Raising(FedAvg):
     """A client that is selected in `at_round` raises an exception."""
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from distreal_sim.batches import batch_indices, batch_sizes
 from distreal_sim.capacity import Capacity
+from distreal_sim.errors import RunError
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import Choose, Overrun, Schedule, schedule
 from distreal_sim.task import Task
@@ -93,6 +94,7 @@ def train(
     losses: list[float] = []
     masks = [] if lost else [draw_mask(number, step.counts) for number, step in enumerate(plan.steps)]
     coverage = _coverage(task.structure, masks)
+    diverged = False
     arrays: dict[str, np.ndarray] = {}
     if task.computes and not lost:
         engine = task.engine
@@ -103,13 +105,19 @@ def train(
             for mask, batch in zip(masks, batches, strict=False):
                 x, y = task.batch(task.data.train, indices[batch])
                 losses.append(take(engine, x, y, mask, lr))
-        arrays = engine.export(trained)
+        diverged = not (engine.is_finite and all(map(math.isfinite, losses)))
+        if diverged and task.local.nonfinite == "fail":
+            raise RunError(
+                "its weights or its loss are infinite or not a number; lower local.lr, or leave such clients "
+                "out with local.nonfinite: exclude"
+            )
+        arrays = {} if diverged else engine.export(trained)
     sent_bytes = traffic.upload_bytes
     if traffic.coverage:
         sent_bytes += sum(math.ceil(k.size / 8) for k in coverage if k is not None)
     facts = Facts(
         client_id=job.client_id,
-        status=plan.status,
+        status="diverged" if diverged else plan.status,
         n_examples=len(indices),
         n_steps_planned=plan.n_planned,
         n_steps_done=len(plan.steps),
@@ -118,7 +126,7 @@ def train(
         mean_keep_rate=_mean_keep_rate(task.structure, plan),
         download_bytes=traffic.download_bytes,
         upload_bytes=0 if lost else sent_bytes,
-        train_loss=_mean_loss(losses, plan),
+        train_loss=math.nan if diverged else _mean_loss(losses, plan),
     )
     return Update(facts, arrays, coverage, np.array([step.n_examples for step in plan.steps], np.int64))
 

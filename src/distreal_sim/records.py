@@ -70,6 +70,7 @@ class RoundRow:
     upload_bytes: int
     submodel_accuracy: float | None
     submodel_loss: float | None
+    n_diverged: int
 
     @classmethod
     def of(
@@ -83,7 +84,7 @@ class RoundRow:
         """Sums the clients' rows; losses are weighted by examples."""
         loss, accuracy = tested or (None, None)
         submodel_loss, submodel_accuracy = submodel or (None, None)
-        merged = [r for r in rows if r.status != "dropped"]
+        merged = [r for r in rows if r.status in ("completed", "partial")]
         n_examples = sum(r.n_examples for r in merged)
         train_loss = sum(r.train_loss * r.n_examples for r in merged) / n_examples if merged else None
         return cls(
@@ -102,6 +103,7 @@ class RoundRow:
             upload_bytes=sum(r.upload_bytes for r in rows),
             submodel_accuracy=submodel_accuracy,
             submodel_loss=submodel_loss,
+            n_diverged=sum(r.status == "diverged" for r in rows),
         )
 
 

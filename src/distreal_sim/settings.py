@@ -21,6 +21,10 @@ class Local(BaseModel):
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient")
     lr_schedule: Literal["constant", "cosine", "step"] = Field("constant", description="over the rounds")
     lr_final: float = Field(0.0, ge=0, description="cosine: learning rate of the last round")
+    nonfinite: Literal["fail", "exclude"] = Field(
+        "fail",
+        description="a client whose weights or loss become infinite or NaN: ends the run, or is not merged",
+    )
     lr_milestones: tuple[int, ...] = Field((), description="step: rounds in which lr falls by lr_factor")
     lr_factor: float = Field(0.1, gt=0, le=1, description="step: what lr is multiplied by at each milestone")
 
@@ -52,7 +56,7 @@ class Merge(BaseModel):
     )
     flower: str | None = Field(
         None,
-        description="a strategy of Flower that merges updates of the whole network instead, like FedAdam; its "
+        description="a Flower strategy that merges updates of the whole network instead, like FedAdam; its "
         "options stand beside it",
     )
 

@@ -125,7 +125,7 @@ def play_round(
     tested: Tested = None
     submodel: Tested = None
     if round_number % experiment.evaluation.every == 0 or round_number == experiment.rounds:
-        who = [f.client_id for f in facts if f.status != "dropped"] or cohort
+        who = [f.client_id for f in facts if f.status in ("completed", "partial")] or cohort
         # With nobody there the model is the old one, and so are its statistics.
         statistics = fleet.statistics(state.arrays, round_number, who) if who else before.statistics
         tested = fleet.evaluate(state.arrays, statistics, round_number)

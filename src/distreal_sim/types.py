@@ -11,8 +11,8 @@ import numpy as np
 Arrays = Mapping[str, np.ndarray]
 """Parameters by name, at the width the network was built with."""
 
-Status = Literal["completed", "partial", "dropped"]
-"""All planned steps counted; some did; none did."""
+Status = Literal["completed", "partial", "dropped", "diverged"]
+"""All planned steps counted; some did; none did; none, for the weights were no finite numbers."""
 
 Counts = tuple[int, ...]
 """(G,) kept channels of each coupling group."""
@@ -89,4 +89,4 @@ class Update:
     @property
     def counts(self) -> bool:
         """Whether the update takes part in the merge."""
-        return self.facts.status != "dropped"
+        return self.facts.status in ("completed", "partial")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from misbehaving import Hanging, Homebound, Killing, Raising, Remembering, Writing
+from misbehaving import Diverging, Hanging, Homebound, Killing, Raising, Remembering, Writing
 from toys import toy
 
 from distreal_sim.build import build
@@ -161,3 +162,32 @@ def test_workers_share_one_data_set() -> None:
     for grid, writeable in (("serial", [True, False]), ("ray", [False, False])):
         for kept in memories(toy(method=Writing()), grid, 1).values():
             assert kept["writeable"].tolist() == writeable
+
+
+def test_a_client_that_diverges_ends_the_run(tmp_path: Path) -> None:
+    """By default; the message says who, when, and what can be done."""
+    with pytest.raises(ClientFailedError, match=r"^client \d*[13579], round 2.*local.nonfinite: exclude"):
+        run(toy(method=Diverging(at_round=2, overrun="wait")), tmp_path, grid="serial")
+
+
+def test_a_client_that_diverges_is_left_out(tmp_path: Path) -> None:
+    """In round 2 the clients with even numbers alone are merged: as if the others had been too slow.
+
+    They did their work and sent its result, which is counted.
+    """
+    experiment = toy(
+        method=Diverging(at_round=2, overrun="wait"), local={"epochs": 1, "batch_size": 4, "nonfinite": "exclude"}
+    )
+    run(experiment, tmp_path, grid="serial")
+    rounds = pd.read_csv(tmp_path / "rounds.csv")
+    clients = pd.read_parquet(tmp_path / "clients.parquet")
+    out = clients[clients["status"] == "diverged"]
+    assert set(out["round"]) == {2}
+    assert set(out["client_id"]) == {c for c in clients[clients["round"] == 2]["client_id"] if c % 2}
+    assert (out["upload_bytes"] > 0).all()
+    assert (out["macs"] > 0).all()
+    assert out["train_loss"].isna().all()
+    assert rounds["n_diverged"].tolist() == [0, len(out)] + [0] * (len(rounds) - 2)
+    assert np.isfinite(rounds["test_loss"].dropna()).all()
+    in_round_2 = rounds.iloc[1]
+    assert in_round_2["n_completed"] == in_round_2["n_selected"] - len(out)

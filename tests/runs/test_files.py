@@ -24,7 +24,7 @@ from distreal_sim.run import run
 
 ROUNDS = (
     "round,sim_s,test_accuracy,test_loss,train_loss,n_selected,n_completed,n_partial,n_dropped,macs,"
-    "macs_available,download_bytes,upload_bytes,submodel_accuracy,submodel_loss"
+    "macs_available,download_bytes,upload_bytes,submodel_accuracy,submodel_loss,n_diverged"
 )
 CLIENTS = (
     "round,client_id,status,n_examples,n_steps_planned,n_steps_done,macs,macs_available,sim_s,mean_keep_rate,"

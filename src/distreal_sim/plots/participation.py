@@ -27,8 +27,9 @@ _SUMS = ["n_selected", *(f"n_{fate}" for fate in _FATES), "macs", "macs_availabl
 def participation(runs: Sequence[Run], out: Path | None = None) -> Figure:
     """Shares of the selected clients that completed, took part partially or were dropped, over the rounds.
 
-    A line shows the share of the offered MACs that was used. All seeds of an experiment are pooled; more
-    than 60 rounds are pooled into bins of equally many. Raises InputError when there is no run.
+    What is missing to 1 diverged. A line shows the share of the offered MACs that was used. All seeds of an
+    experiment are pooled; more than 60 rounds are pooled into bins of equally many. Raises InputError when
+    there is no run.
     """
     if not runs:
         raise InputError("there is no run to draw")

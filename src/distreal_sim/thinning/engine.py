@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -219,6 +220,12 @@ class Engine:
             self._scale(plan)
             outputs: Tensor = self._module(x)
         return outputs
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all parameters are finite numbers; a sum beyond their type's range counts as infinite."""
+        full = self._memory.full
+        return all(math.isfinite(full[name].detach().sum().item()) for name in self.names)
 
     @property
     def has_statistics(self) -> bool:
