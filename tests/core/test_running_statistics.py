@@ -32,7 +32,10 @@ RUNNING: dict[str, Any] = {
 
 def test_equals_plain_torch_with_averaged_state_dicts() -> None:
     """Clients train a copy in training mode with torch.optim.SGD; the mean of their state dicts, weighted by
-    examples, is the merged state (1e-5), and in evaluation mode gives its accuracy and its loss (1e-5).
+    examples, is the merged state (1e-5), and in evaluation mode gives its accuracy and its loss (1e-4).
+
+    Several public codes average `parameters()` only, so that the buffers, which hold the statistics, stay
+    those of one client or of the initial model.
     """
     experiment = toy(**RUNNING)
     task, state, updates = updates_of(experiment, n_clients=3)

@@ -199,7 +199,7 @@ def small_chain(full: Chain, counts: tuple[int, ...], after: float) -> Chain:
 def test_scaler_without_normalisation_is_a_division_by_the_level() -> None:
     """At width 1/4 of 8, 12 and 8 channels, 2, 3 and 2: channels / kept = 4 = 1 / r. A network that divides
     the output of each hidden layer by r = 1/4, as the public code does, gives the same loss in float64; in
-    evaluation the full width has no scaler.
+    evaluation the full width has no scaler (one public code of a later method divides there, too).
     """
     torch.manual_seed(1)
     full = Chain()

@@ -83,3 +83,17 @@ def test_means_of_mixed_levels() -> None:
     counts = [n_parameters(structure, level) for level in levels(structure)]
     assert (counts[0] + counts[-1]) / 2 == 4_830_220
     assert sum(counts) / 5 == 2_564_950
+
+
+def test_published_flops_are_no_macs() -> None:
+    """The 80.504 M "FLOPs" published for the MNIST network count a layer once for each named parameter.
+
+    Weight and bias of a convolution each bring MACs + biases of its outputs, a norm's scale and shift 2 an
+    output each, the classifier 5,130 twice. Outputs: 64 * 784 + 128 * 196 + 256 * 49 + 512 * 9 = 92,416.
+    2 * (39,969,792 + 92,416) + 4 * 92,416 + 2 * 5,130 = 80,504,340, where it has 39,974,912 MACs.
+    """
+    structure = find_groups(load(Model, "heterofl_cnn")().build(GREY_28, 10), torch.zeros(2, *GREY_28))
+    macs, classifier, outputs = forward_macs(structure, structure.full_counts()), 5_120, 92_416
+    published = 2 * (macs - classifier + outputs) + 4 * outputs + 2 * (classifier + 10)
+    assert published == 80_504_340
+    assert published / macs > 2.01
