@@ -32,8 +32,8 @@ KINDS = ("uniform", "random", "greedy", "searched")
 ENTRIES = 16
 
 EXPERIMENTS = {
-    "mnist_writers": ["rounds=40", "evaluation.every=5"],
-    "cifar10": ["rounds=40", "evaluation.every=5", "n_clients=200"],
+    "mnist_writers": ["rounds=16", "evaluation.every=2"],
+    "cifar10": ["rounds=24", "evaluation.every=3", "n_clients=200"],
 }
 """Overrides of the config of that name: fewer rounds, and clients of 250 images, for want of machine time."""
 

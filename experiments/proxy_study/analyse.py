@@ -12,17 +12,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.stats import kendalltau, rankdata, spearmanr
+
+from distreal_sim.plots._legend import legend_above
+from distreal_sim.plots._save import look, save
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-RESAMPLES = 2000
+FIGURE = HERE.parents[1] / "docs" / "figures" / "proxy_study.png"
+RESAMPLES = 1000
+COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00")
 EARLY, LAST = 10, 5
 """Rounds that early accuracy is the mean of, and rounds at the end that final values are the mean of."""
 
-OUTCOMES = ("early accuracy", "final accuracy", "final loss")
+SNAPSHOT_SETS = (
+    *((0,), (30,), (100,), (300,)),
+    *((0, 30), (0, 100), (30, 100), (0, 30, 100), (30, 100, 300), (0, 30, 100, 300)),
+)
 
-SNAPSHOT_SETS = ((0,), (0, 30, 100), (30, 100), (30, 100, 300), (0, 30, 100, 300))
+SHOWN = (
+    ("full", 10, (0, 30, 100)),
+    ("full", 30, (0, 30, 100)),
+    ("full", 100, (0, 30, 100)),
+    ("full", 30, (300,)),
+    ("mixed", 10, (0, 30, 100)),
+    ("mixed", 30, (0, 30, 100)),
+    ("mixed", 100, (0, 30, 100)),
+    ("mixed", 100, (0, 100)),
+    ("mixed", 100, (300,)),
+    ("mixed", 100, (0,)),
+)
+"""Scores in the table of docs/search.md: pre-training, steps, snapshots."""
 
 
 def read(name: str) -> list[dict[str, str]]:
@@ -33,27 +54,17 @@ def read(name: str) -> list[dict[str, str]]:
 
 def outcomes() -> dict[tuple[str, str], np.ndarray]:
     """(setting, outcome) -> (vectors, seeds), the zero vector last; larger is better, so loss is negated."""
-    rows = read("training.csv")
-    seeds = sorted({row["seed"] for row in rows})
-    curves: dict[tuple[str, str, int, str], list[float]] = {}
-    for row in rows:
-        for column in ("accuracy", "loss"):
-            curves.setdefault((row["setting"], row["seed"], int(row["vector"]), column), []).append(
-                float(row[column])
-            )
-    n = 1 + max(int(row["vector"]) for row in rows)
-    result = {}
-    for setting in dict.fromkeys(row["setting"] for row in rows):
-
-        def table(column: str, rounds: slice, setting: str = setting) -> np.ndarray:
-            return np.array(
-                [[np.mean(curves[setting, s, v, column][rounds]) for s in seeds] for v in range(n)]
-            )
-
-        result[setting, "early accuracy"] = table("accuracy", slice(EARLY))
-        result[setting, "final accuracy"] = table("accuracy", slice(-LAST, None))
-        result[setting, "final loss"] = -table("loss", slice(-LAST, None))
-    return result
+    curves: dict[tuple[str, str], dict[int, list[list[float]]]] = {}
+    for row in read("training.csv"):
+        vectors = curves.setdefault((row["setting"], row["seed"]), {})
+        vectors.setdefault(int(row["vector"]), []).append([float(row["accuracy"]), -float(row["loss"])])
+    result: dict[tuple[str, str], list[np.ndarray]] = {}
+    for (setting, _), by_vector in curves.items():
+        whole = np.array([by_vector[v] for v in sorted(by_vector)])  # (vectors, rounds, 2)
+        result.setdefault((setting, "early accuracy"), []).append(whole[:, :EARLY, 0].mean(axis=1))
+        result.setdefault((setting, "final accuracy"), []).append(whole[:, -LAST:, 0].mean(axis=1))
+        result.setdefault((setting, "final loss"), []).append(whole[:, -LAST:, 1].mean(axis=1))
+    return {key: np.array(by_seed).T for key, by_seed in result.items()}
 
 
 def drops() -> dict[tuple[str, int], dict[int, np.ndarray]]:
@@ -149,39 +160,88 @@ class Study:
         return n * r / (1 + (n - 1) * r)
 
 
-def main() -> None:
-    """Writes correlations.csv and prints the table of docs/search.md."""
-    study = Study()
+def all_correlations(study: Study) -> list[list[str]]:
+    """Every score against every outcome; MACs, as a score, first."""
     rows = []
     for (setting, name), table in study.outcomes.items():
         outcome = table[:-1]
-        macs = study.macs[:, None]
-        found = study.correlations(macs, outcome)
-        rows.append(
-            [
-                setting,
-                name,
-                "MACs",
-                "",
-                "",
-                "",
-                "",
-                *(f"{v:.3f}" for v in found.values()),
-                f"{study.ceiling(outcome):.3f}",
-            ]
-        )
-        for (pretraining, steps), snapshots, scaled in itertools.product(
-            study.drops, SNAPSHOT_SETS, (False, True)
+        found = study.correlations(study.macs[:, None], outcome)
+        rows.append([setting, name, "MACs", *[""] * 4, *_three(found), f"{study.ceiling(outcome):.3f}"])
+        for (pretraining, steps), snapshots, repeats, scaled in itertools.product(
+            sorted(study.drops), SNAPSHOT_SETS, (3, 6), (False, True)
         ):
-            for repeats in (3, 6):
-                score = study.score(pretraining, steps, snapshots, repeats, scaled=scaled)
-                found = study.correlations(score, outcome)
-                key = [pretraining, steps, " ".join(map(str, snapshots)), repeats, int(scaled)]
-                rows.append([setting, name, *key, *(f"{v:.3f}" for v in found.values()), ""])
+            score = study.score(pretraining, steps, snapshots, repeats, scaled=scaled)
+            key = [pretraining, str(steps), " ".join(map(str, snapshots)), str(repeats), str(int(scaled))]
+            rows.append([setting, name, *key, *_three(study.correlations(score, outcome)), ""])
+    return rows
+
+
+def _three(found: dict[str, float]) -> list[str]:
+    return [f"{value:.3f}" for value in found.values()]
+
+
+def shown(study: Study) -> list[str]:
+    """The table of docs/search.md, with intervals."""
+    columns = [("alone", "early accuracy"), ("alone", "final loss"), ("mixture", "final loss")]
+    lines = ["| score | " + " | ".join(f"{a}, {b}: all, equal cost" for a, b in columns) + " |"]
+    lines.append("|---|" + "---|" * len(columns))
+    macs = np.repeat(study.macs[:, None], 2, axis=1)
+    named = [("MACs alone", macs)]
+    for pretraining, steps, snapshots in SHOWN:
+        name = f"{pretraining}, {steps} steps, snapshots {' '.join(map(str, snapshots))}"
+        named.append((name, study.score(pretraining, steps, snapshots, 6)))
+    for name, score in named:
+        cells = []
+        for column in columns:
+            outcome = study.outcomes[column][:-1]
+            found = study.correlations(score, outcome)
+            low, high = study.interval(lambda a, b, v: spearman(a, b), score, outcome)
+            cell = f"{found['spearman']:.2f} ({low:.2f} to {high:.2f})"
+            low, high = study.interval(lambda a, b, v: within(a, b, study.level[v]), score, outcome)
+            cells.append(f"{cell}, {found['within']:.2f} ({low:.2f} to {high:.2f})")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    ceilings = [f"{study.ceiling(study.outcomes[column][:-1]):.2f}" for column in columns]
+    return [*lines, f"two independent sets of seeds would agree at equal cost: {', '.join(ceilings)}"]
+
+
+def draw(study: Study, out: Path) -> None:
+    """Old and new score against long training, one colour a cost."""
+    scores = [("full", 30, (0, 30, 100)), ("mixed", 100, (0, 30, 100))]
+    columns = [("alone", "early accuracy"), ("mixture", "final loss")]
+    titles = ["each step with the vector", "every other step with it"]
+    with look():
+        figure = Figure(figsize=(6.3, 4.8))
+        panels = figure.subplots(2, 2, sharex="col")
+        for row, (pretraining, steps, snapshots) in enumerate(scores):
+            score = study.score(pretraining, steps, snapshots, 6).mean(axis=1)
+            for axes, column, title in zip(panels[row], columns, titles, strict=True):
+                outcome = study.outcomes[column][:-1].mean(axis=1)
+                for place, level in enumerate(np.unique(study.level)):
+                    for kind, marker in (("uniform", "s"), ("random", "o")):
+                        chosen = (study.level == level) & (np.array(study.kind) == kind)
+                        label = f"{level:.0%} of the MACs" if kind == "random" else None
+                        axes.plot(outcome[chosen], score[chosen], marker, color=COLOURS[place], label=label)
+                at_cost = within(score, outcome, study.level)
+                text = f"Spearman {spearman(score, outcome):.2f}, at equal cost {at_cost:.2f}"
+                axes.text(0.03, 0.95, text, transform=axes.transAxes, fontsize=7.5, va="top")
+                if row == 0:
+                    axes.set_title(title)
+            panels[row][0].set_ylabel(f"Score: {pretraining}, {steps} steps")
+        panels[1][0].set_xlabel("Early test accuracy")
+        panels[1][1].set_xlabel("Minus final test loss")
+        legend_above(figure, *panels[0][0].get_legend_handles_labels())
+        save(figure, out)
+
+
+def main() -> None:
+    """Writes correlations.csv and the figure, and prints the table of docs/search.md."""
+    study = Study()
     header = ["setting", "outcome", "pretraining", "steps", "snapshots", "repeats", "scaled"]
     header += ["spearman", "kendall", "partial", "within", "ceiling_within"]
     with (RESULTS / "correlations.csv").open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        csv.writer(file, lineterminator="\n").writerows([header, *all_correlations(study)])
+    draw(study, FIGURE)
+    print("\n".join(shown(study)))
 
 
 if __name__ == "__main__":

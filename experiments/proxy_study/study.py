@@ -100,11 +100,16 @@ def collect(out: Path, seeds: list[int]) -> None:
     ]
     _write("vectors.csv", ["vector", "level", "kind", "relative_macs", "kept"], kept)
     rows: list[list[Any]] = []
-    for setting, seed, number in itertools.product(SHARES, seeds, range(len(kept))):
-        with (out / f"{setting}-{seed}-{number}" / "rounds.csv").open() as file:
-            for row in csv.DictReader(file):
-                accuracy, loss = float(row["test_accuracy"]), float(row["test_loss"])
-                rows.append([setting, seed, number, row["round"], f"{accuracy:.5f}", f"{loss:.5f}"])
+    for setting, seed in itertools.product(SHARES, seeds):
+        paths = [out / f"{setting}-{seed}-{number}" / "rounds.csv" for number in range(len(kept))]
+        tables = [list(csv.DictReader(path.open())) if path.exists() else [] for path in paths]
+        if any(len(table) < ROUNDS for table in tables):
+            print(f"{setting}, seed {seed}: not finished, left out")
+            continue
+        for number, table in enumerate(tables):
+            for row in table:
+                values = [f"{float(row[key]):.5f}" for key in ("test_accuracy", "test_loss")]
+                rows.append([setting, seed, number, row["round"], *values])
     _write("training.csv", ["setting", "seed", "vector", "round", "accuracy", "loss"], rows)
 
 
