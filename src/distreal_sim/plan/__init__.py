@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from distreal_sim import fronts
 from distreal_sim.build import build, planned_examples
 from distreal_sim.config import Experiment
 from distreal_sim.front import Front
-from distreal_sim.plan.estimate import coverage_bytes, forecast, measure, window
+from distreal_sim.fronts import BundledFront
+from distreal_sim.methods._fronts import UniformFront
+from distreal_sim.plan.estimate import forecast, measure, window
 from distreal_sim.plan.text import duration, percent, si
 from distreal_sim.plugins import Plugin
 from distreal_sim.rng import Rngs
 from distreal_sim.simulation import select_cohort
-from distreal_sim.task import Task, network_bytes
+from distreal_sim.task import Task
 from distreal_sim.thinning.groups import find_groups
 from distreal_sim.thinning.macs import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.structure import Structure
 from distreal_sim.threads import one_thread
-from distreal_sim.types import Status
+from distreal_sim.types import Status, Update
 
 MAX_SAMPLE = 200
 """Most clients whose capacity is looked at."""
@@ -42,7 +42,8 @@ def print_plan(experiment: Experiment, console: Console) -> None:
     full = full_structure(experiment, task)
     ids = sample(len(task.split))
     parts = (_data, _network, _capacity, _method, _time)
-    rows = [row for part in parts for row in part(experiment, task, full, ids)]
+    round_1 = forecast(experiment, task, ids)
+    rows = [row for part in parts for row in part(experiment, task, full, round_1)]
     shown = [("" if i and rows[i - 1][0] == label else label, text) for i, (label, text) in enumerate(rows)]
     if not console.is_terminal:
         console.file.writelines(f"{label:<12}{text}\n" for label, text in shown)
@@ -98,7 +99,7 @@ def _options(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}={value}".replace("'", "").replace(", ", ",")
 
 
-def _data(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int]) -> Rows:
+def _data(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
     yield "experiment", f"{experiment.name}, seed {experiment.seed}, config hash {experiment.hash()}"
     data, sizes, counts = task.data, task.split.sizes, label_counts(task)
     shape = " x ".join(map(str, data.shape))
@@ -141,7 +142,7 @@ def is_narrowed(task: Task, full: Structure) -> bool:
     return task.structure.full_counts() != full.full_counts()
 
 
-def _network(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int]) -> Rows:
+def _network(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
     yield "model", describe(experiment.model)
     for line in _cost(full):
         yield "model", line
@@ -154,13 +155,13 @@ def _network(experiment: Experiment, task: Task, full: Structure, ids: Sequence[
     momentum = f", momentum {local.momentum:g}" if local.momentum else ""
     decay = f", weight decay {local.weight_decay:g}" if local.weight_decay else ""
     yield "local work", f"{work} of SGD, lr {local.lr:g} ({local.lr_schedule}){momentum}{decay}"
-    steps = spread([len(window(task, i).sizes) for i in ids])
+    steps = spread([update.facts.n_steps_planned for update in round_1])
     yield "local work", f"mini-batches of {local.batch_size}; a client has {steps}"
 
 
-def _capacity(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int]) -> Rows:
+def _capacity(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
     reference = reference_macs_per_s(experiment, task, full)
-    absolute = np.array([window(task, i).macs_per_s for i in ids])
+    absolute = np.array([window(task, u.facts.client_id).macs_per_s for u in round_1])
     bound = experiment.profile.lower_bound() * task.macs_per_s if experiment.profile.lower_bound() else 0.0
     yield "capacity", describe(experiment.profile)
     yield (
@@ -168,7 +169,7 @@ def _capacity(experiment: Experiment, task: Task, full: Structure, ids: Sequence
         f"level 1 = {si(reference, 'MAC/s')}: full model, median client, in {task.deadline_s:g} s",
     )
     low, middle, high = (si(float(f(absolute)), "MAC/s") for f in (np.min, np.median, np.max))
-    yield "capacity", f"at t = 0, {_clients(len(ids), task)}: {spread(absolute / reference)}"
+    yield "capacity", f"at t = 0, {_clients(len(round_1), task)}: {spread(absolute / reference)}"
     yield "capacity", f"that is min {low}, median {middle}, max {high}"
     yield "capacity", f"declared lower bound: {bound / reference:.4g}, or {si(bound, 'MAC/s')}"
     if experiment.network.name != "unlimited":
@@ -179,9 +180,9 @@ def _clients(n: int, task: Task) -> str:
     return f"all {n} clients" if n == len(task.split) else f"{n} of {len(task.split):,} clients"
 
 
-def _method(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int]) -> Rows:
+def _method(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
     yield "method", describe(experiment.method)
-    frames = [window(task, i) for i in ids]
+    frames = [window(task, u.facts.client_id) for u in round_1]
     macs = {"the full model": training_macs(full, full.full_counts())}
     if is_narrowed(task, full):
         macs["the narrowed model"] = task.macs_per_example(task.structure.full_counts())
@@ -195,33 +196,40 @@ def _method(experiment: Experiment, task: Task, full: Structure, ids: Sequence[i
             yield "front", f"on fresh seeds {gain}"
         macs["the cheapest entry"] = entries[0].macs
     for what, cost in macs.items():
-        share = percent(sum(frame.fits(cost) for frame in frames) / len(ids))
+        share = percent(sum(frame.fits(cost) for frame in frames) / len(frames))
         yield "in time", f"{what} at the capacity of t = 0: {share} of the clients"
-    status = [plan.status for plan in forecast(task, experiment.method.overrun, ids)]
+    status = [update.facts.status for update in round_1]
     kinds: tuple[Status, ...] = ("completed", "partial", "dropped")
-    shares = ", ".join(f"{percent(status.count(kind) / len(ids))} {kind}" for kind in kinds)
+    shares = ", ".join(f"{percent(status.count(kind) / len(status))} {kind}" for kind in kinds)
     yield "in time", f"in round 1 as it comes: {shares}"
-    sent = si(network_bytes(task.module), "B")
-    yield "traffic", f"a client and round: {sent} down, {sent} up"
-    coverage = coverage_bytes(task, int(np.median([len(frame.sizes) for frame in frames])))
-    if coverage:
+    if keep_rates := [u.facts.mean_keep_rate for u in round_1 if u.counts and u.facts.mean_keep_rate < 1]:
         yield (
-            "traffic",
-            f"and up to {si(coverage, 'B')} up for which filters were trained",
+            "in time",
+            f"thinned are {percent(len(keep_rates) / len(status))}, which keep {spread(keep_rates)}",
         )
+    down, up = ([getattr(u.facts, f"{way}load_bytes") for u in round_1] for way in ("down", "up"))
+    yield "traffic", f"a client and round: {_bytes(down)} down, {_bytes(up)} up"
+
+
+def _bytes(values: Sequence[int]) -> str:
+    """The smallest and the largest number of bytes of those whose transfer takes place."""
+    ends = [si(f([n for n in values if n] or [0]), "B") for f in (min, max)]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
 def _origin(experiment: Experiment, front: Front) -> str:
     """Where the front is from; for one that was made here, whether a searched one is bundled."""
-    if "bundled" in front.made or isinstance(getattr(experiment.method, "front", None), Path):
+    if not isinstance(getattr(experiment.method, "front", None), UniformFront):
         return front.origin
     plain = experiment.resolved()
-    name = fronts.find(plain["model"], plain["dataset"], plain["method"])
-    rival = f"{name} is bundled (method.front=auto)" if name else "none is bundled"
+    auto = experiment.method.model_copy(update={"front": "auto"}).settled(plain["model"], plain["dataset"])
+    found = getattr(auto, "front", None)
+    named = f"{found.bundled} is bundled (method.front=auto)" if isinstance(found, BundledFront) else ""
+    rival = named or "none is bundled"
     return f"{front.origin}; for this model, data set and way of thinning {rival}"
 
 
-def _time(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int]) -> Rows:
+def _time(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
     bound = "at most " if experiment.round_end == "early" else ""
     if experiment.method.overrun == "wait":
         bound = "about " if bound else "at least "
@@ -233,18 +241,18 @@ def _time(experiment: Experiment, task: Task, full: Structure, ids: Sequence[int
             + (f" ({duration(total_s)})" if total_s >= 120 else "")
         ),
     )
-    times = measure(task, select_cohort(experiment, task, 1))
-    plans = forecast(task, experiment.method.overrun, ids)
+    times = measure(task, select_cohort(experiment, task, 1), round_1)
     every, n_test = experiment.evaluation.every, len(task.data.test)
     n_evaluations = experiment.rounds // every + bool(experiment.rounds % every)
-    training = experiment.rounds * experiment.clients_per_round * times.training_wall_s(plans)
+    training = experiment.rounds * experiment.clients_per_round * times.training_wall_s(round_1)
     testing = n_evaluations * times.evaluation_wall_s(n_test, experiment.evaluation)
     one, n_cores = training + testing, os.cpu_count() or 1
     many = one / min(n_cores, experiment.clients_per_round)
     all_cores = f", {duration(many)} with {n_cores} workers (one per core)" if n_cores > 1 else ""
     yield "wall time", f"ESTIMATE: {duration(one)} with 1 worker{all_cores}"
     yield "wall time", f"{duration(training)} training, {duration(testing)} for {n_evaluations:,} evaluations"
-    names = ["front's median entry", "narrowed model" if is_narrowed(task, full) else "full model"]
+    thinned = "front's median entry" if task.front is not None else "sub-model"
+    names = [thinned, "narrowed model" if is_narrowed(task, full) else "full model"]
     for name, (_, wall_s) in zip(names[-len(times.steps) :], times.steps, strict=True):
         yield "wall time", f"measured on {task.device}: {_ms(wall_s)} a step of {times.batch_size}, {name}"
     n_tested = min(n_test, experiment.evaluation.batch_size)
