@@ -1,0 +1,316 @@
+"""Sweeps that are played: once through, in pieces, in parallel, with cells that fail or kill their worker."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from distreal_sim.config import load_experiment
+from distreal_sim.errors import InputError
+from distreal_sim.grids.ray import ray_instance
+from distreal_sim.run import run
+from distreal_sim.runs import find_runs
+from distreal_sim.sweep.cells import load_cells
+from distreal_sim.sweep.directory import open_directory
+from distreal_sim.sweep.progress import Quiet
+from distreal_sim.sweep.run import Outcome, run_sweep
+
+from .toy_sweep import COMMAND, write_sweep
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def two_cores() -> Iterator[None]:
+    with ray_instance(2):
+        yield
+
+
+def play(path: Path, out: Path, n_workers: int = 1, **more: Any) -> Outcome:
+    sweep, cells, _ = load_cells(path)
+    return run_sweep(sweep, cells, out, n_workers=n_workers, **more)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "sweep.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def marks(out: Path) -> dict[str, tuple[int, int, str]]:
+    """What tells a run that was trained again: inode, time and content of its wall-clock table."""
+    files = [out / row["hash"] / "timing.csv" for row in rows(out) if row["status"] == "finished"]
+    return {f.parent.name: (f.stat().st_ino, f.stat().st_mtime_ns, f.read_text()) for f in files}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy sweep, played in this process."""
+    folder = tmp_path_factory.mktemp("whole")
+    outcome = play(write_sweep(folder), folder / "out")
+    assert (outcome.n_cells, outcome.n_before, outcome.failures) == (8, 0, ())
+    return folder / "out"
+
+
+def test_a_cell_is_the_run_that_the_command_gives(whole: Path, tmp_path: Path) -> None:
+    """Row by row: its directory holds the run of that config, and the row's numbers are in its rounds.csv."""
+    overrides = {"drop": ["method.name=fedavg", "method.overrun=drop"], "thin": ["method.name=distreal"]}
+    row = next(r for r in rows(whole) if (r["label"], r["seed"]) == ("drop", "8"))
+    changes = f"profile.changes_per_round={row['profile.changes_per_round']}"
+    experiment, _ = load_experiment(whole.parent / "toy.yaml", [*overrides["drop"], changes, "seed=8"])
+    run(experiment, tmp_path / "run", grid="serial")
+    for name in ("rounds.csv", "model.safetensors", "config.yaml"):
+        assert (tmp_path / "run" / name).read_bytes() == (whole / row["hash"] / name).read_bytes()
+    with (tmp_path / "run" / "rounds.csv").open(newline="") as file:
+        rounds = list(csv.DictReader(file))
+    accuracies = [float(r["test_accuracy"]) for r in rounds]
+    assert float(row["final_accuracy"]) == accuracies[-1]
+    assert float(row["best_accuracy"]) == max(accuracies)
+    reached = [r["sim_s"] for r in rounds if float(r["test_accuracy"]) >= 0.3]
+    assert row["sim_s_to_0.3"] == (reached[0] if reached else "")
+
+
+def test_rows_in_the_order_of_the_axes(whole: Path) -> None:
+    found = [(r["label"], r["method"], r["profile.changes_per_round"], r["seed"]) for r in rows(whole)]
+    assert found == [(m, m, c, s) for m in ("drop", "thin") for c in ("0", "3") for s in ("7", "8")]
+    assert {row["status"] for row in rows(whole)} == {"finished"}
+    assert any(row["sim_s_to_0.3"] for row in rows(whole)), "a target that is reached somewhere"
+
+
+def test_a_second_call_does_nothing(whole: Path) -> None:
+    before, table = marks(whole), (whole / "sweep.csv").read_bytes()
+    outcome = play(whole.parent / "sweep.yaml", whole)
+    assert (outcome.n_before, outcome.failures) == (8, ())
+    assert (marks(whole), (whole / "sweep.csv").read_bytes()) == (before, table)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_two_workers_give_the_same_table(whole: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    play(write_sweep(tmp_path), tmp_path / "out", 2, say=said.append)
+    assert (tmp_path / "out" / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
+    assert len(said) == 1
+    assert said[0].startswith("8 cells to run, 2 at a time; a cell needs at most 4")
+
+
+def test_more_seeds_and_methods_keep_what_is_there(whole: Path, tmp_path: Path) -> None:
+    """A sweep that grew plays the new cells only; one that shrank forgets runs, but keeps them."""
+    shutil.copytree(whole, tmp_path / "out")
+    before = marks(tmp_path / "out")
+    outcome = play(write_sweep(tmp_path, seeds=[7, 8, 9]), tmp_path / "out")
+    assert (outcome.n_cells, outcome.n_before) == (12, 8)
+    assert before.items() <= marks(tmp_path / "out").items()
+    outcome = play(write_sweep(tmp_path, seeds=[9]), tmp_path / "out")
+    assert (outcome.n_cells, outcome.n_before) == (4, 4)
+    assert {r.seed for r in find_runs([tmp_path / "out"])} == {9}
+
+
+class Stop(Quiet):
+    """Ctrl-C when the third cell has begun and gone on for some rounds."""
+
+    def __init__(self) -> None:
+        self.n_begun = self.n_looks = 0
+
+    def running(self, cells: object) -> None:
+        self.n_begun += 1
+
+    def look(self) -> None:
+        self.n_looks += self.n_begun == 3
+        if self.n_looks == 3:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_cell_goes_on_from_its_checkpoint(whole: Path, tmp_path: Path) -> None:
+    """Rounds 1 and 2 of the third cell, which its checkpoint holds, are not played again."""
+    path, out = write_sweep(tmp_path), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        play(path, out, show=Stop())
+    assert [r["status"] for r in rows(out)].count("finished") == 2
+    before = marks(out)
+    (half,) = out.glob("*/checkpoint/r000002")
+    timing = (half.parent.parent / "timing.csv").read_text().splitlines()[:3]
+    assert play(path, out).n_before == 2
+    assert before.items() <= marks(out).items()
+    assert (half.parent.parent / "timing.csv").read_text().splitlines()[:3] == timing
+    assert (out / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
+
+
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_failed_cells_are_reported_and_tried_again(n_workers: int, tmp_path: Path) -> None:
+    """Clients raise in round 9 of 4, which never comes, or in round 2, which does."""
+    methods = {
+        "calm": {"method.name": "misbehaving.Raising", "method.at_round": 9},
+        "burning": {"method.name": "misbehaving.Raising", "method.at_round": 2},
+    }
+    path = write_sweep(tmp_path, grid={"method": methods}, baseline=None)
+    for _ in (1, 2):
+        outcome = play(path, tmp_path / "out", n_workers)
+        assert [cell.place.variant for cell, _ in outcome.failures] == ["burning"] * 2
+        assert all("the sensor is on fire" in failure.message for _, failure in outcome.failures)
+        status = [(r["label"], r["status"], r["final_accuracy"] != "") for r in rows(tmp_path / "out")]
+        assert status == [("calm", "finished", True)] * 2 + [("burning", "failed", False)] * 2
+        errors = list((tmp_path / "out" / "errors").iterdir())
+        assert len(errors) == 2
+        assert all("Traceback" in path.read_text() for path in errors)
+    assert outcome.n_before == 2
+
+
+class KillOne(Quiet):
+    """Kills one worker, whichever, once a cell has played six rounds."""
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.n_killed = out, 0
+
+    def look(self) -> None:
+        tables = [path.read_bytes().count(b"\n") for path in self.out.glob("*/rounds.csv")]
+        if not self.n_killed and max(tables, default=0) > 6:
+            family = psutil.Process().children(recursive=True)
+            workers = [child for child in family if child.name().startswith("ray::_Worker")]
+            workers[0].kill()
+            self.n_killed = 1
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_cell_whose_worker_was_killed_goes_on_in_another(tmp_path: Path) -> None:
+    """The two cells end with the bytes that they have without a death."""
+    path = write_sweep(
+        tmp_path, {"rounds": 150}, grid={"method": ["fedavg", "small"]}, seeds=[7], baseline=None
+    )
+    show = KillOne(tmp_path / "out")
+    assert play(path, tmp_path / "out", 2, show=show).failures == ()
+    assert show.n_killed == 1
+    play(path, tmp_path / "calm")
+    for row in rows(tmp_path / "calm"):
+        rounds = [tmp_path / out / row["hash"] / "rounds.csv" for out in ("out", "calm")]
+        assert rounds[0].read_bytes() == rounds[1].read_bytes()
+    assert (tmp_path / "out" / "sweep.csv").read_bytes() == (tmp_path / "calm" / "sweep.csv").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_cores")
+def test_a_cell_that_always_kills_its_worker_fails(tmp_path: Path) -> None:
+    """The other cell is played to its end."""
+    methods = {"deadly": {"method.name": "misbehaving.Killing", "method.at_round": 2}, "calm": {}}
+    path = write_sweep(tmp_path, grid={"method": methods}, baseline=None, seeds=[7])
+    outcome = play(path, tmp_path / "out", 2)
+    assert [cell.place.variant for cell, _ in outcome.failures] == ["deadly"]
+    assert outcome.failures[0][1].message.startswith("its worker died 3 times")
+    assert [row["status"] for row in rows(tmp_path / "out")] == ["failed", "finished"]
+
+
+def test_a_mistake_that_only_the_data_show_stops_everything(tmp_path: Path) -> None:
+    """n_clients beyond the digits' 1,437 training examples; no cell was begun, the directory is free."""
+    path = write_sweep(tmp_path, grid={"n_clients": [12, 5000]}, baseline=None)
+    with pytest.raises(InputError, match=r"cell 'n_clients=5000, seed 7': .*5000"):
+        play(path, tmp_path / "out")
+    assert [found.name for found in (tmp_path / "out").iterdir()] == [".lock"]
+
+
+def test_directories_that_are_refused(whole: Path, tmp_path: Path) -> None:
+    path = write_sweep(tmp_path)
+    sweep, cells, _ = load_cells(path)
+    with (
+        open_directory(tmp_path / "out", sweep, cells),
+        pytest.raises(InputError, match="out is in use by another sweep that has not ended"),
+    ):
+        play(path, tmp_path / "out")
+    with pytest.raises(InputError, match="is not empty and holds no sweep; choose another --out"):
+        play(path, tmp_path)
+
+
+def start(path: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    """`distreal-sim sweep`; Ctrl-C works even where the tests run in the background."""
+    return subprocess.Popen(
+        [*COMMAND, str(path), "--out", str(out), "--quiet", *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+
+
+def wait_for(out: Path, n_finished: int, process: subprocess.Popen[str]) -> None:
+    while not (out / "sweep.csv").exists() or len(marks(out)) < n_finished:
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        time.sleep(0.02)
+
+
+def survive(path: Path, out: Path, at: int, how: signal.Signals, *more: str) -> tuple[int, str]:
+    """Ends the command by a signal when `at` cells are finished; those must never be trained again."""
+    process = start(path, out, *more)
+    wait_for(out, at, process)
+    finished = marks(out)
+    process.send_signal(how)
+    _, stderr = process.communicate()
+    done = start(path, out, *more)
+    stdout, error = done.communicate()
+    assert (done.returncode, error) == (0, "")
+    assert stdout.startswith(f"{out / 'sweep.csv'}: ")
+    assert finished.items() <= marks(out).items()
+    return process.returncode, stderr
+
+
+@pytest.mark.parametrize("n_workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_kill_9(n_workers: str, whole: Path, tmp_path: Path) -> None:
+    """kill -9 after three of eight cells; then the same command finishes the sweep, with the same table."""
+    out = tmp_path / "out"
+    code, _ = survive(write_sweep(tmp_path), out, 3, signal.SIGKILL, "--workers", n_workers)
+    assert code == -signal.SIGKILL
+    assert (out / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_ctrl_c(whole: Path, tmp_path: Path) -> None:
+    """Exit code 130 and one line, with workers in other processes."""
+    out = tmp_path / "out"
+    code, stderr = survive(write_sweep(tmp_path), out, 2, signal.SIGINT, "--workers", "2")
+    assert (code, stderr) == (130, "error: interrupted; the same command goes on where it stopped\n")
+    assert (out / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
+
+
+def test_the_command_reports_failures(tmp_path: Path) -> None:
+    """Exit code 1, a line for every failed cell, and where the tracebacks are."""
+    methods = {"burning": {"method.name": "misbehaving.Raising", "method.at_round": 1}}
+    path, out = write_sweep(tmp_path, grid={"method": methods}, baseline=None, seeds=[7]), tmp_path / "out"
+    done = subprocess.run(
+        [*COMMAND, str(path), "--out", str(out), "--workers", "1", "--quiet"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    first, last = done.stderr.splitlines()
+    assert first.startswith("failed: burning, seed 7: client ")
+    assert last == (
+        "error: 1 of 1 cells failed; the same command tries them again (tracebacks: " + f"{out / 'errors'})"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_workers", ["1", "2"])
+def test_five_methods_three_seeds_killed_twice(n_workers: str, tmp_path: Path) -> None:
+    """configs/sweeps/digits_methods.yaml: 15 runs of 20 rounds; kill -9 after 4 and after 9 cells."""
+    path = ROOT / "configs" / "sweeps" / "digits_methods.yaml"
+    out = tmp_path / "out"
+    process = start(path, out, "--workers", n_workers)
+    wait_for(out, 4, process)
+    first = marks(out)
+    process.kill()
+    process.communicate()
+    survive(path, out, 9, signal.SIGKILL, "--workers", n_workers)
+    assert first.items() <= marks(out).items()
+    play(path, tmp_path / "whole", 1)
+    assert (out / "sweep.csv").read_bytes() == (tmp_path / "whole" / "sweep.csv").read_bytes()
+    assert len(marks(out)) == 15
