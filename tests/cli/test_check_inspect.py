@@ -117,7 +117,9 @@ def test_plan_of_distreal_at_half_the_capacity(config: Path) -> None:
     """Level 0.5: nobody can finish the full model, everybody the cheapest of 4 uniform entries, which keeps
     4, 8 and 16 channels: 2 * 4*9*64 + 3 * (8*4*9*16 + 16*8*9*4 + 16*10) = 32,736 MACs, 7.1 %. Constant
     capacity: the entry that fits at the start fits to the end: all complete. Coverage: 9 steps x (16, 32,
-    64) channels = 18 + 36 + 72 bytes.
+    64) channels = 18 + 36 + 72 bytes beside the 96,232 of the model. Half the filters cost 120,768 MACs,
+    three quarters 264,096: the latter fit 0.5 x 462,720 x 144 MACs once 3 batches were done with half (with 143
+    examples 2): (3 x 0.5 + 6 x 0.75) / 9 = 0.6667, (2 x 0.5 + 7 x 0.75) / 9 = 0.6944.
     """
     out = cli("check", config, "method.name=distreal", "method.front.uniform=4", "profile.level=0.5")
     assert 2 * 4 * 9 * 64 + 3 * (8 * 4 * 9 * 16 + 16 * 8 * 9 * 4 + 16 * 10) == 32_736
@@ -130,8 +132,9 @@ def test_plan_of_distreal_at_half_the_capacity(config: Path) -> None:
         "the full model at the capacity of t = 0: 0 % of the clients",
         "the cheapest entry at the capacity of t = 0: 100 % of the clients",
         "in round 1 as it comes: 100 % completed, 0 % partial, 0 % dropped",
+        "100 % are thinned, and keep on average of their channels min 0.6667, median 0.6667, max 0.6944",
     ]
-    assert section(out, "traffic")[1] == "and up to 126 B up for which filters were trained"
+    assert section(out, "traffic") == ["a client and round: 96.2 kB down, 96.4 kB up"]
     measured = [line for line in section(out, "wall time") if line.startswith("measured")]
     assert [line.split(", ")[-1] for line in measured[:2]] == ["front's median entry", "full model"]
 
@@ -147,8 +150,8 @@ def test_overrun_and_absolute_units(config: Path) -> None:
     assert section(out, "in time")[1] == "in round 1 as it comes: 0 % completed, 0 % partial, 100 % dropped"
     out = cli("check", config, *absolute, "method.overrun=partial")
     assert section(out, "in time")[1] == "in round 1 as it comes: 0 % completed, 100 % partial, 0 % dropped"
-    task = build(load_experiment(config, [*absolute, "method.overrun=partial"])[0])
-    assert [len(plan.steps) for plan in forecast(task, "partial", [0, 9])] == [4, 4]
+    experiment = load_experiment(config, [*absolute, "method.overrun=partial"])[0]
+    assert [update.n_steps for update in forecast(experiment, build(experiment), [0, 9])] == [4, 4]
     out = cli("check", config, *absolute, "method.overrun=wait", "round_end=early")
     assert section(out, "simulated") == ["5 rounds of 10 s: about 50 s"]
 
@@ -179,8 +182,9 @@ def test_wall_times_add_up(config: Path) -> None:
     times = WallTimes(16, ((100, 1.0), (300, 3.0)), 0.5, 2.0, 0.25, 4)
     assert [times.step_wall_s(m) for m in (50, 100, 200, 900)] == [1, 1, 2, 3]
     experiment = load_experiment(config)[0]
-    done = forecast(build(experiment), "drop", [0])
-    lost = forecast(build(load_experiment(config, ["profile.level=0.5"])[0]), "drop", [0])
+    done = forecast(experiment, build(experiment), [0])
+    weak = load_experiment(config, ["profile.level=0.5"])[0]
+    lost = forecast(weak, build(weak), [0])
     assert times.training_wall_s(done) == pytest.approx(27.5, abs=1e-9)
     assert times.training_wall_s([*done, *lost]) == pytest.approx(13.75, abs=1e-9)
     assert times.evaluation_wall_s(360, experiment.evaluation) == 3.0

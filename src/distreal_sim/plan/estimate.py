@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 
@@ -13,18 +13,23 @@ import numpy as np
 
 from distreal_sim import evaluation
 from distreal_sim.batches import batch_sizes
+from distreal_sim.config import Experiment
 from distreal_sim.errors import InputError
 from distreal_sim.front import Entry, Front
 from distreal_sim.rng import Rngs
-from distreal_sim.schedule import Moment, NeverDoneError, Overrun, Schedule, schedule
+from distreal_sim.schedule import Moment, NeverDoneError
 from distreal_sim.settings import Evaluation
+from distreal_sim.simulation import start
 from distreal_sim.task import Task, network_bytes
-from distreal_sim.thinning.masks import sample_mask
-from distreal_sim.types import Counts
+from distreal_sim.thinning.masks import keep_counts, sample_mask
+from distreal_sim.types import Counts, Update
 
 REPEATS = 5
 ENOUGH_WALL_S = 1.0
 """A measurement is the median of REPEATS, or of fewer once they took ENOUGH_WALL_S."""
+
+CLEARLY_LESS = 0.9
+"""Share of the full network's MACs below which a sub-network's step is measured too."""
 
 
 @dataclass(frozen=True)
@@ -43,57 +48,33 @@ class Window:
 
 
 def window(task: Task, client_id: int) -> Window:
-    """The client's first round."""
+    """The client's first round, with room for the whole model's way there and back."""
     sizes = batch_sizes(int(task.split.sizes[client_id]), task.local)
     link = task.link(client_id)
     model_bytes = network_bytes(task.module)
-    sent_bytes = model_bytes + coverage_bytes(task, len(sizes))
     download_s = model_bytes / link.download_bytes_per_s
-    end_s = task.deadline_s - sent_bytes / link.upload_bytes_per_s
+    end_s = task.deadline_s - model_bytes / link.upload_bytes_per_s
     return Window(sizes, download_s, end_s, task.capacity(client_id, 0.0)(0.0))
 
 
-def coverage_bytes(task: Task, n_steps: int) -> int:
-    """Most bytes that say which steps kept which channels: a bit each; 0 for methods without a front."""
-    if task.front is None:
-        return 0
-    return sum(math.ceil(n_steps * group.channels / 8) for group in task.structure.groups)
-
-
-def forecast(task: Task, overrun: Overrun, client_ids: Sequence[int]) -> list[Schedule]:
-    """Round 1 of each client if it were selected: the best entry of the front that fits, or the full network.
+def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> list[Update]:
+    """Round 1 of each client if it were selected: what the method does with it, timed but not computed.
 
     Raises InputError if the server would wait for a client for ever.
     """
-    plans = []
-    for client_id in client_ids:
-        frame = window(task, client_id)
+    method, timed = experiment.method, replace(task, computes=False)
+    state = start(experiment, task).state
+    updates = []
+    for job in method.plan(timed, state, 1, 0.0, client_ids):
+        rngs = Rngs(task.seed, (1, job.client_id))
         try:
-            plans.append(
-                schedule(
-                    frame.sizes,
-                    task.capacity(client_id, 0.0),
-                    task.macs_per_example,
-                    _choice(task.front, task.structure.full_counts()),
-                    start_s=frame.start_s,
-                    end_s=frame.end_s,
-                    overrun=overrun,
-                    deadline_s=task.deadline_s,
-                )
-            )
+            updates.append(method.train(timed, job, task.capacity(job.client_id, 0.0), rngs))
         except NeverDoneError as error:
             raise InputError(
-                f"method.overrun wait: client {client_id} would keep the server waiting for ever ({error}); "
-                "use drop or partial, or a profile without capacity 0"
+                f"method.overrun wait: client {job.client_id} would keep the server waiting for ever "
+                f"({error}); use drop or partial, or a profile without capacity 0"
             ) from None
-    return plans
-
-
-def _choice(front: Front | None, full: Counts) -> Callable[[Moment], Counts]:
-    if front is None:
-        return lambda moment: full
-    entries, lookup = front.entries, front.lookup
-    return lambda moment: entries[lookup(moment.budget_macs / moment.n_left)].counts
+    return updates
 
 
 @dataclass(frozen=True)
@@ -116,14 +97,17 @@ class WallTimes:
         macs, seconds = zip(*self.steps, strict=True)
         return float(np.interp(macs_per_example, macs, seconds))
 
-    def training_wall_s(self, plans: Sequence[Schedule]) -> float:
-        """Mean seconds of a job over some clients' schedules; what would be lost is never computed."""
+    def training_wall_s(self, updates: Sequence[Update]) -> float:
+        """Mean seconds of a job over a forecast; what would be lost is never computed.
+
+        A client's steps count with its mean MACs per example.
+        """
         totals = [
-            self.job_wall_s + sum(self.step_wall_s(step.macs / step.n_examples) for step in plan.steps)
-            for plan in plans
-            if plan.status != "dropped"
+            self.job_wall_s + u.n_steps * self.step_wall_s(u.facts.macs / int(u.step_examples.sum()))
+            for u in updates
+            if u.counts
         ]
-        return sum(totals) / len(plans)
+        return sum(totals) / len(updates)
 
     def evaluation_wall_s(self, n_test: int, settings: Evaluation) -> float:
         """Seconds of one evaluation."""
@@ -131,11 +115,12 @@ class WallTimes:
         return n_batches * self.test_batch_wall_s + self.n_statistics_batches * self.statistics_batch_wall_s
 
 
-def measure(task: Task, cohort: Sequence[int]) -> WallTimes:
+def measure(task: Task, cohort: Sequence[int], updates: Sequence[Update]) -> WallTimes:
     """Times real steps and evaluation batches of the task in this process.
 
     The steps are those of the client with the median number of examples: at full width, and with the front's
-    median entry where there is a front.
+    median entry where there is a front, or else with the same share of all channels, of about the median
+    cost of a forecast, where that is clearly below the full network's.
     """
     engine, rng = task.engine, Rngs(task.seed)("plan")
     arrays = engine.export()
@@ -152,6 +137,8 @@ def measure(task: Task, cohort: Sequence[int]) -> WallTimes:
     if task.front is not None:
         entry = median_entry(task.front)
         timed[entry.macs] = entry.counts
+    elif (narrower := _typical(task, updates)) is not None:
+        timed[task.macs_per_example(narrower)] = narrower
     steps = tuple((macs, _wall_s(partial(step, timed[macs]))) for macs in sorted(timed))
 
     def job() -> None:
@@ -174,6 +161,17 @@ def measure(task: Task, cohort: Sequence[int]) -> WallTimes:
     )
 
 
+def _typical(task: Task, updates: Sequence[Update]) -> Counts | None:
+    """(G,) equal shares of all channels that cost about what a forecast's median client computes; or None."""
+    costs = [u.facts.macs / int(u.step_examples.sum()) for u in updates if u.counts]
+    share = median(costs) / task.macs_per_example(task.structure.full_counts()) if costs else 1.0
+    if share > CLEARLY_LESS:
+        return None
+    every = range(len(task.structure.groups))
+    # Most layers cost the product of the channels that they read and write.
+    return keep_counts(task.structure, np.full(len(every), 1 - math.sqrt(share)), tuple(every))
+
+
 def median_entry(front: Front) -> Entry:
     """The entry in the middle of the table."""
     return front.entries[len(front.entries) // 2]
@@ -183,7 +181,7 @@ def _wall_s(work: Callable[[], object]) -> float:
     work()
     taken: list[float] = []
     while len(taken) < REPEATS and sum(taken) < ENOUGH_WALL_S:
-        start = time.perf_counter()
+        begun = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - start)
+        taken.append(time.perf_counter() - begun)
     return median(taken)
