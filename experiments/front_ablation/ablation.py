@@ -1,8 +1,12 @@
-"""Does the searched front help? `distreal` with fronts of four origins, on the same seeds and capacities.
+r"""Does the searched front help? `distreal` with fronts of four origins, on the same seeds and capacities.
 
-python experiments/front_ablation/ablation.py run mnist_writers --data-dir data --out runs/ablation
-python experiments/front_ablation/ablation.py run cifar10 --data-dir data --out runs/ablation
-python experiments/front_ablation/ablation.py collect mnist_writers --out runs/ablation
+distreal-sim search experiments/front_ablation/search.yaml experiment.model.name=small_cnn --out runs/s1
+distreal-sim search experiments/front_ablation/search.yaml experiment=$PWD/configs/cifar10.yaml \
+    experiment.model.name=small_cnn --out runs/s2
+python experiments/front_ablation/ablation.py run mnist_writers --searched runs/s1/front.json --out runs/abl
+python experiments/front_ablation/ablation.py run cifar10 --searched runs/s2/front.json --out runs/abl
+python experiments/front_ablation/ablation.py collect mnist_writers --out runs/abl
+python experiments/front_ablation/ablation.py collect cifar10 --out runs/abl
 python experiments/front_ablation/analyse.py
 
 Runs that are finished are skipped, others go on from their last checkpoint; two processes with different
@@ -31,11 +35,12 @@ CONFIGS = HERE.parents[1] / "configs"
 KINDS = ("uniform", "random", "greedy", "searched")
 ENTRIES = 16
 
+SMALL = ["model.name=small_cnn", "rounds=40", "evaluation.every=5"]
 EXPERIMENTS = {
-    "mnist_writers": ["rounds=16", "evaluation.every=2"],
-    "cifar10": ["rounds=24", "evaluation.every=3", "n_clients=200"],
+    "mnist_writers": SMALL,
+    "cifar10": SMALL,
 }
-"""Overrides of the config of that name: fewer rounds, and clients of 250 images, for want of machine time."""
+"""Overrides of the config of that name: a network that two cores can afford with many seeds, fewer rounds."""
 
 
 def load(name: str, seed: int, data_dir: Path, front: str) -> Experiment:
