@@ -118,8 +118,8 @@ def test_plan_of_distreal_at_half_the_capacity(config: Path) -> None:
     4, 8 and 16 channels: 2 * 4*9*64 + 3 * (8*4*9*16 + 16*8*9*4 + 16*10) = 32,736 MACs, 7.1 %. Constant
     capacity: the entry that fits at the start fits to the end: all complete. Coverage: 9 steps x (16, 32,
     64) channels = 18 + 36 + 72 bytes beside the 96,232 of the model. Half the filters cost 120,768 MACs,
-    three quarters 264,096: the latter fit 0.5 x 462,720 x 144 MACs once 3 batches were done with half (with 143
-    examples 2): (3 x 0.5 + 6 x 0.75) / 9 = 0.6667, (2 x 0.5 + 7 x 0.75) / 9 = 0.6944.
+    three quarters 264,096: the latter fit 0.5 x 462,720 x 144 MACs once 3 batches were done with half (143
+    examples: 2): (3 x 0.5 + 6 x 0.75) / 9 = 0.6667, (2 x 0.5 + 7 x 0.75) / 9 = 0.6944.
     """
     out = cli("check", config, "method.name=distreal", "method.front.uniform=4", "profile.level=0.5")
     assert 2 * 4 * 9 * 64 + 3 * (8 * 4 * 9 * 16 + 16 * 8 * 9 * 4 + 16 * 10) == 32_736
