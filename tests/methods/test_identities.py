@@ -32,6 +32,7 @@ SAME: list[dict[str, Any]] = [
     {"name": "heterofl"},
     {"name": "heterofl", "levels": [1.0]},
     {"name": "heterofl", "levels": [1.0, 1.0], "assignment": "fixed"},
+    {"name": "fjord", "widths": [1.0]},
     {"name": "distreal"},
     {"name": "small", "width": 1.0},
 ]
