@@ -21,9 +21,12 @@ from distreal_sim.thinning.memory import Memory, RowIndex
 from distreal_sim.thinning.plans import Plan, Plans, Scaling
 from distreal_sim.thinning.structure import Structure, ThinningError
 
-__all__ = ["Engine", "Loss", "Scaling"]
+__all__ = ["Engine", "Loss", "Run", "Scaling"]
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Any, Tensor], Tensor]
+
+Run = Callable[[nn.Module, Tensor], Any]
+"""run(network, x): what the loss is given as outputs."""
 
 
 class Engine:
@@ -133,6 +136,7 @@ class Engine:
         trained: Collection[str] | None = None,
         proximal: float = 0.0,
         max_norm: float | None = None,
+        run: Run | None = None,
     ) -> float:
         """One SGD step on examples x, labels y; returns the loss.
 
@@ -141,6 +145,7 @@ class Engine:
         None for all; no gradient is computed for the others, and their momentum rests. proximal: mu of the
         term mu / 2 * |w - anchor|^2, for plain steps after `anchor`. max_norm: the loss's gradient, all
         of it as one vector, is scaled down to this norm where it is longer, as by torch's clip_grad_norm_.
+        run: how the outputs are computed; the network's own forward pass if not given.
         """
         assert not proximal or mask is None
         plan, rows = self._enter(mask)
@@ -157,7 +162,7 @@ class Engine:
                 velocity = plan.momenta[index] if plan.momenta else None
                 linear.fused = velocity, lr, self.momentum, self.weight_decay
         try:
-            loss, grads = self._backward(plan, x, y, loss_fn, trained)
+            loss, grads = self._backward(plan, x, y, loss_fn, trained, run)
         finally:
             for linear, _ in plan.linears:
                 linear.off()
@@ -274,10 +279,16 @@ class Engine:
                 self._momenta.scatter(rows)
 
     def _backward(
-        self, plan: Plan, x: Tensor, y: Tensor, loss_fn: Loss, trained: Collection[str] | None = None
+        self,
+        plan: Plan,
+        x: Tensor,
+        y: Tensor,
+        loss_fn: Loss,
+        trained: Collection[str] | None = None,
+        run: Run | None = None,
     ) -> tuple[Tensor, list[Tensor | None]]:
         leaves = self._scale(plan)
-        loss = loss_fn(self._module(x), y)
+        loss = loss_fn(self._module(x) if run is None else run(self._module, x), y)
         grads: list[Tensor | None] = [None] * len(leaves)
         wanted = [i for i, name in enumerate(self.names) if trained is None or name in trained]
         found = torch.autograd.grad(loss, [leaves[i] for i in wanted], allow_unused=True)

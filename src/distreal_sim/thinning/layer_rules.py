@@ -156,7 +156,7 @@ def _finish(
 ) -> None:
     _vector(trace, argument(args, kwargs, 2, "bias"), atoms)
     needed = x.requires_grad + argument(args, kwargs, 1, "weight").requires_grad
-    trace.layers.append(Layer(trace.current[0], weight, positions, needed))
+    trace.layers.append(Layer(trace.current[0], weight, positions, needed, trace.behind(x)))
     trace.set_channels(out, dim, atoms)
 
 

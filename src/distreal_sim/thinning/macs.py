@@ -8,7 +8,7 @@ thinned number of groups. (derived)
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from distreal_sim.thinning.structure import Structure
 
@@ -26,6 +26,26 @@ def training_macs(structure: Structure, counts: Sequence[int]) -> int:
     """
     macs = _layer_macs(structure, counts)
     return sum(m * (1 + layer.n_gradients) for m, layer in zip(macs, structure.layers, strict=True))
+
+
+def partial_macs(
+    structure: Structure,
+    counts: Sequence[int],
+    trained: Collection[str],
+    run: Collection[str] | None = None,
+) -> int:
+    """MACs of a step on one example that changes only the parameters `trained`, forward and backward.
+
+    The forward pass of everything, the weight gradients of the trained layers, and the input gradients of
+    the layers behind a trained parameter: none flows back beyond the first one. run: the parameters that the
+    forward pass uses, all if not given; layers of others are not run.
+    """
+    total = 0
+    for macs, layer in zip(_layer_macs(structure, counts), structure.layers, strict=True):
+        if run is None or layer.weight in run:
+            own = layer.weight in trained
+            total += macs * (1 + own + (not layer.behind.isdisjoint(trained)))
+    return total
 
 
 def n_parameters(structure: Structure, counts: Sequence[int]) -> int:

@@ -96,14 +96,16 @@ class Layer:
     """One use of a convolution's or linear layer's weight.
 
     positions: outputs per example and filter (H * W for a 2-d convolution); n_gradients: how many of its
-    weight and its input need a gradient; alone: whether nothing else in a forward pass uses the weight. MACs
-    of the forward pass per example: weight elements x positions.
+    weight and its input need a gradient; behind: the parameters that its input depends on, so that it needs
+    a gradient where one of them is trained; alone: whether nothing else in a forward pass uses the weight.
+    MACs of the forward pass per example: weight elements x positions.
     """
 
     module: str
     weight: str
     positions: int
     n_gradients: int
+    behind: frozenset[str] = frozenset()
     alone: bool = True
 
 

@@ -80,6 +80,7 @@ class Trace(TorchFunctionMode):
             self.names[id(tensor)] = name
         self.axes: dict[str, dict[int, np.ndarray]] = {name: {} for name in self.names.values()}
         self._channels: dict[int, Channels] = {}
+        self._behind: dict[int, frozenset[str]] = {}
         self._alive: list[Tensor] = []  # an id is only unique while its tensor lives
         self._stack: list[tuple[str, nn.Module]] = [("", module)]
 
@@ -121,6 +122,10 @@ class Trace(TorchFunctionMode):
         if name == "__set__" or not results:
             return out
         self.uses.update(self.names[id(a)] for a in operands if id(a) in self.names)
+        sources = frozenset().union(*map(self.behind, operands))
+        for result in results:
+            self._alive.append(result)
+            self._behind[id(result)] = sources if result.requires_grad else frozenset()
         apply_rule(self, func, name, args, kwargs, out, before)
         for result in results:
             self.visits.append(Visit(self.where, name, self.channels(result)))
@@ -156,6 +161,13 @@ class Trace(TorchFunctionMode):
         assert tensor.shape[dim] == len(atoms)
         self._alive.append(tensor)
         self._channels[id(tensor)] = Channels(dim, atoms)
+
+    def behind(self, tensor: Tensor) -> frozenset[str]:
+        """The parameters that a gradient in the tensor goes back to."""
+        name = self.names.get(id(tensor))
+        if name is not None:
+            return frozenset({name}) if tensor.requires_grad else frozenset()
+        return self._behind.get(id(tensor), frozenset())
 
     def name_of(self, tensor: Any) -> str | None:
         """Qualified name of a parameter or buffer; None for other tensors."""
