@@ -15,7 +15,7 @@ LAYERS = [
     "batches capacity cohort front front_file fronts merging plots",
     "schedule",
     "task",
-    "evaluation flower_merge local",
+    "evaluation flower_merge local levels widths",
     "methods",
     "config",
     "build records",

@@ -15,13 +15,13 @@ from torch import nn
 from toys import toy, toy_fleet
 
 from distreal_sim.methods._labels import masked_cross_entropy
-from distreal_sim.methods._widths import width_counts
 from distreal_sim.methods.heterofl import HeteroFL
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.groups import find_groups
 from distreal_sim.thinning.macs import n_parameters
 from distreal_sim.thinning.masks import Mask, first_mask
 from distreal_sim.thinning.structure import kept_elements
+from distreal_sim.widths import width_counts
 
 UNLIMITED = {"name": "constant", "level": math.inf}
 

@@ -175,9 +175,8 @@ def test_a_client_that_diverges_is_left_out(tmp_path: Path) -> None:
 
     They did their work and sent its result, which is counted.
     """
-    experiment = toy(
-        method=Diverging(at_round=2, overrun="wait"), local={"epochs": 1, "batch_size": 4, "nonfinite": "exclude"}
-    )
+    local = {"epochs": 1, "batch_size": 4, "nonfinite": "exclude"}
+    experiment = toy(method=Diverging(at_round=2, overrun="wait"), local=local)
     run(experiment, tmp_path, grid="serial")
     rounds = pd.read_csv(tmp_path / "rounds.csv")
     clients = pd.read_parquet(tmp_path / "clients.parquet")

@@ -24,15 +24,15 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from distreal_sim.capacity import Capacity
+from distreal_sim.levels import largest_that_fits, width_level
 from distreal_sim.local import skip
 from distreal_sim.merging import Weight, weighted_average
 from distreal_sim.methods import Method
-from distreal_sim.methods._levels import largest_that_fits, width_level
-from distreal_sim.methods._widths import HALVES, Rounding, Share, train_level, width_counts
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.masks import Mask, draw_orders, take
 from distreal_sim.types import Counts, Job, State, Update
+from distreal_sim.widths import HALVES, Rounding, Share, train_level, width_counts
 
 
 class FederatedDropout(Method):

@@ -35,13 +35,12 @@ from torch import Tensor
 
 from distreal_sim.batches import batch_sizes
 from distreal_sim.capacity import Capacity
+from distreal_sim.levels import Level, fits, width_level
 from distreal_sim.local import Coverage, skip, take_step, train
 from distreal_sim.merging import Weight, weighted_average
 from distreal_sim.methods import Method
 from distreal_sim.methods._distil import distil_step
-from distreal_sim.methods._levels import Level, fits, width_level
 from distreal_sim.methods._prefix import merge_prefixes, widest_trained
-from distreal_sim.methods._widths import Share, width_counts
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import Moment
 from distreal_sim.task import Task
@@ -49,6 +48,7 @@ from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.masks import Mask, first_mask
 from distreal_sim.thinning.structure import Structure
 from distreal_sim.types import Counts, Job, State, Update
+from distreal_sim.widths import Share, width_counts
 
 
 class Fjord(Method):

@@ -34,18 +34,18 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.capacity import Capacity
+from distreal_sim.levels import largest_that_fits, width_level
 from distreal_sim.local import skip
 from distreal_sim.merging import Weight, weighted_average
 from distreal_sim.methods import Method
 from distreal_sim.methods._labels import classes_of, steps_among
-from distreal_sim.methods._levels import largest_that_fits, width_level
 from distreal_sim.methods._prefix import merge_prefixes, widest_trained
-from distreal_sim.methods._widths import HALVES, Share, train_level, width_counts
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Scaling
 from distreal_sim.thinning.masks import first_mask
 from distreal_sim.types import Counts, Job, State, Update
+from distreal_sim.widths import HALVES, Share, train_level, width_counts
 
 
 class HeteroFL(Method):

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from distreal_sim.capacity import Capacity
+from distreal_sim.levels import Level
 from distreal_sim.local import TakeStep, take_step, train
-from distreal_sim.methods._levels import Level
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import Overrun
 from distreal_sim.task import Task
