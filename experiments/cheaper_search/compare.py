@@ -1,4 +1,4 @@
-"""Cheaper searches against plain NSGA-II with equally many evaluations: hypervolume on fresh seeds.
+"""The search with screening against plain NSGA-II with equally many evaluations: hypervolume on fresh seeds.
 
     python experiments/cheaper_search/compare.py --cache DIR [--networks NAME ...] [--variants NAME ...]
 
@@ -31,12 +31,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
 FIELDS = ("network", "variant", "seed", "evaluations", "seen", "fresh", "uniform_fresh")
 
-VARIANTS: dict[str, dict[str, float]] = {
-    "plain": {"coarse": 0.0, "screening": 1},
-    "screening": {"coarse": 0.0, "screening": 8},
-    "coarse": {"coarse": 0.4, "screening": 1},
-    "coarse and screening": {"coarse": 0.4, "screening": 8},
-}
+VARIANTS: dict[str, dict[str, int]] = {"plain": {"screening": 1}, "screening": {"screening": 8}}
 
 
 def rows() -> list[dict[str, str]]:

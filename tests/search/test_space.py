@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from distreal_sim.models._resnet import ResNet
-from distreal_sim.search.space import Space
-from distreal_sim.thinning.groups import find_groups
 
 from .toy_search import toy_space
 
@@ -53,22 +48,3 @@ def test_the_smallest_allowed() -> None:
     assert space.uniform(500) == [(n, n) for n in range(10, 4, -1)]
     assert space.allows((5, 5))
     assert not space.allows((4, 4))
-
-
-def test_groups_that_are_alike_have_one_rate() -> None:
-    """Convolutions of 8, 8, 4 and 8 channels at one resolution: the rates of 8 and of 4.
-
-    A residual network of two stages of two blocks: the stream and the blocks' inner channels, in each stage.
-    """
-    coarse = toy_space(8, 8, 4, 8).coarse()
-    assert (coarse.shared, coarse.n_rates) == ((0, 0, 1, 0), 2)
-    assert coarse.counts(np.array([0.5, 0.25])) == (4, 4, 3, 4)
-    assert coarse.rates((4, 4, 3, 4)).tolist() == [0.5, 0.25]
-    assert coarse.uniform(3) == toy_space(8, 8, 4, 8).uniform(3)
-    structure = find_groups(ResNet(1, 10, (8, 16), 2), torch.zeros(2, 1, 8, 8))
-    names = [group.name for group in structure.groups]
-    shared = Space(structure, tuple(range(len(names))), 0.9).coarse().shared
-    assert dict(zip(names, shared or (), strict=True)) == {
-        "conv": 0, "stages.0.0.conv1": 1, "stages.0.1.conv1": 1,
-        "stages.1.0.conv1": 2, "stages.1.0.conv2": 3, "stages.1.1.conv1": 2,
-    }  # fmt: skip

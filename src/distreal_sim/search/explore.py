@@ -55,98 +55,55 @@ def explore(
     The course is a function of the settings and the scores; a search that is played again from its start
     against stored scores therefore goes on where it was cut short. out_of_time: asked after each generation.
     """
-    run = _Run(space, search, evaluate, on_generation, out_of_time)
-    half = -(-search.population // 2)
-    base = space.uniform(half)
-    coarse = space.coarse()
-    if search.coarse and coarse.n_rates < space.n_rates:
-        first = max(1, round(search.coarse * search.evaluations))
-        stopped = run.generations(coarse, coarse.uniform(half), first)
-        if stopped in ("generations", "wall_s"):
-            return run.exploration(stopped)
-        base = table_of(space, run.scores, half)
-    return run.exploration(run.generations(space, base, search.evaluations))
+    rngs = Rngs(search.seed)
+    optimiser = Nsga2(
+        first_generation(space, search.population, rngs("first generation")),
+        space.d_max,
+        search.population,
+        search.population * search.screening,
+        space.snap,
+        rngs("nsga2"),
+    )
+    scores: dict[Counts, Score] = {}
+    rows: list[Generation] = []
+    for number in range(1, search.generations + 1):
+        rates = optimiser.ask()
+        if rates is None:
+            return Exploration(scores, tuple(rows), "no new vectors")
+        asked = [space.counts(vector) for vector in rates]
+        new = [c for c in dict.fromkeys(asked) if c not in scores and space.allows(c)]
+        chosen = screen(space, scores, new, search.population) if search.screening > 1 else new
+        left_out = set(new) - set(chosen)
+        room = search.evaluations - len(scores)
+        for counts, score in zip(chosen[:room], evaluate(chosen[:room]), strict=True):
+            scores[counts] = score
+        rows.append(_row(space, number, scores))
+        on_generation(rows[-1])
+        if len(scores) >= search.evaluations:
+            return Exploration(scores, tuple(rows), "evaluations")
+        if _stalled(rows, search.stall):
+            return Exploration(scores, tuple(rows), "stall")
+        if out_of_time():
+            return Exploration(scores, tuple(rows), "wall_s")
+        tried = [i for i, counts in enumerate(asked) if counts not in left_out]
+        asked = [asked[i] for i in tried]
+        macs = np.array([space.relative_macs(counts) for counts in asked])
+        # A candidate that is too small is never trained; the constraint alone decides what becomes of it.
+        values = np.array([scores[counts].mean if counts in scores else 0.0 for counts in asked])
+        optimiser.tell(tried, macs, values, space.smallest - macs)
+    return Exploration(scores, tuple(rows), "generations")
 
 
-class _Run:
-    """The course of a search: what was tried so far, and the generations to come."""
-
-    def __init__(
-        self,
-        space: Space,
-        search: Search,
-        evaluate: Evaluate,
-        on_generation: Callable[[Generation], None],
-        out_of_time: Callable[[], bool],
-    ) -> None:
-        self.space, self.search, self.evaluate = space, search, evaluate
-        self.on_generation, self.out_of_time = on_generation, out_of_time
-        self.rngs = Rngs(search.seed)
-        self.scores: dict[Counts, Score] = {}
-        self.rows: list[Generation] = []
-
-    def exploration(self, stopped: str) -> Exploration:
-        """What was found, and what ended the search."""
-        return Exploration(self.scores, tuple(self.rows), stopped)
-
-    def generations(self, space: Space, base: Sequence[Counts], evaluations: int) -> str:
-        """NSGA-II on the rates of `space`, from `base` and vectors around it; returns what ended it.
-
-        evaluations: vectors tried in the whole search by then.
-        """
-        search, scores, first = self.search, self.scores, len(self.rows)
-        key = "" if space.shared is None else " of shared rates"
-        optimiser = Nsga2(
-            first_generation(space, base, search.population, self.rngs(f"first generation{key}")),
-            space.d_max,
-            search.population,
-            search.population * search.screening,
-            space.snap,
-            self.rngs(f"nsga2{key}"),
-        )
-        while len(self.rows) < search.generations:
-            rates = optimiser.ask()
-            if rates is None:
-                return "no new vectors"
-            asked = [space.counts(vector) for vector in rates]
-            new = [c for c in dict.fromkeys(asked) if c not in scores and space.allows(c)]
-            if not new and space.shared is not None:
-                return "no new vectors"  # a small space, of which little is left
-            left_out: set[Counts] = set()
-            if search.screening > 1:
-                chosen = screen(space, scores, new, search.population)
-                new, left_out = chosen, set(new) - set(chosen)
-            new = new[: evaluations - len(scores)]
-            for counts, score in zip(new, self.evaluate(new), strict=True):
-                scores[counts] = score
-            self.rows.append(_row(self.space, len(self.rows) + 1, scores))
-            self.on_generation(self.rows[-1])
-            if len(scores) >= evaluations:
-                return "evaluations"
-            if _stalled(self.rows[first:], search.stall):
-                return "stall"
-            if self.out_of_time():
-                return "wall_s"
-            tried = [i for i, counts in enumerate(asked) if counts not in left_out]
-            asked = [asked[i] for i in tried]
-            macs = np.array([space.relative_macs(counts) for counts in asked])
-            # A candidate that is too small is never trained; the constraint alone decides what becomes of it.
-            values = np.array([scores[counts].mean if counts in scores else 0.0 for counts in asked])
-            optimiser.tell(tried, macs, values, space.smallest - macs)
-        return "generations"
-
-
-def first_generation(
-    space: Space, base: Sequence[Counts], population: int, rng: np.random.Generator
-) -> np.ndarray:
-    """(M, L) distinct vectors, M <= population: those in `base`, then random ones around them."""
-    found = dict.fromkeys(base)
+def first_generation(space: Space, population: int, rng: np.random.Generator) -> np.ndarray:
+    """(M, L) distinct vectors, M <= population: half uniform, the zero vector first, half around those."""
+    uniform = space.uniform(-(-population // 2))
+    found = dict.fromkeys(uniform)
     tries = 0
     while len(found) < population and tries < 20 * population:
         tries += 1
-        around = space.rates(base[int(rng.integers(len(base)))])
-        shift = space.d_max * SPREAD * rng.uniform(-1.0, 1.0, len(around))
-        counts = space.counts(np.clip(around + shift, 0.0, space.d_max))
+        base = space.rates(uniform[int(rng.integers(len(uniform)))])
+        shift = space.d_max * SPREAD * rng.uniform(-1.0, 1.0, len(base))
+        counts = space.counts(np.clip(base + shift, 0.0, space.d_max))
         if space.allows(counts):
             found.setdefault(counts)
     return np.array([space.rates(counts) for counts in found])

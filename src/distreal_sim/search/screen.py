@@ -70,7 +70,7 @@ def _predict(
     space: Space, tried: Sequence[Counts], values: np.ndarray, proposed: Sequence[Counts]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the tried vectors without their noise, and of the proposed ones with optimism."""
-    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(np.ones(space.n_rates), (0.05, 50.0), nu=2.5)
+    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(np.ones(len(space.thinnable)), (0.05, 50.0), nu=2.5)
     kernel += WhiteKernel(0.05, (1e-4, 1.0))
     process = GaussianProcessRegressor(kernel, normalize_y=True)
     with threadpool_limits(1), warnings.catch_warnings():

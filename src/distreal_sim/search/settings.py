@@ -45,12 +45,6 @@ class Search(BaseModel):
     population: int = Field(24, ge=4, description="vectors in a generation")
     generations: int = Field(20, ge=1, description="most generations")
     evaluations: int = Field(400, ge=1, description="most vectors that are tried")
-    coarse: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="share of the evaluations for vectors in which groups that are alike have one rate",
-    )
     screening: int = Field(
         1, ge=1, description="vectors proposed for each that is trained; a model of the scores chooses"
     )
