@@ -1,10 +1,9 @@
-r"""Does the searched front help? `distreal` with fronts of four origins, on the same seeds and capacities.
+"""Does the searched front help? `distreal` with fronts of four origins, on the same seeds and capacities.
 
-distreal-sim search experiments/front_ablation/search.yaml experiment.model.name=small_cnn --out runs/s1
-distreal-sim search experiments/front_ablation/search.yaml experiment=$PWD/configs/cifar10.yaml \
-    experiment.model.name=small_cnn --out runs/s2
-python experiments/front_ablation/ablation.py run mnist_writers --searched runs/s1/front.json --out runs/abl
-python experiments/front_ablation/ablation.py run cifar10 --searched runs/s2/front.json --out runs/abl
+python experiments/front_ablation/ablation.py search mnist_writers --data-dir data --out runs/abl
+python experiments/front_ablation/ablation.py search cifar10 --data-dir data --out runs/abl
+python experiments/front_ablation/ablation.py run mnist_writers --data-dir data --out runs/abl
+python experiments/front_ablation/ablation.py run cifar10 --data-dir data --out runs/abl
 python experiments/front_ablation/ablation.py collect mnist_writers --out runs/abl
 python experiments/front_ablation/ablation.py collect cifar10 --out runs/abl
 python experiments/front_ablation/analyse.py
@@ -28,6 +27,8 @@ from distreal_sim.front import fingerprint, make_front
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.rng import Rngs
 from distreal_sim.run import run
+from distreal_sim.search.run import run_search
+from distreal_sim.search.settings import load_search
 from distreal_sim.search.space import Space
 
 HERE = Path(__file__).parent
@@ -35,12 +36,13 @@ CONFIGS = HERE.parents[1] / "configs"
 KINDS = ("uniform", "random", "greedy", "searched")
 ENTRIES = 16
 
-SMALL = ["model.name=small_cnn", "rounds=40", "evaluation.every=5"]
+SMALL = ["model.name=small_cnn", "local.lr=0.1", "rounds=32", "evaluation.every=4"]
 EXPERIMENTS = {
-    "mnist_writers": SMALL,
-    "cifar10": SMALL,
+    "mnist_writers": [*SMALL, "local.batch_size=8", "local.epochs=2"],
+    "cifar10": [*SMALL, "local.batch_size=16"],
 }
-"""Overrides of the config of that name: a network that two cores can afford with many seeds, fewer rounds."""
+"""Overrides of the config of that name: a network that two cores can afford with many seeds, few rounds, and
+steps enough for it to learn in them."""
 
 
 def load(name: str, seed: int, data_dir: Path, front: str) -> Experiment:
@@ -49,7 +51,17 @@ def load(name: str, seed: int, data_dir: Path, front: str) -> Experiment:
     return load_experiment(CONFIGS / f"{name}.yaml", [*EXPERIMENTS[name], *always])[0]
 
 
-def write_front(experiment: Experiment, kind: str, searched_front: Path | None, out: Path) -> Path:
+def search(name: str, data_dir: Path, out: Path) -> None:
+    """Searches the front of an experiment, or goes on with it."""
+    path = f"experiment={(CONFIGS / f'{name}.yaml').resolve()}"
+    changes = [
+        f"experiment.{text}" for text in [*EXPERIMENTS[name], f"dataset.data_dir={data_dir.resolve()}"]
+    ]
+    settings, experiment, _ = load_search(HERE / "search.yaml", [path, *changes])
+    run_search(settings, experiment, out / name / "search", n_workers=1, resume=True)
+
+
+def write_front(experiment: Experiment, kind: str, out: Path) -> Path:
     """The front of a kind as a file; a random one is another for every seed."""
     path = out / (f"front-{kind}-{experiment.seed}.json" if kind == "random" else f"front-{kind}.json")
     if path.exists():
@@ -59,9 +71,7 @@ def write_front(experiment: Experiment, kind: str, searched_front: Path | None, 
     groups = task.structure.thinnable(method.drop_linear)
     space = Space(task.structure, groups, d_max=(ENTRIES - 1) / ENTRIES)
     if kind == "searched":
-        if searched_front is None:
-            raise SystemExit("the searched front needs --searched FILE")
-        vectors = searched(space, searched_front)
+        vectors = searched(space, out / "search" / "front.json")
     elif kind == "random":
         vectors = random(space, ENTRIES, Rngs(experiment.seed)("random front"))
     else:
@@ -78,7 +88,7 @@ def play(name: str, kind: str, seed: int, options: argparse.Namespace) -> None:
     """One run."""
     out = options.out / name
     plain = load(name, seed, options.data_dir, "{uniform: 1}")
-    front = write_front(plain, kind, options.searched, out)
+    front = write_front(plain, kind, out)
     experiment = load(name, seed, options.data_dir, str(front.resolve()))
     run(experiment, out / f"{kind}-{seed}", grid="serial", resume=True)
 
@@ -109,19 +119,21 @@ def collect(name: str, out: Path) -> None:
 
 
 def main() -> None:
-    """Runs what is missing, or collects what there is."""
+    """Searches the front, runs what is missing, or collects what there is."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("what", choices=["run", "collect"])
+    parser.add_argument("what", choices=["search", "run", "collect"])
     parser.add_argument("name", choices=EXPERIMENTS)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
-    parser.add_argument("--searched", type=Path, help="the searched front")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     if options.what == "collect":
         collect(options.name, options.out)
+        return
+    if options.what == "search":
+        search(options.name, options.data_dir, options.out)
         return
     for seed in options.seeds:
         for kind in options.kinds:
