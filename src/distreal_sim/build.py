@@ -45,7 +45,8 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     full_macs = training_macs(full_structure, full_structure.full_counts())
     reference = float(np.median(planned)) * full_macs / experiment.deadline_s
     macs_per_s = reference if experiment.profile.unit == "relative" else 1.0
-    module = _network(experiment, full, full_structure, int(planned.max()), macs_per_s)
+    with rngs.torch_default("method's network"):  # a method may add parameters of its own
+        module = _network(experiment, full, full_structure, int(planned.max()), macs_per_s)
     structure = full_structure if module is full else find_groups(module, torch.zeros(2, *data.shape))
     if split.sizes.min() < 2 and any(
         isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()

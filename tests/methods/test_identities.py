@@ -33,6 +33,9 @@ SAME: list[dict[str, Any]] = [
     {"name": "heterofl", "levels": [1.0]},
     {"name": "heterofl", "levels": [1.0, 1.0], "assignment": "fixed"},
     {"name": "fjord", "widths": [1.0]},
+    {"name": "cocofl"},
+    {"name": "depthfl", "depths": 1},
+    {"name": "inclusivefl", "depths": 1},
     {"name": "distreal"},
     {"name": "small", "width": 1.0},
 ]

@@ -26,6 +26,9 @@ NETS = ["TinyChain", "TinyResNet", "TinyDenseNet", "TinyMobileNet"]
 NEEDED: dict[str, dict[str, Any]] = {"small": {"width": 0.5}}
 """Options without which a method refuses clients as weak as those here."""
 
+STRENGTH: dict[str, float] = {"cocofl": 0.6}
+"""Capacity of methods whose cheapest work, the forward pass of everything and more, needs more than 0.3."""
+
 COUNTING: list[dict[str, Any]] = [
     {"name": "distreal"},
     {"name": "federated_dropout"},
@@ -41,12 +44,12 @@ def options(name: str) -> dict[str, Any]:
 
 
 def weak_updates(method: dict[str, Any], net: str) -> tuple[Any, Task, State, list[Update]]:
-    """Two clients' updates, both with 0.3 of the capacity that the full network needs."""
+    """Two clients' updates, both with 0.3 of the capacity that the full network needs, or `STRENGTH`."""
     experiment = toy(
         method={**method, "overrun": "partial"},
         model={"name": f"nets.{net}"},
         partition={"name": "iid"},
-        profile={"name": "constant", "level": 0.3},
+        profile={"name": "constant", "level": STRENGTH.get(method["name"], 0.3)},
         local={"epochs": 2, "batch_size": 8, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01},
     )
     try:

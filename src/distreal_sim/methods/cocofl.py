@@ -1,0 +1,114 @@
+"""CoCoFL: a client runs the whole network and trains a window of its blocks; the others are frozen.
+
+Pfeiffer, Rapp, Khalili, Henkel: CoCoFL: Communication- and Computation-Aware Federated Learning via Partial
+NN Freezing and Quantization. TMLR 2023, arXiv 2203.05468.
+
+Paper and its public code: a table lists time, upload and memory of every window of contiguous blocks. In
+each round a client takes the windows that meet its limits, leaves out those of which another one is a true
+superset, and picks one of the rest, each with the same chance. Blocks outside the window are frozen, with
+their batch norm folded, and run in int8. Trained tensors are uploaded and averaged over all participants,
+those who did not train a tensor counting with its old value.
+
+Differs from the paper:
+- No int8: frozen blocks cost their full MACs, forward, and backward where the gradient has to pass through
+  them to the window. Freezing saves the weight gradients outside of the window and everything backward
+  before it, less than two thirds in all; a client that cannot run all blocks forward and train its cheapest
+  window skips the round. (our choice)
+- The only limit is what a client can compute in time, at the capacity of the start of the round, with room
+  for its transfers; memory has none. The paper's times are measured on devices, ours are counted MACs.
+  (our choice)
+- Frozen batch norm is not folded: it normalises with the batch's statistics. (our choice)
+- A block is a residual block or a layer with its norm, whatever the network lists. (our choice)
+- The whole model is downloaded, and counted; the public code counts no downloads. (our choice)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from distreal_sim.batches import batch_sizes
+from distreal_sim.capacity import Capacity
+from distreal_sim.levels import fits
+from distreal_sim.local import Traffic, skip, train
+from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.methods import Method
+from distreal_sim.methods._blocks import blocks_of
+from distreal_sim.methods._partial import parameter_bytes, partial_steps
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.thinning.macs import partial_macs
+from distreal_sim.types import Job, State, Update
+
+
+@dataclass(frozen=True)
+class Window:
+    """Blocks first ... last - 1. names: their parameters; macs_per_example: of a step that trains them."""
+
+    first: int
+    last: int
+    names: tuple[str, ...]
+    macs_per_example: int
+    traffic: Traffic
+
+
+class CoCoFL(Method):
+    """A random window of trained blocks, as large as the client's capacity allows."""
+
+    weight: ClassVar[Weight] = "clients"
+    trains_parts: ClassVar[bool] = True
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        n_examples = sum(batch_sizes(len(task.split[job.client_id]), task.local))
+        feasible = [
+            window
+            for window in windows(task)
+            if fits(task, job, capacity, window.traffic, window.macs_per_example * n_examples)
+        ]
+        if not feasible:
+            return skip(task, job)
+        choice = largest(feasible)
+        rng = Rngs(task.seed, (job.round_number, job.client_id))("cocofl window")
+        window = choice[int(rng.integers(len(choice)))]
+        full = task.structure.full_counts()
+        return train(
+            task,
+            job,
+            capacity,
+            rngs,
+            choose=lambda moment: full,
+            overrun=self.overrun,
+            take=partial_steps(window.names),
+            cost=lambda counts: window.macs_per_example,
+            traffic=window.traffic,
+            trained=window.names,
+        )
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        weight = task.merge.weight or self.weight
+        merged = weighted_average(task.structure, state.arrays, updates, weight, dilute=True)
+        return State(merged, state.extras)
+
+
+def windows(task: Task) -> list[Window]:
+    """Every window of contiguous blocks."""
+    blocks, full = blocks_of(task.module, task.structure), task.structure.full_counts()
+    everything = parameter_bytes(task.structure, [name for block in blocks for name in block])
+    found = []
+    for first in range(len(blocks)):
+        for last in range(first + 1, len(blocks) + 1):
+            names = tuple(name for block in blocks[first:last] for name in block)
+            traffic = Traffic(everything, parameter_bytes(task.structure, names))
+            macs = partial_macs(task.structure, full, frozenset(names))
+            found.append(Window(first, last, names, macs, traffic))
+    return found
+
+
+def largest(feasible: Sequence[Window]) -> list[Window]:
+    """The windows of which no other one is a true superset."""
+
+    def within(a: Window, b: Window) -> bool:
+        return a is not b and b.first <= a.first and a.last <= b.last
+
+    return [a for a in feasible if not any(within(a, b) for b in feasible)]

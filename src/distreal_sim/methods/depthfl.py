@@ -1,0 +1,87 @@
+"""DepthFL: a client trains the first stages of the network, with a classifier behind each of them.
+
+Kim, Yu, Kim, Moon: DepthFL: Depthwise Federated Learning for Heterogeneous Clients. ICLR 2023.
+
+Paper and its public reproduction in Flower: a client of depth d holds the first d stages and classifiers 1
+to d. Its loss is the sum of their cross-entropies, plus lambda(t) / (d - 1) times the sum over all pairs i, j
+of KL(softmax(z_j) || softmax(z_i)) with z_j held constant: each classifier learns from all the others.
+lambda(t) = exp(-5 (1 - min(t, 300) / 300)^2). A tensor is averaged over the clients that hold it, unweighted.
+In tests the scores of all classifiers are averaged.
+
+Differs from the paper:
+- A client takes the deepest sub-model that fits its capacity at the start of the round, and skips the round
+  if none does; the paper gives the depths, in equal shares. (our choice)
+- The exits are global average pooling and a linear layer, in pre-activation networks behind norm and ReLU;
+  the paper's also have attention and a separable convolution, so that they cost more and know more. What they
+  cost here is counted, in MACs and in bytes. (our choice)
+- FedAvg of the sub-models, the paper's variant without FedDyn; there is none with it.
+- t is the number of rounds before this one, so that lambda begins with exp(-5). (our choice)
+- Networks: resnet20, resnet18, preresnet, and those that are an nn.Sequential with pooling between its
+  convolutions, a stage ending with each pool; others are refused. (our choice)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.merging import Weight
+from distreal_sim.methods import Fits, Method
+from distreal_sim.methods._exits import depths_of, train_depth, with_exits
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.thinning.structure import Structure
+from distreal_sim.types import Job, Update
+
+
+class DepthFL(Method):
+    """The first stages, all their classifiers, and what these teach each other."""
+
+    depths: int | None = Field(
+        None,
+        ge=1,
+        description="number of exits, the network's own included; one behind each stage if not given",
+    )
+    distil: bool = Field(True, description="whether the exits learn from each other")
+    ramp_rounds: int = Field(300, ge=1, description="rounds until distillation has its full weight")
+
+    weight: ClassVar[Weight] = "clients"
+    trains_parts: ClassVar[bool] = True
+
+    def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
+        return with_exits(module, structure, self.depths, average=True)
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        strength = ramp(job.round_number - 1, self.ramp_rounds) if self.distil else 0.0
+
+        def loss_of(scores: list[Tensor], y: Tensor) -> Tensor:
+            return mutual_loss(scores, y, strength)
+
+        depths = depths_of(task, earlier_exits=True)
+        return train_depth(task, job, capacity, rngs, depths, overrun=self.overrun, loss_of=loss_of)
+
+
+def ramp(t: int, length: int) -> float:
+    """lambda(t): the weight of distillation after t rounds, from exp(-5) to 1."""
+    return math.exp(-5 * (1 - min(t, length) / length) ** 2)
+
+
+def mutual_loss(scores: list[Tensor], y: Tensor, strength: float) -> Tensor:
+    """Sum of the cross-entropies, and strength / (d - 1) times that of KL(j || i) over all pairs of exits."""
+    loss = F.cross_entropy(scores[0], y)
+    for own in scores[1:]:
+        loss = loss + F.cross_entropy(own, y)
+    if strength == 0 or len(scores) == 1:
+        return loss
+    logs = [F.log_softmax(own, dim=1) for own in scores]
+    for i, own in enumerate(logs):
+        for j, other in enumerate(logs):
+            if i != j:
+                divergence = F.kl_div(own, other.detach(), reduction="batchmean", log_target=True)
+                loss = loss + strength / (len(scores) - 1) * divergence
+    return loss
