@@ -75,8 +75,9 @@ def test_zero_learning_rate_changes_no_byte(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_training_moves_the_model(name: str) -> None:
-    """All clients in one round, so that each size of sub-model has one."""
-    experiment = toy(method={"name": name, "overrun": "partial"}, clients_per_round=12)
+    """All clients in one round, as unequal as it takes for each size of sub-model to have one."""
+    unequal = {"name": "tiers", "levels": [0.3, 0.6, 2.0]}
+    experiment = toy(method={"name": name, "overrun": "partial"}, profile=unequal, clients_per_round=12)
     task, fleet = toy_fleet(experiment)
     before = start(experiment, task)
     after, _ = play_round(experiment, task, fleet, before, NoRecords())

@@ -1,0 +1,161 @@
+"""DepthFL and InclusiveFL: who holds what, what it costs, what exits learn, and which networks have them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from rounds import updates_of
+from torch.utils.flop_counter import FlopCounterMode
+from toys import toy
+
+from distreal_sim.build import build
+from distreal_sim.errors import InputError
+from distreal_sim.methods._exits import WithExits, depths_of
+from distreal_sim.methods.depthfl import mutual_loss, ramp
+from distreal_sim.task import Task
+
+METHODS = ["depthfl", "inclusivefl"]
+
+
+def task_of(method: str, model: str, **options: Any) -> Task:
+    return build(toy(method={"name": method, **options}, model={"name": model}))
+
+
+def exits_of(task: Task) -> WithExits:
+    assert isinstance(task.module, WithExits)
+    return copy.deepcopy(task.module)
+
+
+def test_golden_ramp() -> None:
+    """exp(-5), exp(-5 / 4), 1, and 1 ever after."""
+    assert ramp(0, 300) == pytest.approx(0.006738, abs=5e-7)
+    assert ramp(150, 300) == pytest.approx(0.2865, abs=5e-5)
+    assert ramp(300, 300) == ramp(1000, 300) == 1.0
+
+
+def test_mutual_loss_by_hand() -> None:
+    """Two exits that say (1/2, 1/2) and (3/4, 1/4), label 0: -ln(1/2) - ln(3/4); the divergences are
+    3/4 ln(3/2) + 1/4 ln(1/2) and 1/2 ln(2/3) + 1/2 ln(2), and one pair has weight strength / (2 - 1).
+    """
+    a, b = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.75, 0.25]]).log()
+    plain = -math.log(0.5) - math.log(0.75)
+    divergence = 0.75 * math.log(1.5) + 0.25 * math.log(0.5) + 0.5 * math.log(2 / 3) + 0.5 * math.log(2)
+    assert mutual_loss([a, b], torch.tensor([0]), 0.0).item() == pytest.approx(plain, rel=1e-6)
+    loss = mutual_loss([a, b], torch.tensor([0]), 0.3)
+    assert loss.item() == pytest.approx(plain + 0.3 * divergence, rel=1e-6)
+
+
+def test_mutual_loss_against_a_plain_loop() -> None:
+    """Value and gradients for three exits; the teacher of each pair is constant."""
+    torch.manual_seed(1)
+    scores = [torch.randn(4, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    y = torch.tensor([0, 3, 4, 1])
+    found = torch.autograd.grad(mutual_loss(scores, y, 0.7), scores)
+    for i, own in enumerate(scores):
+        loss = F.cross_entropy(own, y)
+        for j, other in enumerate(scores):
+            if j != i:
+                p, q = other.detach().softmax(1), own.softmax(1)
+                loss = loss + 0.7 / 2 * (p * (p.log() - q.log())).sum() / len(y)
+        torch.testing.assert_close(found[i], torch.autograd.grad(loss, own)[0], rtol=1e-10, atol=1e-12)
+
+
+def test_depths_of_the_small_network_by_hand() -> None:
+    """small_cnn of width 4 on 8x8: layers of 2304, 4608, 4608 and 160 MACs, exits of 4 * 10 and 8 * 10.
+
+    Depth 1: 2 * 2304 + 3 * 40; depth 2: 3 * (4608 + 80) more; depth 3: 3 * (4608 + 160) more. Parameters: 44
+    + 50, then 304 + 90 more, then 1184 + 170. InclusiveFL: without the exits before the last one.
+    """
+    task = build(toy(method={"name": "depthfl"}))
+    levels = [d.level for d in depths_of(task, earlier_exits=True)]
+    macs = [2 * 2304 + 3 * 40, 3 * 4688, 3 * 4768]
+    sizes = [94, 394, 1354]
+    assert [level.macs_per_example for level in levels] == np.cumsum(macs).tolist()
+    assert [level.traffic.upload_bytes for level in levels] == (4 * np.cumsum(sizes)).tolist()
+    levels = [d.level for d in depths_of(task, earlier_exits=False)]
+    assert [level.macs_per_example for level in levels] == [4728, 4608 + 3 * 4688, 4608 + 3 * (9216 + 160)]
+    assert [level.traffic.download_bytes // 4 for level in levels] == [94, 44 + 394, 44 + 304 + 1354]
+
+
+@pytest.mark.parametrize("model", ["small_cnn", "resnet20", "preresnet", "heterofl_cnn", "cnn_cifar"])
+@pytest.mark.parametrize("method", METHODS)
+def test_costs_equal_torchs_counter(method: str, model: str) -> None:
+    """FLOPs / 2 of a real forward and backward pass of each depth; what it reaches is what a client holds."""
+    task = task_of(method, model)
+    module = exits_of(task).train()
+    x = torch.randn(2, *task.data.shape)
+    for depth in depths_of(task, earlier_exits=method == "depthfl"):
+        with FlopCounterMode(display=False) as counter:
+            sum(s.sum() for s in module.scores(x, depth.exits)).backward()
+        assert counter.get_total_flops() == 2 * 2 * depth.level.macs_per_example
+        reached = {name for name, p in module.named_parameters() if p.grad is not None}
+        assert reached == depth.names
+        module.zero_grad(set_to_none=True)
+
+
+def test_tests_average_the_exits_or_take_the_last() -> None:
+    """On the same weights: the mean of the scores of all three exits; for InclusiveFL the network's own."""
+    for method, average in (("depthfl", True), ("inclusivefl", False)):
+        module = exits_of(task_of(method, "resnet20")).eval()
+        x = torch.randn(3, 1, 8, 8)
+        with torch.no_grad():
+            scores = module.scores(x, range(3))
+            expected = torch.stack(scores).mean(0) if average else scores[2]
+            torch.testing.assert_close(module(x), expected)
+            torch.testing.assert_close(scores[2], module.network(x))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_client_trains_what_it_holds_and_nothing_else(method: str) -> None:
+    """Equal clients with half the capacity: 16368 MACs an example, of 4728, 18792 (18672) and more: depth 1.
+
+    With 0.6, 19641: depth 2.
+    """
+    for level, index in ((0.5, 0), (0.6, 1)):
+        experiment = toy(
+            method={"name": method},
+            partition={"name": "iid"},
+            profile={"name": "constant", "level": level},
+        )
+        task, state, updates = updates_of(experiment, 2)
+        depth = depths_of(task, earlier_exits=method == "depthfl")[index]
+        for update in updates:
+            assert update.arrays.keys() == depth.names
+            assert all(a.tobytes() != state.arrays[n].tobytes() for n, a in update.arrays.items())
+            assert update.facts.macs == depth.level.macs_per_example * int(update.step_examples.sum())
+        merged = experiment.method.merge(task, state, iter(updates)).arrays
+        a, b = (update.arrays["network.conv1.conv.weight"].astype(float) for update in updates)
+        np.testing.assert_allclose(merged["network.conv1.conv.weight"], (a + b) / 2, rtol=1e-6)
+        rest = merged.keys() - depth.names
+        assert rest
+        assert all(merged[n].tobytes() == state.arrays[n].tobytes() for n in rest)
+
+
+def test_fewer_exits_than_stages_stand_at_even_distances() -> None:
+    """preresnet has 4 stages: of 2 exits the first stands behind the second stage."""
+    assert exits_of(task_of("depthfl", "preresnet", depths=2)).after == ("stages.1",)
+    assert exits_of(task_of("depthfl", "preresnet")).after == ("stages.0", "stages.1", "stages.2")
+
+
+def test_exits_are_drawn_by_seed_and_the_network_is_as_without_them() -> None:
+    plain = build(toy(method={"name": "fedavg"})).module.state_dict()
+    first = build(toy(method={"name": "depthfl"})).module.state_dict()
+    again = build(toy(method={"name": "depthfl"})).module.state_dict()
+    other = build(toy(method={"name": "depthfl"}, seed=8)).module.state_dict()
+    assert all(torch.equal(first[f"network.{name}"], value) for name, value in plain.items())
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["exits.0.linear.weight"], other["exits.0.linear.weight"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_networks_without_known_stages_are_refused(method: str) -> None:
+    with pytest.raises(InputError, match=r"those of TinyResNet are not known; use resnet20, .*small_cnn"):
+        task_of(method, "nets.TinyResNet")
+    with pytest.raises(InputError, match=r"method.depths \(4\) must be at most 3, the stages of the model"):
+        task_of(method, "small_cnn", depths=4)
