@@ -42,6 +42,12 @@ def run(
         str | None, typer.Option(help="a running Ray cluster to work on, e.g. 127.0.0.1:6379")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the directory")] = False,
+    no_training: Annotated[
+        bool, typer.Option("--no-training", help="plan and time every job, and compute nothing")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="check the bookkeeping of every round by other means")
+    ] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -66,6 +72,8 @@ def run(
                 n_workers=workers,
                 ray_address=ray_address,
                 resume=resume,
+                training=not no_training,
+                verify=verify,
                 on_round=on_round,
             )
     except KeyboardInterrupt:

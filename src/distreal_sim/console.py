@@ -44,7 +44,5 @@ def summary(directory: Path) -> str:
     """One line on a finished run."""
     with (directory / "rounds.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
-    return (
-        f"{directory}: {last['round']} rounds, {float(last['sim_s']):,.0f} simulated s, "
-        f"test accuracy {float(last['test_accuracy']):.4f}"
-    )
+    outcome = f"test accuracy {float(last['test_accuracy']):.4f}" if last["test_accuracy"] else "not trained"
+    return f"{directory}: {last['round']} rounds, {float(last['sim_s']):,.0f} simulated s, {outcome}"

@@ -92,7 +92,8 @@ def train(
     )
     lost = plan.status == "dropped"
     losses: list[float] = []
-    masks = [] if lost else [draw_mask(number, step.counts) for number, step in enumerate(plan.steps)]
+    drawn = enumerate(plan.steps) if task.computes and not lost else ()
+    masks = [draw_mask(number, step.counts) for number, step in drawn]
     coverage = _coverage(task.structure, masks)
     diverged = False
     arrays: dict[str, np.ndarray] = {}
@@ -114,7 +115,7 @@ def train(
         arrays = {} if diverged else engine.export(trained)
     sent_bytes = traffic.upload_bytes
     if traffic.coverage:
-        sent_bytes += sum(math.ceil(k.size / 8) for k in coverage if k is not None)
+        sent_bytes += _sent_coverage_bytes(task.structure, plan)
     facts = Facts(
         client_id=job.client_id,
         status="diverged" if diverged else plan.status,
@@ -167,6 +168,15 @@ def _coverage(structure: Structure, masks: Sequence[Mask | None]) -> Coverage:
 
 def _coverage_bytes(structure: Structure, n_steps: int) -> int:
     return sum(math.ceil(n_steps * group.channels / 8) for group in structure.groups)
+
+
+def _sent_coverage_bytes(structure: Structure, plan: Schedule) -> int:
+    """A bit a channel and finished step, of the groups of which some step dropped something."""
+    if not plan.steps:
+        return 0
+    least = np.min([step.counts for step in plan.steps], axis=0)
+    channels = [g.channels for g, kept in zip(structure.groups, least, strict=True) if kept < g.channels]
+    return sum(math.ceil(len(plan.steps) * n / 8) for n in channels)
 
 
 def _mean_keep_rate(structure: Structure, plan: Schedule) -> float:

@@ -50,9 +50,9 @@ class RoundRow:
     """One round; the columns of rounds.csv. None is written as an empty cell, NaN (divergence) as nan.
 
     sim_s: simulated time at the end of the round; train_loss: mean over the examples of the merged updates,
-    None without one; test_accuracy, test_loss: None in rounds without evaluation. submodel_accuracy,
-    submodel_loss: of the widest sub-network that a client has trained so far, for methods whose sub-networks
-    are the first channels of each layer; None for others.
+    None without one, or without training; test_accuracy, test_loss: None in rounds without evaluation.
+    submodel_accuracy, submodel_loss: of the widest sub-network that a client has trained so far, for methods
+    whose sub-networks are the first channels of each layer; None for others.
     """
 
     round: int
@@ -86,7 +86,8 @@ class RoundRow:
         submodel_loss, submodel_accuracy = submodel or (None, None)
         merged = [r for r in rows if r.status in ("completed", "partial")]
         n_examples = sum(r.n_examples for r in merged)
-        train_loss = sum(r.train_loss * r.n_examples for r in merged) / n_examples if merged else None
+        trained = merged and not math.isnan(merged[0].train_loss)  # else the clock ran alone
+        train_loss = sum(r.train_loss * r.n_examples for r in merged) / n_examples if trained else None
         return cls(
             round=round_number,
             sim_s=sim_s,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from distreal_sim.build import build
 from distreal_sim.client import client_app
+from distreal_sim.clock import TimedFleet
 from distreal_sim.config import Experiment
 from distreal_sim.grids import LocalGrid
 from distreal_sim.grids.serial import SerialGrid
@@ -33,23 +35,31 @@ def run(
     n_workers: int | None = None,
     ray_address: str | None = None,
     resume: bool = False,
+    training: bool = True,
+    verify: bool = False,
     on_round: OnRound = lambda row: None,
 ) -> None:
     """Runs an experiment into the directory `out`, or goes on with the run that is there.
 
     The results are the same bytes for every grid and number of workers, which is that of the cores (of the
-    whole cluster) if not given. ray_address: of a running Ray cluster to work on. on_round is called with
-    every round's row once it is recorded. Raises InputError for a mistake in the input.
+    whole cluster) if not given. ray_address: of a running Ray cluster to work on. training: False plans and
+    times every job in this process, and computes nothing. verify: checks the bookkeeping of every round.
+    on_round is called with every round's row once it is recorded. Raises InputError for a mistake in the
+    input.
     """
     one_thread()
-    directory = RunDirectory(out, experiment, resume=resume)
+    directory = RunDirectory(out, experiment, resume=resume, training=training)
     try:
         if directory.finished:
             return
         task = build(experiment)
+        if not training:
+            task = replace(task, computes=False)
+            play(directory, experiment, task, TimedFleet(task, experiment.method), on_round, verify=verify)
+            return
         with open_grid(grid, task, experiment, n_workers, ray_address) as (local, workers):
             fleet = GridFleet(local, task, nodes=None, window=WINDOW_PER_WORKER * workers, states=local)
-            play(directory, experiment, task, fleet, on_round)
+            play(directory, experiment, task, fleet, on_round, verify=verify)
     finally:
         directory.close()
 

@@ -37,14 +37,16 @@ class RunDirectory:
     run is resumed.
     """
 
-    def __init__(self, path: Path, experiment: Experiment, *, resume: bool) -> None:
+    def __init__(self, path: Path, experiment: Experiment, *, resume: bool, training: bool = True) -> None:
         """Opens the directory for a new run, or the one to resume. Raises InputError if neither is possible.
+
+        training: whether anything is computed, or the clock runs alone.
 
         A new run leaves nothing in it but the lock before `resume` is called, so that after a mistake in the
         input the mended command finds it free.
         """
         self.path = path
-        self.experiment = experiment
+        self.experiment, self.training = experiment, training
         self._start_wall_s = time.perf_counter()
         self._earlier_wall_s = 0.0
         self._rows: list[ClientRow] = []
@@ -57,6 +59,8 @@ class RunDirectory:
             raise InputError(
                 f"{path} already holds a run; add --resume to go on with it, or choose another --out"
             )
+        if resume and not training:
+            raise InputError("--no-training cannot be resumed; it takes seconds: choose another --out")
         if not existed and path.is_dir() and any(p.name not in UNCOMMITTED for p in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; choose another --out")
         try:
@@ -163,7 +167,8 @@ class RunDirectory:
         with _writing():
             join_client_parts(sorted(self.parts.glob("*.parquet")), self.path / "clients.parquet")
             content = save({k: np.asarray(v, order="C") for k, v in model.items()})
-            write_atomically(self.path / "model.safetensors", content)
+            if self.training:
+                write_atomically(self.path / "model.safetensors", content)
             sync(self.path)
             self._write_info("finished")
             shutil.rmtree(self.parts)
@@ -180,6 +185,7 @@ class RunDirectory:
             "status": status,
             "config_hash": self.experiment.hash(),
             "seed": self.experiment.seed,
+            "training": self.training,
             "version": metadata.version("distreal-sim"),
             "packages": {name: metadata.version(name) for name in PACKAGES},
             "python": platform.python_version(),
@@ -223,6 +229,10 @@ def _locked(path: Path) -> Any:
 def _check_same(path: Path, experiment: Experiment) -> None:
     """Raises InputError naming the first key that differs from the config of the run to resume."""
     info = path / "run.json"
+    if info.exists() and not json.loads(info.read_text())["training"]:
+        raise InputError(
+            f"{path} holds a run without training, which cannot be resumed; choose another --out"
+        )
     if info.exists() and json.loads(info.read_text())["config_hash"] == experiment.hash():
         return
     old, new = (flat_keys(p) for p in (read_yaml(path / "config.yaml"), experiment.resolved()))

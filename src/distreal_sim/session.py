@@ -11,6 +11,7 @@ from distreal_sim.records import RoundRow
 from distreal_sim.run_directory import RunDirectory
 from distreal_sim.simulation import Fleet, Progress, simulate, start
 from distreal_sim.task import Task
+from distreal_sim.verify import Verifying
 
 OnRound = Callable[[RoundRow], None]
 
@@ -21,13 +22,19 @@ def play(
     task: Task,
     fleet: Fleet,
     on_round: OnRound = lambda row: None,
+    *,
+    verify: bool = False,
 ) -> None:
-    """Plays the run to its end from wherever its directory says it stands."""
+    """Plays the run to its end from wherever its directory says it stands.
+
+    verify: the bookkeeping of every round is checked; raises InvariantError where it does not hold.
+    """
     progress, contexts = directory.resume(start(experiment, task))
     fleet.restore(contexts)
     if task.front is not None:
         task.front.save(directory.path / "front.json")
-    progress = simulate(experiment, task, fleet, progress, directory, on_round)
+    recorder = Verifying(directory, task, progress.sim_s) if verify else directory
+    progress = simulate(experiment, task, fleet, progress, recorder, on_round)
     directory.finish(final_model(task, progress))
 
 

@@ -6,6 +6,7 @@ cohort -> plan -> train on the clients -> merge in client order -> clock -> eval
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -116,7 +117,11 @@ def play_round(
             if update.counts:
                 yield update
 
-    state = experiment.method.merge(task, before.state, counting())
+    if task.computes:
+        state = experiment.method.merge(task, before.state, counting())
+    else:
+        state = before.state
+        deque(counting(), maxlen=0)
     merged_wall_s = time.perf_counter()
 
     duration_s = round_duration(experiment, facts)
@@ -124,7 +129,8 @@ def play_round(
     statistics = before.statistics
     tested: Tested = None
     submodel: Tested = None
-    if round_number % experiment.evaluation.every == 0 or round_number == experiment.rounds:
+    due = round_number % experiment.evaluation.every == 0 or round_number == experiment.rounds
+    if due and task.computes:
         who = [f.client_id for f in facts if f.status in ("completed", "partial")] or cohort
         # With nobody there the model is the old one, and so are its statistics.
         statistics = fleet.statistics(state.arrays, round_number, who) if who else before.statistics

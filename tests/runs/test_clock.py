@@ -1,0 +1,106 @@
+"""The clock alone, and the checks of the bookkeeping."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from toys import toy
+
+from distreal_sim.build import build
+from distreal_sim.errors import InputError
+from distreal_sim.methods import Method
+from distreal_sim.plugins import names
+from distreal_sim.records import ClientRow, RoundRow, Timing
+from distreal_sim.run import run
+from distreal_sim.simulation import Progress
+from distreal_sim.verify import InvariantError, Verifying
+
+LEARNT = ["test_accuracy", "test_loss", "train_loss", "submodel_accuracy", "submodel_loss"]
+
+STRONG = {"name": "constant", "level": 3.0}
+
+NETWORK = {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000}
+
+
+@pytest.mark.parametrize("method", names(Method))
+def test_times_and_costs_are_those_of_the_run_with_training(tmp_path: Path, method: str) -> None:
+    """Every column but the learnt ones, with transfers that take time; both runs pass the checks."""
+    experiment = toy(method=method, network=NETWORK, rounds=3)
+    run(experiment, tmp_path / "trained", grid="serial", verify=True)
+    run(experiment, tmp_path / "timed", training=False, verify=True)
+    trained, timed = (pd.read_csv(tmp_path / name / "rounds.csv") for name in ("trained", "timed"))
+    pd.testing.assert_frame_equal(trained.drop(columns=LEARNT), timed.drop(columns=LEARNT), check_exact=True)
+    assert timed[LEARNT].isna().all(axis=None)
+    rows = [pd.read_parquet(tmp_path / name / "clients.parquet") for name in ("trained", "timed")]
+    pd.testing.assert_frame_equal(*(r.drop(columns="train_loss") for r in rows), check_exact=True)
+
+
+def test_a_run_without_training_is_never_taken_for_another(tmp_path: Path) -> None:
+    experiment, out = toy(method="fedavg", rounds=2), tmp_path / "out"
+    run(experiment, out, training=False)
+    assert not (out / "model.safetensors").exists()
+    with pytest.raises(InputError, match="holds a run without training"):
+        run(experiment, out, grid="serial", resume=True)
+    with pytest.raises(InputError, match="--no-training cannot be resumed"):
+        run(experiment, out, training=False, resume=True)
+
+
+class Seen:
+    """Keeps the last round, and the time before it."""
+
+    def __init__(self) -> None:
+        self.rounds: list[tuple[RoundRow, list[ClientRow], Timing]] = []
+
+    def write(self, row: RoundRow, rows: list[ClientRow], timing: Timing) -> None:
+        self.rounds.append((row, rows, timing))
+
+    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("column", "factor", "message"),
+    [
+        ("macs", 0.99, "integral of its capacity"),
+        ("macs", 1e6, "at most what was offered"),
+        ("sim_s", 0.5, "at most what was offered"),
+        ("n_steps_done", 0, "completed with these steps"),
+    ],
+)
+def test_a_wrong_client_row_is_found(tmp_path: Path, column: str, factor: float, message: str) -> None:
+    """One number of one client that completed is multiplied; the sums are made right again."""
+    task = build(toy(method="fedavg", profile=STRONG))
+    row, rows, timing = first_round(tmp_path)
+    index = next(i for i, r in enumerate(rows) if r.status == "completed")
+    value = getattr(rows[index], column)
+    wrong = dataclasses.replace(rows[index], **{column: type(value)(value * factor)})
+    changed = [*rows[:index], wrong, *rows[index + 1 :]]
+    summed = dataclasses.replace(row, macs=sum(r.macs for r in changed))
+    Verifying(Seen(), task, 0.0).write(row, rows, timing)
+    with pytest.raises(InvariantError, match=rf"round 1: .*client {wrong.client_id}: .*{message}"):
+        Verifying(Seen(), task, 0.0).write(summed, changed, timing)
+
+
+@pytest.mark.parametrize("column", ["macs", "download_bytes", "upload_bytes", "n_completed", "n_selected"])
+def test_a_wrong_sum_is_found(tmp_path: Path, column: str) -> None:
+    task = build(toy(method="fedavg", profile=STRONG))
+    row, rows, timing = first_round(tmp_path)
+    wrong = dataclasses.replace(row, **{column: getattr(row, column) * 2})
+    with pytest.raises(InvariantError, match=column):
+        Verifying(Seen(), task, 0.0).write(wrong, rows, timing)
+    with pytest.raises(InvariantError, match="sim_s grows"):
+        Verifying(Seen(), task, row.sim_s + 1).write(row, rows, timing)
+
+
+def first_round(tmp_path: Path) -> tuple[RoundRow, list[ClientRow], Timing]:
+    """The first round of the toy, timed."""
+    from distreal_sim.clock import TimedFleet
+    from distreal_sim.simulation import play_round, start
+
+    experiment = toy(method="fedavg", profile=STRONG)
+    task = dataclasses.replace(build(experiment), computes=False)
+    seen = Seen()
+    play_round(experiment, task, TimedFleet(task, experiment.method), start(experiment, task), seen)
+    return seen.rounds[0]
