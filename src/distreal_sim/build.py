@@ -30,7 +30,14 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     Raises InputError for what only the data can show: too few examples, a model that cannot be thinned, ...
     """
     rngs = Rngs(experiment.seed)
-    data = hold_out(loaded or experiment.dataset.load(), experiment.dataset.validation, rngs)[0]
+    data, held = hold_out(loaded or experiment.dataset.load(), experiment.dataset.validation, rngs)
+    if experiment.evaluation.data == "validation":
+        if not len(held):
+            raise InputError(
+                f"evaluation.data: dataset.validation ({experiment.dataset.validation:g}) holds out "
+                "no training example; set it to, for example, 0.1"
+            )
+        data = dataclasses.replace(data, test=held)
     split = experiment.partition.split(data.train.y, data.writers, experiment.n_clients, rngs("partition"))
     if experiment.clients_per_round > len(split):
         raise InputError(

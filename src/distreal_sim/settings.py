@@ -76,6 +76,11 @@ class Evaluation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     every: int = Field(1, ge=1, description="rounds between evaluations")
+    data: Literal["test", "validation"] = Field(
+        "test",
+        description="what the model is tested on: validation is the share of the training examples that "
+        "dataset.validation holds out, for choosing learning rates and the like",
+    )
     batch_norm: Literal["reestimate", "batch", "running"] = Field(
         "reestimate",
         description="statistics for testing: re-estimated on clients' batches; those of each test batch; or "

@@ -1,0 +1,28 @@
+"""Testing on held-out training examples, for tuning."""
+
+from __future__ import annotations
+
+import pytest
+from toys import toy
+
+from distreal_sim.build import build, hold_out
+from distreal_sim.errors import InputError
+from distreal_sim.rng import Rngs
+
+
+def test_the_model_is_tested_on_what_was_held_out() -> None:
+    """The held-out examples take the test set's place; what clients train on is the same either way."""
+    dataset = {"name": "digits", "validation": 0.1}
+    experiment = toy(dataset=dataset, evaluation={"data": "validation"})
+    task, usual = build(experiment), build(toy(dataset=dataset))
+    held = hold_out(experiment.dataset.load(), 0.1, Rngs(experiment.seed))[1]
+    assert (task.data.test.x == held.x).all()
+    assert (task.data.test.y == held.y).all()
+    assert len(held) == round(0.1 * len(experiment.dataset.load().train))
+    assert (task.data.train.x == usual.data.train.x).all()
+    assert all((a == b).all() for a, b in zip(task.split, usual.split, strict=True))
+
+
+def test_nothing_was_held_out() -> None:
+    with pytest.raises(InputError, match=r"dataset.validation \(0\) holds out no training example"):
+        build(toy(evaluation={"data": "validation"}))
