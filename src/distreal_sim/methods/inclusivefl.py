@@ -1,7 +1,7 @@
 """InclusiveFL: a client trains the first stages of the network, with one classifier behind the last of them.
 
-Liu, Wu, Wu, Wang, Lyu, Chen, Xie: No One Left Behind: Inclusive Federated Learning over Heterogeneous Devices. KDD
-2022, arXiv 2202.08036.
+Liu, Wu, Wu, Wang, Lyu, Chen, Xie: No One Left Behind: Inclusive Federated Learning over Heterogeneous
+Devices. KDD 2022, arXiv 2202.08036.
 
 Paper, and its reproduction beside DepthFL in Flower: sub-models of different depths share their first layers;
 each has a classifier of its own, and a client trains that of its depth only. A tensor is averaged over the
