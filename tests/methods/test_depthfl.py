@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from rich.console import Console
 from rounds import updates_of
 from torch.utils.flop_counter import FlopCounterMode
 from toys import toy
@@ -18,6 +20,7 @@ from distreal_sim.build import build
 from distreal_sim.errors import InputError
 from distreal_sim.methods._exits import WithExits, depths_of
 from distreal_sim.methods.depthfl import mutual_loss, ramp
+from distreal_sim.plan import print_plan
 from distreal_sim.task import Task
 
 METHODS = ["depthfl", "inclusivefl"]
@@ -52,7 +55,10 @@ def test_mutual_loss_by_hand() -> None:
 
 
 def test_mutual_loss_against_a_plain_loop() -> None:
-    """Value and gradients for three exits; the teacher of each pair is constant."""
+    """Gradients for three exits; the teacher of each pair is constant, and a divergence is the mean over
+    examples of a sum over classes. ScaleFL's code has torch's default instead, which also divides by the
+    number of classes, and lets gradients into the teacher.
+    """
     torch.manual_seed(1)
     scores = [torch.randn(4, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
     y = torch.tensor([0, 3, 4, 1])
@@ -159,3 +165,13 @@ def test_networks_without_known_stages_are_refused(method: str) -> None:
         task_of(method, "nets.TinyResNet")
     with pytest.raises(InputError, match=r"method.depths \(4\) must be at most 3, the stages of the model"):
         task_of(method, "small_cnn", depths=4)
+
+
+def test_check_shows_what_the_exits_add() -> None:
+    """1,702 parameters, and 50 and 90 of the exits."""
+    text = io.StringIO()
+    print_plan(toy(method={"name": "depthfl"}), Console(file=text))
+    lines = text.getvalue().splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("trained"))
+    assert lines[at].endswith("the model with what method depthfl adds to it")
+    assert lines[at + 1].split(";")[0].strip() == "1,842 parameters"

@@ -38,7 +38,7 @@ from distreal_sim.methods._blocks import blocks_of
 from distreal_sim.methods._partial import parameter_bytes, partial_steps
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
-from distreal_sim.thinning.macs import partial_macs
+from distreal_sim.thinning.macs import partial_macs_of_each
 from distreal_sim.types import Job, State, Update
 
 
@@ -95,14 +95,13 @@ def windows(task: Task) -> list[Window]:
     """Every window of contiguous blocks."""
     blocks, full = blocks_of(task.module, task.structure), task.structure.full_counts()
     everything = parameter_bytes(task.structure, [name for block in blocks for name in block])
-    found = []
-    for first in range(len(blocks)):
-        for last in range(first + 1, len(blocks) + 1):
-            names = tuple(name for block in blocks[first:last] for name in block)
-            traffic = Traffic(everything, parameter_bytes(task.structure, names))
-            macs = partial_macs(task.structure, full, frozenset(names))
-            found.append(Window(first, last, names, macs, traffic))
-    return found
+    bounds = [(a, b) for a in range(len(blocks)) for b in range(a + 1, len(blocks) + 1)]
+    names = [tuple(name for block in blocks[a:b] for name in block) for a, b in bounds]
+    costs = partial_macs_of_each(task.structure, full, map(frozenset, names))
+    return [
+        Window(a, b, own, macs, Traffic(everything, parameter_bytes(task.structure, own)))
+        for (a, b), own, macs in zip(bounds, names, costs, strict=True)
+    ]
 
 
 def largest(feasible: Sequence[Window]) -> list[Window]:

@@ -150,6 +150,10 @@ def _network(experiment: Experiment, task: Task, full: Structure, round_1: Seque
         yield "trained", f"the model narrowed by method {experiment.method.name}"
         for line in _cost(task.structure):
             yield "trained", line
+    elif task.structure.parameters != full.parameters:
+        yield "trained", f"the model with what method {experiment.method.name} adds to it"
+        for line in _cost(task.structure):
+            yield "trained", line
     local = experiment.local
     work = f"{local.epochs} epoch{'s' * (local.epochs != 1)}" if local.epochs else f"{local.steps} steps"
     momentum = f", momentum {local.momentum:g}" if local.momentum else ""

@@ -8,7 +8,7 @@ thinned number of groups. (derived)
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from distreal_sim.thinning.structure import Structure
 
@@ -40,12 +40,22 @@ def partial_macs(
     the layers behind a trained parameter: none flows back beyond the first one. run: the parameters that the
     forward pass uses, all if not given; layers of others are not run.
     """
-    total = 0
-    for macs, layer in zip(_layer_macs(structure, counts), structure.layers, strict=True):
-        if run is None or layer.weight in run:
-            own = layer.weight in trained
-            total += macs * (1 + own + (not layer.behind.isdisjoint(trained)))
-    return total
+    return partial_macs_of_each(structure, counts, [trained], run)[0]
+
+
+def partial_macs_of_each(
+    structure: Structure,
+    counts: Sequence[int],
+    choices: Iterable[Collection[str]],
+    run: Collection[str] | None = None,
+) -> list[int]:
+    """`partial_macs` of each choice of trained parameters."""
+    costs = zip(structure.layers, _layer_macs(structure, counts), strict=True)
+    layers = [(layer, macs) for layer, macs in costs if run is None or layer.weight in run]
+    return [
+        sum(m * (1 + (la.weight in trained) + (not la.behind.isdisjoint(trained))) for la, m in layers)
+        for trained in choices
+    ]
 
 
 def n_parameters(structure: Structure, counts: Sequence[int]) -> int:
