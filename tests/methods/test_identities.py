@@ -37,6 +37,7 @@ SAME: list[dict[str, Any]] = [
     {"name": "depthfl", "depths": 1},
     {"name": "inclusivefl", "depths": 1},
     {"name": "distreal"},
+    {"name": "slt", "ratio": 1.0},
     {"name": "small", "width": 1.0},
 ]
 

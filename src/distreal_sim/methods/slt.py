@@ -1,0 +1,179 @@
+"""SLT: a narrow network is trained whole; then one layer after another is widened, trained and frozen.
+
+Pfeiffer, Khalili, Henkel: Aggregating Capacity in FL through Successive Layer Training for
+Computationally-Constrained Devices. NeurIPS 2023.
+
+Paper and its public code: in step 0 the first s K of the K channels of every layer (rounded down) are trained
+end to end. In step n the first n layers are at full width, the n - 1 before the last of them frozen with
+their norms; layer n is trained, and so is the rest, the head, at width s. The head's first layer reads all
+channels of layer n; the classifier reads those that are there and keeps all its rows. All clients of a
+round are in the same step. Step 0 takes the share s of the rounds, the other steps share the rest in
+proportion to their trained parameters. Clients with more memory freeze fewer of the widened layers. A
+coordinate is averaged over the clients that trained it, unweighted. The network is tested as it is in the
+current step.
+
+Differs from the paper:
+- One ratio for all steps. The code has tables by memory, in which s grows with what freezing frees, until the
+  head is at full width and the last step trains all of it; so here more steps follow, to the last layer.
+  Memory is not modelled. (our choice)
+- A client trains as many of the widened blocks as fit its capacity at the start of the round, or `depth` of
+  them; one whose capacity is too small for the current block and the head skips the round. Frozen layers run
+  forward at full width, so the last steps cost more than the first and weak clients drop out. (our choice)
+- A step widens a block, a residual block or a layer with its norm, by all groups of coupled channels that it
+  writes; a block that has no channels of its own to widen belongs to the step before. A parameter with
+  channels of a later block is frozen after that one. Identity skips need no adapting so. (our choice)
+- Every step has at least one round if there are enough of them; else the first steps are left out. Computed
+  in whole numbers. (our choice)
+- Where channels are concatenated, each part is cut by itself. (our choice)
+- The whole sub-network is downloaded in every round, the frozen part too; the trained part is uploaded. The
+  public code counts uploads only. (our choice)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from distreal_sim.capacity import Capacity
+from distreal_sim.levels import BYTES_PER_PARAMETER, Level, largest_that_fits
+from distreal_sim.local import Traffic, skip, train
+from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.methods import Method
+from distreal_sim.methods._blocks import blocks_of
+from distreal_sim.methods._partial import partial_steps
+from distreal_sim.methods._prefix import merge_prefixes, widest_trained
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.thinning.macs import n_parameters, partial_macs_of_each
+from distreal_sim.thinning.masks import first_mask
+from distreal_sim.thinning.structure import FIXED, Structure
+from distreal_sim.types import Counts, Job, State, Update
+from distreal_sim.widths import SLACK, Share, width_counts
+
+
+@dataclass(frozen=True)
+class Step:
+    """counts: (G,) first channels kept; trained: parameter names at depth 1, 2, ... until nothing rests."""
+
+    counts: Counts
+    trained: tuple[frozenset[str], ...]
+
+
+class SLT(Method):
+    """Successive layer training."""
+
+    ratio: Share = Field(0.25, description="share of channels of the layers not widened yet")
+    depth: Literal["budget"] | Annotated[int, Field(ge=1)] = Field(
+        "budget",
+        description="widened blocks that a client trains, the current one and those before it: as many as "
+        "fit its capacity at the start of the round, or this many",
+    )
+
+    weight: ClassVar[Weight] = "clients"
+    trains_parts: ClassVar[bool] = True
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        step = self.step(task, job.round_number)
+        counts, choices = step.counts, step.trained
+        if self.depth != "budget":
+            choices = (choices[min(self.depth, len(choices)) - 1],)
+        levels = levels_of(task.structure, counts, choices)
+        index = largest_that_fits(task, job, capacity, levels)
+        if index is None:
+            return skip(task, job)
+        level, trained = levels[index], choices[index]
+        mask = first_mask(task.structure, counts)
+        return train(
+            task,
+            job,
+            capacity,
+            rngs,
+            choose=lambda moment: counts,
+            draw_mask=lambda number, kept: mask,
+            overrun=self.overrun,
+            take=partial_steps(trained),
+            cost=lambda kept: level.macs_per_example,
+            traffic=level.traffic,
+            # Running statistics, where there are any, come back too.
+            trained=[n for n in job.arrays if n in trained or n not in task.structure.parameters],
+        )
+
+    def step(self, task: Task, round_number: int) -> Step:
+        """What is trained in this round."""
+        steps = steps_of(task, self.ratio)
+        sizes = [_elements(task.structure, step.counts, step.trained[0]) for step in steps]
+        ends = last_rounds(sizes[1:], self.ratio, task.rounds)
+        return steps[next(n for n, end in enumerate(ends) if round_number <= end)]
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        def average(watched: Iterator[Update]) -> dict[str, np.ndarray]:
+            weight = task.merge.weight or self.weight
+            return weighted_average(task.structure, state.arrays, watched, weight)
+
+        return merge_prefixes(task, state, updates, average)
+
+    def widest(self, task: Task, state: State) -> Counts | None:
+        return widest_trained(state)
+
+
+def steps_of(task: Task, ratio: float) -> list[Step]:
+    """Step 0, and a step for each block that has channels to widen, in the order of execution."""
+    structure, full = task.structure, task.structure.full_counts()
+    counts = list(width_counts(structure, ratio, "floor"))
+    blocks = blocks_of(task.module, structure)
+    layers = {layer.weight for layer in structure.layers}
+    widened = [tuple(counts)]
+    last: dict[str, int] = {}  # the step in which a parameter's block is the current one
+    for block in blocks:
+        written = {s.group for name in block if name in layers for s in structure.tensors[name].axes[0]}
+        narrow = [g for g in written - {FIXED} if counts[g] < full[g]]
+        for g in narrow:
+            counts[g] = full[g]
+        if narrow:
+            widened.append(tuple(counts))
+        last.update(dict.fromkeys(block, len(widened) - 1))
+    for name in last:  # what reads channels of later blocks waits for them
+        groups = structure.tensors[name].cut_groups
+        whole = next((n for n, c in enumerate(widened) if all(c[g] == full[g] for g in groups)), 0)
+        last[name] = max(last[name], whole)
+    return [
+        Step(kept, tuple(_unfrozen(last, n - depth + 1) for depth in range(1, max(n, 1) + 1)))
+        for n, kept in enumerate(widened)
+    ]
+
+
+def _unfrozen(last: dict[str, int], first: int) -> frozenset[str]:
+    return frozenset(name for name, step in last.items() if step >= first)
+
+
+def levels_of(structure: Structure, counts: Counts, choices: Sequence[frozenset[str]]) -> list[Level]:
+    """Costs and bytes of a sub-network of which these parameters are trained."""
+    download = BYTES_PER_PARAMETER * n_parameters(structure, counts)
+    return [
+        Level(counts, macs, Traffic(download, BYTES_PER_PARAMETER * _elements(structure, counts, trained)))
+        for trained, macs in zip(choices, partial_macs_of_each(structure, counts, choices), strict=True)
+    ]
+
+
+def _elements(structure: Structure, counts: Counts, names: frozenset[str]) -> int:
+    return sum(math.prod(structure.tensors[name].cut_shape(counts)) for name in names)
+
+
+def last_rounds(sizes: Sequence[int], ratio: float, rounds: int) -> list[int]:
+    """The last round of steps 0, 1, ...; sizes: trained parameters of step 1, 2, ...
+
+    Step 0 has floor(ratio * rounds) rounds, and the others end at the same share of the rest as of the sizes.
+    """
+    if not sizes:
+        return [rounds]
+    alone = math.floor(ratio * rounds + SLACK)
+    ends = [alone, *(alone + (rounds - alone) * total // sum(sizes) for total in accumulate(sizes))]
+    for n in range(len(ends)):  # at least one round each, first from the front, then from the end
+        ends[n] = max(ends[n], ends[n - 1] + 1 if n else 1)
+    return [min(end, rounds - (len(sizes) - n)) for n, end in enumerate(ends)]
