@@ -180,6 +180,7 @@ class KillOne(Quiet):
             self.n_killed = 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_cores")
 def test_a_cell_whose_worker_was_killed_goes_on_in_another(tmp_path: Path) -> None:
     """The two cells end with the bytes that they have without a death."""

@@ -101,8 +101,9 @@ def open_directory(path: Path, sweep: Sweep, cells: Sequence[Cell]) -> Iterator[
 
     Raises InputError where it is in use or holds something else.
     """
-    new = path.is_dir() and not (path / "sweep.yaml").exists()
-    if new and any(found.name not in UNCOMMITTED for found in path.iterdir()):
+    # A user's own file may be called sweep.yaml; beside a lock it is ours.
+    begun = all((path / name).exists() for name in (".lock", "sweep.yaml"))
+    if path.is_dir() and not begun and any(found.name not in UNCOMMITTED for found in path.iterdir()):
         raise InputError(f"{path} is not empty and holds no sweep; choose another --out")
     try:
         path.mkdir(parents=True, exist_ok=True)
