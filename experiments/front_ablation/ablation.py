@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,24 +95,22 @@ def play(name: str, kind: str, seed: int, options: argparse.Namespace) -> None:
     run(experiment, out / f"{kind}-{seed}", grid="serial", resume=True)
 
 
-def collect(name: str, out: Path) -> None:
-    """The evaluated rounds of all finished runs, as a table."""
+def collect(name: str, kinds: Sequence[str], seeds: Sequence[int], out: Path) -> None:
+    """The evaluated rounds of those of the runs that are finished, as a table."""
     rows: list[list[object]] = []
-    for kind in KINDS:
-        for directory in sorted((out / name).glob(f"{kind}-*"), key=lambda p: int(p.name.split("-")[-1])):
-            if not (directory / "model.safetensors").exists():
-                continue
-            macs = available = 0.0
-            with (directory / "rounds.csv").open() as file:
-                for row in csv.DictReader(file):
-                    macs += float(row["macs"])
-                    available += float(row["macs_available"])
-                    if row["test_accuracy"]:
-                        values = [f"{float(row[key]):.5f}" for key in ("test_accuracy", "test_loss")]
-                        seed = directory.name.split("-")[-1]
-                        rows.append(
-                            [kind, seed, row["round"], row["sim_s"], *values, f"{macs / available:.4f}"]
-                        )
+    for kind, seed in itertools.product(kinds, seeds):
+        directory = out / name / f"{kind}-{seed}"
+        if not (directory / "model.safetensors").exists():
+            print(f"{name}, {kind}, seed {seed}: not finished, left out")
+            continue
+        macs = available = 0.0
+        with (directory / "rounds.csv").open() as file:
+            for row in csv.DictReader(file):
+                macs += float(row["macs"])
+                available += float(row["macs_available"])
+                if row["test_accuracy"]:
+                    values = [f"{float(row[key]):.5f}" for key in ("test_accuracy", "test_loss")]
+                    rows.append([kind, seed, row["round"], row["sim_s"], *values, f"{macs / available:.4f}"])
     (HERE / "results").mkdir(exist_ok=True)
     with (HERE / "results" / f"{name}.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -125,12 +125,12 @@ def main() -> None:
     parser.add_argument("what", choices=["search", "run", "collect"])
     parser.add_argument("name", choices=EXPERIMENTS)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     if options.what == "collect":
-        collect(options.name, options.out)
+        collect(options.name, options.kinds, options.seeds, options.out)
         return
     if options.what == "search":
         search(options.name, options.data_dir, options.out)

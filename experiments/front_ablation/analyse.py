@@ -39,6 +39,7 @@ class Curves:
         for kind, seed in dict.fromkeys((row["front"], int(row["seed"])) for row in rows):
             own = [row for row in rows if (row["front"], int(row["seed"])) == (kind, seed)]
             self.accuracy.setdefault(kind, {})[seed] = np.array([float(row["accuracy"]) for row in own])
+        self.accuracy = {k: v for k, v in self.accuracy.items() if len(v) > 1}
         self.rounds = np.array([int(row["round"]) for row in own])
         self.sim_s = np.array([float(row["sim_s"]) for row in own])
 
@@ -53,7 +54,7 @@ class Curves:
 
 
 def half_width(values: np.ndarray) -> np.ndarray:
-    """Of the 95 % t interval of the mean over the first axis."""
+    """Of the 95 % t interval of the mean over the first axis; needs at least two seeds."""
     n = len(values)
     return np.asarray(t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n))
 
