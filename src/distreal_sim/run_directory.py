@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import platform
 import shutil
@@ -19,7 +18,7 @@ from safetensors.numpy import load_file, save
 
 from distreal_sim.config import NO_EFFECT, Experiment, flat_keys, read_yaml
 from distreal_sim.errors import InputError, RunError
-from distreal_sim.files import sync, write_atomically
+from distreal_sim.files import lock_directory, sync, write_atomically
 from distreal_sim.records import ClientRow, CsvTable, RoundRow, Timing, join_client_parts, write_client_rows
 from distreal_sim.simulation import Progress
 from distreal_sim.types import Arrays, State
@@ -55,19 +54,12 @@ class RunDirectory:
         self.parts = path / "clients.parts"
         self.checkpoints = path / "checkpoint"
         existed = (path / "config.yaml").exists()
-        if existed and not resume:
-            raise InputError(
-                f"{path} already holds a run; add --resume to go on with it, or choose another --out"
-            )
         if resume and not training:
             raise InputError("--no-training cannot be resumed; it takes seconds: choose another --out")
-        if not existed and path.is_dir() and any(p.name not in UNCOMMITTED for p in path.iterdir()):
-            raise InputError(f"{path} is not empty and holds no run; choose another --out")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(path)
-        except OSError as error:
-            raise InputError(f"{path} cannot hold a run: {error.strerror}; choose another --out") from None
+        if existed and not resume:
+            goes_on = "add --resume to go on with it, or " if training else ""
+            raise InputError(f"{path} already holds a run; {goes_on}choose another --out")
+        self._lock = lock_directory(path, "run", begun=existed, leftovers=UNCOMMITTED)
         try:
             if existed:
                 _check_same(path, experiment)
@@ -214,16 +206,6 @@ def _over(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
 
 def _under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
-
-
-def _locked(path: Path) -> Any:
-    handle = (path / ".lock").open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise InputError(f"{path} is in use by another run that has not ended") from None
-    return handle
 
 
 def _check_same(path: Path, experiment: Experiment) -> None:

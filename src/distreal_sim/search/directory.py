@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import fcntl
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import yaml
 
 from distreal_sim.config import Experiment, flat_keys, read_yaml
 from distreal_sim.errors import InputError
-from distreal_sim.files import write_atomically
+from distreal_sim.files import lock_directory, write_atomically
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.settings import STOPS, Search
 
@@ -84,18 +83,7 @@ def open_directory(
         raise InputError(
             f"{path} already holds a search; add --resume to go on with it, or choose another --out"
         )
-    if not config.exists() and path.is_dir() and any(p.name not in UNCOMMITTED for p in path.iterdir()):
-        raise InputError(f"{path} is not empty and holds no search; choose another --out")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("w")
-    except OSError as error:
-        raise InputError(f"{path} cannot hold a search: {error.strerror}; choose another --out") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{path} is in use by another search that has not ended") from None
+    with lock_directory(path, "search", begun=config.exists(), leftovers=UNCOMMITTED):
         if config.exists():
             _check_same(path, plain)
         yield SearchDirectory(path, plain)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from distreal_sim.errors import InputError
-from distreal_sim.files import write_atomically
+from distreal_sim.files import lock_directory, write_atomically
 from distreal_sim.runs import read_run
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.settings import Sweep
@@ -103,16 +101,5 @@ def open_directory(path: Path, sweep: Sweep, cells: Sequence[Cell]) -> Iterator[
     """
     # A user's own file may be called sweep.yaml; beside a lock it is ours.
     begun = all((path / name).exists() for name in (".lock", "sweep.yaml"))
-    if path.is_dir() and not begun and any(found.name not in UNCOMMITTED for found in path.iterdir()):
-        raise InputError(f"{path} is not empty and holds no sweep; choose another --out")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("w")
-    except OSError as error:
-        raise InputError(f"{path} cannot hold a sweep: {error.strerror}; choose another --out") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{path} is in use by another sweep that has not ended") from None
+    with lock_directory(path, "sweep", begun=begun, leftovers=UNCOMMITTED):
         yield SweepDirectory(path, sweep, cells)
