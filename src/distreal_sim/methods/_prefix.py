@@ -6,13 +6,14 @@ where no client can train it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
+from distreal_sim.merging import Outputs, Weight, weighted_average
 from distreal_sim.task import Task
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Arrays, Counts, State, Update
+from distreal_sim.types import Counts, State, Update
 
 WIDEST = "widest"
 """Under this name State.extras holds (G,) int64 channels of each group, from the first update on."""
@@ -25,9 +26,16 @@ def widest_trained(state: State) -> Counts | None:
 
 
 def merge_prefixes(
-    task: Task, state: State, updates: Iterator[Update], average: Callable[[Iterator[Update]], Arrays]
+    task: Task,
+    state: State,
+    updates: Iterator[Update],
+    weight: Weight,
+    outputs: Outputs = lambda update: None,
 ) -> State:
-    """The state with averaged arrays, and with the widest sub-network grown by what the updates trained."""
+    """The state with averaged arrays, and with the widest sub-network grown by what the updates trained.
+
+    weight: the method's own, unless the experiment sets another; outputs: see `weighted_average`.
+    """
     widest = state.extras.get(WIDEST, np.zeros(len(task.structure.groups), np.int64)).copy()
 
     def watched() -> Iterator[Update]:
@@ -35,7 +43,8 @@ def merge_prefixes(
             np.maximum(widest, _trained(task.structure, update), out=widest)
             yield update
 
-    arrays = average(watched())
+    weight = task.merge.weight or weight
+    arrays = weighted_average(task.structure, state.arrays, watched(), weight, outputs=outputs)
     return State(arrays, {**state.extras, WIDEST: widest} if widest.all() else state.extras)
 
 

@@ -37,7 +37,7 @@ from distreal_sim.batches import batch_sizes
 from distreal_sim.capacity import Capacity
 from distreal_sim.levels import Level, fits, width_level
 from distreal_sim.local import Coverage, skip, take_step, train
-from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.merging import Weight
 from distreal_sim.methods import Method
 from distreal_sim.methods._distil import distil_step
 from distreal_sim.methods._prefix import merge_prefixes, widest_trained
@@ -122,11 +122,7 @@ class Fjord(Method):
         return None
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        def average(watched: Iterator[Update]) -> dict[str, np.ndarray]:
-            weight = task.merge.weight or self.weight
-            return weighted_average(task.structure, state.arrays, watched, weight)
-
-        return merge_prefixes(task, state, updates, average)
+        return merge_prefixes(task, state, updates, self.weight)
 
     def widest(self, task: Task, state: State) -> Counts | None:
         return widest_trained(state)

@@ -36,7 +36,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from distreal_sim.capacity import Capacity
 from distreal_sim.levels import largest_that_fits, width_level
 from distreal_sim.local import skip
-from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.merging import Weight
 from distreal_sim.methods import Method
 from distreal_sim.methods._labels import classes_of, steps_among
 from distreal_sim.methods._prefix import merge_prefixes, widest_trained
@@ -128,16 +128,10 @@ class HeteroFL(Method):
         return min(int(np.searchsorted(bounds, place, side="right")), len(shares) - 1)
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        def average(watched: Iterator[Update]) -> dict[str, np.ndarray]:
-            return weighted_average(
-                task.structure,
-                state.arrays,
-                watched,
-                task.merge.weight or self.weight,
-                outputs=lambda update: self._classes(task, update.facts.client_id),
-            )
+        def classes(update: Update) -> np.ndarray | None:
+            return self._classes(task, update.facts.client_id)
 
-        return merge_prefixes(task, state, updates, average)
+        return merge_prefixes(task, state, updates, self.weight, classes)
 
     def widest(self, task: Task, state: State) -> Counts | None:
         return widest_trained(state)

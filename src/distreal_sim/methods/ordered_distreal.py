@@ -24,7 +24,6 @@ from pydantic import Field
 from torch import nn
 
 from distreal_sim.capacity import Capacity
-from distreal_sim.flower_merge import merge_updates
 from distreal_sim.front import Front
 from distreal_sim.methods import Method
 from distreal_sim.methods._fronts import FrontOption, front_of, settled_front
@@ -70,9 +69,7 @@ class OrderedDistreal(Method):
         return round_of(task, job, capacity, rngs, orders, overrun=self.overrun)
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        return merge_prefixes(
-            task, state, updates, lambda watched: merge_updates(task, state, watched, self.weight).arrays
-        )
+        return merge_prefixes(task, state, updates, self.weight)
 
     def widest(self, task: Task, state: State) -> Counts | None:
         return widest_trained(state)

@@ -37,13 +37,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.levels import BYTES_PER_PARAMETER, Level, largest_that_fits
 from distreal_sim.local import Traffic, skip, train
-from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.merging import Weight
 from distreal_sim.methods import Method
 from distreal_sim.methods._blocks import blocks_of
 from distreal_sim.methods._partial import partial_steps
@@ -112,11 +111,7 @@ class SLT(Method):
         return steps[next(n for n, end in enumerate(ends) if round_number <= end)]
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        def average(watched: Iterator[Update]) -> dict[str, np.ndarray]:
-            weight = task.merge.weight or self.weight
-            return weighted_average(task.structure, state.arrays, watched, weight)
-
-        return merge_prefixes(task, state, updates, average)
+        return merge_prefixes(task, state, updates, self.weight)
 
     def widest(self, task: Task, state: State) -> Counts | None:
         return widest_trained(state)
