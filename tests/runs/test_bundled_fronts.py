@@ -146,7 +146,8 @@ def test_taken_by_name(tmp_path: Path) -> None:
             toy(model=wide, method={"name": "distreal", "front": {"bundled": "small_cnn-digits"}}),
             tmp_path / "r",
         )
-    with pytest.raises(InputError, match=r"unknown bundled front 'small_cnn' \(valid: small_cnn-digits\)"):
+    hint = r"unknown bundled front 'small_cnn'; did you mean 'small_cnn-digits'\?"
+    with pytest.raises(InputError, match=hint):
         toy(method={"name": "distreal", "front": {"bundled": "small_cnn"}})
 
 

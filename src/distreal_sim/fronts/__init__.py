@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 
-from distreal_sim.errors import InputError, unknown
+from distreal_sim.errors import unknown
 from distreal_sim.front import Front
 from distreal_sim.front_file import read_front
 
@@ -39,7 +39,7 @@ def names() -> list[str]:
 def path_of(name: str) -> Path:
     """The file of a bundled front. Raises InputError for a name that is none."""
     if name not in names():
-        raise unknown("bundled front", name, names()) if names() else InputError("no front is bundled")
+        raise unknown("bundled front", name, names())
     return FOLDER / f"{name}.json"
 
 
@@ -83,8 +83,7 @@ def available(front: Any, info: ValidationInfo) -> Any:
     if front.content and copy is not None and copy.exists() and read_front(copy).content == front.content:
         return copy
     if front.content is None:
-        valid = ", ".join(names()) or "there is none in this version"
-        raise ValueError(f"unknown bundled front '{front.bundled}' (valid: {valid})")
+        raise ValueError(str(unknown("bundled front", front.bundled, names())))
     raise ValueError(
         f"the bundled front {front.bundled} of content {front.content} is not in this version"
         f"{f', which has {here}' if here else ''}; give the front.json of the run as method.front"
