@@ -23,9 +23,7 @@ class TimedFleet:
         """One update per job, in the order of the jobs."""
         task = self._task
         for job in jobs:
-            known = (
-                replace(job, memory=self._memories[job.client_id]) if job.client_id in self._memories else job
-            )
+            known = replace(job, memory=self._memories.get(job.client_id, {}))
             rngs = Rngs(task.seed, (job.round_number, job.client_id))
             update = self._method.train(task, known, task.capacity(job.client_id, job.start_s), rngs)
             if update.memory is not None:
