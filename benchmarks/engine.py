@@ -31,7 +31,7 @@ from distreal_sim.batches import batch_sizes
 from distreal_sim.build import build
 from distreal_sim.config import Experiment, load_experiment
 from distreal_sim.evaluation import statistics_shards
-from distreal_sim.grids.ray import ray_instance
+from distreal_sim.grids.cluster import ray_instance
 from distreal_sim.methods._thinned import pick
 from distreal_sim.records import RoundRow
 from distreal_sim.run import run

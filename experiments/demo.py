@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from distreal_sim.config import load_experiment
-from distreal_sim.grids.ray import ray_instance
+from distreal_sim.grids.cluster import ray_instance
 from distreal_sim.plots.accuracy import accuracy
 from distreal_sim.run import run
 from distreal_sim.runs import find_runs

@@ -77,7 +77,8 @@ def open_grid(
     if name == "serial":
         yield SerialGrid(client_app(payload), n_clients), 1
         return
-    from distreal_sim.grids.ray import RayGrid, cluster_cores, ray_instance  # Ray takes a second to import
+    from distreal_sim.grids.cluster import cluster_cores, ray_instance  # Ray takes a second to import
+    from distreal_sim.grids.ray import RayGrid
 
     with ray_instance(n_workers or os.cpu_count() or 1, ray_address):
         workers = n_workers or cluster_cores()

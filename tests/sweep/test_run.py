@@ -17,7 +17,7 @@ import pytest
 
 from distreal_sim.config import load_experiment
 from distreal_sim.errors import InputError
-from distreal_sim.grids.ray import ray_instance
+from distreal_sim.grids.cluster import ray_instance
 from distreal_sim.run import run
 from distreal_sim.runs import find_runs
 from distreal_sim.sweep.cells import load_cells

@@ -7,21 +7,16 @@ reply is accepted, so a job that is done again, because its worker died, starts 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import socket
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
-from ray._private import worker as ray_worker
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -30,7 +25,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from distreal_sim.errors import InputError, RunError
+from distreal_sim.errors import RunError
 from distreal_sim.grids import LocalGrid, identify, make_context
 from distreal_sim.threads import one_thread
 
@@ -41,9 +36,6 @@ MAX_TRIES = 3
 
 SHARED_KEPT = 4
 """How many shared records a worker and the driver remember: a round's model, its statistics, and spares."""
-
-REACH_WALL_S = 10.0
-"""How long a Ray cluster's address is tried."""
 
 MakeApp = Callable[[Any], ClientApp]
 
@@ -243,73 +235,6 @@ class RayGrid(LocalGrid):
         )
 
 
-@contextlib.contextmanager
-def ray_instance(n_workers: int, address: str | None = None) -> Iterator[None]:
-    """Within the block there is a Ray instance, on loopback only; one that was there before is used.
-
-    address: of a running Ray cluster to join instead (`ray start --head` prints it); the package, and the
-    user's own modules, must be importable on all its nodes. Raises InputError when Ray cannot start, or
-    there is no cluster.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    ray_worker.print_to_stdstream = lambda *args, **kwargs: None  # a paragraph on stdout for each dead worker
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(p or os.getcwd() for p in sys.path))
-    if address is not None:
-        _join(address)
-        try:
-            yield
-        finally:
-            ray.shutdown()
-        return
-    try:
-        ray.init(
-            address="local",
-            num_cpus=n_workers,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
-    except Exception as error:
-        raise InputError(
-            f"Ray cannot start: {_one_line(error)}; it needs memory, and room in RAY_TMPDIR (or TMPDIR, "
-            "or /tmp); --grid serial does without it"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _join(address: str) -> None:
-    path = os.environ["PYTHONPATH"]
-    host, _, port = address.rpartition(":")
-    try:
-        if port.isdigit():  # Ray itself tries for minutes before it says that nobody is there
-            socket.create_connection((host, int(port)), timeout=REACH_WALL_S).close()
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
-        )
-    except Exception as error:
-        raise InputError(
-            f"--ray-address {address}: no Ray cluster can be joined there: {_one_line(error)}; "
-            "`ray start --head` starts one and prints its address"
-        ) from error
-
-
-def cluster_cores() -> int:
-    """Cores of all machines of the Ray instance."""
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
-
-
 def _last_line(error: Exception) -> str:
     """What an exception in another process says: Ray puts its traceback first."""
     return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

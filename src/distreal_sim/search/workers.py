@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from distreal_sim.errors import InputError
-from distreal_sim.grids.ray import ray_instance
+from distreal_sim.grids.cluster import ray_instance
 from distreal_sim.search.explore import Evaluate
 from distreal_sim.search.objective import Objective, Score, Stream
 from distreal_sim.threads import one_thread

@@ -16,7 +16,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryErr
 
 from distreal_sim.config import Experiment
 from distreal_sim.errors import InputError, RunError
-from distreal_sim.grids.ray import ray_instance
+from distreal_sim.grids.cluster import ray_instance
 from distreal_sim.run import run
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.progress import Quiet
