@@ -38,6 +38,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
                 "no training example; set it to, for example, 0.1"
             )
         data = dataclasses.replace(data, test=held)
+    data = dataclasses.replace(data, test=sample(data.test, experiment.evaluation.examples, rngs))
     split = experiment.partition.split(data.train.y, data.writers, experiment.n_clients, rngs("partition"))
     if experiment.clients_per_round > len(split):
         raise InputError(
@@ -98,6 +99,19 @@ def hold_out(data: Data, share: float, rngs: Rngs) -> tuple[Data, Examples]:
         ),
         examples,
     )
+
+
+def sample(examples: Examples, n: int | None, rngs: Rngs) -> Examples:
+    """n of the examples, drawn without replacement, in the order of the data set; None: all of them.
+
+    Raises InputError where there are not so many.
+    """
+    if n is None:
+        return examples
+    if n > len(examples):
+        raise InputError(f"evaluation.examples: {n} is more than the {len(examples)} there are")
+    chosen = np.sort(rngs("test sample").permutation(len(examples))[:n])
+    return Examples(examples.x[chosen], examples.y[chosen])
 
 
 def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:

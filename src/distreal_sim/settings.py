@@ -81,6 +81,9 @@ class Evaluation(BaseModel):
         description="what the model is tested on: validation is the share of the training examples that "
         "dataset.validation holds out, for choosing learning rates and the like",
     )
+    examples: int | None = Field(
+        None, ge=1, description="test on so many of the examples, drawn once by the seed; left out: on all"
+    )
     batch_norm: Literal["reestimate", "batch", "running"] = Field(
         "reestimate",
         description="statistics for testing: re-estimated on clients' batches; those of each test batch; or "

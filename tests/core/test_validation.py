@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from toys import toy
 
@@ -26,3 +27,24 @@ def test_the_model_is_tested_on_what_was_held_out() -> None:
 def test_nothing_was_held_out() -> None:
     with pytest.raises(InputError, match=r"dataset.validation \(0\) holds out no training example"):
         build(toy(evaluation={"data": "validation"}))
+
+
+def test_the_model_is_tested_on_a_sample() -> None:
+    """50 different examples of the test set, in its order, others for another seed."""
+    whole = build(toy()).data.test
+    sample = build(toy(evaluation={"examples": 50})).data.test
+    other = build(toy(seed=2, evaluation={"examples": 50})).data.test
+    where = [int(np.flatnonzero((whole.x == x).all((1, 2, 3)))[0]) for x in sample.x]
+    assert len(sample) == 50
+    assert where == sorted(set(where))
+    assert (whole.y[where] == sample.y).all()
+    assert (sample.x != other.x).any()
+
+
+def test_a_sample_is_no_larger_than_the_test_set() -> None:
+    whole = len(build(toy()).data.test)
+    assert len(build(toy(evaluation={"examples": whole})).data.test) == whole
+    with pytest.raises(
+        InputError, match=f"evaluation.examples: {whole + 1} is more than the {whole} there are"
+    ):
+        build(toy(evaluation={"examples": whole + 1}))
