@@ -4,9 +4,9 @@
 
 Plays configs/digits.yaml (or --config), with as many rounds as fit into the minutes, by the command that
 users type, on the Ray grid, and looks at its processes every few seconds from outside. Everything of a run
-takes part: evaluation, rows, checkpoints. The drift is the largest distance of a later sample from the mean of
-the first samples after the warm-up, as a share of that mean; the slope is that of a straight line through the
-samples after the warm-up. `own` leaves out shared memory (USS): Ray's object store is mapped into every
+takes part: evaluation, rows, checkpoints. The drift is the largest distance of a later sample from the mean
+of the first samples after the warm-up, as a share of that mean; the slope is that of a straight line through
+the samples after the warm-up. `own` leaves out shared memory (USS): Ray's object store is mapped into every
 process, and a page of it counts as resident in each that has touched it.
 """
 
