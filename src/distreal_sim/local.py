@@ -181,6 +181,8 @@ def _sent_coverage_bytes(structure: Structure, plan: Schedule) -> int:
 
 def _mean_keep_rate(structure: Structure, plan: Schedule) -> float:
     full = np.array(structure.full_counts())
+    if not len(full):  # nothing can be dropped
+        return 1.0 if plan.steps else math.nan
     shares = [float(np.mean(np.array(step.counts) / full)) for step in plan.steps]
     return sum(shares) / len(shares) if shares else math.nan
 

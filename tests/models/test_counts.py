@@ -18,7 +18,7 @@ GREY_8, GREY_28, RGB_32 = (1, 8, 8), (1, 28, 28), (3, 32, 32)
 # (input, classes, parameters, forward MACs in millions, to three decimals)
 # small_cnn: derived in its docstring. The rest: arithmetic on the published layers; these parameter counts
 # are also in public codes and papers for femnist_cnn, vgg11, resnet18, densenet100_bc, mobilenet_v2,
-# heterofl_cnn and preresnet (test_heterofl_levels.py has those of their sub-models).
+# pfl_cnn, logistic, heterofl_cnn and preresnet (test_heterofl_levels.py has those of their sub-models).
 TABLE: dict[str, list[tuple[tuple[int, ...], int, int, float]]] = {
     "small_cnn": [
         (GREY_8, 10, 24_058, 0.157),
@@ -34,6 +34,8 @@ TABLE: dict[str, list[tuple[tuple[int, ...], int, int, float]]] = {
     "densenet100_bc": [(RGB_32, 10, 769_162, 287.930), (RGB_32, 100, 800_032, 287.960)],
     "heterofl_cnn": [(GREY_28, 10, 1_556_874, 39.975)],
     "preresnet": [(RGB_32, 10, 9_622_090, 328.930)],
+    "logistic": [(GREY_28, 10, 7_850, 0.008)],
+    "pfl_cnn": [(RGB_32, 10, 1_626_442, 16.835)],
     "mobilenet_v2": [(RGB_32, 10, 2_296_922, 91.155), (RGB_32, 100, 2_412_212, 91.270)],
 }
 ROWS = [(name, *row) for name, rows in TABLE.items() for row in rows]

@@ -23,6 +23,8 @@ from distreal_sim.rng import Rngs, generator
         ("cnn_cifar", {}, (3, 16, 16)),
         ("cnn_cifar", {"norm": "batch"}, (3, 16, 16)),
         ("vgg11", {"norm": "batch", "unit_dropout": 0}, (3, 32, 32)),
+        ("logistic", {}, (1, 28, 28)),
+        ("pfl_cnn", {"pool_dropout": 0, "unit_dropout": 0}, (3, 16, 16)),
         ("resnet20", {}, (3, 16, 16)),
         ("densenet40_bc", {}, (3, 8, 8)),
     ],

@@ -1,0 +1,31 @@
+"""Multinomial logistic regression: one linear layer over the pixels.
+
+The MNIST model of Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith, "Federated Optimization in Heterogeneous
+Networks" (FedProx), MLSys 2020, arXiv:1812.06127, and the `LR` of Garcia, Manoel, Madrigal Diaz,
+Mireshghallah, Sim, Dimitriadis, "FLUTE: A Scalable, Extensible Framework for High-Performance Federated
+Learning Simulations", arXiv:2203.13789, 2022.
+
+With c input channels of H x W pixels and k classes: k (c H W + 1) parameters, k c H W forward MACs.
+1x28x28, 10 classes: 7,850 parameters, 7,840 forward MACs. Without hidden channels nothing is dropped.
+Initialisation: torch's default.
+Differs from the paper: FLUTE's code has a sigmoid between the layer and the softmax; here is none.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from distreal_sim.models import Model
+from distreal_sim.models._layers import check_input
+
+
+class Logistic(Model):
+    """Logistic regression, for inputs of any size."""
+
+    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        """See `Model.build`; shape (C, H, W)."""
+        channels, height, width = check_input(self.name, shape, n_classes, min_side=1)
+        linear = nn.Linear(channels * height * width, n_classes)
+        return nn.Sequential(OrderedDict(flatten=nn.Flatten(), linear=linear))
