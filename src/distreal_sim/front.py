@@ -62,7 +62,7 @@ class Entry:
 
     def keep_rate(self, full: Counts) -> float:
         """Mean kept share of the coupling groups; full: (G,) their channels."""
-        return float(np.mean(np.array(self.counts) / np.array(full)))
+        return float(np.mean(np.array(self.counts) / np.array(full))) if full else 1.0
 
 
 @dataclass(frozen=True)
