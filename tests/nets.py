@@ -80,3 +80,15 @@ class TinyMobileNet(nn.Module):
         x = F.relu6(self.bn(self.stem(x)))
         y = F.relu6(self.bn2(self.depthwise(F.relu6(self.bn1(self.expand(x))))))
         return self.out((x + self.bn3(self.project(y))).mean((2, 3)))
+
+
+class EvenChain(nn.Sequential):
+    """Three stages of layers that are alike but for the first: one and one more, one, and one."""
+
+    def __init__(self, in_channels: int, n_classes: int) -> None:
+        first, *others = (nn.Conv2d(n_in, 4, 3, padding=1) for n_in in (in_channels, 4, 4, 4))
+        super().__init__(
+            first, nn.ReLU(), others[0], nn.ReLU(), nn.MaxPool2d(2),
+            others[1], nn.ReLU(), nn.MaxPool2d(2),
+            others[2], nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, n_classes),
+        )  # fmt: skip

@@ -45,9 +45,7 @@ def weighted_average(
     for update in updates:
         examples = update.step_examples.astype(float)
         limited = trained_steps(structure, update, examples if weight == "steps" else None, outputs(update))
-        whole = 1.0 if weight == "clients" else float(update.facts.n_examples)
-        if weight == "steps":
-            whole = float(examples.sum())
+        whole = client_weight(update, weight)
         everyone += whole
         for name in update.arrays:
             total = totals[name]
@@ -69,6 +67,13 @@ def weighted_average(
         name: _mean(value, totals.pop(name), weights[name], structure.tensors[name])
         for name, value in old.items()
     }
+
+
+def client_weight(update: Update, weight: Weight) -> float:
+    """A client's weight in the mean of what it trained in all its steps, not yet divided by that of all."""
+    if weight == "clients":
+        return 1.0
+    return float(update.step_examples.sum() if weight == "steps" else update.facts.n_examples)
 
 
 def _spread_any(

@@ -9,8 +9,10 @@ from distreal_sim.thinning.structure import Structure
 CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 
-def blocks_of(module: nn.Module, structure: Structure) -> list[tuple[str, ...]]:
+def blocks_of(module: nn.Module, structure: Structure, prefix: str = "") -> list[tuple[str, ...]]:
     """The names of the trained parameters of each block; together all of them, each once.
+
+    module: the network of the structure, or the part of it whose parameters' names begin with `prefix`.
 
     A block is what the network, its containers and theirs list, unless that is itself a container of
     several layers: a convolution, a convolution with its norm in one container, a residual block. What has
@@ -19,10 +21,10 @@ def blocks_of(module: nn.Module, structure: Structure) -> list[tuple[str, ...]]:
     first_run: dict[str, int] = {}
     for place, layer in enumerate(structure.layers):
         first_run.setdefault(layer.weight, place)
-    trained = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+    trained = [f"{prefix}{name}" for name, value in module.named_parameters() if value.requires_grad]
     blocks: list[list[str]] = []
     waiting: list[str] = []
-    for unit in _units(module, "", first_run):
+    for unit in _units(module, prefix, first_run):
         names = [name for name in trained if name == unit or name.startswith(f"{unit}.")]
         if any(name in first_run for name in names):
             blocks.append(waiting + names)

@@ -14,6 +14,7 @@ from distreal_sim.capacity import Capacity
 from distreal_sim.errors import InputError
 from distreal_sim.levels import Level, largest_that_fits
 from distreal_sim.local import Traffic, skip, train
+from distreal_sim.methods._blocks import blocks_of
 from distreal_sim.methods._partial import parameter_bytes
 from distreal_sim.models._resnet import ResNet
 from distreal_sim.models.preresnet import PreActivationNet
@@ -179,6 +180,18 @@ def depths_of(task: Task, earlier_exits: bool) -> list[Depth]:
         macs = partial_macs(structure, full, names, run=names)
         found.append(Depth(exits, names, Level(full, macs, Traffic(n_bytes, n_bytes))))
     return found
+
+
+def layers_of(task: Task, depths: Sequence[frozenset[str]]) -> list[list[tuple[str, ...]]]:
+    """The blocks that each sub-model consists of, in the order of execution, but for classifiers.
+
+    depths: the names of the parameters of each.
+    """
+    module, classifier = task.module, task.structure.layers[-1].weight
+    inner = module.network if isinstance(module, WithExits) else module
+    prefix = "" if inner is module else "network."
+    blocks = [block for block in blocks_of(inner, task.structure, prefix) if classifier not in block]
+    return [[block for block in blocks if names.issuperset(block)] for names in depths]
 
 
 def train_depth(

@@ -28,7 +28,7 @@ from pydantic import Field
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.local import train
-from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.merging import client_weight, weighted_average
 from distreal_sim.methods import Method
 from distreal_sim.methods._proximal import proximal_steps
 from distreal_sim.rng import Rngs
@@ -95,13 +95,6 @@ def gradient_norm(n_steps: int, lr: float, momentum: float, mu: float) -> float:
         velocity = momentum * velocity - lr * mu * moved
         moved += velocity
     return total
-
-
-def client_weight(update: Update, weight: Weight) -> float:
-    """A client's weight in the mean, not yet divided by that of all."""
-    if weight == "clients":
-        return 1.0
-    return float(update.step_examples.sum() if weight == "steps" else update.facts.n_examples)
 
 
 def _moved(old: Arrays, new: Arrays, factor: float) -> dict[str, np.ndarray]:

@@ -39,7 +39,7 @@ from torch.func import functional_call
 from distreal_sim.capacity import Capacity
 from distreal_sim.levels import BYTES_PER_PARAMETER
 from distreal_sim.local import Traffic, train
-from distreal_sim.merging import Weight
+from distreal_sim.merging import Weight, client_weight
 from distreal_sim.methods import Method
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
@@ -104,9 +104,7 @@ class Fiarse(Method):
         totals = {name: np.zeros(array.shape) for name, array in state.arrays.items()}
         weights = {name: np.zeros(array.shape) for name, array in state.arrays.items()}
         for update in updates:
-            own = 1.0 if weight == "clients" else float(update.facts.n_examples)
-            if weight == "steps":
-                own = float(update.step_examples.sum())
+            own = client_weight(update, weight)
             for name, array in update.arrays.items():
                 change = array.astype(float) - state.arrays[name]
                 totals[name] += own * change

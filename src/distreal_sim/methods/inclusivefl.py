@@ -3,36 +3,53 @@
 Liu, Wu, Wu, Wang, Lyu, Chen, Xie: No One Left Behind: Inclusive Federated Learning over Heterogeneous
 Devices. KDD 2022, arXiv 2202.08036.
 
-Paper, and its reproduction beside DepthFL in Flower: sub-models of different depths share their first layers;
-each has a classifier of its own, and a client trains that of its depth only. A tensor is averaged over the
-clients that hold it. The network that is tested is the deepest one.
+Paper, known to us from its abstract and from two public reproductions, one beside DepthFL in Flower:
+sub-models of different depths share their first layers; each has a classifier of its own, and a client trains
+that of its depth only. Updates are averaged among sub-models of one depth, and then layer by layer among all
+that hold the layer. In between comes momentum distillation, which carries what deeper layers learn to the
+last layer of smaller sub-models: with D_s the mean change of that layer in the sub-models of a depth, and D
+the mean of the changes, in the sub-models of the next larger depth, of this layer and the layers behind it,
+the smaller ones count with (1 - beta) D_s + beta D instead of D_s. The network that is tested is the deepest
+one.
 
 Differs from the paper:
-- No momentum distillation, with which the paper carries what the deeper layers of larger sub-models learn to
-  the last layer of smaller ones. It needs layers of equal shape, as transformers have them, and the stages of
-  the networks here differ; we also know its formula from memory only. (our choice)
+- beta is 0.2, the value of the public reproduction that has it. That reproduction divides D by the number of
+  layers twice; here it is the mean. (our choice)
+- A layer is a residual block or a layer with its norm; the paper's networks are transformers, whose layers
+  are all alike. Here D is the mean over those whose parameters have the same shapes, and the layer itself is
+  always among them. Classifiers take no part. (our choice)
+- The next larger depth is the next one of which the round has an update; without one nothing is
+  distilled. (our choice)
 - A client takes the deepest sub-model that fits its capacity at the start of the round, and skips the round
   if none does; the paper gives the depths. (our choice)
-- The average is unweighted, as in the reproduction.
+- The average is unweighted, as in Flower's reproduction, and the server has no optimiser of its own; the
+  other one weighs by examples and has Adam.
 - Exits, their costs, and the networks that can have them are those of depthfl. (our choice)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import ClassVar
 
+import numpy as np
 import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
 from distreal_sim.capacity import Capacity
-from distreal_sim.merging import Weight
+from distreal_sim.flower_merge import merge_updates
+from distreal_sim.merging import Weight, client_weight, weighted_average
 from distreal_sim.methods import Fits, Method
-from distreal_sim.methods._exits import depths_of, train_depth, with_exits
+from distreal_sim.methods._exits import depths_of, layers_of, train_depth, with_exits
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Job, Update
+from distreal_sim.types import Job, State, Update
+
+Layer = tuple[str, ...]
+"""The names of its parameters."""
 
 
 class InclusiveFL(Method):
@@ -42,6 +59,13 @@ class InclusiveFL(Method):
         None,
         ge=1,
         description="number of exits, the network's own included; one behind each stage if not given",
+    )
+    beta: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="momentum distillation: share of the next larger sub-models' change in that of the last "
+        "layer of smaller ones; 0: none",
     )
 
     weight: ClassVar[Weight] = "clients"
@@ -61,3 +85,53 @@ class InclusiveFL(Method):
             overrun=self.overrun,
             loss_of=lambda s, y: F.cross_entropy(s[0], y),
         )
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        if self.beta == 0:
+            return merge_updates(task, state, updates, self.weight)
+        weight = task.merge.weight or self.weight
+        depths = [depth.names for depth in depths_of(task, earlier_exits=False)]
+        layers = layers_of(task, depths)
+        changes: list[dict[str, np.ndarray]] = [
+            {name: np.zeros(state.arrays[name].shape) for name in _needed(task.structure, layers, depth)}
+            for depth in range(len(depths))
+        ]
+        weights = [0.0] * len(depths)
+
+        def watched() -> Iterator[Update]:
+            for update in updates:
+                depth, own = depths.index(frozenset(update.arrays)), client_weight(update, weight)
+                weights[depth] += own
+                for name, change in changes[depth].items():
+                    change += own * (update.arrays[name].astype(float) - state.arrays[name])
+                yield update
+
+        merged = weighted_average(task.structure, state.arrays, watched(), weight)
+        for small, large in pairwise(depth for depth, total in enumerate(weights) if total):
+            share = self.beta * weights[small] / sum(weights[small:])  # all that are deeper hold it too
+            teachers = matching(task.structure, layers, small, large)
+            for place, name in enumerate(layers[small][-1]):
+                lesson = sum(changes[large][layer[place]] for layer in teachers) / len(teachers)
+                moved = share * (lesson / weights[large] - changes[small][name] / weights[small])
+                # Where nothing changes the bytes stay (-0.0 too).
+                value = merged[name]
+                merged[name] = np.where(moved == 0, value, (value + moved).astype(value.dtype))
+        return State(merged, state.extras)
+
+
+def matching(structure: Structure, layers: Sequence[Sequence[Layer]], small: int, large: int) -> list[Layer]:
+    """The last layer of the sub-models of depth `small`, and those like it behind it in depth `large`."""
+
+    def shapes(layer: Layer) -> list[tuple[int, ...]]:
+        return [structure.tensors[name].shape for name in layer]
+
+    last = layers[small][-1]
+    behind = layers[large][len(layers[small]) :]
+    return [last, *(layer for layer in behind if shapes(layer) == shapes(last))]
+
+
+def _needed(structure: Structure, layers: Sequence[Sequence[Layer]], depth: int) -> set[str]:
+    """The parameters whose changes at this depth teach or are taught."""
+    taught = [] if depth == len(layers) - 1 else [layers[depth][-1]]
+    teaching = [layer for small in range(depth) for layer in matching(structure, layers, small, depth)]
+    return {name for layer in [*taught, *teaching] for name in layer}
