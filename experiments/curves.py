@@ -1,0 +1,80 @@
+"""What the figures of several experiments share: tables of collect.py, means over seeds, lines of methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from scipy import stats
+
+from distreal_sim.plots._lines import method_line
+
+SHOWN = {
+    "full": "fedavg",
+    "fedavg-drop": "fedavg",
+    "small": "small",
+    "federated-dropout": "federated_dropout",
+    "heterofl": "heterofl",
+    "fjord": "fjord",
+    "distreal": "distreal",
+    "ordered-distreal": "ordered_distreal",
+}
+"""Labels of the sweeps, in the order of legends and tables, and the method whose look each has."""
+
+
+def load(path: Path) -> pd.DataFrame:
+    """The table; `accuracy` is the better-defined one: see `fair`."""
+    table = pd.read_csv(path)
+    return table.assign(accuracy=fair(table))
+
+
+def fair(table: pd.DataFrame) -> pd.Series[float]:
+    """(rows,) accuracy of the widest sub-network trained so far where a method has one, or of the whole."""
+    return table["submodel_accuracy"].fillna(table["test_accuracy"])
+
+
+def half_width(values: np.ndarray) -> np.ndarray:
+    """Of the 95 % t interval of the mean over the first axis, which holds at least two seeds."""
+    n = len(values)
+    return np.asarray(stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n))
+
+
+def by_seed(table: pd.DataFrame, value: str = "accuracy") -> tuple[np.ndarray, np.ndarray]:
+    """(simulated seconds (E,), values (seeds, E)) of the runs of one method in one setting."""
+    wide = table.pivot(index="seed", columns="sim_s", values=value).sort_index()
+    return wide.columns.to_numpy(dtype=float), wide.to_numpy(dtype=float)
+
+
+def draw(axes: Axes, table: pd.DataFrame, unit_s: float, shift: float) -> None:
+    """A line per method with its 95 % band; unit_s: simulated seconds in a unit of the x axis."""
+    present = [name for name in SHOWN if name in set(table["method"])]
+    for place, name in enumerate(present):
+        x, values = by_seed(table[table["method"] == name])
+        style = look(name)
+        every = max(1, len(x) // 5)
+        first = int(shift * place * every / len(present)) if every > 1 else 0
+        marks = list(range(first, len(x), every))
+        mean, half = values.mean(axis=0), half_width(values)
+        axes.plot(x / unit_s, mean, label=name, markevery=marks, **style)
+        axes.fill_between(x / unit_s, mean - half, mean + half, color=style["color"], alpha=0.1, linewidth=0)
+
+
+def look(name: str) -> dict[str, Any]:
+    """Line keywords of a label; `full`, the bound, is a thin grey line."""
+    if name == "full":
+        return {"color": "0.45", "linestyle": "-", "linewidth": 0.9}
+    colour, _, _ = method_line(SHOWN[name])
+    return {"color": colour, "markersize": 3.5, "marker": MARKERS[name], "linewidth": 1.2}
+
+
+MARKERS: dict[str, str] = dict(zip(SHOWN, " sPD^voX", strict=True))
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
