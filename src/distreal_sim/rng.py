@@ -44,9 +44,18 @@ class Rngs:
     def torch_default(self, purpose: str) -> Iterator[None]:
         """Within the block torch's default generator is seeded for `purpose`; afterwards it is as before.
 
-        For code that cannot take a generator: parameter initialisation and nn.Dropout.
+        For code that cannot take a generator: parameter initialisation and nn.Dropout. Not by
+        torch.manual_seed, which formats three stack traces for kinds of devices that are not there.
         """
-        state = _sequence(self.seed, purpose, *self.key).generate_state(1, np.uint64)
-        with torch.random.fork_rng():
-            torch.manual_seed(int(state[0] >> np.uint64(1)))
+        seed = int(_sequence(self.seed, purpose, *self.key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        before = torch.default_generator.get_state()
+        on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+        torch.default_generator.manual_seed(seed)
+        if on_gpus:
+            torch.cuda.manual_seed_all(seed)
+        try:
             yield
+        finally:
+            torch.default_generator.set_state(before)
+            if on_gpus:
+                torch.cuda.set_rng_state_all(on_gpus)
