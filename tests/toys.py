@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from serial_grid import SerialGrid
+
 from distreal_sim.build import build
 from distreal_sim.client import make_client_app
 from distreal_sim.config import Experiment, parse_experiment
-from distreal_sim.grids.serial import SerialGrid
 from distreal_sim.server import GridFleet
 from distreal_sim.task import Task
 

@@ -35,8 +35,9 @@ def run(
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="run directory [default: runs/NAME-METHOD-SEED]")] = None,
     grid: Annotated[
-        Literal["serial", "ray"], typer.Option(help="clients in this process or as Ray actors")
-    ] = "ray",
+        Literal["auto", "serial", "ray"],
+        typer.Option(help="clients in this process or as Ray actors; auto: where they are predicted faster"),
+    ] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Ray actors [default: number of cores]")] = None,
     ray_address: Annotated[
         str | None, typer.Option(help="a running Ray cluster to work on, e.g. 127.0.0.1:6379")
@@ -75,6 +76,7 @@ def run(
                 training=not no_training,
                 verify=verify,
                 on_round=on_round,
+                say=lambda line: _say([line]) if verbose else None,
             )
     except KeyboardInterrupt:
         raise _InterruptedError from None

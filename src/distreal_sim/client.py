@@ -19,7 +19,15 @@ from distreal_sim import evaluation
 from distreal_sim.build import build
 from distreal_sim.config import Experiment, load_experiment
 from distreal_sim.errors import InputError
-from distreal_sim.grids.wire import decode_arrays, decode_job, encode_arrays, encode_update
+from distreal_sim.grids.wire import (
+    MEMORY,
+    decode_arrays,
+    decode_job,
+    encode_arrays,
+    encode_update,
+    recall,
+    remember,
+)
 from distreal_sim.methods import Method
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
@@ -28,9 +36,6 @@ from distreal_sim.types import Arrays, Counts
 
 FAILED = 1
 """Error code of a reply whose client raised an exception."""
-
-MEMORY = "memory"
-"""Record of a Context's state that holds what the client keeps between rounds."""
 
 Resolve = Callable[[Context], tuple[Task, Method]]
 
@@ -52,7 +57,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
         try:
             task, method = resolve(context)
             stage = "decoding its job"
-            memory = decode_arrays(context.state.array_records.get(MEMORY, ArrayRecord()))
+            memory = recall(context.state)
             arrays = decoded.get(message.content.array_records["arrays"])
             job = decode_job(message.content, arrays, memory)
             stage = "training"
@@ -60,7 +65,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             update = method.train(task, job, task.capacity(job.client_id, job.start_s), rngs)
             stage = "encoding its update"
             if update.memory is not None:
-                context.state[MEMORY] = _kept(update.memory)
+                context.state[MEMORY] = remember(update.memory)
             return Message(encode_update(update), reply_to=message)
         except Exception as error:
             return _failure(message, where, stage, error)
@@ -127,14 +132,6 @@ class _LastDecoded:
 def _counts(config: Mapping[str, Any]) -> Counts | None:
     """The sub-network that a shard is about; None: the full width."""
     return tuple(config["counts"]) or None
-
-
-def _kept(memory: Arrays) -> ArrayRecord:
-    """A record for a Context's state, which Flower serialises: its arrays hold bytes, not other buffers."""
-    record = encode_arrays(memory)
-    for array in record.values():
-        array.data = bytes(array.data)
-    return record
 
 
 def _failure(message: Message, where: str, stage: str, error: Exception) -> Message:

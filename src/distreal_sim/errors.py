@@ -26,6 +26,10 @@ class RunError(Exception):
         self.details = details
 
 
+class ClientFailedError(RunError):
+    """An exception on a client; the message names the client, the round and the stage."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """`"; did you mean 'fedavg'?"` when a valid name is close to `name`, else an empty string."""
     close = closest(name, valid)

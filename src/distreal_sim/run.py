@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
 
 from distreal_sim.build import build
-from distreal_sim.client import client_app
+from distreal_sim.choice import Choice, GridName, choose
 from distreal_sim.clock import TimedFleet
 from distreal_sim.config import Experiment
-from distreal_sim.grids import LocalGrid
-from distreal_sim.grids.serial import SerialGrid
+from distreal_sim.grids.serial import SerialFleet
 from distreal_sim.run_directory import RunDirectory
-from distreal_sim.server import GridFleet
 from distreal_sim.session import OnRound, play
+from distreal_sim.simulation import Fleet
 from distreal_sim.task import Task
 from distreal_sim.threads import one_thread
-
-GridName = Literal["serial", "ray"]
 
 WINDOW_PER_WORKER = 4
 """Jobs that may run beyond the update that is merged next, per worker; bounds the driver's memory."""
@@ -31,21 +26,22 @@ def run(
     experiment: Experiment,
     out: Path,
     *,
-    grid: GridName = "ray",
+    grid: GridName = "auto",
     n_workers: int | None = None,
     ray_address: str | None = None,
     resume: bool = False,
     training: bool = True,
     verify: bool = False,
     on_round: OnRound = lambda row: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Runs an experiment into the directory `out`, or goes on with the run that is there.
 
     The results are the same bytes for every grid and number of workers, which is that of the cores (of the
-    whole cluster) if not given. ray_address: of a running Ray cluster to work on. training: False plans and
-    times every job in this process, and computes nothing. verify: checks the bookkeeping of every round.
-    on_round is called with every round's row once it is recorded. Raises InputError for a mistake in the
-    input.
+    whole cluster) if not given. grid: auto takes the one that is predicted to be faster. ray_address: of a
+    running Ray cluster to work on. training: False plans and times every job in this process, and computes
+    nothing. verify: checks the bookkeeping of every round. on_round is called with every round's row once it
+    is recorded; say, with a line on where the clients run. Raises InputError for a mistake in the input.
     """
     one_thread()
     directory = RunDirectory(out, experiment, resume=resume, training=training)
@@ -57,40 +53,43 @@ def run(
             task = replace(task, computes=False)
             play(directory, experiment, task, TimedFleet(task, experiment.method), on_round, verify=verify)
             return
-        with open_grid(grid, task, experiment, n_workers, ray_address) as (local, workers):
-            fleet = GridFleet(local, task, nodes=None, window=WINDOW_PER_WORKER * workers, states=local)
+        choice = choose(grid, experiment, task, n_workers, ray_address)
+        say(str(choice))
+        directory.notes["grid"] = asdict(choice)
+        with open_fleet(choice, task, experiment, n_workers, ray_address) as fleet:
             play(directory, experiment, task, fleet, on_round, verify=verify)
     finally:
         directory.close()
 
 
 @contextlib.contextmanager
-def open_grid(
-    name: GridName,
+def open_fleet(
+    choice: Choice,
     task: Task,
     experiment: Experiment,
     n_workers: int | None = None,
     ray_address: str | None = None,
-) -> Iterator[tuple[LocalGrid, int]]:
-    """A grid of simulated clients for a task, and the number of its workers, which end with the block."""
-    n_clients, payload = len(task.split), (task, experiment.method)
-    if name == "serial":
-        yield SerialGrid(client_app(payload), n_clients), 1
+) -> Iterator[Fleet]:
+    """The simulated clients of a task; their processes, if they have any, end with the block."""
+    if choice.grid == "serial":
+        yield SerialFleet(task, experiment.method)
         return
-    from distreal_sim.grids.cluster import cluster_cores, ray_instance  # Ray takes a second to import
+    from distreal_sim.client import client_app  # Flower and Ray take a second to import
+    from distreal_sim.grids.cluster import cluster_cores, ray_instance
     from distreal_sim.grids.ray import RayGrid
+    from distreal_sim.server import GridFleet
 
-    with ray_instance(n_workers or os.cpu_count() or 1, ray_address):
+    with ray_instance(choice.n_workers, ray_address):
         workers = n_workers or cluster_cores()
         grid = RayGrid(
             client_app,
-            payload,
-            n_clients,
+            (task, experiment.method),
+            len(task.split),
             workers,
             n_gpus=int(task.device == "cuda"),
             job_timeout_wall_s=experiment.job_timeout_wall_s,
         )
         try:
-            yield grid, workers
+            yield GridFleet(grid, task, nodes=None, window=WINDOW_PER_WORKER * workers, states=grid)
         finally:
             grid.close()

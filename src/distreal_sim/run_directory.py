@@ -46,6 +46,7 @@ class RunDirectory:
         """
         self.path = path
         self.experiment, self.training = experiment, training
+        self.notes: dict[str, Any] = {}  # more of run.json
         self._start_wall_s = time.perf_counter()
         self._earlier_wall_s = 0.0
         self._rows: list[ClientRow] = []
@@ -184,6 +185,7 @@ class RunDirectory:
             "platform": platform.platform(),
             "processor": platform.machine(),
             "wall_s": round(self._wall_s(), 3),
+            **self.notes,
         }
         write_atomically(self.path / "run.json", json.dumps(info, indent=1).encode())
 

@@ -16,9 +16,10 @@ from flwr.serverapp import Grid, ServerApp
 from distreal_sim import evaluation
 from distreal_sim.build import build
 from distreal_sim.client import experiment_of
-from distreal_sim.errors import InputError, RunError
-from distreal_sim.grids import LocalGrid
+from distreal_sim.errors import ClientFailedError, InputError
+from distreal_sim.grids.local import LocalGrid
 from distreal_sim.grids.wire import decode_arrays, decode_update, encode_arrays, encode_job
+from distreal_sim.prediction import predicted_macs
 from distreal_sim.run_directory import RunDirectory
 from distreal_sim.session import play
 from distreal_sim.task import Task
@@ -27,15 +28,6 @@ from distreal_sim.types import Arrays, Counts, Job, Update
 
 POLL_WALL_S = 0.05
 """How long to wait before asking a grid again that had no reply; our own grids wait by themselves."""
-
-
-class ClientFailedError(RunError):
-    """An exception on a client; the message names the client, the round and the stage."""
-
-    def __init__(self, reason: str) -> None:
-        """reason: what the client sent, a message and below it a traceback."""
-        message, marker, trace = reason.partition("Traceback (most recent call last):")
-        super().__init__(message.strip(), marker + trace)
 
 
 @dataclass(frozen=True)
@@ -73,12 +65,11 @@ class GridFleet:
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """One update per job, in the order of the jobs."""
-        full_macs = self.task.macs_per_example(self.task.structure.full_counts())
         parcels = [
             Parcel(
                 job.client_id,
                 encode_job(job, self._encode(job.arrays)),
-                len(self.task.split[job.client_id]) * full_macs,
+                predicted_macs(self.task, job.client_id, job.start_s),
             )
             for job in jobs
         ]
@@ -170,7 +161,7 @@ class GridFleet:
                 replies = list(self.grid.pull_messages(list(waiting)))
                 for reply in replies:
                     if reply.has_error():
-                        raise ClientFailedError(reply.error.reason or "a client failed without a reason")
+                        raise _failure(reply)
                     ready[waiting.pop(reply.metadata.reply_to_message_id)] = reply.content
                 if not replies:
                     time.sleep(POLL_WALL_S)
@@ -179,6 +170,13 @@ class GridFleet:
     def _message(self, kind: str, group: str, parcel: Parcel) -> Message:
         node_id = parcel.client_id if self.nodes is None else self.nodes[parcel.client_id]
         return Message(parcel.content, dst_node_id=node_id, message_type=kind, group_id=group)
+
+
+def _failure(reply: Message) -> ClientFailedError:
+    """The error of a reply: its reason is a message and, below it, a traceback."""
+    reason = reply.error.reason or "a client failed without a reason"
+    message, marker, trace = reason.partition("Traceback (most recent call last):")
+    return ClientFailedError(message.strip(), marker + trace)
 
 
 def find_nodes(grid: Grid, n_clients: int) -> dict[int, int]:
@@ -192,7 +190,7 @@ def find_nodes(grid: Grid, n_clients: int) -> dict[int, int]:
         messages = [Message(RecordDict(), dst_node_id=n, message_type="query.partition") for n in strangers]
         for reply in grid.send_and_receive(messages):
             if reply.has_error():
-                raise ClientFailedError(reply.error.reason or "a client failed without a reason")
+                raise _failure(reply)
             config: Mapping[str, Any] = reply.content.config_records["partition"]
             if config["n_clients"] != n_clients:
                 raise InputError(

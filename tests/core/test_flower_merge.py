@@ -19,6 +19,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import strategy as bundled
 from pyarrow import parquet
 from safetensors.numpy import load, save
+from serial_grid import SerialGrid
 from toys import TOY, toy, toy_fleet
 
 from distreal_sim.build import build
@@ -26,7 +27,6 @@ from distreal_sim.config import Experiment, json_schema, parse_experiment
 from distreal_sim.errors import InputError
 from distreal_sim.flower_merge import merge_updates
 from distreal_sim.flower_merge.options import strategies
-from distreal_sim.grids.serial import SerialGrid
 from distreal_sim.methods import Method
 from distreal_sim.plugins import names
 from distreal_sim.run import run

@@ -11,13 +11,13 @@ from misbehaving import Diverging, Hanging, Homebound, Killing, Raising, Remembe
 from toys import toy
 
 from distreal_sim.build import build
+from distreal_sim.choice import GridName, choose
 from distreal_sim.config import Experiment
-from distreal_sim.grids import LocalGrid
+from distreal_sim.errors import ClientFailedError
 from distreal_sim.grids.ray import WorkersDiedError
-from distreal_sim.grids.wire import decode_arrays
+from distreal_sim.grids.wire import decode_memory
 from distreal_sim.records import RoundRow
-from distreal_sim.run import GridName, open_grid, run
-from distreal_sim.server import ClientFailedError, GridFleet
+from distreal_sim.run import open_fleet, run
 from distreal_sim.simulation import play_round, select_cohort, start
 
 from .compare import assert_same_results
@@ -36,16 +36,12 @@ class NoRecord:
 def memories(experiment: Experiment, grid: GridName, n_rounds: int) -> dict[int, dict[str, np.ndarray]]:
     """What every client remembers after some rounds."""
     task = build(experiment)
-    with open_grid(grid, task, experiment, 2) as (local, _):
-        fleet = GridFleet(local, task, nodes=None, window=8, states=local)
+    choice = choose(grid, experiment, task, 2)
+    with open_fleet(choice, task, experiment, 2) as fleet:
         progress = start(experiment, task)
         for _ in range(n_rounds):
             progress, _ = play_round(experiment, task, fleet, progress, NoRecord())
-        return remembered(local)
-
-
-def remembered(grid: LocalGrid) -> dict[int, dict[str, np.ndarray]]:
-    return {c: decode_arrays(state.array_records["memory"]) for c, state in grid.states.items()}
+        return {c: dict(decode_memory(data)) for c, data in fleet.contexts().items()}
 
 
 @pytest.mark.parametrize("grid", ["serial", "ray"])

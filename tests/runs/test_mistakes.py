@@ -199,7 +199,7 @@ def test_ray_cannot_start(config: Path, tmp_path: Path) -> None:
     environment: dict[str, Any] = {**os.environ, "RAY_TMPDIR": str(config)}
     main_ = [sys.executable, "-c", "from distreal_sim.cli import main; main()"]
     done = subprocess.run(
-        [*main_, "run", str(config), "--workers", "2", "--out", str(tmp_path / "out")],
+        [*main_, "run", str(config), "--grid", "ray", "--workers", "2", "--out", str(tmp_path / "out")],
         capture_output=True,
         text=True,
         check=False,

@@ -26,7 +26,7 @@ from ray.exceptions import (
 )
 
 from distreal_sim.errors import RunError
-from distreal_sim.grids import LocalGrid, identify, make_context
+from distreal_sim.grids.local import LocalGrid, identify, make_context
 from distreal_sim.threads import one_thread
 
 logger = logging.getLogger(__name__)

@@ -1,40 +1,101 @@
-"""Clients one after another in this process."""
+"""The clients one after another in this process, without messages: nothing is encoded on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
-from flwr.app import Message, RecordDict
-from flwr.clientapp import ClientApp
+import numpy as np
 
-from distreal_sim.grids import LocalGrid, make_context
+from distreal_sim import evaluation
+from distreal_sim.errors import ClientFailedError
+from distreal_sim.methods import Method
+from distreal_sim.rng import Rngs
+from distreal_sim.task import Task
+from distreal_sim.types import Arrays, Counts, Job, Update
 
 
-class SerialGrid(LocalGrid):
-    """Runs the ClientApp when its reply is asked for, one message at a time."""
+class SerialFleet:
+    """Clients that do what those behind a grid do, when their update is asked for."""
 
-    def __init__(self, app: ClientApp, n_clients: int) -> None:
-        super().__init__(n_clients)
-        self.app = app
-        self._queue: dict[str, Message] = {}
+    def __init__(self, task: Task, method: Method) -> None:
+        self._task, self._method = task, method
+        self._memories: dict[int, Arrays] = {}
+        self._lent: tuple[Arrays, Arrays] = ({}, {})
 
-    def push_messages(self, messages: Iterable[Message]) -> list[str]:
-        """Queues the messages."""
-        ids = []
-        for message in messages:
-            ids.append(self.name_message(message))
-            self._queue[ids[-1]] = message
-        return ids
+    def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
+        """One update per job, in the order of the jobs."""
+        return map(self._answer, jobs)
 
-    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        """The reply to the first of the messages; the client works now."""
-        wanted = [i for i in message_ids if i in self._queue]
-        if not wanted:
-            return []
-        message = self._queue.pop(wanted[0])
-        client_id = message.metadata.dst_node_id
-        context = make_context(client_id, RecordDict(dict(self.states.get(client_id, {}))))
-        reply = self.app(message, context)
-        if len(context.state) and not reply.has_error():
-            self.states[client_id] = context.state
-        return [reply]
+    def _answer(self, job: Job) -> Update:
+        task = self._task
+        try:
+            known = replace(job, arrays=self._lend(job.arrays), memory=self._memories.get(job.client_id, {}))
+            rngs = Rngs(task.seed, (job.round_number, job.client_id))
+            update = self._method.train(task, known, task.capacity(job.client_id, job.start_s), rngs)
+        except Exception as error:
+            raise _failure(f"client {job.client_id}, round {job.round_number}", "training", error) from error
+        if update.memory is not None:
+            self._memories[job.client_id] = _frozen({k: np.array(v) for k, v in update.memory.items()})
+        return update
+
+    def statistics(
+        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], counts: Counts | None = None
+    ) -> Arrays:
+        """See `Fleet.statistics`."""
+        shards = evaluation.statistics_shards(self._task, client_ids)
+        lent = self._lend(arrays)
+        try:
+            return evaluation.join_statistics(
+                [evaluation.statistics_shard(self._task, lent, round_number, *s, counts) for s in shards]
+            )
+        except Exception as error:
+            raise _failure(f"round {round_number}", "estimating batch-norm statistics", error) from error
+
+    def evaluate(
+        self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
+    ) -> tuple[float, float]:
+        """See `Fleet.evaluate`."""
+        task, lent = self._task, self._lend(arrays)
+        shards = pairwise(evaluation.test_shards(task))
+        try:
+            results = [evaluation.test_shard(task, lent, statistics, *shard, counts) for shard in shards]
+        except Exception as error:
+            raise _failure(f"round {round_number}", "testing", error) from error
+        n_examples = len(task.data.test)
+        return sum(loss for loss, _ in results) / n_examples, sum(n for _, n in results) / n_examples
+
+    def contexts(self) -> dict[int, bytes]:
+        """What the clients keep between rounds, by client id, as grids write it into checkpoints."""
+        if not self._memories:
+            return {}
+        from distreal_sim.grids.wire import encode_memory  # Flower takes half a second to import
+
+        return {c: encode_memory(kept) for c, kept in sorted(self._memories.items())}
+
+    def restore(self, contexts: dict[int, bytes]) -> None:
+        """Goes back to what the clients kept at a checkpoint."""
+        if contexts:
+            from distreal_sim.grids.wire import decode_memory
+
+            self._memories = {c: decode_memory(kept) for c, kept in contexts.items()}
+
+    def _lend(self, arrays: Arrays) -> Arrays:
+        """Read-only views, for others get the same; the same ones while the same arrays are asked for."""
+        if self._lent[0] is not arrays:
+            self._lent = arrays, _frozen({name: np.asarray(a).view() for name, a in arrays.items()})
+        return self._lent[1]
+
+
+def _frozen(arrays: Mapping[str, np.ndarray]) -> Arrays:
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+def _failure(where: str, stage: str, error: Exception) -> ClientFailedError:
+    return ClientFailedError(
+        f"{where}, while {stage}: {type(error).__name__}: {error}", traceback.format_exc()
+    )

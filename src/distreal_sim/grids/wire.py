@@ -9,15 +9,21 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
+from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
 
 from distreal_sim.types import Arrays, Facts, Job, Update
 
 NUMPY_FILE = "numpy.ndarray"
 """Flower's name of the serialisation: the bytes of a .npy file."""
+
+
+MEMORY = "memory"
+"""Record of a Context's state that holds what the client keeps between rounds."""
 
 
 def encode_arrays(arrays: Arrays) -> ArrayRecord:
@@ -122,3 +128,36 @@ def decode_update(content: RecordDict) -> Update:
     return Update(
         facts, decode_arrays(content.array_records["arrays"]), coverage, np.array(examples, np.int64)
     )
+
+
+def remember(memory: Arrays) -> ArrayRecord:
+    """A record for a Context's state, which Flower serialises: its arrays hold bytes, not other buffers."""
+    record = encode_arrays(memory)
+    for array in record.values():
+        array.data = bytes(array.data)
+    return record
+
+
+def recall(state: RecordDict) -> Arrays:
+    """What a client kept in its Context's state."""
+    return decode_arrays(state.array_records.get(MEMORY, ArrayRecord()))
+
+
+def encode_memory(memory: Arrays) -> bytes:
+    """What a client keeps, as it stands in checkpoints."""
+    return serialise(RecordDict({MEMORY: remember(memory)}))
+
+
+def decode_memory(data: bytes) -> Arrays:
+    """What a client keeps, from a checkpoint."""
+    return recall(deserialise(data))
+
+
+def serialise(state: RecordDict) -> bytes:
+    """A Context's state as bytes; the same state always gives the same ones."""
+    return cast(bytes, recorddict_to_proto(state).SerializeToString(deterministic=True))
+
+
+def deserialise(data: bytes) -> RecordDict:
+    """A Context's state from bytes."""
+    return recorddict_from_proto(ProtoRecordDict.FromString(data))

@@ -1,0 +1,104 @@
+"""`--grid auto`: whether a run's rounds are worth sending to other processes, by predicted cost.
+
+The results do not depend on the choice. The constants are those of one core of a server of 2020, as
+`benchmarks/grid.py` measures them; a factor of two in any of them moves the choice only where both ways take
+about as long.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from distreal_sim.batches import batch_sizes
+from distreal_sim.config import Experiment
+from distreal_sim.prediction import predicted_macs
+from distreal_sim.simulation import select_cohort
+from distreal_sim.task import Task, network_bytes
+
+GridName = Literal["auto", "serial", "ray"]
+
+MACS_PER_WALL_S = 1e10
+"""Training of small networks, one thread; forward passes alone are taken for as fast."""
+
+STEP_WALL_S = 2e-4
+"""What a step costs beside its MACs."""
+
+JOB_WALL_S = 1.5e-3
+"""What a Ray worker's job costs beside its arithmetic and the copying of arrays."""
+
+COPY_BYTES_PER_WALL_S = 1e9
+"""Arrays on their way to the server and into its merge."""
+
+ROUND_WALL_S = 1e-2
+"""What a round on the Ray grid costs beside its jobs."""
+
+START_WALL_S = 5.0
+"""Starting Ray and its workers."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where clients run, and why.
+
+    n_workers: processes at work. serial_wall_s, ray_wall_s: predicted seconds of the whole run either way;
+    None where there was nothing to compare.
+    """
+
+    grid: Literal["serial", "ray"]
+    n_workers: int
+    reason: str
+    serial_wall_s: float | None = None
+    ray_wall_s: float | None = None
+
+    def __str__(self) -> str:
+        where = "in this process" if self.grid == "serial" else f"on {self.n_workers} Ray workers"
+        return f"clients run {where}: {self.reason}"
+
+
+def choose(
+    name: GridName,
+    experiment: Experiment,
+    task: Task,
+    n_workers: int | None = None,
+    ray_address: str | None = None,
+) -> Choice:
+    """Settles `auto`; a function of the task, the numbers of cores and workers, and no clock.
+
+    n_workers: None for one per core; ray_address: of a Ray cluster, which only the Ray grid can use.
+    """
+    workers = n_workers or os.cpu_count() or 1
+    if name == "serial":
+        return Choice("serial", 1, "--grid serial")
+    if name == "ray" or ray_address is not None:
+        return Choice("ray", workers, "--grid ray" if name == "ray" else "--ray-address")
+    at_once = min(workers, len(os.sched_getaffinity(0)), experiment.clients_per_round)
+    if at_once == 1:
+        return Choice("serial", 1, "nothing can run beside it (one worker, core or client)")
+    if experiment.job_timeout_wall_s is not None:
+        return Choice("ray", workers, "job_timeout_wall_s needs processes that can be killed")
+    if task.device != "cpu":
+        return Choice("ray", workers, f"what a step costs on {task.device} is not predicted")
+    serial_wall_s, ray_wall_s = _predicted_wall_s(experiment, task, at_once)
+    reason = f"predicted {serial_wall_s:.3g} s in this process, {ray_wall_s:.3g} s on {workers} Ray workers"
+    if serial_wall_s <= ray_wall_s:
+        return Choice("serial", 1, reason, serial_wall_s, ray_wall_s)
+    return Choice("ray", workers, reason, serial_wall_s, ray_wall_s)
+
+
+def _predicted_wall_s(experiment: Experiment, task: Task, at_once: int) -> tuple[float, float]:
+    """(serial, Ray) seconds of all rounds if they are like the first one."""
+    full_macs = task.macs_per_example(task.structure.full_counts())
+    cohort = select_cohort(experiment, task, 1)
+    jobs = []
+    for client_id in cohort:
+        sizes = batch_sizes(len(task.split[client_id]), task.local)
+        macs = predicted_macs(task, client_id, 0.0)
+        n_steps = len(sizes) * macs / (full_macs * sum(sizes))
+        jobs.append(macs / MACS_PER_WALL_S + n_steps * STEP_WALL_S)
+    test_macs = full_macs / 3 * len(task.data.test) / experiment.evaluation.every
+    work_wall_s = sum(jobs) + test_macs / MACS_PER_WALL_S
+    carrying_wall_s = len(jobs) * (JOB_WALL_S + network_bytes(task.module) / COPY_BYTES_PER_WALL_S)
+    apart_wall_s = max(work_wall_s / at_once, *jobs, 0.0) + carrying_wall_s + ROUND_WALL_S
+    return experiment.rounds * work_wall_s, START_WALL_S + experiment.rounds * apart_wall_s
