@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Protocol, cast
 
 import numpy as np
+from torch import Tensor, nn
 
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
+from distreal_sim.thinning.engine import Run
 from distreal_sim.thinning.evaluate import batch_statistics, evaluate, mean_statistics
-from distreal_sim.thinning.masks import first_mask
+from distreal_sim.thinning.masks import Mask, first_mask
 from distreal_sim.types import Arrays, Counts
 
 BATCHES_PER_SHARD = 2
@@ -18,6 +21,14 @@ BATCHES_PER_SHARD = 2
 
 DRAWS_PER_SHARD = 5
 """Statistics batches per message."""
+
+
+class Exits(Protocol):
+    """A network with classifiers behind several of its parts, numbered from 0, its own the last."""
+
+    def test(self, x: Tensor, last: int) -> Tensor:
+        """Scores (n, n_classes) of the network that ends with exit `last`."""
+        ...
 
 
 def test_shards(task: Task) -> list[int]:
@@ -44,14 +55,15 @@ def test_shard(
     """(sum of losses, number of correct answers) on a shard of the test set.
 
     statistics: batch-norm statistics; without them every test batch is normalised with its own. counts: the
-    first channels of each group that the network is cut to; None: the full width.
+    first channels of each group that the network is cut to and, if there is one more, the number of its last
+    exit (see `Exits`); None: the whole network.
     """
     loss_sum, n_correct = 0.0, 0
-    mask = None if counts is None else first_mask(task.structure, counts)
+    mask, run = _part(task, counts)
     task.engine.load(arrays)
     for first, last in pairwise(_bounds(start, stop, task.evaluation.batch_size)):
         x, y = task.batch(task.data.test, slice(first, last))
-        loss, correct = evaluate(task.engine, statistics, x, y, mask)
+        loss, correct = evaluate(task.engine, statistics, x, y, mask, run)
         loss_sum += loss
         n_correct += correct
     return loss_sum, n_correct
@@ -85,7 +97,7 @@ def statistics_shard(
     A batch holds batch_size examples of its client, without replacement, or all that it has. counts: see
     `test_shard`.
     """
-    mask = None if counts is None else first_mask(task.structure, counts)
+    mask, _ = _part(task, counts)
     task.engine.load(arrays)
     batches = []
     for client_id, draw in zip(client_ids, draws, strict=True):
@@ -94,6 +106,22 @@ def statistics_shard(
         chosen = rng.permutation(len(indices))[: max(2, task.local.batch_size)]
         batches.append(task.batch(task.data.train, indices[chosen])[0])
     return {**batch_statistics(task.engine, batches, mask), "n": np.array(len(batches))}
+
+
+def _part(task: Task, counts: Counts | None) -> tuple[Mask | None, Run | None]:
+    """The channels of a part of the network, and how it is run; None: all of them, as it stands."""
+    if counts is None:
+        return None, None
+    n_groups = len(task.structure.groups)
+    channels, exits = counts[:n_groups], counts[n_groups:]
+    mask = None if channels == task.structure.full_counts() else first_mask(task.structure, channels)
+    if not exits:
+        return mask, None
+
+    def run(module: nn.Module, x: Tensor) -> Tensor:
+        return cast("Exits", module).test(x, exits[0])
+
+    return mask, run
 
 
 def join_statistics(shards: Sequence[Arrays]) -> Arrays:

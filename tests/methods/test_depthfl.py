@@ -12,15 +12,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from rounds import updates_of
+from rounds import play, updates_of
 from torch.utils.flop_counter import FlopCounterMode
 from toys import toy
 
 from distreal_sim.build import build
 from distreal_sim.errors import InputError
-from distreal_sim.methods._exits import WithExits, depths_of
+from distreal_sim.evaluation import statistics_shards
+from distreal_sim.methods._depths import depths_of
+from distreal_sim.methods._exits import WithExits
 from distreal_sim.methods.depthfl import mutual_loss, ramp
 from distreal_sim.plan import print_plan
+from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 
 METHODS = ["depthfl", "inclusivefl"]
@@ -141,6 +144,57 @@ def test_a_client_trains_what_it_holds_and_nothing_else(method: str) -> None:
         rest = merged.keys() - depth.names
         assert rest
         assert all(merged[n].tobytes() == state.arrays[n].tobytes() for n in rest)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_deepest_sub_model_trained_so_far_is_tested_too(method: str) -> None:
+    """Nobody fits the third depth. Accuracy and loss (1e-5) are those of the children of `small_cnn` up to
+    the second pool, one after another, and of the exits on the way, their mean or the last; batch norm was
+    run, with cumulative averages, over the batches of the statistics.
+    """
+    profile = {"name": "tiers", "levels": [0.4, 0.7]}
+    got = play(3, method={"name": method}, profile=profile, partition={"name": "iid"})
+    task, row = got.task, got.rounds[-1]
+    assert int(got.states[-1].extras["deepest"]) == 1
+    module = exits_of(task)
+    module.load_state_dict({n: torch.from_numpy(a) for n, a in got.states[-1].arrays.items()}, strict=False)
+    for part in module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = None
+            part.reset_running_stats()
+    cohort = [r.client_id for r in got.clients if r.round == 3 and r.status != "dropped"]
+    x, y = task.batch(task.data.test, slice(None))
+    with torch.no_grad():
+        for clients, draws in statistics_shards(task, cohort):
+            for client, draw in zip(clients, draws, strict=True):
+                indices = task.split[client]
+                order = Rngs(task.seed, (3, client))("statistics", draw).permutation(len(indices))
+                batch = indices[order[: task.local.batch_size]]
+                module.train()(task.batch(task.data.train, batch)[0])
+        module.eval()
+        scores, exits = [], iter(module.exits)
+        for name, part in module.network.named_children():
+            x = part(x)
+            if name in module.after:
+                scores.append(next(exits)(x))
+    outputs = (scores[0] + scores[1]) / 2 if method == "depthfl" else scores[1]
+    assert row.submodel_accuracy == int((outputs.argmax(1) == y).sum()) / len(y)
+    assert row.submodel_loss == pytest.approx(F.cross_entropy(outputs, y).item(), rel=1e-5)
+    assert row.submodel_accuracy > row.test_accuracy, "what nobody trained only disturbs"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_once_the_whole_is_trained_it_is_the_deepest(method: str) -> None:
+    """Clients of depth 3 among those of depth 1, who may be alone in a later round."""
+    profile = {"name": "tiers", "levels": [0.5, 2.0]}
+    got = play(4, method={"name": method}, profile=profile, clients_per_round=2)
+    deepest = [int(state.extras.get("deepest", -1)) for state in got.states]
+    assert deepest[0] == -1
+    assert deepest == sorted(deepest)
+    assert deepest[-1] == 2
+    for n, row in zip(deepest[1:], got.rounds, strict=True):
+        same = (row.submodel_accuracy, row.submodel_loss) == (row.test_accuracy, row.test_loss)
+        assert same == (n == 2)
 
 
 def test_fewer_exits_than_stages_stand_at_even_distances() -> None:

@@ -10,7 +10,7 @@ from rounds import updates_of
 from toys import toy
 
 from distreal_sim.build import build
-from distreal_sim.methods._exits import depths_of, layers_of
+from distreal_sim.methods._depths import depths_of, layers_of
 from distreal_sim.methods.inclusivefl import InclusiveFL, matching
 from distreal_sim.task import Task
 from distreal_sim.types import Facts, State, Update
@@ -50,7 +50,7 @@ def merged(task: Task, updates: list[Update], **options: Any) -> dict[str, float
 def test_layers_of_the_sub_models() -> None:
     """Each ends with its last convolution; neither exits nor the classifier are among them."""
     task = task_of("nets.EvenChain")
-    layers = layers_of(task, [depth.names for depth in depths_of(task, earlier_exits=False)])
+    layers = layers_of(task, depths_of(task, earlier_exits=False))
     ends = [[layer[0].rpartition(".")[0] for layer in of_depth] for of_depth in layers]
     assert ends == [[FIRST, SECOND], [FIRST, SECOND, THIRD], [FIRST, SECOND, THIRD, FOURTH]]
     assert all(len(layer) == 2 for of_depth in layers for layer in of_depth)
@@ -109,7 +109,7 @@ def test_weights_are_the_experiments() -> None:
 def test_layers_of_other_widths_do_not_teach(model: str, n_taught: int) -> None:
     """Behind the end of a stage come other numbers of channels: the layer itself is all there is."""
     task = task_of(model)
-    layers = layers_of(task, [depth.names for depth in depths_of(task, earlier_exits=False)])
+    layers = layers_of(task, depths_of(task, earlier_exits=False))
     assert len(layers) == n_taught + 1
     for small in range(n_taught):
         assert matching(task.structure, layers, small, n_taught) == [layers[small][-1]]

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from distreal_sim.capacity import Capacity
 from distreal_sim.errors import InputError
-from distreal_sim.levels import Level, largest_that_fits
-from distreal_sim.local import Traffic, skip, train
-from distreal_sim.methods._blocks import blocks_of
-from distreal_sim.methods._partial import parameter_bytes
 from distreal_sim.models._resnet import ResNet
 from distreal_sim.models.preresnet import PreActivationNet
-from distreal_sim.rng import Rngs
-from distreal_sim.schedule import Overrun
-from distreal_sim.task import Task
-from distreal_sim.thinning.engine import Engine
-from distreal_sim.thinning.macs import partial_macs
-from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Job, Update
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
@@ -53,7 +40,14 @@ class WithExits(nn.Module):
         if not self.average and not self.training:
             last: Tensor = self.network(x)
             return last
-        first, *others = self.scores(x, range(len(self.exits) + 1))
+        return self._mean(x, len(self.exits))
+
+    def test(self, x: Tensor, last: int) -> Tensor:
+        """What the network that ends with exit `last` returns in tests."""
+        return self._mean(x, last) if self.average else self.scores(x, [last])[0]
+
+    def _mean(self, x: Tensor, last: int) -> Tensor:
+        first, *others = self.scores(x, range(last + 1))
         return sum(others, first) / (len(others) + 1)
 
     def scores(self, x: Tensor, wanted: Sequence[int]) -> list[Tensor]:
@@ -149,82 +143,3 @@ def _head(width: int, n_classes: int, norm: bool) -> nn.Sequential:
     layers |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
     layers["linear"] = nn.Linear(width, n_classes)
     return nn.Sequential(layers)
-
-
-@dataclass(frozen=True)
-class Depth:
-    """A sub-model: the stages up to the deepest of its exits, and these.
-
-    exits: ascending numbers from 0; names: the parameters it consists of; level: its cost and its bytes.
-    """
-
-    exits: tuple[int, ...]
-    names: frozenset[str]
-    level: Level
-
-
-def depths_of(task: Task, earlier_exits: bool) -> list[Depth]:
-    """The sub-models that end in each exit, shallowest first; earlier_exits: with the exits before it."""
-    module, structure = task.module, task.structure
-    full = structure.full_counts()
-    heads = module.exits if isinstance(module, WithExits) else nn.ModuleList()
-    behind = {layer.module: layer.behind for layer in structure.layers}
-    ends = [f"exits.{number}.linear" for number in range(len(heads))]
-    ends.append(structure.layers[-1].module)
-    needed = [behind[end] | {n for n in structure.parameters if n.rpartition(".")[0] == end} for end in ends]
-    found = []
-    for last in range(len(ends)):
-        exits = tuple(range(last + 1)) if earlier_exits else (last,)
-        names = frozenset().union(*(needed[number] for number in exits))
-        n_bytes = parameter_bytes(structure, names)
-        macs = partial_macs(structure, full, names, run=names)
-        found.append(Depth(exits, names, Level(full, macs, Traffic(n_bytes, n_bytes))))
-    return found
-
-
-def layers_of(task: Task, depths: Sequence[frozenset[str]]) -> list[list[tuple[str, ...]]]:
-    """The blocks that each sub-model consists of, in the order of execution, but for classifiers.
-
-    depths: the names of the parameters of each.
-    """
-    module, classifier = task.module, task.structure.layers[-1].weight
-    inner = module.network if isinstance(module, WithExits) else module
-    prefix = "" if inner is module else "network."
-    blocks = [block for block in blocks_of(inner, task.structure, prefix) if classifier not in block]
-    return [[block for block in blocks if names.issuperset(block)] for names in depths]
-
-
-def train_depth(
-    task: Task,
-    job: Job,
-    capacity: Capacity,
-    rngs: Rngs,
-    depths: Sequence[Depth],
-    *,
-    overrun: Overrun,
-    loss_of: Callable[[list[Tensor], Tensor], Tensor],
-) -> Update:
-    """Trains the deepest sub-model that fits; loss_of: the loss, of its exits' scores and the labels."""
-    index = largest_that_fits(task, job, capacity, [depth.level for depth in depths])
-    if index is None:
-        return skip(task, job)
-    depth = depths[index]
-
-    def run(module: nn.Module, x: Tensor) -> list[Tensor]:
-        return module.scores(x, depth.exits) if isinstance(module, WithExits) else [module(x)]
-
-    def take(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
-        return engine.step(x, y, mask, lr, loss_of, trained=depth.names, run=run)
-
-    return train(
-        task,
-        job,
-        capacity,
-        rngs,
-        choose=lambda moment: depth.level.counts,
-        overrun=overrun,
-        take=take,
-        cost=lambda counts: depth.level.macs_per_example,
-        traffic=depth.level.traffic,
-        trained=tuple(depth.names),
-    )

@@ -23,6 +23,7 @@ Differs from the paper:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -32,11 +33,12 @@ from torch import Tensor, nn
 from distreal_sim.capacity import Capacity
 from distreal_sim.merging import Weight
 from distreal_sim.methods import Fits, Method
-from distreal_sim.methods._exits import depths_of, train_depth, with_exits
+from distreal_sim.methods._depths import deepest_trained, depths_of, merge_depths, train_depth
+from distreal_sim.methods._exits import with_exits
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Job, Update
+from distreal_sim.types import Counts, Job, State, Update
 
 
 class DepthFL(Method):
@@ -64,6 +66,12 @@ class DepthFL(Method):
 
         depths = depths_of(task, earlier_exits=True)
         return train_depth(task, job, capacity, rngs, depths, overrun=self.overrun, loss_of=loss_of)
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        return merge_depths(task, state, updates, self.weight, depths_of(task, earlier_exits=True))
+
+    def widest(self, task: Task, state: State) -> Counts | None:
+        return deepest_trained(task, state)
 
 
 def ramp(t: int, length: int) -> float:

@@ -39,14 +39,21 @@ from pydantic import Field
 from torch import nn
 
 from distreal_sim.capacity import Capacity
-from distreal_sim.flower_merge import merge_updates
 from distreal_sim.merging import Weight, client_weight, weighted_average
 from distreal_sim.methods import Fits, Method
-from distreal_sim.methods._exits import depths_of, layers_of, train_depth, with_exits
+from distreal_sim.methods._depths import (
+    deepest_trained,
+    depth_of,
+    depths_of,
+    layers_of,
+    train_depth,
+    with_deepest,
+)
+from distreal_sim.methods._exits import with_exits
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Job, State, Update
+from distreal_sim.types import Counts, Job, State, Update
 
 Layer = tuple[str, ...]
 """The names of its parameters."""
@@ -87,10 +94,8 @@ class InclusiveFL(Method):
         )
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        if self.beta == 0:
-            return merge_updates(task, state, updates, self.weight)
         weight = task.merge.weight or self.weight
-        depths = [depth.names for depth in depths_of(task, earlier_exits=False)]
+        depths = depths_of(task, earlier_exits=False)
         layers = layers_of(task, depths)
         changes: list[dict[str, np.ndarray]] = [
             {name: np.zeros(state.arrays[name].shape) for name in _needed(task.structure, layers, depth)}
@@ -100,14 +105,15 @@ class InclusiveFL(Method):
 
         def watched() -> Iterator[Update]:
             for update in updates:
-                depth, own = depths.index(frozenset(update.arrays)), client_weight(update, weight)
+                depth, own = depth_of(update, depths), client_weight(update, weight)
                 weights[depth] += own
                 for name, change in changes[depth].items():
                     change += own * (update.arrays[name].astype(float) - state.arrays[name])
                 yield update
 
         merged = weighted_average(task.structure, state.arrays, watched(), weight)
-        for small, large in pairwise(depth for depth, total in enumerate(weights) if total):
+        trained = [depth for depth, total in enumerate(weights) if total]
+        for small, large in pairwise(trained):
             share = self.beta * weights[small] / sum(weights[small:])  # all that are deeper hold it too
             teachers = matching(task.structure, layers, small, large)
             for place, name in enumerate(layers[small][-1]):
@@ -116,7 +122,10 @@ class InclusiveFL(Method):
                 # Where nothing changes the bytes stay (-0.0 too).
                 value = merged[name]
                 merged[name] = np.where(moved == 0, value, (value + moved).astype(value.dtype))
-        return State(merged, state.extras)
+        return with_deepest(State(merged, state.extras), trained)
+
+    def widest(self, task: Task, state: State) -> Counts | None:
+        return deepest_trained(task, state)
 
 
 def matching(structure: Structure, layers: Sequence[Sequence[Layer]], small: int, large: int) -> list[Layer]:

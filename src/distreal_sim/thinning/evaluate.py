@@ -14,18 +14,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distreal_sim.thinning.engine import Engine
+from distreal_sim.thinning.engine import Engine, Run
 from distreal_sim.thinning.masks import Mask
 
 
 def evaluate(
-    engine: Engine, statistics: Mapping[str, np.ndarray], x: Tensor, y: Tensor, mask: Mask | None = None
+    engine: Engine,
+    statistics: Mapping[str, np.ndarray],
+    x: Tensor,
+    y: Tensor,
+    mask: Mask | None = None,
+    run: Run | None = None,
 ) -> tuple[float, int]:
     """(sum of cross-entropies, number of correct answers) of the loaded network on x, y.
 
     statistics: from `mean_statistics`; empty: batch norm uses those of this batch. mask: the sub-network to
-    test, whose statistics these are; None: the full width. The network is in evaluation mode otherwise (no
-    dropout).
+    test, whose statistics these are; None: the full width. run(network, x): its scores, where they are not
+    simply what it returns. The network is in evaluation mode otherwise (no dropout).
     """
     with engine.testing(mask) as (module, norms), torch.no_grad():
         for name, norm in norms.items():
@@ -33,7 +38,7 @@ def evaluate(
                 if statistics:
                     value = torch.from_numpy(np.array(statistics[f"{name}.{key}"]))
                     norm._buffers[key] = value.to(device=x.device, dtype=engine.dtype)
-        outputs = module(x)
+        outputs = module(x) if run is None else run(module, x)
         loss = F.cross_entropy(outputs.double(), y, reduction="sum")
         return loss.item(), int((outputs.argmax(1) == y).sum())
 
