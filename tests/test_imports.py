@@ -15,7 +15,7 @@ LAYERS = [
     "batches capacity cohort front front_file fronts merging plots",
     "schedule",
     "task",
-    "evaluation flower_merge local levels widths",
+    "evaluation flower_merge local levels prediction widths",
     "methods",
     "config",
     "build records",
@@ -26,6 +26,7 @@ LAYERS = [
     "grids",
     "client",
     "server",
+    "choice",
     "run console plan inspection search sweep",
     "cli",
 ]
