@@ -63,17 +63,20 @@ def choose(
     task: Task,
     n_workers: int | None = None,
     ray_address: str | None = None,
+    n_cores: int | None = None,
 ) -> Choice:
     """Settles `auto`; a function of the task, the numbers of cores and workers, and no clock.
 
-    n_workers: None for one per core; ray_address: of a Ray cluster, which only the Ray grid can use.
+    n_workers: None for one per core; ray_address: of a Ray cluster, which only the Ray grid can use; n_cores:
+    those that this process may use, if not given.
     """
     workers = n_workers or os.cpu_count() or 1
+    cores = n_cores or len(os.sched_getaffinity(0))
     if name == "serial":
         return Choice("serial", 1, "--grid serial")
     if name == "ray" or ray_address is not None:
         return Choice("ray", workers, "--grid ray" if name == "ray" else "--ray-address")
-    at_once = min(workers, len(os.sched_getaffinity(0)), experiment.clients_per_round)
+    at_once = min(workers, cores, experiment.clients_per_round)
     if at_once == 1:
         return Choice("serial", 1, "nothing can run beside it (one worker, core or client)")
     if experiment.job_timeout_wall_s is not None:

@@ -16,6 +16,9 @@ from distreal_sim.errors import InputError
 REACH_WALL_S = 10.0
 """How long a Ray cluster's address is tried."""
 
+START_TRIES = 3
+"""How often Ray is started when it takes too long for its own patience."""
+
 
 @contextlib.contextmanager
 def ray_instance(n_workers: int, address: str | None = None) -> Iterator[None]:
@@ -37,23 +40,32 @@ def ray_instance(n_workers: int, address: str | None = None) -> Iterator[None]:
         finally:
             ray.shutdown()
         return
-    try:
-        ray.init(
-            address="local",
-            num_cpus=n_workers,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
-    except Exception as error:
-        raise InputError(
-            f"Ray cannot start: {_one_line(error)}; it needs memory, and room in RAY_TMPDIR (or TMPDIR, "
-            "or /tmp); --grid serial does without it"
-        ) from error
+    _start(n_workers)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(n_workers: int) -> None:
+    for n_left in reversed(range(START_TRIES)):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=n_workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+            return
+        except Exception as error:
+            ray.shutdown()
+            if n_left and "timed out" in str(error):  # on a busy machine half a minute may not be enough
+                continue
+            raise InputError(
+                f"Ray cannot start: {_one_line(error)}; it needs memory, and room in RAY_TMPDIR (or TMPDIR, "
+                "or /tmp); --grid serial does without it"
+            ) from error
 
 
 def _join(address: str) -> None:
