@@ -1,0 +1,63 @@
+"""distreal-sim, as its users run it: config in, run directory out, checkpoints and tables included."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from workloads import SEED, Record, Workload, options
+
+from distreal_sim.config import Experiment, parse_experiment
+from distreal_sim.run import run
+
+MODELS = {
+    "b": {"name": "pfl_cnn", "pool_dropout": 0, "unit_dropout": 0},
+    "d": {"name": "logistic"},
+    "e": {"name": "femnist_cnn", "norm": "batch"},
+}
+METHODS = {
+    "e": {"name": "heterofl", "assignment": "dynamic", "levels": [1.0, 0.5, 0.25], "overrun": "wait"},
+}
+
+
+def experiment(name: str, workload: Workload, folder: Path) -> Experiment:
+    """FedAvg, or (e) HeteroFL, without deadlines: every client has unlimited capacity."""
+    config: dict[str, Any] = {
+        "name": f"workload_{name}",
+        "seed": SEED,
+        "rounds": workload.rounds,
+        "deadline_s": 1,
+        "n_clients": None if name == "e" else workload.n_clients,
+        "clients_per_round": workload.clients_per_round,
+        "dataset": {"name": workload.dataset, "data_dir": str(folder)},
+        "partition": {"name": "by_writer" if name == "e" else "iid"},
+        "model": MODELS[name],
+        "local": {"epochs": 1, "batch_size": workload.batch_size, "lr": workload.lr},
+        "profile": {"name": "constant", "level": float("inf")},
+        "method": METHODS.get(name, {"name": "fedavg", "overrun": "wait"}),
+        "evaluation": {"every": workload.every, "batch_size": workload.test_batch},
+    }
+    return parse_experiment(config, source="workload")
+
+
+def main() -> None:
+    """One run into a temporary directory."""
+    given = options(__doc__)
+    record = Record(f"distreal-sim, {given.processes} workers", given.name)
+    with tempfile.TemporaryDirectory() as folder:
+        run(
+            experiment(given.name, given.workload, given.data),
+            Path(folder) / "run",
+            n_workers=given.processes,
+            on_round=lambda row: record.end_round(),
+        )
+        with (Path(folder) / "run" / "rounds.csv").open() as file:
+            last = list(csv.DictReader(file))[-1]
+    record.tested(float(last["test_loss"]), float(last["test_accuracy"]))
+    record.print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""distreal-sim beside pfl, fluke, Flower and a bare PyTorch loop: the same work, in turns, on two cores.
+
+    python benchmarks/peers/run.py --data-dir DIR [--minutes 15] [--docs docs/performance.md]
+
+DIR holds cifar-10-batches-py, MNIST/raw and QMNIST/raw. The first call makes a virtual environment per peer
+in --cache, which takes minutes and some GB. In a turn every contender runs once; the ratios are those of runs
+of one turn. A run that would probably end after --minutes is not begun. Writes peers.csv and peers.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from measure import run as run_command
+from prepare import REQUIREMENTS, default_cache, environment, plain_data, versions
+from report import Run, insert, median_rounds, table, write_csv
+from workloads import WORKLOADS
+
+HERE = Path(__file__).parent
+CONTENDERS = {
+    "ours": ("on_ours.py", 2),
+    "ideal": ("on_ideal.py", 2),
+    "pfl2": ("on_pfl.py", 2),
+    "pfl1": ("on_pfl.py", 1),
+    "fluke": ("on_fluke.py", 1),
+    "flower": ("on_flower.py", 2),
+}
+"""Script and processes; the nearest rivals first, because later ones are left out when time is up."""
+
+PACKAGES = {"pfl": ["pfl"], "fluke": ["fluke-fl"], "flower": ["flwr", "ray"]}
+TIMEOUT_S = 600.0
+
+
+def machine() -> str:
+    """What the numbers were measured on."""
+    cpus = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(": ")[1] for line in cpus if line.startswith("model name")), platform.machine())
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}"
+
+
+def in_use(pythons: dict[str, Path]) -> str:
+    """The versions of everything that took part."""
+    own = versions(Path(sys.executable), ["distreal-sim", "torch", "flwr", "ray", "numpy"])
+    found = [f"Python {platform.python_version()}", *(f"{name} {value}" for name, value in own.items())]
+    for peer, python in pythons.items():
+        theirs = versions(python, [*PACKAGES[peer], "torch"])
+        found.append(
+            f"{peer}'s environment: " + ", ".join(f"{name} {value}" for name, value in theirs.items())
+        )
+    return "; ".join(found)
+
+
+def commands(
+    options: argparse.Namespace, pythons: dict[str, Path], data: Path
+) -> list[tuple[str, str, list[str]]]:
+    """(workload, contender, command) of one turn."""
+    turn = []
+    for name in options.workloads:
+        for contender in options.contenders:
+            script, processes = CONTENDERS[contender]
+            if name == "e" and contender not in ("ours", "ideal"):
+                continue
+            if name == "e" and contender == "ideal":
+                script = "on_replay.py"
+            python = pythons.get(script[3:-3], Path(sys.executable))
+            command = [str(python), str(HERE / script), name, "--data", str(data)]
+            command += ["--processes", str(processes)]
+            for key in ("rounds", "clients"):
+                if getattr(options, key) is not None:
+                    command += [f"--{key}", str(getattr(options, key))]
+            turn.append((name, contender, command))
+    return turn
+
+
+def measure(options: argparse.Namespace, turn: list[tuple[str, str, list[str]]]) -> list[Run]:
+    """All turns, until the time is up."""
+    begin, runs, took = time.perf_counter(), [], {}
+    for number in range(1, options.turns + 1):
+        for workload, contender, command in turn:
+            spent_s = time.perf_counter() - begin
+            if spent_s + took.get((workload, contender), 0.0) > 60 * options.minutes:
+                print(f"turn {number}, {workload}, {contender}: left out, time is up", flush=True)
+                continue
+            measured = run_command(command, n_cores=2, timeout_s=TIMEOUT_S)
+            took[workload, contender] = measured.whole_wall_s
+            line = measured.line
+            if not line:
+                print(f"turn {number}, {workload}, {contender}: failed\n{measured.tail}", flush=True)
+                continue
+            runs.append(
+                Run(
+                    number,
+                    workload,
+                    line["contender"],
+                    line["round_wall_s"],
+                    line["median_wall_s"],
+                    measured.whole_wall_s,
+                    measured.pss_bytes,
+                    line["loss"],
+                    line["accuracy"],
+                )
+            )
+            last = runs[-1]
+            print(
+                f"turn {number}, {workload}, {last.contender}: {1e3 * last.round_wall_s:.1f} ms a round, "
+                f"{last.whole_wall_s:.1f} s, {last.pss_bytes / 2**30:.2f} GiB, loss {last.test_loss:.3f}",
+                flush=True,
+            )
+    return runs
+
+
+def report(runs: list[Run], facts: list[str]) -> str:
+    """The Markdown: where and how it was measured, and a table for each workload."""
+    parts = ["\n".join(f"- {fact}" for fact in facts)]
+    for name in dict.fromkeys(run.workload for run in runs):
+        workload = WORKLOADS[name]
+        parts.append(f"### ({name}) {workload.what}\n\n{table(runs, name)}")
+        parts.append(median_rounds(runs, name))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def main() -> None:
+    """Prepares, measures, writes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    data_dir = os.environ.get("DISTREAL_SIM_TEST_DATA")
+    parser.add_argument("--data-dir", type=Path, default=data_dir, help="default: $DISTREAL_SIM_TEST_DATA")
+    parser.add_argument("--cache", type=Path, default=default_cache())
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=["d", "e", "b"])
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--rounds", type=int, help="for trying out: instead of the workload's own")
+    parser.add_argument("--clients", type=int, help="for trying out: per round")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "results")
+    parser.add_argument("--docs", type=Path, help="document whose marked part becomes the tables")
+    options = parser.parse_args()
+    if options.data_dir is None:
+        print("skipped: needs CIFAR-10, MNIST and QMNIST; give --data-dir or set DISTREAL_SIM_TEST_DATA")
+        return
+    wanted = [peer for peer in REQUIREMENTS if any(c.startswith(peer) for c in options.contenders)]
+    pythons = {peer: environment(peer, options.cache) for peer in wanted}
+    data = plain_data(options.data_dir, options.cache)
+    load = os.getloadavg()[0]
+    runs = measure(options, commands(options, pythons, data))
+    if not runs:
+        raise SystemExit("nothing was measured")
+    facts = [
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine()}; two of the cores used, one thread a process; "
+        f"load average before the first run {load:.2f}",
+        in_use(pythons),
+        "`" + " ".join(["python", "benchmarks/peers/run.py", *sys.argv[1:]]) + "`",
+    ]
+    text = report(runs, facts)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_csv(options.out / "peers.csv", runs)
+    (options.out / "peers.md").write_text(text)
+    if options.docs is not None:
+        insert(options.docs, text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
