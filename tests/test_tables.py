@@ -87,17 +87,73 @@ def test_time_to_accuracy_over_two_seeds(write_run: WriteRun, tmp_path: Path) ->
 
 
 def test_what_does_not_exist_is_empty_in_csv_and_a_dash_in_print(write_run: WriteRun) -> None:
-    """One seed, no interval; 0.9 is never reached. 10 s to 0.5."""
+    """One seed, no interval; 0.9 is never reached. 10 s to 0.5. 100 of 200 MACs, 3 of 4 clients a round."""
     table = time_to_accuracy(find_runs([write_run("a", [0.5, 0.75])]), [0.5, 0.9])
     header, row = to_csv(table).splitlines()
     assert header.split(",")[-6:-3] == ["sim_s_to_0.5", "sim_s_to_0.5_ci95", "reached_0.5"]
     assert header.split(",")[-3:] == ["sim_s_to_0.9", "sim_s_to_0.9_ci95", "reached_0.9"]
-    assert row == "fedavg,1,2,0.75,,0.75,,10.0,,1 of 1,,,0 of 1"
+    assert row == "fedavg,1,2,0.75,,0.75,,0.75,,0.5,0.75,10.0,,1 of 1,,,0 of 1"
     text = io.StringIO()
     render(table, Console(file=text, width=20))  # a pipe: nothing is cut to the width
     assert "10.0 (1 of 1)" in text.getvalue()
     assert "- (0 of 1)" in text.getvalue()
     assert "±" not in text.getvalue().split("mean")[0]
+
+
+def test_the_largest_trained_part_counts_or_the_whole_network(write_run: WriteRun) -> None:
+    """Whole: 0.1, 0.2, 0.3. Nothing is trained in round 1, a part in round 2 (0.5), the whole in round 3.
+
+    So 0.1, 0.5, 0.3: 0.45 after 20 s, best 0.5, final 0.3. A second seed never trains the whole: final 0.7.
+    """
+    rounds = []
+    for seed, parts in ((1, ["", "0.5", "0.3"]), (2, ["", "0.6", "0.7"])):
+        path = write_run(f"run{seed}", [0.1, 0.2, 0.3], seed=seed)
+        head, *rows = (path / "rounds.csv").read_text().splitlines()
+        both = [
+            f"{head},submodel_accuracy",
+            *(f"{row},{part}" for row, part in zip(rows, parts, strict=True)),
+        ]
+        (path / "rounds.csv").write_text("\n".join(both) + "\n")
+        rounds.append(path)
+    (row,) = time_to_accuracy(find_runs(rounds), [0.45]).to_dict("records")
+    assert (row["final_accuracy"], row["best_accuracy"]) == (pytest.approx(0.5), pytest.approx(0.6))
+    assert (row["full_accuracy"], row["full_accuracy_ci95"]) == (
+        pytest.approx(0.3),
+        pytest.approx(0, abs=1e-12),
+    )
+    assert (row["sim_s_to_0.45"], row["reached_0.45"]) == (20, "2 of 2")
+    assert default_targets(find_runs(rounds[:1])) == (0.5,)
+    (row,) = time_to_accuracy(find_runs(rounds, "full"), [0.45]).to_dict("records")
+    assert [row[f"{which}_accuracy"] for which in ("final", "best", "full")] == pytest.approx([0.3] * 3)
+    assert row["reached_0.45"] == "0 of 2"
+    for metric, shown in (("trained", True), ("full", False)):
+        text = io.StringIO()
+        render(time_to_accuracy(find_runs(rounds, metric), []), Console(file=text))
+        assert ("full accuracy" in text.getvalue()) == shown
+        assert "50%" in text.getvalue()
+
+
+def test_shares_of_macs_and_of_completed_clients(write_run: WriteRun, tmp_path: Path) -> None:
+    """100 of 200 MACs and 3 of 4 clients in each of two rounds; then 300 of 400 and 4 of 4 in the second:
+    400 of 600 and 7 of 8. Capacity without end has no share, and a round without clients none completed.
+    """
+    path = write_run("a", [0.5, 0.5])
+    (run,) = find_runs([path])
+    assert (run.macs_share, run.completed_share) == (0.5, 0.75)
+    text = (path / "rounds.csv").read_text()
+    end = "2,20.0,0.5,1.0,1.0,4,3,0,1,100,200,8,8"
+    assert end in text
+    (path / "rounds.csv").write_text(text.replace(end, "2,20.0,0.5,1.0,1.0,4,4,0,0,300,400,8,8"))
+    (run,) = find_runs([path])
+    assert (run.macs_share, run.completed_share) == (pytest.approx(2 / 3), 0.875)
+    (path / "rounds.csv").write_text(text.replace(end, "2,20.0,0.5,1.0,1.0,4,3,0,1,100,inf,8,8"))
+    (run,) = find_runs([path])
+    assert math.isnan(run.macs_share)
+    nobody = [line.replace(",4,3,0,1,100,200,", ",0,0,0,0,0,0,") for line in text.splitlines()]
+    (path / "rounds.csv").write_text("\n".join(nobody) + "\n")
+    (run,) = find_runs([path])
+    assert math.isnan(run.macs_share)
+    assert math.isnan(run.completed_share)
 
 
 def test_a_target_counts_when_met_exactly(write_run: WriteRun) -> None:

@@ -69,4 +69,4 @@ def _differences(groups: Mapping[str, Sequence[Run]], baseline: str) -> dict[str
 
 def _final(seeds: Sequence[Run]) -> dict[int, float]:
     """Accuracy of the last evaluation by seed."""
-    return {run.seed: float(run.evaluated["test_accuracy"].iloc[-1]) for run in seeds if len(run.evaluated)}
+    return {run.seed: float(run.evaluated["accuracy"].iloc[-1]) for run in seeds if len(run.evaluated)}

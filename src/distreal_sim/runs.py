@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import yaml
@@ -31,6 +32,17 @@ ROUND_COLUMNS = (
     "n_dropped", "macs", "macs_available", "download_bytes", "upload_bytes",
 )  # fmt: skip
 
+SUBMODEL = "submodel_accuracy"
+"""A column that may be missing or empty."""
+
+
+Metric = Literal["trained", "full"]
+"""Whose accuracy counts: that of the largest sub-network trained so far, or of the whole network.
+
+Methods that train first channels or first stages leave the rest of the network at its initial values where
+no client is strong enough for it. For all others, and where the whole is trained, both are the same.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -38,7 +50,7 @@ class Run:
 
     `rounds`: the rows of `rounds.csv`; `label`: the method's name and whatever else tells this run's
     experiment from the others it was found with, the same for all its seeds; `place`: where it stands in the
-    sweep that all the runs it was found with belong to.
+    sweep that all the runs it was found with belong to; `metric`: what `evaluated` calls accuracy.
     """
 
     path: Path
@@ -47,6 +59,7 @@ class Run:
     label: str
     seed: int
     place: Place | None = None
+    metric: Metric = "trained"
 
     @property
     def variant(self) -> str:
@@ -65,8 +78,24 @@ class Run:
 
     @property
     def evaluated(self) -> pd.DataFrame:
-        """The rows of `rounds` that have a test accuracy."""
-        return self.rounds[self.rounds["test_accuracy"].notna()]
+        """The rows of `rounds` that have a test accuracy, and as a further column `accuracy`."""
+        rows = self.rounds[self.rounds["test_accuracy"].notna()]
+        accuracy = rows["test_accuracy"]
+        if self.metric == "trained" and SUBMODEL in rows:
+            accuracy = rows[SUBMODEL].fillna(accuracy)
+        return rows.assign(accuracy=accuracy)
+
+    @property
+    def macs_share(self) -> float:
+        """Share of the MACs offered by the clients' capacities that was used, over all rounds; NaN if endless."""
+        offered = float(self.rounds["macs_available"].sum())
+        return float(self.rounds["macs"].sum()) / offered if 0 < offered < math.inf else math.nan
+
+    @property
+    def completed_share(self) -> float:
+        """Share of the selected clients that completed their work, over all rounds; NaN without clients."""
+        selected = float(self.rounds["n_selected"].sum())
+        return float(self.rounds["n_completed"].sum()) / selected if selected else math.nan
 
     def clients(self) -> pd.DataFrame:
         """The rows of `clients.parquet`, one per round and client, or those a running run committed so far.
@@ -83,7 +112,7 @@ class Run:
             raise InputError(f"{self.path}: cannot read the rows of its clients: {error}") from None
 
 
-def find_runs(dirs: Iterable[Path]) -> list[Run]:
+def find_runs(dirs: Iterable[Path], metric: Metric = "trained") -> list[Run]:
     """Every run that is one of `dirs` or lies below one, at any depth, sorted by label, seed and path.
 
     A run without a finished round, and a second run of the same experiment and seed, are left out with
@@ -103,7 +132,8 @@ def find_runs(dirs: Iterable[Path]) -> list[Run]:
     places = _places(paths)
     if places:
         paths = {path: shown for path, shown in paths.items() if path in places}
-    runs = [run for path in sorted(paths.values()) if (run := read_run(path)) is not None]
+    found = [run for path in sorted(paths.values()) if (run := read_run(path)) is not None]
+    runs = [replace(run, metric=metric) for run in found]
     if paths and not runs:
         raise InputError(f"no run in {', '.join(map(str, tops))} has finished a round yet")
     if places:
@@ -182,7 +212,8 @@ def read_run(path: Path) -> Run | None:
         missing = [column for column in ROUND_COLUMNS if column not in rounds.columns]
         if missing:
             raise InputError(f"{rounds_path} lacks the column(s) {', '.join(missing)}")
-        rounds = rounds.astype(dict.fromkeys(ROUND_COLUMNS, "float64") | {"round": "int64"})
+        numbers = [*ROUND_COLUMNS, *(SUBMODEL for column in rounds.columns if column == SUBMODEL)]
+        rounds = rounds.astype(dict.fromkeys(numbers, "float64") | {"round": "int64"})
     except (ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{rounds_path} is not a table of rounds: {error}") from None
     config_path = path / "config.yaml"

@@ -15,7 +15,9 @@ import yaml
 
 from distreal_sim.errors import InputError
 
-FACTS = ("seed", "status", "final_accuracy", "best_accuracy")
+FACTS = (
+    "seed", "status", "final_accuracy", "best_accuracy", "full_accuracy", "macs_share", "completed_share",
+)  # fmt: skip
 """Columns of every sweep.csv after the swept keys; then come `sim_s_to_...` and `hash`."""
 
 

@@ -37,7 +37,7 @@ def t_interval(values: Iterable[float]) -> tuple[float, float]:
 
 def seconds_to(run: Run, target: float) -> float:
     """Simulated seconds at the first evaluation with at least the accuracy `target`; NaN if none has."""
-    reached = run.evaluated[run.evaluated["test_accuracy"] >= target - 1e-12]
+    reached = run.evaluated[run.evaluated["accuracy"] >= target - 1e-12]
     return float(reached["sim_s"].iloc[0]) if len(reached) else math.nan
 
 
@@ -50,9 +50,9 @@ def default_targets(runs: Sequence[Run]) -> tuple[float, ...]:
     runs = [run for run in runs if len(run.evaluated)]
     if not runs:
         return ()
-    best = {run: float(run.evaluated["test_accuracy"].max()) for run in runs}
+    best = {run: float(run.evaluated["accuracy"].max()) for run in runs}
     reached = [min(best[run] for run in seeds) for seeds in group(runs).values()]
-    start = min(float(run.evaluated["test_accuracy"].iloc[0]) for run in runs)
+    start = min(float(run.evaluated["accuracy"].iloc[0]) for run in runs)
     levels = (min(reached), (min(reached) + max(reached)) / 2, max(reached))
     for per_unit in (20, 100):
         targets = {math.floor(level * per_unit + 1e-9) / per_unit for level in levels}
@@ -64,10 +64,11 @@ def default_targets(runs: Sequence[Run]) -> tuple[float, ...]:
 def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None) -> pd.DataFrame:
     """One row per label: accuracies, and the simulated seconds to each target, over seeds.
 
-    `seeds`, `rounds` (finished by every seed), `final_accuracy` (last evaluation) and `best_accuracy`
-    are means over seeds; per target t: `sim_s_to_t` (mean over the seeds that reached it) and
-    `reached_t` ("k of n"). A column `..._ci95` holds the half-width of the 95 % t-interval, NaN with
-    fewer than two values. Targets default to `default_targets`; InputError for one outside (0, 1].
+    `seeds`, `rounds` (finished by every seed), `final_accuracy` (last evaluation), `best_accuracy`,
+    `full_accuracy` (of the whole network, last evaluation; see `runs.Metric`), `macs_share` and
+    `completed_share` (see `Run`) are means over seeds; per target t: `sim_s_to_t` (mean over the seeds that
+    reached it) and `reached_t` ("k of n"). A column `..._ci95` holds the half-width of the 95 % t-interval,
+    NaN with fewer than two values. Targets default to `default_targets`; InputError for one outside (0, 1].
     """
     chosen = default_targets(runs) if targets is None else tuple(dict.fromkeys(targets))
     for target in chosen:
@@ -75,9 +76,10 @@ def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None
             raise InputError(f"target {target:g} must be an accuracy in (0, 1], for example 0.8")
     rows = []
     for label, seeds in group(runs).items():
-        accuracies = [run.evaluated["test_accuracy"] for run in seeds if len(run.evaluated)]
-        final, final_ci95 = t_interval(float(a.iloc[-1]) for a in accuracies)
-        best, best_ci95 = t_interval(float(a.max()) for a in accuracies)
+        evaluated = [run.evaluated for run in seeds if len(run.evaluated)]
+        final, final_ci95 = t_interval(float(e["accuracy"].iloc[-1]) for e in evaluated)
+        best, best_ci95 = t_interval(float(e["accuracy"].max()) for e in evaluated)
+        full, full_ci95 = t_interval(float(e["test_accuracy"].iloc[-1]) for e in evaluated)
         row: dict[str, object] = {
             "method": label,
             "seeds": len(seeds),
@@ -86,6 +88,10 @@ def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None
             "final_accuracy_ci95": final_ci95,
             "best_accuracy": best,
             "best_accuracy_ci95": best_ci95,
+            "full_accuracy": full,
+            "full_accuracy_ci95": full_ci95,
+            "macs_share": t_interval(run.macs_share for run in seeds)[0],
+            "completed_share": t_interval(run.completed_share for run in seeds)[0],
         }
         for target in chosen:
             times_s = [seconds_to(run, target) for run in seeds]
@@ -105,14 +111,20 @@ def render(table: pd.DataFrame, console: Console | None = None) -> None:
     setting = columns[: columns.index("method")]
     targets = [c.removeprefix("reached_") for c in columns if c.startswith("reached_")]
     extra = [heading for heading in ("rank", "difference") if heading in columns]
+    accuracies = ["final", "best"]
+    if not table["full_accuracy"].equals(table["final_accuracy"]):
+        accuracies.append("full")  # of the whole network, which in part nobody may have trained
     caption = "mean ± half-width of the 95 % interval; seconds: over the seeds that got there"
     if "difference" in extra:
         caption += "; difference: of final accuracies, to the baseline's on the same seeds"
+    if "full" in accuracies:
+        caption += "; full: final accuracy of the whole network, the others: of its largest trained part"
     shown = Table(caption=caption)
     names = short_names(setting)
     for heading in (*(names[key] for key in setting), "method"):
         shown.add_column(heading)
-    for heading in ("seeds", "rounds", "final accuracy", "best accuracy", *extra):
+    headings = [f"{which} accuracy" for which in accuracies]
+    for heading in ("seeds", "rounds", *headings, "MACs used", *extra):
         shown.add_column(heading, justify="right")
     for target in targets:
         shown.add_column(f"simulated s to {target}", justify="right")
@@ -123,7 +135,8 @@ def render(table: pd.DataFrame, console: Console | None = None) -> None:
             shown.add_section()
         cells = [*(here if here != before else [""] * len(here)), str(row["method"])]
         cells += [str(row["seeds"]), str(row["rounds"])]
-        cells += [_plus_minus(row, f"{which}_accuracy", "{:.4f}") for which in ("final", "best")]
+        cells += [_plus_minus(row, f"{which}_accuracy", "{:.4f}") for which in accuracies]
+        cells.append("-" if math.isnan(row["macs_share"]) else f"{row['macs_share']:.0%}")
         if "rank" in extra:
             cells.append("-" if math.isnan(row["rank"]) else f"{row['rank']:.0f}")
         if "difference" in extra:

@@ -75,7 +75,29 @@ def test_a_cell_is_the_run_that_the_command_gives(whole: Path, tmp_path: Path) -
     accuracies = [float(r["test_accuracy"]) for r in rounds]
     assert float(row["final_accuracy"]) == accuracies[-1]
     assert float(row["best_accuracy"]) == max(accuracies)
+    assert row["full_accuracy"] == row["final_accuracy"]
+    for column, part, whole_of in (
+        ("macs_share", "macs", "macs_available"),
+        ("completed_share", "n_completed", "n_selected"),
+    ):
+        share = sum(float(r[part]) for r in rounds) / sum(float(r[whole_of]) for r in rounds)
+        assert float(row[column]) == pytest.approx(share, rel=1e-12)
     reached = [r["sim_s"] for r in rounds if float(r["test_accuracy"]) >= 0.3]
+    assert row["sim_s_to_0.3"] == (reached[0] if reached else "")
+
+
+def test_where_nobody_trains_the_whole_network_its_largest_trained_part_counts(tmp_path: Path) -> None:
+    """0.3 of the capacity for the full width, which heterofl's level 1/2 fits."""
+    slow = {"profile": {"name": "constant", "level": 0.3}}
+    path = write_sweep(tmp_path, slow, grid={"method": ["heterofl"]}, seeds=[7], baseline=None)
+    play(path, tmp_path / "out")
+    (row,) = rows(tmp_path / "out")
+    with (tmp_path / "out" / row["hash"] / "rounds.csv").open(newline="") as file:
+        rounds = list(csv.DictReader(file))
+    assert row["final_accuracy"] == rounds[-1]["submodel_accuracy"]
+    assert float(row["best_accuracy"]) == max(float(r["submodel_accuracy"]) for r in rounds)
+    assert row["full_accuracy"] == rounds[-1]["test_accuracy"] != row["final_accuracy"]
+    reached = [r["sim_s"] for r in rounds if float(r["submodel_accuracy"]) >= 0.3]
     assert row["sim_s_to_0.3"] == (reached[0] if reached else "")
 
 

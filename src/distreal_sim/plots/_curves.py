@@ -25,11 +25,10 @@ class Curve(NamedTuple):
 
 
 def evaluations(run: Run, x: str) -> tuple[Floats, Floats]:
-    """(x, test accuracy) at each evaluation; what rounds consume (MACs, bytes) is summed up to there."""
-    rounds = run.rounds
-    along = rounds[x] if x in ("round", "sim_s") else rounds[x].cumsum()
-    evaluated = rounds["test_accuracy"].notna()
-    return along[evaluated].to_numpy(np.float64), rounds.loc[evaluated, "test_accuracy"].to_numpy(np.float64)
+    """(x, accuracy) at each evaluation; what rounds consume (MACs, bytes) is summed up to there."""
+    along = run.rounds[x] if x in ("round", "sim_s") else run.rounds[x].cumsum()
+    accuracy = run.evaluated["accuracy"]
+    return along[accuracy.index].to_numpy(np.float64), accuracy.to_numpy(np.float64)
 
 
 def mean_curve(seeds: Sequence[tuple[Floats, Floats]]) -> Curve:

@@ -36,6 +36,7 @@ def accuracy(
 ) -> Figure:
     """Mean test accuracy over seeds with its 95 % t-interval as a band; thin lines mark the targets.
 
+    Whose accuracy it is, the runs say (`runs.Metric`).
     Accuracy stays at the last evaluation until the next. `targets` defaults to `default_targets`; an
     empty sequence draws none. Raises InputError for an unknown `x` and when no run was evaluated yet.
     """
@@ -67,7 +68,8 @@ def accuracy(
             _draw_targets(axes, chosen)
             if x == "round":
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _name_axes(figure, grid, panels, name)
+        what = "Test accuracy" if runs[0].metric == "trained" else "Test accuracy, whole network"
+        _name_axes(figure, grid, panels, name, what)
         legend_above(
             figure, _handles(figure, list(texts.values())), list(texts.values()), _legend_title(panels)
         )
@@ -84,13 +86,15 @@ def _merged(several: Iterable[dict[str, list[Run]]]) -> dict[str, list[Run]]:
     return groups
 
 
-def _name_axes(figure: Figure, grid: NDArray[np.object_], panels: Sequence[Panel], name: str) -> None:
+def _name_axes(
+    figure: Figure, grid: NDArray[np.object_], panels: Sequence[Panel], name: str, what: str
+) -> None:
     """Names on the axes of a single panel, or once for all; places without a panel stay empty."""
     if len(panels) == 1:
-        grid[0, 0].set(xlabel=name, ylabel="Test accuracy")
+        grid[0, 0].set(xlabel=name, ylabel=what)
         return
     figure.supxlabel(name, fontsize=9)
-    figure.supylabel("Test accuracy", fontsize=9)
+    figure.supylabel(what, fontsize=9)
     taken = {(panel.row, panel.column) for panel in panels}
     for (row, column), axes in np.ndenumerate(grid):
         if (row, column) not in taken:

@@ -79,15 +79,17 @@ class SweepDirectory:
         write_atomically(self.path / "sweep.csv", content.getvalue().encode())
 
     def _result(self, cell: Cell) -> list[str]:
-        """Status, accuracies, and simulated seconds to each target; empty where there is none."""
+        """Status, accuracies, shares, and simulated seconds to each target; empty where there is none."""
         if cell.hash in self._results:
             return self._results[cell.hash]
         if not self.finished(cell):
-            return ["failed" if self.failed(cell) else "unfinished", *[""] * (2 + len(self._sweep.targets))]
+            n_numbers = len(FACTS) - 2 + len(self._sweep.targets)  # but for seed and status
+            return ["failed" if self.failed(cell) else "unfinished", *[""] * n_numbers]
         run = read_run(self.run_path(cell))
         assert run is not None, "a finished run has rounds"
-        accuracy = run.evaluated["test_accuracy"]
-        numbers = [float(accuracy.iloc[-1]), float(accuracy.max())]
+        accuracy, full = run.evaluated["accuracy"], run.evaluated["test_accuracy"]
+        numbers = [float(accuracy.iloc[-1]), float(accuracy.max()), float(full.iloc[-1])]
+        numbers += [run.macs_share, run.completed_share]
         numbers += [seconds_to(run, target) for target in self._sweep.targets]
         self._results[cell.hash] = ["finished", *("" if n != n else repr(n) for n in numbers)]
         return self._results[cell.hash]

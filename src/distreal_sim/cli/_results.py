@@ -1,0 +1,87 @@
+"""Commands that show what came out: plot and table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from distreal_sim.cli._shared import Verbose
+from distreal_sim.errors import InputError
+
+Metric = Annotated[
+    Literal["trained", "full"],
+    typer.Option(
+        help="accuracy of the largest part of the network that was trained so far, or of the whole network"
+    ),
+]
+
+
+def plot(
+    directories: Annotated[
+        list[Path],
+        typer.Argument(help="run directories, or folders of them; or one front file", metavar="DIR..."),
+    ],
+    x: Annotated[
+        Literal["sim_s", "round", "macs", "upload_bytes"],
+        typer.Option(help="what the accuracy is drawn against"),
+    ] = "sim_s",
+    out: Annotated[
+        Path | None, typer.Option(help="figure: .png, .pdf or .svg [default: accuracy.png or front.png]")
+    ] = None,
+    target: Annotated[list[float] | None, typer.Option(help="accuracy to mark; may be repeated")] = None,
+    metric: Metric = "trained",
+    verbose: Verbose = False,
+) -> None:
+    """Draw accuracy against simulated time, a line per method, mean and 95 % band over seeds; or a front.
+
+    The runs of a sweep get a panel for each of its settings.
+    """
+    if len(directories) == 1 and directories[0].suffix == ".json":
+        from distreal_sim.plots.front import front_file
+
+        out = out or Path("front.png")
+        front_file(directories[0], out)
+    else:
+        from distreal_sim.plots.accuracy import accuracy
+        from distreal_sim.runs import find_runs
+
+        out = out or Path("accuracy.png")
+        runs = find_runs(directories, metric)
+        place = runs[0].place
+        accuracy(runs, x=x, targets=target or (place.targets if place is not None else ()), out=out)
+    print(out)
+
+
+def table(
+    directories: Annotated[
+        list[Path], typer.Argument(help="run directories, or folders of them", metavar="DIR...")
+    ],
+    target: Annotated[list[float] | None, typer.Option(help="accuracy to reach; may be repeated")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="method that the others are compared with, seed by seed [default: the sweep's]"),
+    ] = None,
+    metric: Metric = "trained",
+    csv: Annotated[Path | None, typer.Option(help="also write the table to this CSV file")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Print time to accuracy per method: mean and 95 % interval over seeds; in a sweep ranks too."""
+    from distreal_sim.comparison import compare
+    from distreal_sim.files import write_atomically
+    from distreal_sim.runs import find_runs
+    from distreal_sim.tables import render, time_to_accuracy, to_csv
+
+    runs = find_runs(directories, metric)
+    if baseline is not None or runs[0].place is not None:
+        result = compare(runs, target or None, baseline)
+    else:
+        result = time_to_accuracy(runs, target or None)
+    if csv is not None:
+        try:
+            write_atomically(csv, to_csv(result).encode())
+        except OSError as error:
+            raise InputError(f"--csv {csv} cannot be written: {error.strerror}") from None
+    render(result, Console())
