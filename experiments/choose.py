@@ -43,6 +43,7 @@ def choose(runs: pd.DataFrame) -> pd.DataFrame:
     order = means.sort_values(["final_accuracy", "local.lr"], ascending=[False, True])
     best = order.drop_duplicates("method").set_index("method")
     tried = means.groupby("method")["local.lr"].agg(["min", "max"])
+    tried = tried.loc[best.index]
     edge = (best["local.lr"] == tried["min"]) | (best["local.lr"] == tried["max"])
     names = {"local.lr": "lr", "final_accuracy": "accuracy"}
     return best.rename(columns=names).assign(at_edge=edge).sort_index().reset_index()
