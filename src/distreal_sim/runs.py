@@ -87,7 +87,7 @@ class Run:
 
     @property
     def macs_share(self) -> float:
-        """Share of the MACs offered by the clients' capacities that was used, over all rounds; NaN if endless."""
+        """Share of the offered MACs (capacity in time) that was used, over all rounds; NaN if endless."""
         offered = float(self.rounds["macs_available"].sum())
         return float(self.rounds["macs"].sum()) / offered if 0 < offered < math.inf else math.nan
 

@@ -131,6 +131,59 @@ def test_resnet20_of_successive_layer_training() -> None:
         assert abs(forward_macs(structure, counts) / 1e6 - millions) <= 0.0005
 
 
+@pytest.mark.parametrize(
+    ("depth", "parameters", "millions"),
+    [
+        (20, 269_722, 40.551),
+        (32, 464_154, 68.863),
+        (44, 658_586, 97.174),
+        (56, 853_018, 125.486),
+        pytest.param(110, 1_727_962, 252.888, marks=pytest.mark.slow),
+    ],
+)
+def test_resnets_with_skips_without_parameters(depth: int, parameters: int, millions: float) -> None:
+    """He et al. round these to 0.27, 0.46, 0.66, 0.85 and 1.7 M.
+
+    Here two skips are 1x1 convolutions with norms, which have 512 + 64 and 2048 + 128 parameters more and
+    512 * 16 * 16 + 2048 * 8 * 8 = 262,144 MACs.
+    """
+    module = ResNet(3, 10, widths=(16, 32, 64), n_blocks=(depth - 2) // 6)
+    check(module, RGB_32, parameters + 2_752, millions + 0.262144)
+
+
+class InvertedResidual(nn.Module):
+    """Expansion, depthwise 3x3, projection; an identity skip where shape and side stay."""
+
+    def __init__(self, n_in: int, n_out: int, expansion: int, stride: int) -> None:
+        super().__init__()
+        width = expansion * n_in
+        layers: list[nn.Module] = []
+        if expansion > 1:
+            layers += [nn.Conv2d(n_in, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU6()]
+        layers += [nn.Conv2d(width, width, 3, stride, 1, groups=width, bias=False), nn.BatchNorm2d(width)]
+        layers += [nn.ReLU6(), nn.Conv2d(width, n_out, 1, bias=False), nn.BatchNorm2d(n_out)]
+        self.layers, self.skips = nn.Sequential(*layers), stride == 1 and n_in == n_out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.layers(x)
+        return x + out if self.skips else out
+
+
+def test_mobilenet_v2_of_imagenet() -> None:
+    """Sandler et al. 2018, table 2: (expansion, channels, blocks, stride of the first)."""
+    table = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)]
+    table += [(6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+    layers: list[nn.Module] = [nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU6()]
+    width = 32
+    for expansion, n_out, n_blocks, stride in table:
+        for number in range(n_blocks):
+            layers.append(InvertedResidual(width, n_out, expansion, 1 if number else stride))
+            width = n_out
+    layers += [nn.Conv2d(320, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6()]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000)]
+    check(nn.Sequential(*layers), (3, 224, 224), 3_504_872, 300.774)
+
+
 class PlainDenseNet(nn.Module):
     """DenseNet without bottlenecks: a stem, three blocks of 3x3 convolutions to 12 channels, transitions that
     keep the share `theta` of the channels.
@@ -183,6 +236,7 @@ class PlainDenseNet(nn.Module):
         (40, 16, 1.0, GREY_28, 62, 1_042_782, 202.546),
         (40, 24, 0.5, RGB_32, 10, 599_050, 205.906),
         pytest.param(100, 16, 1.0, RGB_32, 10, 6_979_642, 1_769.516, marks=pytest.mark.slow),
+        pytest.param(100, 16, 1.0, RGB_32, 100, 7_084_852, 1_769.622, marks=pytest.mark.slow),
         pytest.param(100, 24, 0.5, RGB_32, 10, 4_068_490, 1_324.549, marks=pytest.mark.slow),
     ],
 )
