@@ -73,6 +73,9 @@ def test_default_generator_decides_every_byte(name: str) -> None:
 def test_logits_and_trace(name: str) -> None:
     """Logits are (n, n_classes), an example's own, and the same from the traced graph.
 
+    They are no probabilities, and no logarithms of them: a public baseline's network ends in a softmax that
+    its loss applies once more.
+
     The graph holds no call that could fix a width (view, reshape, size), so the module runs thinned.
     """
     net = build(name).eval()
@@ -81,6 +84,8 @@ def test_logits_and_trace(name: str) -> None:
         logits = net(x)
         assert logits.shape == (2, 7)
         assert torch.isfinite(logits).all()
+        assert ((logits.sum(1) - 1).abs() > 1e-4).all()
+        assert (logits.logsumexp(1).abs() > 1e-4).all()
         assert not torch.equal(logits[0], logits[1])
         torch.testing.assert_close(net(x[1:]), logits[1:], rtol=1e-4, atol=1e-5)
         traced = fx.symbolic_trace(net)

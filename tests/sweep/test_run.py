@@ -321,12 +321,24 @@ def test_the_command_reports_failures(tmp_path: Path) -> None:
     )
 
 
+FIVE_METHODS = ROOT / "configs" / "sweeps" / "digits_methods.yaml"
+
+
+@pytest.fixture(scope="module")
+def five_methods_whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The table of 15 runs of 20 rounds that nobody interrupted."""
+    out = tmp_path_factory.mktemp("five")
+    play(FIVE_METHODS, out)
+    return (out / "sweep.csv").read_bytes()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_workers", ["1", "2"])
-def test_five_methods_three_seeds_killed_twice(n_workers: str, tmp_path: Path) -> None:
-    """configs/sweeps/digits_methods.yaml: 15 runs of 20 rounds; kill -9 after 4 and after 9 cells."""
-    path = ROOT / "configs" / "sweeps" / "digits_methods.yaml"
-    out = tmp_path / "out"
+def test_five_methods_three_seeds_killed_twice(
+    n_workers: str, five_methods_whole: bytes, tmp_path: Path
+) -> None:
+    """The same sweep with kill -9 after 4 and after 9 cells, and called again each time."""
+    path, out = FIVE_METHODS, tmp_path / "out"
     process = start(path, out, "--workers", n_workers)
     wait_for(out, 4, process)
     first = marks(out)
@@ -334,6 +346,5 @@ def test_five_methods_three_seeds_killed_twice(n_workers: str, tmp_path: Path) -
     process.communicate()
     survive(path, out, 9, signal.SIGKILL, "--workers", n_workers)
     assert first.items() <= marks(out).items()
-    play(path, tmp_path / "whole", 1)
-    assert (out / "sweep.csv").read_bytes() == (tmp_path / "whole" / "sweep.csv").read_bytes()
+    assert (out / "sweep.csv").read_bytes() == five_methods_whole
     assert len(marks(out)) == 15
