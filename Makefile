@@ -32,11 +32,9 @@ check: install  ## lint, strict types, tests
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-bench: install  ## the benchmarks, each a table of ratios
-	$(BIN)/python benchmarks/thin_step.py
-	$(BIN)/python benchmarks/engine.py
-	$(BIN)/python benchmarks/search.py
-	$(BIN)/python benchmarks/lookup.py
+bench: install  ## the benchmarks, other simulators beside ours first; tables in benchmarks/results (an hour)
+	$(BIN)/python benchmarks/peers/run.py --docs docs/performance.md
+	$(BIN)/python benchmarks/peers/others.py
 
 clean:  ## remove the environment and the demo's runs
 	rm -rf $(VENV) runs/demo

@@ -6,60 +6,18 @@ by itself; no metrics but the count of examples travel. Ray's and Flower's telem
 
 from __future__ import annotations
 
-import functools
 import logging
-import sys
+import os
 from pathlib import Path
 
 import torch
-from workloads import WORKLOADS, Data, Record, Workload, deal, load, network, normalise, options, test
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
-from flwr.clientapp import ClientApp
+from flower_client import app as client_app
+from flower_client import inputs
+from flwr.app import ArrayRecord, ConfigRecord, Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.simulation import run_simulation
-
-
-@functools.cache
-def inputs(dataset: str, folder: str) -> tuple[Data, tuple[torch.Tensor, torch.Tensor]]:
-    """The data and how to normalise them, read once in every process."""
-    torch.set_num_threads(1)
-    data = load(dataset, Path(folder))
-    return data, data.scaler()
-
-
-@functools.cache
-def prepared(name: str) -> tuple[torch.nn.Sequential, object]:
-    """Network and split, made once in every process."""
-    return network(name), deal(WORKLOADS[name])
-
-
-client_app = ClientApp()
-
-
-@client_app.train()
-def train(message: Message, context: Context) -> Message:
-    """One client's round."""
-    config = message.content["config"]
-    name = str(config["name"])
-    workload = WORKLOADS[name]
-    data, scaler = inputs(workload.dataset, str(config["folder"]))
-    net, split = prepared(name)
-    own = split[int(context.node_config["partition-id"])]
-    net.load_state_dict(message.content["arrays"].to_torch_state_dict())
-    x, y = normalise(data.x[own], *scaler), torch.from_numpy(data.y[own])
-    optimizer = torch.optim.SGD(net.parameters(), workload.lr)
-    for batch in torch.randperm(len(y)).split(workload.batch_size):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
-        optimizer.step()
-    content = RecordDict(
-        {"arrays": ArrayRecord(net.state_dict()), "metrics": MetricRecord({"num-examples": len(y)})}
-    )
-    return Message(content=content, reply_to=message)
+from workloads import Record, Workload, network, normalise, options, test
 
 
 def server(name: str, workload: Workload, folder: str, record: Record) -> ServerApp:
@@ -100,6 +58,7 @@ def server(name: str, workload: Workload, folder: str, record: Record) -> Server
 def main() -> None:
     """Runs the simulation and reports."""
     given = options(__doc__)
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # where Ray's workers find the client
     logging.getLogger("flwr").setLevel(logging.WARNING)
     record = Record(f"Flower, {given.processes} actors", given.name)
     run_simulation(

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
+from facts import in_use, machine
 from measure import run as run_command
-from prepare import REQUIREMENTS, default_cache, environment, plain_data, versions
+from prepare import REQUIREMENTS, default_cache, environment, plain_data
 from report import Run, insert, median_rounds, table, write_csv
 from workloads import WORKLOADS
 
@@ -34,28 +32,7 @@ CONTENDERS = {
 }
 """Script and processes; the nearest rivals first, because later ones are left out when time is up."""
 
-PACKAGES = {"pfl": ["pfl"], "fluke": ["fluke-fl"], "flower": ["flwr", "ray"]}
 TIMEOUT_S = 600.0
-
-
-def machine() -> str:
-    """What the numbers were measured on."""
-    cpus = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(": ")[1] for line in cpus if line.startswith("model name")), platform.machine())
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}"
-
-
-def in_use(pythons: dict[str, Path]) -> str:
-    """The versions of everything that took part."""
-    own = versions(Path(sys.executable), ["distreal-sim", "torch", "flwr", "ray", "numpy"])
-    found = [f"Python {platform.python_version()}", *(f"{name} {value}" for name, value in own.items())]
-    for peer, python in pythons.items():
-        theirs = versions(python, [*PACKAGES[peer], "torch"])
-        found.append(
-            f"{peer}'s environment: " + ", ".join(f"{name} {value}" for name, value in theirs.items())
-        )
-    return "; ".join(found)
 
 
 def commands(
@@ -150,16 +127,12 @@ def main() -> None:
     wanted = [peer for peer in REQUIREMENTS if any(c.startswith(peer) for c in options.contenders)]
     pythons = {peer: environment(peer, options.cache) for peer in wanted}
     data = plain_data(options.data_dir, options.cache)
-    load = os.getloadavg()[0]
+    where = machine()
     runs = measure(options, commands(options, pythons, data))
     if not runs:
         raise SystemExit("nothing was measured")
-    facts = [
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine()}; two of the cores used, one thread a process; "
-        f"load average before the first run {load:.2f}",
-        in_use(pythons),
-        "`" + " ".join(["python", "benchmarks/peers/run.py", *sys.argv[1:]]) + "`",
-    ]
+    command = " ".join(["python", "benchmarks/peers/run.py", *sys.argv[1:]])
+    facts = [f"{where}. Two of the cores, one thread a process", in_use(pythons), f"`{command}`"]
     text = report(runs, facts)
     options.out.mkdir(parents=True, exist_ok=True)
     write_csv(options.out / "peers.csv", runs)
