@@ -7,6 +7,7 @@ import lzma
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +25,9 @@ FILES = {
     ],
     "QMNIST/raw": ["qmnist-train-labels-idx2-int"],
 }
+FOLDERS = {"b": ["cifar-10-batches-py"], "d": ["MNIST/raw"], "e": ["MNIST/raw", "QMNIST/raw"]}
+"""What each workload reads."""
+
 OPENERS = {
     "": Path.read_bytes,
     ".gz": lambda p: gzip.decompress(p.read_bytes()),
@@ -52,12 +56,12 @@ def versions(python: Path, names: list[str]) -> dict[str, str]:
     return dict(zip(names, out.stdout.split(), strict=True))
 
 
-def plain_data(source: Path, cache: Path) -> Path:
+def plain_data(source: Path, cache: Path, workloads: Sequence[str]) -> Path:
     """A folder with the data sets decompressed, so that nobody's run begins with unpacking them."""
     target = cache / "data"
-    for folder, names in FILES.items():
+    for folder in dict.fromkeys(folder for workload in workloads for folder in FOLDERS[workload]):
         (target / folder).mkdir(parents=True, exist_ok=True)
-        for name in names:
+        for name in FILES[folder]:
             copy = target / folder / name
             if copy.exists():
                 continue

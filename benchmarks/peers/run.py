@@ -126,7 +126,7 @@ def main() -> None:
         return
     wanted = [peer for peer in REQUIREMENTS if any(c.startswith(peer) for c in options.contenders)]
     pythons = {peer: environment(peer, options.cache) for peer in wanted}
-    data = plain_data(options.data_dir, options.cache)
+    data = plain_data(options.data_dir, options.cache, options.workloads)
     where = machine()
     runs = measure(options, commands(options, pythons, data))
     if not runs:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +22,7 @@ sys.path.insert(0, str(PEERS))
 import measure  # noqa: E402
 import on_ideal  # noqa: E402
 import on_ours  # noqa: E402
+import prepare  # noqa: E402
 import report  # noqa: E402
 import workloads  # noqa: E402
 
@@ -42,6 +46,24 @@ def test_ours_and_theirs_are_one_network_and_take_the_same_batches(name: str, tm
     parts = torch.arange(workload.examples).split(workload.batch_size)
     assert batch_sizes(workload.examples, ours.local) == [len(part) for part in parts]
     assert (ours.rounds, ours.evaluation.every) == (workload.rounds, workload.every)
+
+
+def test_data_are_unpacked_once(tmp_path: Path) -> None:
+    """Plain, .gz and .xz files become plain ones; a missing one is named; what is there is not read again."""
+    source = tmp_path / "given" / "MNIST" / "raw"
+    source.mkdir(parents=True)
+    for name, pack in zip(prepare.FILES["MNIST/raw"][:3], (bytes, gzip.compress, lzma.compress), strict=True):
+        suffix = {bytes: "", gzip.compress: ".gz", lzma.compress: ".xz"}[pack]
+        (source / (name + suffix)).write_bytes(pack(name.encode()))
+    with pytest.raises(SystemExit, match="t10k-labels-idx1-ubyte not found"):
+        prepare.plain_data(tmp_path / "given", tmp_path / "cache", ["d"])
+    (source / "t10k-labels-idx1-ubyte").write_bytes(b"t10k-labels-idx1-ubyte")
+    for _ in range(2):
+        folder = prepare.plain_data(tmp_path / "given", tmp_path / "cache", ["d"])
+        for path in (folder / "MNIST" / "raw").iterdir():
+            assert path.read_bytes() == path.name.encode()
+        assert len(list((folder / "MNIST" / "raw").iterdir())) == 4
+        shutil.rmtree(source, ignore_errors=True)
 
 
 @pytest.mark.parametrize("name", ["b", "d"])
