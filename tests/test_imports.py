@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 
 LAYERS = [
-    "errors files params plugins rng settings threads types",
+    "bulk_rng errors files params plugins rng settings threads types",
     "availability datasets models networks partitions profiles thinning comparison runs swept tables",
-    "batches capacity cohort front front_file fronts merging plots",
-    "schedule",
+    "batches capacities capacity cohort front front_file fronts merging plots",
+    "schedule schedules",
     "task",
-    "evaluation flower_merge local levels prediction widths",
+    "evaluation flower_merge local levels prediction timed widths",
     "methods",
     "config",
     "build records",

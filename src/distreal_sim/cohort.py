@@ -8,21 +8,25 @@ import numpy as np
 
 
 def draw_cohort(
-    n_clients: int, size: int, rng: np.random.Generator, available: Callable[[int], bool]
+    n_clients: int, size: int, rng: np.random.Generator, available: Callable[[np.ndarray], np.ndarray]
 ) -> list[int]:
     """The first `size` available clients of a random sequence of all ids, sorted by id.
 
-    The sequence is a Fisher-Yates shuffle of which only the walked part exists, so the cost does not grow
-    with n_clients; fewer than `size` ids come back when not enough clients are available.
+    available: (m,) ids -> (m,) bool. The sequence is a Fisher-Yates shuffle of which only the walked part
+    exists, so the cost does not grow with n_clients; fewer than `size` ids come back when not enough clients
+    are available.
     """
     moved: dict[int, int] = {}
     chosen: list[int] = []
-    for position in range(n_clients):
-        if len(chosen) == size:
-            break
-        other = int(rng.integers(position, n_clients))
-        client_id = moved.get(other, other)
-        moved[other] = moved.pop(position, position)
-        if available(client_id):
-            chosen.append(client_id)
+    walked = 0
+    while len(chosen) < size and walked < n_clients:
+        positions = np.arange(walked, min(walked + size - len(chosen), n_clients))
+        walked += len(positions)
+        candidates = []
+        others = rng.integers(positions, n_clients).tolist()
+        for position, other in zip(positions.tolist(), others, strict=True):
+            candidates.append(moved.get(other, other))
+            moved[other] = moved.pop(position, position)
+        asked = np.array(candidates)
+        chosen += asked[available(asked)].tolist()
     return sorted(chosen)

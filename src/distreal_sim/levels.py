@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from distreal_sim.batches import batch_sizes
 from distreal_sim.capacity import Capacity
-from distreal_sim.local import Traffic
+from distreal_sim.local import Traffic, both_ways
 from distreal_sim.schedule import Moment
 from distreal_sim.task import Task
 from distreal_sim.thinning.macs import n_parameters
-from distreal_sim.types import Counts, Job
+from distreal_sim.types import Arrays, Counts, Job
 
 BYTES_PER_PARAMETER = 4
 
@@ -26,6 +27,26 @@ class Level:
     counts: Counts
     macs_per_example: int
     traffic: Traffic
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What clients may train, for methods whose clients go by their capacity alone (`Method.ladder`).
+
+    levels: what there is to choose from. when: `never`: there is one level, for everybody; `round`: the
+    dearest that fits at the start of the round (`largest_that_fits`), and who fits none skips it; `step`:
+    before every step the dearest with which all examples left fit, or else the cheapest (`Front.lookup`;
+    cheapest first).
+    """
+
+    levels: tuple[Level, ...]
+    when: Literal["never", "round", "step"]
+
+
+def whole_network(task: Task, arrays: Arrays) -> Ladder:
+    """Everybody trains everything."""
+    full = task.structure.full_counts()
+    return Ladder((Level(full, task.macs_per_example(full), both_ways(arrays)),), "never")
 
 
 def width_level(task: Task, counts: Counts) -> Level:

@@ -18,7 +18,7 @@ from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Counts, Facts, Job, Update
+from distreal_sim.types import Arrays, Counts, Facts, Job, Update
 
 Coverage = tuple[np.ndarray | None, ...]
 DrawMask = Callable[[int, Counts], Mask | None]
@@ -39,6 +39,12 @@ class Traffic:
     download_bytes: int
     upload_bytes: int
     coverage: bool = False
+
+
+def both_ways(arrays: Arrays, coverage: bool = False) -> Traffic:
+    """The whole model travels in both directions."""
+    n_bytes = sum(array.nbytes for array in arrays.values())
+    return Traffic(n_bytes, n_bytes, coverage)
 
 
 def keep_all(step: int, counts: Counts) -> Mask | None:
@@ -77,8 +83,7 @@ def train(
     sizes = batch_sizes(len(indices), task.local)
     link = task.link(job.client_id)
     if traffic is None:
-        model_bytes = sum(a.nbytes for a in job.arrays.values())
-        traffic = Traffic(model_bytes, model_bytes, draw_mask is not keep_all)
+        traffic = both_ways(job.arrays, draw_mask is not keep_all)
     coverage_bytes = _coverage_bytes(task.structure, len(sizes)) if traffic.coverage else 0
     plan = schedule(
         sizes,
@@ -183,8 +188,10 @@ def _mean_keep_rate(structure: Structure, plan: Schedule) -> float:
     full = np.array(structure.full_counts())
     if not len(full):  # nothing can be dropped
         return 1.0 if plan.steps else math.nan
-    shares = [float(np.mean(np.array(step.counts) / full)) for step in plan.steps]
-    return sum(shares) / len(shares) if shares else math.nan
+    total = 0.0
+    for step in plan.steps:  # added one by one: sum() rounds in its own way from Python 3.12 on
+        total += float(np.mean(np.array(step.counts) / full))
+    return total / len(plan.steps) if plan.steps else math.nan
 
 
 def _mean_loss(losses: Sequence[float], plan: Schedule) -> float:

@@ -52,6 +52,16 @@ class Plugin(BaseModel):
         return None
 
 
+def answers_for(plugin: Plugin, many: str, one: str) -> bool:
+    """Whether the plug-in's method `many` was written for its method `one`.
+
+    It was not where a subclass has a new `one` and the old `many`.
+    """
+    lineage = type(plugin).__mro__
+    newest = [next(i for i, kind in enumerate(lineage) if name in vars(kind)) for name in (many, one)]
+    return newest[0] <= newest[1]
+
+
 P = TypeVar("P", bound=Plugin)
 
 

@@ -6,16 +6,17 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distreal_sim.files import naming, sync
-from distreal_sim.types import Facts
+from distreal_sim.types import STATUSES, Facts
 
 Tested = tuple[float, float] | None
 """(loss, accuracy) on the test set; None: not tested."""
@@ -39,10 +40,67 @@ class ClientRow:
     upload_bytes: int
     train_loss: float
 
+
+class ClientRows(Sequence[ClientRow]):
+    """Clients' rounds in columns, so that many of them cost no object each.
+
+    columns: (n,) arrays by the names of ClientRow's fields; status: indices into STATUSES.
+    """
+
+    def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
+        self.columns = columns
+
     @classmethod
-    def of(cls, round_number: int, facts: Facts, macs_available: float) -> ClientRow:
-        """macs_available: what the client's capacity offered from the start of the round to its end."""
-        return cls(round=round_number, macs_available=macs_available, **dataclasses.asdict(facts))
+    def of(cls, rows: Sequence[ClientRow]) -> ClientRows:
+        """The same rows in columns."""
+        if isinstance(rows, ClientRows):
+            return rows
+        values = {name: [getattr(row, name) for row in rows] for name in CLIENT_SCHEMA.names}
+        values["status"] = [STATUSES.index(status) for status in values["status"]]
+        return cls({name: np.array(own, DTYPES[name]) for name, own in values.items()})
+
+    @classmethod
+    def of_round(
+        cls, round_number: int, facts: Sequence[Facts], macs_available: Sequence[float]
+    ) -> ClientRows:
+        """macs_available: what each client's capacity offered from the start of the round to its end."""
+        return cls.of(
+            [
+                ClientRow(round=round_number, macs_available=offered, **dataclasses.asdict(own))
+                for own, offered in zip(facts, macs_available, strict=True)
+            ]
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[ClientRows]) -> ClientRows:
+        """All rows of at least one part."""
+        names = CLIENT_SCHEMA.names
+        return cls({name: np.concatenate([part.columns[name] for part in parts]) for name in names})
+
+    def __len__(self) -> int:
+        return len(self.columns["client_id"])
+
+    @overload
+    def __getitem__(self, place: int) -> ClientRow: ...
+    @overload
+    def __getitem__(self, place: slice) -> ClientRows: ...
+    def __getitem__(self, place: int | slice) -> ClientRow | ClientRows:
+        if isinstance(place, slice):
+            return ClientRows({name: column[place] for name, column in self.columns.items()})
+        values = {name: column[place].item() for name, column in self.columns.items()}
+        return ClientRow(**{**values, "status": STATUSES[values["status"]]})
+
+    def table(self) -> pa.Table:
+        """As it stands in clients.parquet; NaN losses and keep rates are nulls."""
+        columns = {}
+        for name in CLIENT_SCHEMA.names:
+            values = self.columns[name]
+            if name == "status":
+                columns[name] = pa.DictionaryArray.from_arrays(values, STATUSES).cast(pa.string())
+            else:
+                nulls = np.isnan(values) if name in ("train_loss", "mean_keep_rate") else None
+                columns[name] = pa.array(values, mask=nulls)
+        return pa.table(columns, schema=CLIENT_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -79,33 +137,43 @@ class RoundRow:
         sim_s: float,
         tested: Tested,
         submodel: Tested,
-        rows: Sequence[ClientRow],
+        rows: ClientRows,
     ) -> RoundRow:
         """Sums the clients' rows; losses are weighted by examples."""
         loss, accuracy = tested or (None, None)
         submodel_loss, submodel_accuracy = submodel or (None, None)
-        merged = [r for r in rows if r.status in ("completed", "partial")]
-        n_examples = sum(r.n_examples for r in merged)
-        trained = merged and not math.isnan(merged[0].train_loss)  # else the clock ran alone
-        train_loss = sum(r.train_loss * r.n_examples for r in merged) / n_examples if trained else None
+        columns = rows.columns
+        status = columns["status"]
+        n_of = dict(zip(STATUSES, np.bincount(status, minlength=len(STATUSES)).tolist(), strict=True))
+        merged = (status == STATUSES.index("completed")) | (status == STATUSES.index("partial"))
+        losses, n_examples = columns["train_loss"][merged], columns["n_examples"][merged]
+        trained = len(losses) and not math.isnan(losses[0])  # else the clock ran alone
         return cls(
             round=round_number,
             sim_s=sim_s,
             test_accuracy=accuracy,
             test_loss=loss,
-            train_loss=train_loss,
+            train_loss=total(losses * n_examples) / int(n_examples.sum()) if trained else None,
             n_selected=len(rows),
-            n_completed=sum(r.status == "completed" for r in rows),
-            n_partial=sum(r.status == "partial" for r in rows),
-            n_dropped=sum(r.status == "dropped" for r in rows),
-            macs=sum(r.macs for r in rows),
-            macs_available=sum(r.macs_available for r in rows),
-            download_bytes=sum(r.download_bytes for r in rows),
-            upload_bytes=sum(r.upload_bytes for r in rows),
+            n_completed=n_of["completed"],
+            n_partial=n_of["partial"],
+            n_dropped=n_of["dropped"],
+            macs=int(columns["macs"].sum()),
+            macs_available=total(columns["macs_available"]),
+            download_bytes=int(columns["download_bytes"].sum()),
+            upload_bytes=int(columns["upload_bytes"].sum()),
             submodel_accuracy=submodel_accuracy,
             submodel_loss=submodel_loss,
-            n_diverged=sum(r.status == "diverged" for r in rows),
+            n_diverged=n_of["diverged"],
         )
+
+
+def total(values: np.ndarray) -> float:
+    """The sum of (n,) floats, one added after the other; 0 for none.
+
+    numpy's own sums, and those of Python from 3.12 on, are rounded in another way.
+    """
+    return float(np.add.accumulate(values)[-1]) if len(values) else 0.0
 
 
 @dataclass(frozen=True)
@@ -125,12 +193,17 @@ CLIENT_SCHEMA = pa.schema(
 )
 
 
+DTYPES = {f.name: f.type.to_pandas_dtype() for f in CLIENT_SCHEMA} | {"status": np.int64}
+"""What the columns of ClientRows are."""
+
+
 class CsvTable:
     """A CSV file that grows row by row and can be cut back to an earlier length."""
 
     def __init__(self, path: Path, row_type: type[Any]) -> None:
         self.path = path
         self.columns = [f.name for f in dataclasses.fields(row_type)]
+        self._file: io.FileIO | None = None
 
     def cut(self, n_bytes: int | None) -> None:
         """Keeps the first n_bytes, or starts the file afresh with its header."""
@@ -143,8 +216,16 @@ class CsvTable:
 
     def append(self, row: Any) -> None:
         """Adds a row; floats are written so that reading gives the same bits."""
-        with naming(self.path), self.path.open("ab") as file:
-            file.write(_csv_line([_cell(getattr(row, c)) for c in self.columns]))
+        with naming(self.path):
+            if self._file is None:
+                self._file = self.path.open("ab", buffering=0)
+            self._file.write(_csv_line([_cell(getattr(row, c)) for c in self.columns]))
+
+    def close(self) -> None:
+        """Closes the file; rows can still be added."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     @property
     def n_bytes(self) -> int:
@@ -163,12 +244,9 @@ def _csv_line(cells: Iterable[str]) -> bytes:
     return line.getvalue().encode()
 
 
-def write_client_rows(path: Path, rows: Sequence[ClientRow]) -> None:
-    """One part of clients.parquet. NaN losses become nulls."""
-    columns: dict[str, list[Any]] = {name: [getattr(r, name) for r in rows] for name in CLIENT_SCHEMA.names}
-    for name in ("train_loss", "mean_keep_rate"):
-        columns[name] = [None if math.isnan(v) else v for v in columns[name]]
-    _write_whole(path, pa.table(columns, schema=CLIENT_SCHEMA), ())
+def write_client_rows(path: Path, rows: ClientRows) -> None:
+    """One part of clients.parquet."""
+    _write_whole(path, rows.table(), ())
 
 
 def join_client_parts(parts: Sequence[Path], path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from distreal_sim.build import build
 from distreal_sim.choice import Choice, GridName, choose
-from distreal_sim.clock import TimedFleet
 from distreal_sim.config import Experiment
 from distreal_sim.grids.serial import SerialFleet
 from distreal_sim.run_directory import RunDirectory
@@ -51,7 +50,7 @@ def run(
         task = build(experiment)
         if not training:
             task = replace(task, computes=False)
-            play(directory, experiment, task, TimedFleet(task, experiment.method), on_round, verify=verify)
+            play(directory, experiment, task, None, on_round, verify=verify)
             return
         choice = choose(grid, experiment, task, n_workers, ray_address)
         say(str(choice))

@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,15 @@ from safetensors.numpy import load_file, save
 from distreal_sim.config import NO_EFFECT, Experiment, flat_keys, read_yaml
 from distreal_sim.errors import InputError, RunError
 from distreal_sim.files import lock_directory, sync, write_atomically
-from distreal_sim.records import ClientRow, CsvTable, RoundRow, Timing, join_client_parts, write_client_rows
+from distreal_sim.records import (
+    ClientRow,
+    ClientRows,
+    CsvTable,
+    RoundRow,
+    Timing,
+    join_client_parts,
+    write_client_rows,
+)
 from distreal_sim.simulation import Progress
 from distreal_sim.types import Arrays, State
 
@@ -49,7 +57,7 @@ class RunDirectory:
         self.notes: dict[str, Any] = {}  # more of run.json
         self._start_wall_s = time.perf_counter()
         self._earlier_wall_s = 0.0
-        self._rows: list[ClientRow] = []
+        self._rows: list[ClientRows] = []
         self.rounds = CsvTable(path / "rounds.csv", RoundRow)
         self.timing = CsvTable(path / "timing.csv", Timing)
         self.parts = path / "clients.parts"
@@ -112,12 +120,12 @@ class RunDirectory:
         progress = Progress(meta["round"], meta["sim_s"], state, _under("statistics", tensors))
         return progress, contexts
 
-    def write(self, row: RoundRow, rows: list[ClientRow], timing: Timing) -> None:
+    def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Adds a round; its client rows reach the disk with the next commit."""
         with _writing():
             self.rounds.append(row)
             self.timing.append(timing)
-        self._rows += rows
+        self._rows.append(ClientRows.of(rows))
 
     def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
         """Makes everything up to this round durable; a crash at any moment leaves this or the last commit."""
@@ -126,10 +134,14 @@ class RunDirectory:
 
     def _commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
         if self._rows:
-            write_client_rows(self.parts / f"{progress.round_number:06d}.parquet", self._rows)
+            write_client_rows(
+                self.parts / f"{progress.round_number:06d}.parquet", ClientRows.join(self._rows)
+            )
             self._rows = []
         for path in (self.rounds.path, self.timing.path, self.parts):
             sync(path)
+        if not self.training:
+            return  # it is not resumed, but repeated
         final = self.checkpoints / f"r{progress.round_number:06d}"
         temporary = final.with_name(final.name + ".tmp")
         temporary.mkdir()
@@ -168,6 +180,8 @@ class RunDirectory:
 
     def close(self) -> None:
         """Releases the lock."""
+        self.rounds.close()
+        self.timing.close()
         self._lock.close()
 
     def _wall_s(self) -> float:

@@ -27,6 +27,14 @@ class NeverDoneError(Exception):
     """A client that the server waits for has no capacity left to finish."""
 
 
+def never_done(index: int, n_planned: int) -> str:
+    """What the error says of a step, counted from 0."""
+    return (
+        f"too little capacity to finish step {index + 1} of {n_planned} within {PATIENCE:,.0f} deadlines, "
+        "and method.overrun is wait"
+    )
+
+
 @dataclass(frozen=True)
 class Moment:
     """What a client knows before a step; times relative to the start of the round.
@@ -110,10 +118,7 @@ def schedule(
         cost = macs_per_example(counts) * size
         done_s = capacity.finish(t_s, cost, limit_s)
         if done_s == math.inf and waits:
-            raise NeverDoneError(
-                f"too little capacity to finish step {index + 1} of {len(sizes)} within {PATIENCE:,.0f} "
-                "deadlines, and method.overrun is wait"
-            )
+            raise NeverDoneError(never_done(index, len(sizes)))
         if done_s == math.inf:
             offered = capacity.offered(t_s, end_s)
             # The slack counts for the round's work so far: it is what a plan made at the start may lack now.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from distreal_sim.clock import run_clock
 from distreal_sim.config import Experiment
 from distreal_sim.records import RoundRow
 from distreal_sim.run_directory import RunDirectory
@@ -20,21 +21,26 @@ def play(
     directory: RunDirectory,
     experiment: Experiment,
     task: Task,
-    fleet: Fleet,
+    fleet: Fleet | None,
     on_round: OnRound = lambda row: None,
     *,
     verify: bool = False,
 ) -> None:
     """Plays the run to its end from wherever its directory says it stands.
 
-    verify: the bookkeeping of every round is checked; raises InvariantError where it does not hold.
+    fleet: None for the clock alone. verify: the bookkeeping of every round is checked; raises InvariantError
+    where it does not hold.
     """
     progress, contexts = directory.resume(start(experiment, task))
-    fleet.restore(contexts)
+    if fleet is not None:
+        fleet.restore(contexts)
     if task.front is not None:
         task.front.save(directory.path / "front.json")
     recorder = Verifying(directory, task, progress.sim_s) if verify else directory
-    progress = simulate(experiment, task, fleet, progress, recorder, on_round)
+    if fleet is not None:
+        progress = simulate(experiment, task, fleet, progress, recorder, on_round)
+    else:
+        progress = run_clock(experiment, task, progress, recorder, on_round)
     directory.finish(final_model(task, progress))
 
 

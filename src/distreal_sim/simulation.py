@@ -11,9 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
+from distreal_sim.bulk_rng import Streams, streams
 from distreal_sim.cohort import draw_cohort
 from distreal_sim.config import Experiment
-from distreal_sim.records import ClientRow, RoundRow, Tested, Timing
+from distreal_sim.plugins import answers_for
+from distreal_sim.records import ClientRow, ClientRows, RoundRow, Tested, Timing
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.types import Arrays, Counts, Facts, Job, State, Update
@@ -53,7 +57,7 @@ class Fleet(Protocol):
 class Recorder(Protocol):
     """Where the rows and the checkpoints go."""
 
-    def write(self, row: RoundRow, rows: list[ClientRow], timing: Timing) -> None:
+    def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Adds a round."""
         ...
 
@@ -124,8 +128,8 @@ def play_round(
         deque(counting(), maxlen=0)
     merged_wall_s = time.perf_counter()
 
-    duration_s = round_duration(experiment, facts)
-    end_s = round_number * task.deadline_s if _on_schedule(experiment) else before.sim_s + duration_s
+    duration_s = round_duration(experiment, [f.sim_s for f in facts])
+    end_s = round_number * task.deadline_s if on_schedule(experiment) else before.sim_s + duration_s
     statistics = before.statistics
     tested: Tested = None
     submodel: Tested = None
@@ -143,10 +147,8 @@ def play_round(
             submodel = fleet.evaluate(state.arrays, own, round_number, widest)
     evaluated_wall_s = time.perf_counter()
 
-    rows = [
-        ClientRow.of(round_number, f, task.capacity(f.client_id, before.sim_s).offered(0.0, duration_s))
-        for f in facts
-    ]
+    offered = [task.capacity(f.client_id, before.sim_s).offered(0.0, duration_s) for f in facts]
+    rows = ClientRows.of_round(round_number, facts, offered)
     row = RoundRow.of(round_number, end_s, tested, submodel, rows)
     timing = Timing(round_number, merged_wall_s - start_wall_s, evaluated_wall_s - merged_wall_s)
     recorder.write(row, rows, timing)
@@ -156,25 +158,36 @@ def play_round(
 def select_cohort(experiment: Experiment, task: Task, round_number: int) -> list[int]:
     """The clients of a round: a function of seed and round, the same for every method."""
 
-    def available(client_id: int) -> bool:
-        rng = Rngs(experiment.seed, (client_id,))
-        return experiment.availability.available(
+    availability, seed = experiment.availability, experiment.seed
+    many = answers_for(availability, "available_many", "available")
+
+    def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
+        return streams(seed, f"availability {purpose}", *key)
+
+    def one(client_id: int) -> bool:
+        rng = Rngs(seed, (client_id,))
+        return availability.available(
             client_id, round_number, lambda purpose, *key: rng(f"availability {purpose}", *key)
         )
+
+    def available(client_ids: np.ndarray) -> np.ndarray:
+        there = availability.available_many(client_ids, round_number, rngs) if many else None
+        return np.array([one(c) for c in client_ids.tolist()], bool) if there is None else there
 
     rng = Rngs(experiment.seed, (round_number,))("cohort")
     return draw_cohort(len(task.split), experiment.clients_per_round, rng, available)
 
 
-def round_duration(experiment: Experiment, facts: Sequence[Facts]) -> float:
-    """Simulated seconds of a round."""
-    last_s = max((f.sim_s for f in facts), default=0.0)
-    if experiment.round_end == "early" and facts:
+def round_duration(experiment: Experiment, sim_s: Sequence[float]) -> float:
+    """Simulated seconds of a round; sim_s: of each of its clients."""
+    last_s = max(sim_s, default=0.0)
+    if experiment.round_end == "early" and sim_s:
         return last_s
     return (
         max(experiment.deadline_s, last_s) if experiment.method.overrun == "wait" else experiment.deadline_s
     )
 
 
-def _on_schedule(experiment: Experiment) -> bool:
+def on_schedule(experiment: Experiment) -> bool:
+    """Whether every round begins at a time that is known beforehand."""
     return experiment.round_end == "fixed" and experiment.method.overrun != "wait"

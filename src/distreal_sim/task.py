@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distreal_sim.bulk_rng import Streams, streams
+from distreal_sim.capacities import Capacities, OneByOne
 from distreal_sim.capacity import Capacity
 from distreal_sim.datasets import Data, Examples
 from distreal_sim.front import Front
 from distreal_sim.networks import Link, Network
 from distreal_sim.partitions import Split
+from distreal_sim.plugins import answers_for
 from distreal_sim.profiles import Profile
 from distreal_sim.rng import Rngs
 from distreal_sim.settings import Evaluation, Local, Merge
@@ -92,6 +95,35 @@ class Task:
         """Speeds of the client's network link."""
         rng = Rngs(self.seed, (client_id,))
         return self.network.link(client_id, lambda purpose, *key: rng(f"network {purpose}", *key))
+
+    def capacities(self, client_ids: np.ndarray, start_s: np.ndarray) -> Capacities:
+        """The capacities of many clients; start_s: (n,) when their rounds begin, absolute."""
+
+        def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
+            return streams(self.seed, f"profile {purpose}", *key)
+
+        timelines = None
+        if answers_for(self.profile, "timelines", "timeline"):
+            timelines = self.profile.timelines(client_ids, rngs, self.deadline_s)
+        if timelines is None:
+            timelines = OneByOne(
+                [self.capacity(client_id, 0.0).timeline for client_id in client_ids.tolist()]
+            )
+        return Capacities(timelines, self.macs_per_s, start_s)
+
+    def links(self, client_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) download and (n,) upload speeds of many clients, in bytes per simulated second."""
+
+        def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
+            return streams(self.seed, f"network {purpose}", *key)
+
+        links = None
+        if answers_for(self.network, "links", "link"):
+            links = self.network.links(client_ids, rngs)
+        if links is None:
+            speeds = np.array([self.link(client_id) for client_id in client_ids.tolist()]).reshape(-1, 2)
+            links = speeds[:, 0], speeds[:, 1]
+        return links
 
     @cached_property
     def _normalisation(self) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,6 +13,8 @@ Arrays = Mapping[str, np.ndarray]
 
 Status = Literal["completed", "partial", "dropped", "diverged"]
 """All planned steps counted; some did; none did; none, for the weights were no finite numbers."""
+
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 Counts = tuple[int, ...]
 """(G,) kept channels of each coupling group."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from distreal_sim.errors import RunError
 from distreal_sim.records import ClientRow, RoundRow, Timing
@@ -34,7 +35,7 @@ class Verifying:
     def __init__(self, recorder: Recorder, task: Task, sim_s: float) -> None:
         self._recorder, self._task, self._sim_s = recorder, task, sim_s
 
-    def write(self, row: RoundRow, rows: list[ClientRow], timing: Timing) -> None:
+    def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Checks a round, then adds it."""
         _expect(row, "sim_s grows", row.sim_s, row.sim_s >= self._sim_s, self._sim_s)
         for name in SUMS:

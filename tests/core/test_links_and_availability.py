@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from distreal_sim.availability import Availability
 from distreal_sim.availability.random import Random
+from distreal_sim.bulk_rng import streams
 from distreal_sim.networks import Link, Network
 from distreal_sim.networks.constant import Constant
 from distreal_sim.networks.unlimited import Unlimited
@@ -67,3 +69,21 @@ def test_random_availability_is_independent() -> None:
 
 def test_everybody_can_be_there() -> None:
     assert all(Random(share=1.0).available(c, 1, Rngs(4, (c,))) for c in range(1000))
+
+
+@pytest.mark.parametrize("name", names(Network))
+def test_links_of_many_are_those_of_each(name: str) -> None:
+    network, client_ids = load(Network, name).model_validate(NETWORKS[name]), np.arange(30)
+    speeds = network.links(client_ids, partial(streams, 4))
+    assert speeds is not None
+    assert [Link(*pair) for pair in zip(*speeds, strict=True)] == [
+        network.link(c, Rngs(4, (c,))) for c in client_ids
+    ]
+
+
+@pytest.mark.parametrize("name", names(Availability))
+def test_availability_of_many_is_that_of_each(name: str) -> None:
+    availability, client_ids = load(Availability, name).model_validate(AVAILABILITIES[name]), np.arange(300)
+    there = availability.available_many(client_ids, 7, partial(streams, 4))
+    assert there is not None
+    assert there.tolist() == [availability.available(int(c), 7, Rngs(4, (int(c),))) for c in client_ids]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distreal_sim.bulk_rng import Streams, streams
 from distreal_sim.plugins import load, names
 from distreal_sim.profiles import Profile, Timeline
 from distreal_sim.rng import Rngs
@@ -121,3 +122,27 @@ def test_no_loop_at_the_boundaries(
         for near_s in (math.nextafter(end_s, 0), math.nextafter(end_s, math.inf)):
             assert line.piece(near_s)[1] > near_s
         t_s = end_s
+
+
+@EVERY
+def test_many_clients_at_once_are_each_of_them(name: str, options: dict[str, Any]) -> None:
+    """Walks of 60 rows, of which some are the same client, from random times and now and then from another:
+    levels and ends equal those of the clients asked alone, bit for bit.
+    """
+    rng = np.random.default_rng(2)
+    client_ids, times = rng.integers(0, 40, 60), rng.uniform(0, 20 * DEADLINE_S, 60)
+
+    def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
+        return streams(3, purpose, *key)
+
+    many = load(Profile, name).model_validate(options).timelines(client_ids, rngs, DEADLINE_S)
+    assert many is not None
+    alone = [timeline(name, options, int(client_id)) for client_id in client_ids]
+    for turn in range(30):
+        rows = np.flatnonzero(rng.random(60) < 0.6)
+        levels, ends = many.piece(rows, times[rows])
+        expected = [alone[row].piece(float(times[row])) for row in rows]
+        assert list(zip(levels.tolist(), ends.tolist(), strict=True)) == expected
+        times[rows] = np.where(np.isinf(ends), times[rows] + 1, ends)
+        if turn % 8 == 7:
+            times = rng.uniform(0, 20 * DEADLINE_S, 60)

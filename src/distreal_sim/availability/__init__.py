@@ -5,6 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
+import numpy as np
+
+from distreal_sim.bulk_rng import Keys
 from distreal_sim.plugins import Plugin
 from distreal_sim.profiles import Keyed
 
@@ -18,3 +21,10 @@ class Availability(Plugin):
     @abstractmethod
     def available(self, client_id: int, round_number: int, rng: Keyed) -> bool:
         """Whether the client can be selected for the round; rng: keyed generators of this client."""
+
+    def available_many(self, client_ids: np.ndarray, round_number: int, rngs: Keys) -> np.ndarray | None:
+        """(n,) bool, whether each of many clients can be selected; None: they are asked one by one.
+
+        rngs(purpose, client_ids, *key): the streams of `available`'s rng(purpose, *key) for these clients.
+        """
+        return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from distreal_sim.availability import Availability
+from distreal_sim.bulk_rng import Keys
 from distreal_sim.profiles import Keyed
 
 
@@ -11,3 +14,6 @@ class Always(Availability):
 
     def available(self, client_id: int, round_number: int, rng: Keyed) -> bool:
         return True
+
+    def available_many(self, client_ids: np.ndarray, round_number: int, rngs: Keys) -> np.ndarray:
+        return np.ones(len(client_ids), bool)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import Field
 
 from distreal_sim.availability import Availability
+from distreal_sim.bulk_rng import Keys
 from distreal_sim.profiles import Keyed
 
 
@@ -15,3 +17,7 @@ class Random(Availability):
 
     def available(self, client_id: int, round_number: int, rng: Keyed) -> bool:
         return bool(rng("available", round_number).random() < self.share)
+
+    def available_many(self, client_ids: np.ndarray, round_number: int, rngs: Keys) -> np.ndarray:
+        there: np.ndarray = rngs("available", client_ids, round_number).random() < self.share
+        return there

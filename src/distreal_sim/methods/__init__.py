@@ -16,6 +16,7 @@ from torch import nn
 from distreal_sim.capacity import Capacity
 from distreal_sim.flower_merge import merge_updates
 from distreal_sim.front import Front
+from distreal_sim.levels import Ladder
 from distreal_sim.merging import Weight
 from distreal_sim.plugins import Plugin
 from distreal_sim.rng import Rngs
@@ -23,7 +24,7 @@ from distreal_sim.schedule import Overrun
 from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Scaling
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Counts, Job, State, Update
+from distreal_sim.types import Arrays, Counts, Job, State, Update
 
 Fits = Callable[[int, int], bool]
 """fits(macs_per_example, model_bytes): whether the weakest client can do its planned local work in time."""
@@ -77,15 +78,25 @@ class Method(Plugin):
         return [Job(client_id, round_number, start_s, state.arrays) for client_id in cohort]
 
     def widest(self, task: Task, state: State) -> Counts | None:
-        """The widest sub-network trained so far, for methods whose sub-networks are the first channels.
+        """The largest sub-network trained so far, for methods that train first channels or first stages.
 
-        It is tested beside the full width, of which nobody may have trained the rest. None otherwise.
+        It is tested beside the whole network, of which nobody may have trained the rest: the channels of each
+        group and, in a network with exits, behind them the number of the last one, unless it is the network's
+        own. None otherwise, and before anything was trained.
         """
         return None
 
     @abstractmethod
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
         """What one client does with its job. capacity: its own, in time relative to the round's start."""
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder | None:
+        """What the clients' `train` chooses from, where capacity alone decides; None: only `train` can say.
+
+        arrays: what the server sends. The clock alone (`run --no-training`) then times thousands of clients
+        at once instead of asking `train` for each; its times and costs must be the same.
+        """
+        return None
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""

@@ -13,7 +13,8 @@ from torch import Tensor
 from distreal_sim.batches import batch_sizes
 from distreal_sim.capacity import Capacity
 from distreal_sim.front import Front
-from distreal_sim.local import train
+from distreal_sim.levels import Ladder, Level
+from distreal_sim.local import both_ways, train
 from distreal_sim.methods._distil import distil_step
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import Moment, Overrun
@@ -21,7 +22,7 @@ from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.masks import Mask, Select, draw_orders, take
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Counts, Job, Update
+from distreal_sim.types import Arrays, Counts, Job, Update
 
 Resample = Literal["batch", "round"] | Annotated[int, Field(ge=1)]
 """How often filters are drawn: in every mini-batch, once a round, or in every n-th mini-batch."""
@@ -49,6 +50,16 @@ def step_orders(
 def pick(front: Front, moment: Moment) -> Counts:
     """Kept channels of the best entry with which all examples left fit the capacity of this moment."""
     return front.entries[front.lookup(moment.budget_macs / moment.n_left)].counts
+
+
+def front_entries(task: Task, arrays: Arrays) -> Ladder:
+    """What the clients of `train_thinned` choose from, step by step."""
+    assert task.front is not None
+    traffic = both_ways(arrays, coverage=True)
+    levels = [
+        Level(entry.counts, task.macs_per_example(entry.counts), traffic) for entry in task.front.entries
+    ]
+    return Ladder(tuple(levels), "step")
 
 
 def train_thinned(

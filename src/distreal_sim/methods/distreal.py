@@ -30,16 +30,17 @@ from torch import nn
 from distreal_sim.capacity import Capacity
 from distreal_sim.flower_merge import merge_updates
 from distreal_sim.front import Front
+from distreal_sim.levels import Ladder
 from distreal_sim.methods import Method
 from distreal_sim.methods._fronts import FrontOption, front_of, settled_front
 from distreal_sim.methods._normalised import step_normalised_average
-from distreal_sim.methods._thinned import Resample, step_orders, train_distilled, train_thinned
+from distreal_sim.methods._thinned import Resample, front_entries, step_orders, train_distilled, train_thinned
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Scaling
 from distreal_sim.thinning.masks import Select
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Job, State, Update
+from distreal_sim.types import Arrays, Job, State, Update
 
 
 class Distreal(Method):
@@ -84,6 +85,9 @@ class Distreal(Method):
         orders = step_orders(task.structure, rngs("masks"), self.filters, self.resample, job.round_number)
         round_of = train_distilled if self.distil else train_thinned
         return round_of(task, job, capacity, rngs, orders, overrun=self.overrun)
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder | None:
+        return None if self.distil else front_entries(task, arrays)
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
         if not self.step_normalised:

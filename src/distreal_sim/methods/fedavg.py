@@ -11,11 +11,12 @@ lengthens the round.
 from __future__ import annotations
 
 from distreal_sim.capacity import Capacity
+from distreal_sim.levels import Ladder, whole_network
 from distreal_sim.local import train
 from distreal_sim.methods import Method
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
-from distreal_sim.types import Job, Update
+from distreal_sim.types import Arrays, Job, Update
 
 
 class FedAvg(Method):
@@ -24,3 +25,6 @@ class FedAvg(Method):
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
         full = task.structure.full_counts()
         return train(task, job, capacity, rngs, choose=lambda moment: full, overrun=self.overrun)
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
+        return whole_network(task, arrays)

@@ -24,14 +24,14 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from distreal_sim.capacity import Capacity
-from distreal_sim.levels import largest_that_fits, width_level
+from distreal_sim.levels import Ladder, largest_that_fits, width_level
 from distreal_sim.local import skip
 from distreal_sim.merging import Weight, weighted_average
 from distreal_sim.methods import Method
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.masks import Mask, draw_orders, take
-from distreal_sim.types import Counts, Job, State, Update
+from distreal_sim.types import Arrays, Counts, Job, State, Update
 from distreal_sim.widths import HALVES, Rounding, Share, train_level, width_counts
 
 
@@ -61,14 +61,19 @@ class FederatedDropout(Method):
     trains_parts: ClassVar[bool] = True
 
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        shares = self.levels if self.keep is None else (self.keep,)
-        levels = [width_level(task, width_counts(task.structure, s, self.rounding)) for s in shares]
+        levels = self.ladder(task, job.arrays).levels
         index = largest_that_fits(task, job, capacity, levels) if self.keep is None else 0
         if index is None:
             return skip(task, job)
         level = levels[index]
         mask = self.mask(task, job.round_number, job.client_id, level.counts)
         return train_level(task, job, capacity, rngs, level, mask, overrun=self.overrun)
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
+        shares = self.levels if self.keep is None else (self.keep,)
+        counts = [width_counts(task.structure, share, self.rounding) for share in shares]
+        levels = tuple(width_level(task, own) for own in counts)
+        return Ladder(levels, "round" if self.keep is None else "never")
 
     def mask(self, task: Task, round_number: int, client_id: int, counts: Counts) -> Mask:
         """The channels of a client's sub-network: the first of one permutation a coupling group."""

@@ -27,6 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from distreal_sim.capacity import Capacity
+from distreal_sim.levels import Ladder, whole_network
 from distreal_sim.local import train
 from distreal_sim.merging import client_weight, weighted_average
 from distreal_sim.methods import Method
@@ -59,6 +60,9 @@ class FedNova(Method):
             overrun=self.overrun,
             take=proximal_steps(self.mu),
         )
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
+        return whole_network(task, arrays)
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
         round_number = int(state.extras["rounds_merged"]) + 1

@@ -18,12 +18,13 @@ from typing import Literal
 from pydantic import Field
 
 from distreal_sim.capacity import Capacity
+from distreal_sim.levels import Ladder, whole_network
 from distreal_sim.local import train
 from distreal_sim.methods import Method
 from distreal_sim.methods._proximal import proximal_steps
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
-from distreal_sim.types import Job, Update
+from distreal_sim.types import Arrays, Job, Update
 
 
 class FedProx(Method):
@@ -46,3 +47,6 @@ class FedProx(Method):
             overrun=self.overrun,
             take=proximal_steps(self.mu),
         )
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
+        return whole_network(task, arrays)

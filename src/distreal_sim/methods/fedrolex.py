@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import Field
 
 from distreal_sim.capacity import Capacity
-from distreal_sim.levels import largest_that_fits, width_level
+from distreal_sim.levels import Ladder, largest_that_fits, width_level
 from distreal_sim.local import skip
 from distreal_sim.merging import Weight, weighted_average
 from distreal_sim.methods import Method
@@ -32,7 +32,7 @@ from distreal_sim.methods._labels import classes_of, steps_among
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.masks import draw_orders, take
-from distreal_sim.types import Job, State, Update
+from distreal_sim.types import Arrays, Job, State, Update
 from distreal_sim.widths import HALVES, Rounding, Share, train_level, width_counts
 
 
@@ -57,7 +57,7 @@ class FedRolex(Method):
     trains_parts: ClassVar[bool] = True
 
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        levels = [width_level(task, width_counts(task.structure, s, self.rounding)) for s in self.levels]
+        levels = self.ladder(task, job.arrays).levels
         index = largest_that_fits(task, job, capacity, levels)
         if index is None:
             return skip(task, job)
@@ -66,6 +66,10 @@ class FedRolex(Method):
         mask = take(task.structure, orders, level.counts)
         steps = steps_among(self._classes(task, job.client_id), task.device)
         return train_level(task, job, capacity, rngs, level, mask, overrun=self.overrun, take=steps)
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
+        counts = [width_counts(task.structure, share, self.rounding) for share in self.levels]
+        return Ladder(tuple(width_level(task, own) for own in counts), "round")
 
     def orders(self, task: Task, round_number: int) -> list[np.ndarray]:
         """The channels of each group from the window's start on; sub-models of all levels begin there."""

@@ -34,7 +34,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.capacity import Capacity
-from distreal_sim.levels import largest_that_fits, width_level
+from distreal_sim.levels import Ladder, Level, largest_that_fits, width_level
 from distreal_sim.local import skip
 from distreal_sim.merging import Weight
 from distreal_sim.methods import Method
@@ -44,7 +44,7 @@ from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Scaling
 from distreal_sim.thinning.masks import first_mask
-from distreal_sim.types import Counts, Job, State, Update
+from distreal_sim.types import Arrays, Counts, Job, State, Update
 from distreal_sim.widths import HALVES, Share, train_level, width_counts
 
 
@@ -94,7 +94,7 @@ class HeteroFL(Method):
         )
 
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        levels = [width_level(task, width_counts(task.structure, r, "ceil")) for r in self.levels]
+        levels = self.sub_models(task)
         if self.assignment == "budget":
             index = largest_that_fits(task, job, capacity, levels)
         else:
@@ -112,6 +112,14 @@ class HeteroFL(Method):
             overrun=self.overrun,
             take=steps_among(self._classes(task, job.client_id), task.device, self.clip_norm),
         )
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder | None:
+        return Ladder(self.sub_models(task), "round") if self.assignment == "budget" else None
+
+    def sub_models(self, task: Task) -> tuple[Level, ...]:
+        """The sub-model of each level."""
+        counts = [width_counts(task.structure, share, "ceil") for share in self.levels]
+        return tuple(width_level(task, own) for own in counts)
 
     def assigned(self, task: Task, round_number: int, client_id: int) -> int:
         """Index of the level that a client is given: in every round, or in this one."""

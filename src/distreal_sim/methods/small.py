@@ -16,6 +16,7 @@ from torch import nn
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.errors import InputError
+from distreal_sim.levels import Ladder, whole_network
 from distreal_sim.local import train
 from distreal_sim.methods import Fits, Method
 from distreal_sim.rng import Rngs
@@ -24,7 +25,7 @@ from distreal_sim.thinning.macs import n_parameters, training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.shrink import shrink
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Counts, Job, Update
+from distreal_sim.types import Arrays, Counts, Job, Update
 
 
 class Small(Method):
@@ -60,6 +61,9 @@ class Small(Method):
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
         full = task.structure.full_counts()
         return train(task, job, capacity, rngs, choose=lambda moment: full, overrun=self.overrun)
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
+        return whole_network(task, arrays)
 
 
 def _uniform(structure: Structure, width: float) -> Counts:

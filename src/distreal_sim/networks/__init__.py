@@ -5,6 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
+from distreal_sim.bulk_rng import Keys
 from distreal_sim.plugins import Plugin
 from distreal_sim.profiles import Keyed
 
@@ -25,6 +28,13 @@ class Network(Plugin):
     @abstractmethod
     def link(self, client_id: int, rng: Keyed) -> Link:
         """The client's link; rng: keyed generators that belong to this client."""
+
+    def links(self, client_ids: np.ndarray, rngs: Keys) -> tuple[np.ndarray, np.ndarray] | None:
+        """(n,) download and (n,) upload speeds of many clients; None: they are asked one by one.
+
+        rngs(purpose, client_ids, *key): the streams of `link`'s rng(purpose, *key) for these clients.
+        """
+        return None
 
     @abstractmethod
     def slowest(self) -> Link:

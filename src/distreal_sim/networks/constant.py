@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import Field
 
+from distreal_sim.bulk_rng import Keys
 from distreal_sim.networks import Link, Network
 from distreal_sim.profiles import Keyed
 
@@ -16,6 +18,10 @@ class Constant(Network):
 
     def link(self, client_id: int, rng: Keyed) -> Link:
         return Link(self.download_bytes_per_s, self.upload_bytes_per_s)
+
+    def links(self, client_ids: np.ndarray, rngs: Keys) -> tuple[np.ndarray, np.ndarray]:
+        n = len(client_ids)
+        return np.full(n, self.download_bytes_per_s), np.full(n, self.upload_bytes_per_s)
 
     def slowest(self) -> Link:
         return Link(self.download_bytes_per_s, self.upload_bytes_per_s)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from distreal_sim.bulk_rng import Keys
 from distreal_sim.networks import Link, Network
 from distreal_sim.profiles import Keyed
 
@@ -13,6 +16,10 @@ class Unlimited(Network):
 
     def link(self, client_id: int, rng: Keyed) -> Link:
         return Link(math.inf, math.inf)
+
+    def links(self, client_ids: np.ndarray, rngs: Keys) -> tuple[np.ndarray, np.ndarray]:
+        n = len(client_ids)
+        return np.full(n, math.inf), np.full(n, math.inf)
 
     def slowest(self) -> Link:
         return Link(math.inf, math.inf)

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import Field
 
+from distreal_sim.bulk_rng import Keys
 from distreal_sim.plugins import Plugin
 
 Keyed = Callable[..., np.random.Generator]
@@ -20,6 +21,14 @@ class Timeline(Protocol):
 
     def piece(self, t_s: float) -> tuple[float, float]:
         """(level, end_s): the level that holds at t_s, and when it may next change (> t_s, or inf)."""
+        ...
+
+
+class Timelines(Protocol):
+    """The timelines of n clients, asked about many at once."""
+
+    def piece(self, rows: np.ndarray, t_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """rows: (m,) of the n clients; t_s: (m,) -> (m,) levels, (m,) ends, as Timeline.piece gives them."""
         ...
 
 
@@ -41,6 +50,14 @@ class Profile(Plugin):
 
         rng: keyed generators that belong to this client; deadline_s: the planned length of a round.
         """
+
+    def timelines(self, client_ids: np.ndarray, rngs: Keys, deadline_s: float) -> Timelines | None:
+        """The timelines of many clients at once, or None: then they are asked one by one, which is slower.
+
+        client_ids: (n,) ints, repeats allowed; rngs(purpose, client_ids, *key): the streams of `timeline`'s
+        rng(purpose, *key) for these clients. Each must equal the client's `timeline` to the last bit.
+        """
+        return None
 
     @abstractmethod
     def lower_bound(self) -> float:

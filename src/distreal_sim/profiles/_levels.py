@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -18,6 +18,16 @@ MOST_CHANGES = 10_000.0
 """Changes per round beyond which pieces are so short that following them would take for ever."""
 
 ChangesPerRound = Annotated[float, Field(ge=0, le=MOST_CHANGES)]
+
+EVENTS_PER_WINDOW = 4.0
+"""Mean number of events of a Poisson process that are drawn together."""
+
+Number = TypeVar("Number", float, np.ndarray)
+
+
+def between(low: float, high: float, drawn: Number) -> Number:
+    """The uniform number in [low, high) for one in [0, 1); of an array the same as of its numbers."""
+    return low + (high - low) * drawn
 
 
 class Steady(NamedTuple):
@@ -50,10 +60,8 @@ class Refreshed:
     that is the same process, and any time can be asked for without drawing what came before.
     """
 
-    EVENTS_PER_WINDOW = 4.0
-
     def __init__(self, rate_per_s: float, rng: Keyed, draw: Callable[[np.random.Generator], float]) -> None:
-        self.window_s = self.EVENTS_PER_WINDOW / rate_per_s
+        self.window_s = EVENTS_PER_WINDOW / rate_per_s
         self.rng = rng
         self.draw = draw
         self.windows: dict[int, tuple[np.ndarray, list[float]]] = {}
@@ -76,7 +84,7 @@ class Refreshed:
     def _window(self, index: int) -> tuple[np.ndarray, list[float]]:
         if index not in self.windows:
             rng = self.rng("window", index)
-            n_events = int(rng.poisson(self.EVENTS_PER_WINDOW))
+            n_events = int(rng.poisson(EVENTS_PER_WINDOW))
             times = np.sort(index * self.window_s + rng.random(n_events) * self.window_s)
             times = np.minimum(times, (index + 1) * self.window_s)  # rounding may carry one past the end
             self.windows[index] = times, [self.draw(rng) for _ in range(n_events)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import Field
 
-from distreal_sim.profiles import Keyed, Profile, Timeline
+from distreal_sim.bulk_rng import Keys
+from distreal_sim.profiles import Keyed, Profile, Timeline, Timelines
 from distreal_sim.profiles._levels import Steady
+from distreal_sim.profiles._many import AllSteady
 
 
 class Constant(Profile):
@@ -15,6 +18,9 @@ class Constant(Profile):
 
     def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
         return Steady(self.level)
+
+    def timelines(self, client_ids: np.ndarray, rngs: Keys, deadline_s: float) -> Timelines:
+        return AllSteady(np.full(len(client_ids), self.level))
 
     def lower_bound(self) -> float:
         return self.level

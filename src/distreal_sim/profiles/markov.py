@@ -9,8 +9,18 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field, model_validator
 
-from distreal_sim.profiles import Keyed, Profile, Timeline
-from distreal_sim.profiles._levels import ChangesPerRound, Level, Refreshed, Shares, Steady, cumulative
+from distreal_sim.bulk_rng import Keys
+from distreal_sim.profiles import Keyed, Profile, Timeline, Timelines
+from distreal_sim.profiles._levels import (
+    ChangesPerRound,
+    Level,
+    Refreshed,
+    Shares,
+    Steady,
+    between,
+    cumulative,
+)
+from distreal_sim.profiles._many import AllRefreshed, AllSteady
 
 
 class Markov(Profile):
@@ -37,9 +47,22 @@ class Markov(Profile):
         def draw(source: np.random.Generator) -> float:
             return self.levels[int(np.searchsorted(steps, source.random(), side="right"))]
 
-        factor = self.rate_spread ** float(rng("rate").uniform(-1, 1))
+        factor = self.rate_spread ** between(-1.0, 1.0, rng("rate").random())
         rate_per_s = self.changes_per_round * factor / deadline_s
         return Refreshed(rate_per_s, rng, draw) if rate_per_s > 0 else Steady(draw(rng("initial")))
+
+    def timelines(self, client_ids: np.ndarray, rngs: Keys, deadline_s: float) -> Timelines:
+        steps, levels = cumulative(self.levels, self.shares), np.array(self.levels)
+
+        def draw(numbers: np.ndarray) -> np.ndarray:
+            return levels[np.searchsorted(steps, numbers, side="right")]
+
+        if self.changes_per_round == 0:
+            return AllSteady(draw(rngs("initial", client_ids).random()))
+        exponents = between(-1.0, 1.0, rngs("rate", client_ids).random())
+        # numpy's power may differ from Python's in the last bit.
+        factors = np.array([self.rate_spread**exponent for exponent in exponents.tolist()])
+        return AllRefreshed(self.changes_per_round * factors / deadline_s, client_ids, rngs, draw)
 
     def lower_bound(self) -> float:
         return min(self.levels)

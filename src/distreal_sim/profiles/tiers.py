@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field, model_validator
 
-from distreal_sim.profiles import Keyed, Profile, Timeline
+from distreal_sim.bulk_rng import Keys
+from distreal_sim.profiles import Keyed, Profile, Timeline, Timelines
 from distreal_sim.profiles._levels import Level, Shares, Steady, cumulative
+from distreal_sim.profiles._many import AllSteady
 
 
 class Tiers(Profile):
@@ -23,6 +25,11 @@ class Tiers(Profile):
     def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
         steps = cumulative(self.levels, self.shares)
         return Steady(self.levels[int(np.searchsorted(steps, rng("tier").random(), side="right"))])
+
+    def timelines(self, client_ids: np.ndarray, rngs: Keys, deadline_s: float) -> Timelines:
+        steps = cumulative(self.levels, self.shares)
+        drawn = rngs("tier", client_ids).random()
+        return AllSteady(np.array(self.levels)[np.searchsorted(steps, drawn, side="right")])
 
     def lower_bound(self) -> float:
         return min(self.levels)

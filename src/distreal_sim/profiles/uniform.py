@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import Field, model_validator
 
-from distreal_sim.profiles import Keyed, Profile, Timeline
-from distreal_sim.profiles._levels import ChangesPerRound, Redrawn, Steady
+from distreal_sim.bulk_rng import Keys
+from distreal_sim.profiles import Keyed, Profile, Timeline, Timelines
+from distreal_sim.profiles._levels import ChangesPerRound, Redrawn, Steady, between
+from distreal_sim.profiles._many import AllRedrawn, AllSteady
 
 
 class Uniform(Profile):
@@ -30,14 +33,25 @@ class Uniform(Profile):
         return self
 
     def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
-        base = float(rng("base").uniform(self.low, self.high))
+        base = between(self.low, self.high, rng("base").random())
         if not self.changes_per_round:
             return Steady(base)
-        jitter = self.jitter
         return Redrawn(
             deadline_s / self.changes_per_round,
-            lambda index: base * float(rng("factor", index).uniform(1 - jitter, 1 + jitter)),
+            lambda index: base * between(1 - self.jitter, 1 + self.jitter, rng("factor", index).random()),
         )
+
+    def timelines(self, client_ids: np.ndarray, rngs: Keys, deadline_s: float) -> Timelines:
+        base = between(self.low, self.high, rngs("base", client_ids).random())
+        if not self.changes_per_round:
+            return AllSteady(base)
+
+        def draw(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
+            drawn = rngs("factor", client_ids[rows], index).random()
+            levels: np.ndarray = base[rows] * between(1 - self.jitter, 1 + self.jitter, drawn)
+            return levels
+
+        return AllRedrawn(deadline_s / self.changes_per_round, draw)
 
     def lower_bound(self) -> float:
         return self.low * (1 - self.jitter)
