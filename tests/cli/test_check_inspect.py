@@ -198,6 +198,11 @@ def test_own_code_is_called_that(config: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(str(tmp_path))
     out = cli("check", config, "profile.name=my_profiles.Mine")
     assert section(out, "capacity")[0].startswith("my_profiles.Mine (runs code from my_profiles)")
+    (tmp_path / "my_strategies.py").write_text(
+        "from flwr.serverapp.strategy import FedAvg\nclass Mine(FedAvg):\n    pass\n"
+    )
+    out = cli("check", config, "method.name=fedavg", "merge.flower=my_strategies.Mine")
+    assert section(out, "merge") == ["Flower strategy my_strategies.Mine (runs code from my_strategies)"]
 
 
 def test_inspect_model(config: Path) -> None:

@@ -186,6 +186,9 @@ def _clients(n: int, task: Task) -> str:
 
 def _method(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
     yield "method", describe(experiment.method)
+    if (strategy := experiment.merge.flower) is not None:
+        own = f" (runs code from {strategy.rpartition('.')[0]})" if "." in strategy else ""
+        yield "merge", f"Flower strategy {strategy}{own}"
     frames = [window(task, u.facts.client_id) for u in round_1]
     macs = {"the full model": training_macs(full, full.full_counts())}
     if is_narrowed(task, full):

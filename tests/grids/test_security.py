@@ -1,0 +1,54 @@
+"""Nothing is reported to anybody, and no file that is read can run code."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent / "src" / "distreal_sim"
+
+REPORTING = ("FLWR_TELEMETRY_ENABLED", "RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")
+
+ASK = """
+import distreal_sim
+from flwr.supercore import telemetry
+from ray._common.usage import usage_lib
+
+print(telemetry.FLWR_TELEMETRY_ENABLED, usage_lib.usage_stats_enabled())
+"""
+
+LOADERS = {"pickle": {"datasets/_unpickle.py"}, "cloudpickle": set(), "dill": set(), "marshal": set()}
+"""Who may import what can run code as it reads; _unpickle.py admits arrays only."""
+
+RUNNERS = {"eval", "exec", "compile", "__import__"}
+
+
+def test_no_telemetry() -> None:
+    """As Flower and Ray see it, in an environment that says nothing about it."""
+    env = {key: value for key, value in os.environ.items() if key not in REPORTING}
+    done = subprocess.run([sys.executable, "-c", ASK], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "False"]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_that_is_read_can_run_code(path: Path) -> None:
+    """No pickle but the one that admits arrays only, no torch.load, no allow_pickle, no eval or exec.
+
+    A method called `eval`, as of a torch module, is another thing.
+    """
+    here = str(path.relative_to(ROOT))
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            for module in modules:
+                assert here in LOADERS.get(module.split(".")[0], {here}), f"line {node.lineno}: {module}"
+        if isinstance(node, ast.Call):
+            assert not (isinstance(node.func, ast.Name) and node.func.id in RUNNERS), f"line {node.lineno}"
+            assert ast.unparse(node.func) not in ("torch.load", "np.fromfile"), f"line {node.lineno}"
+            allowing = [k for k in node.keywords if k.arg == "allow_pickle"]
+            assert not any(ast.unparse(k.value) != "False" for k in allowing), f"line {node.lineno}"
