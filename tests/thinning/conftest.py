@@ -183,6 +183,8 @@ def own_net(request: pytest.FixtureRequest) -> Net:
 
 def _random_mask(structure: Structure, rng: np.random.Generator) -> Mask:
     every = structure.thinnable(drop_linear=True)
+    if not every:  # a network without hidden channels
+        return Mask(())
     rates = rng.uniform(0.1, 0.9, len(every))
     rates[rng.integers(len(every))] = 0.0
     return sample_mask(structure, keep_counts(structure, rates, every), rng)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.errors import InputError
+from distreal_sim.thinning.chain import find_chain
+from distreal_sim.thinning.linear import Descent
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.memory import Memory, RowIndex
 from distreal_sim.thinning.plans import Plan, Plans, Scaling
@@ -32,10 +34,10 @@ Run = Callable[[nn.Module, Tensor], Any]
 class Engine:
     """Runs plain and thinned SGD steps of an unmodified network, on a private copy of it.
 
-    The resident tensors are full-width. A thinned step gathers what its mask keeps, runs forward and backward
-    on small dense kernels and writes the result back: nothing that belongs to a dropped channel changes, be
-    it weight or momentum. Batch norm uses the batch's statistics. The network's own dropout draws from
-    torch's default generator.
+    The resident tensors are full-width. A thinned step gathers what its mask keeps and runs forward and
+    backward on small dense kernels; the result is written back when another mask follows. Nothing that
+    belongs to a dropped channel changes, be it weight or momentum. Batch norm uses the batch's statistics.
+    The network's own dropout draws from torch's default generator.
 
     names: the trainable parameters in the network's order. scaling: `inverted` multiplies what layers read
     from a thinned group by channels / kept. running: every step updates running
@@ -69,6 +71,7 @@ class Engine:
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
         kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
         self._carried = (*self.names, *kept)
+        self._chain = find_chain(self._module, self.names)
         values = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
         layouts = {n: structure.tensors[n] for n in values if n in structure.tensors}
         read_only = [n for n, v in values.items() if not v.is_floating_point() and layouts[n].cut_groups]
@@ -88,6 +91,9 @@ class Engine:
         self._sums: Memory | None = None
         self._summed: set[int] = set()
         self._bound: Plan | None = None
+        self._held: Mask | None = None  # what the scratch memory holds, and at which rows
+        self._rows_held: list[np.ndarray] = []
+        self._momenta_held = self._changed = False
         self._bind(self._plans.get(self._full))
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -95,6 +101,8 @@ class Engine:
 
         Raises InputError where a name is missing or a shape is another.
         """
+        self._put_back()
+        self._held = None
         with torch.no_grad():
             for name in self._carried:
                 full = self._memory.full[name]
@@ -117,12 +125,14 @@ class Engine:
 
     def export(self, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
         """Copies of what is loaded, by name and at full width; names: which of it, if not everything."""
+        self._put_back()
         full = self._memory.full
         chosen = [name for name in self._carried if names is None or name in names]
         return {name: full[name].detach().cpu().numpy().copy() for name in chosen}
 
     def anchor(self) -> None:
         """Remembers the parameters as they are: what the proximal term of later steps pulls towards."""
+        self._put_back()
         self._anchors = [self._memory.full[name].detach().clone() for name in self.names]
 
     def step(
@@ -140,27 +150,27 @@ class Engine:
     ) -> float:
         """One SGD step on examples x, labels y; returns the loss.
 
-        mask: the channels it keeps; None: a plain step of the full network, the same to the bit as
-        torch.optim.SGD. loss_fn: (outputs, y) -> scalar. trained: names of the parameters that it changes,
-        None for all; no gradient is computed for the others, and their momentum rests. proximal: mu of the
-        term mu / 2 * |w - anchor|^2, for plain steps after `anchor`. max_norm: the loss's gradient, all
-        of it as one vector, is scaled down to this norm where it is longer, as by torch's clip_grad_norm_.
-        run: how the outputs are computed; the network's own forward pass if not given.
+        mask: the channels it keeps; None: a plain step of the full network, as torch.optim.SGD has it (to the
+        bit, but for large linear layers and chains of linear layers). loss_fn: (outputs, y) -> scalar.
+        trained: names of the parameters that it changes, None for all; no gradient is computed for the
+        others, and their momentum rests. proximal: mu of the term mu / 2 * |w - anchor|^2, for plain steps
+        after `anchor`. max_norm: the loss's gradient, all of it as one vector, is scaled down to this norm
+        where it is longer, as by torch's clip_grad_norm_. run: how the outputs are computed; the network's
+        own forward pass if not given.
         """
         assert not proximal or mask is None
-        plan, rows = self._enter(mask)
-        if rows and self._momenta is not None:
-            self._momenta.gather(rows)
+        plan, _ = self._enter(mask, with_momenta=True)
+        self._changed = self._held is not None
+        anchors = self._anchors if proximal else []
+        descent = Descent(lr, self.momentum, self.weight_decay, proximal)
+        plain = loss_fn is F.cross_entropy and run is None and trained is None and max_norm is None
+        if plain and self._chain is not None and not plan.scales:
+            return self._chain.step(x, y, plan.leaves, plan.momenta, anchors, descent)
         for linear, index in plan.linears:
-            if trained is not None and self.names[index] not in trained:
-                continue
-            if max_norm is not None:  # known only once there are all gradients
-                continue
-            if plan.cut is None:
-                linear.into = self._memory.scratch_for(self.names[index])
-            else:
-                velocity = plan.momenta[index] if plan.momenta else None
-                linear.fused = velocity, lr, self.momentum, self.weight_decay
+            # The norm of all gradients is known only once there are all of them.
+            if max_norm is None and (trained is None or self.names[index] in trained):
+                velocity, anchor = (of[index] if of else None for of in (plan.momenta, anchors))
+                linear.on(descent, velocity, anchor)
         try:
             loss, grads = self._backward(plan, x, y, loss_fn, trained, run)
         finally:
@@ -169,7 +179,6 @@ class Engine:
         if max_norm is not None:
             grads = _clipped(grads, max_norm)
         self._update(plan, grads, lr, proximal)
-        self._write_back(rows)
         return loss.item()
 
     def gradients(
@@ -207,14 +216,12 @@ class Engine:
         channels that no mask kept both of, the gradient is 0, but momentum and weight decay act.
         """
         assert self._sums is not None
-        plan, rows = self._enter(mask)
+        plan, rows = self._enter(mask, with_momenta=True)
+        self._changed = self._held is not None
         self._sums.gather(rows)
         thinned = self._sums.thinned(plan.cut)
-        if rows and self._momenta is not None:
-            self._momenta.gather(rows)
         grads = [thinned[n] if i in self._summed else None for i, n in enumerate(self.names)]
         self._update(plan, grads, lr)
-        self._write_back(rows)
         self._sums.clear()
         self._summed.clear()
 
@@ -229,6 +236,7 @@ class Engine:
     @property
     def is_finite(self) -> bool:
         """Whether all parameters are finite numbers; a sum beyond their type's range counts as infinite."""
+        self._put_back()
         full = self._memory.full
         return all(math.isfinite(full[name].detach().sum().item()) for name in self.names)
 
@@ -259,24 +267,37 @@ class Engine:
             norm._buffers.update(running_mean=None, running_var=None, num_batches_tracked=None)
             norm.track_running_stats = False
 
-    def _enter(self, mask: Mask | None) -> tuple[Plan, list[np.ndarray]]:
-        """Puts the mask's parameters into the module; returns the plan and the rows to write back."""
+    def _enter(self, mask: Mask | None, with_momenta: bool = False) -> tuple[Plan, list[np.ndarray]]:
+        """Puts the mask's parameters into the module; returns the plan and where they came from.
+
+        Steps with one mask after the other work on what the first of them gathered.
+        """
         if mask is None or mask.is_full:
+            self._put_back()
+            self._held = None
             plan = self._plans.get(self._full)
             self._bind(plan)
             return plan, []
         plan = self._plans.get(mask.counts(self.structure))
         self._bind(plan)
         assert plan.cut is not None
-        rows = self._rows.rows(plan.cut, mask.kept)
-        self._memory.gather(rows)
-        return plan, rows
+        if self._held is None or not mask.keeps_what(self._held):
+            self._put_back()
+            self._rows_held = self._rows.rows(plan.cut, mask.kept)
+            self._memory.gather(self._rows_held)
+            self._held, self._momenta_held = mask, False
+        if with_momenta and self._momenta is not None and not self._momenta_held:
+            self._momenta.gather(self._rows_held)
+            self._momenta_held = True
+        return plan, self._rows_held
 
-    def _write_back(self, rows: list[np.ndarray]) -> None:
-        if rows:
-            self._memory.scatter(rows)
+    def _put_back(self) -> None:
+        """Writes what steps have changed in the scratch memory to where it was read from."""
+        if self._changed:
+            self._memory.scatter(self._rows_held)
             if self._momenta is not None:
-                self._momenta.scatter(rows)
+                self._momenta.scatter(self._rows_held)
+            self._changed = False
 
     def _backward(
         self,

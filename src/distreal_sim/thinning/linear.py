@@ -1,13 +1,13 @@
-"""Large linear layers whose weight gradient is not written to fresh memory.
+"""Linear layers whose weight is updated in the backward pass, without a gradient in between.
 
 The weight of a linear layer behind a flatten is most of a small network, and it is used for only a batch of
-multiplications per element: its step is bound by memory. A thinned step adds the gradient's product straight
-onto the weight (one matrix multiplication, in the backward pass); a dense step computes it into memory that
-is kept, with the bits that autograd gives.
+multiplications per element: its step is bound by memory. So the product that is the weight's gradient is
+added straight onto the weight, by one matrix multiplication.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,46 +18,86 @@ MIN_ELEMENTS = 1 << 16
 """Smaller weights stay in the cache; they are left to autograd."""
 
 
+@dataclass(frozen=True)
+class Descent:
+    """The update of torch.optim.SGD, with the gradient mu (w - anchor) of a proximal term added."""
+
+    lr: float
+    momentum: float
+    weight_decay: float
+    proximal: float
+
+    def along(self, weight: Tensor, gradient: Tensor, velocity: Tensor | None, anchor: Tensor | None) -> None:
+        """Updates a parameter with its gradient, which may be overwritten."""
+        if self.proximal and anchor is not None:
+            gradient.add_(weight - anchor, alpha=self.proximal)
+        if self.weight_decay:
+            gradient.add_(weight, alpha=self.weight_decay)
+        if velocity is not None:
+            gradient = velocity.mul_(self.momentum).add_(gradient)
+        if self.lr:  # adding 0 * gradient could still turn -0.0 into 0.0
+            weight.add_(gradient, alpha=-self.lr)
+
+    def along_product(
+        self, weight: Tensor, grad_out: Tensor, x: Tensor, velocity: Tensor | None, anchor: Tensor | None
+    ) -> None:
+        """Updates a weight (out, in) whose gradient is grad_out (n, out)' x (n, in), and its velocity.
+
+        anchor: as large as the weight where there is a proximal term.
+        """
+        decay = self.weight_decay + self.proximal
+        if velocity is not None:
+            velocity.addmm_(grad_out.t(), x, beta=self.momentum)
+            if decay:
+                velocity.add_(weight, alpha=decay)
+            if anchor is not None:
+                velocity.add_(anchor, alpha=-self.proximal)
+            if self.lr:
+                weight.add_(velocity, alpha=-self.lr)
+        elif self.lr:
+            weight.addmm_(grad_out.t(), x, beta=1 - self.lr * decay, alpha=-self.lr)
+            if anchor is not None:
+                weight.add_(anchor, alpha=self.lr * self.proximal)
+
+
 class LargeLinear:
     """Stands in for the `forward` of one nn.Linear of the engine's private copy.
 
-    Off until a step sets `into` (where the gradient is put) or `velocity` and the rates (fused update).
+    Off, and left to autograd, until a step calls `on`.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
         self.layer = layer
-        self.off()
+        self._descent: Descent | None = None
+        self._velocity: Tensor | None = None
+        self._anchor: Tensor | None = None
+        self._n_calls = 0
+
+    def on(self, descent: Descent, velocity: Tensor | None, anchor: Tensor | None) -> None:
+        """Lets the next backward pass update the weight."""
+        self._descent, self._velocity, self._anchor = descent, velocity, anchor
+        self._n_calls = 0
 
     def off(self) -> None:
         """Leaves the layer to autograd."""
-        self.into: Tensor | None = None
-        self.fused: tuple[Tensor | None, float, float, float] | None = None
+        self._descent = self._velocity = self._anchor = None
 
     def __call__(self, x: Tensor) -> Tensor:
         layer = self.layer
-        active = self.into is not None or self.fused is not None
-        if active and x.dim() == 2 and torch.is_grad_enabled():
-            out: Tensor = _Linear.apply(x, layer.weight, layer.bias, self)  # type: ignore[no-untyped-call]
-            return out
+        if self._descent is not None and torch.is_grad_enabled():
+            self._n_calls += 1
+            if x.dim() == 2:
+                out: Tensor = _Linear.apply(x, layer.weight, layer.bias, self)  # type: ignore[no-untyped-call]
+                return out
         return F.linear(x, layer.weight, layer.bias)
 
     def weight_gradient(self, weight: Tensor, grad_out: Tensor, x: Tensor) -> Tensor | None:
-        """The gradient, or None once the weight has been updated with it."""
-        if self.fused is None:
-            assert self.into is not None
-            return torch.mm(grad_out.t(), x, out=self.into)
-        velocity, lr, momentum, weight_decay = self.fused
+        """None once the weight has been updated; its gradient where the layer was used more than once."""
+        if self._descent is None or self._n_calls != 1:
+            return grad_out.t().mm(x)
         # Views of one arena share a version counter: without `.data` autograd would believe that whatever
         # else it has saved of the arena has changed too.
-        weight = weight.data
-        if velocity is not None:
-            velocity.addmm_(grad_out.t(), x, beta=momentum)
-            if weight_decay:
-                velocity.add_(weight, alpha=weight_decay)
-            if lr:
-                weight.add_(velocity, alpha=-lr)
-        elif lr:
-            weight.addmm_(grad_out.t(), x, beta=1 - lr * weight_decay, alpha=-lr)
+        self._descent.along_product(weight.data, grad_out, x, self._velocity, self._anchor)
         return None
 
 

@@ -30,6 +30,13 @@ class Mask:
         """Whether nothing is dropped."""
         return all(channels is None for channels in self.kept)
 
+    def keeps_what(self, other: Mask) -> bool:
+        """Whether another mask of the same network keeps just the same channels."""
+        return self is other or all(
+            a is b or (a is not None and b is not None and np.array_equal(a, b))
+            for a, b in zip(self.kept, other.kept, strict=True)
+        )
+
     def counts(self, structure: Structure) -> tuple[int, ...]:
         """(G,) kept channels of each group."""
         return tuple(

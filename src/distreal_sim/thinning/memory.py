@@ -63,11 +63,6 @@ class Memory:
             tensors[name] = self.scratch[arena][start:end].view(shape)
         return tensors
 
-    def scratch_for(self, name: str) -> Tensor:
-        """Scratch memory of a cut tensor's full shape; a gather overwrites it."""
-        arena, start, end = self.in_arena[name]
-        return self.scratch[arena][start:end].view(self.full[name].shape)
-
     def clear(self) -> None:
         """Sets everything to zero."""
         with torch.no_grad():

@@ -75,7 +75,7 @@ class Plans:
             weight = f"{name}.weight" if name else "weight"
             if type(part) is not nn.Linear or weight not in self._names or part.weight.numel() < MIN_ELEMENTS:
                 continue
-            if weight in alone and len(self._slots[weight]) == 1 and weight in self._memory.in_arena:
+            if weight in alone and len(self._slots[weight]) == 1:
                 found[weight] = LargeLinear(part)
                 part.forward = found[weight]  # type: ignore[method-assign,assignment]
         return found
@@ -101,7 +101,7 @@ class Plans:
         linears = [
             (linear, self._names.index(name))
             for name, linear in self._linears.items()
-            if (cut is None or name in cut.places) and self._names.index(name) not in scaled
+            if self._names.index(name) not in scaled
         ]
         return Plan(
             cut,
