@@ -32,11 +32,13 @@ def split(name: str, seed: int = 0, n_clients: int | None = 12) -> Split:
 
 
 @every_partition
-def test_is_a_disjoint_cover_by_non_empty_clients(name):
+def test_is_a_disjoint_cover_by_non_empty_clients_or_says_that_it_is_none(name):
     dealt = split(name)
     assert len(dealt) == 12
     assert dealt.order.dtype == dealt.offsets.dtype == np.int64
     assert (dealt.sizes >= 1).all()
+    if not load(Partition, name).disjoint:
+        return
     assert (dealt.offsets[0], dealt.offsets[-1]) == (0, 600)
     np.testing.assert_array_equal(np.sort(np.concatenate([dealt[c] for c in range(12)])), np.arange(600))
 
@@ -65,6 +67,8 @@ def test_another_generator_gives_another_split(name):
 @every_partition
 @pytest.mark.parametrize("n_clients", [0, -1, 601])
 def test_impossible_numbers_of_clients_are_refused(name, n_clients):
+    if n_clients > 600 and not load(Partition, name).disjoint:
+        return
     with pytest.raises(InputError):
         split(name, n_clients=n_clients)
 

@@ -35,16 +35,21 @@ class Split:
 
 
 class Partition(Plugin):
-    """Deals out training examples."""
+    """Deals out training examples.
+
+    disjoint: whether an example has one owner at most.
+    """
 
     package: ClassVar[str] = "distreal_sim.partitions"
     label: ClassVar[str] = "partition"
+    disjoint: ClassVar[bool] = True
 
     @abstractmethod
     def split(
         self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator
     ) -> Split:
-        """A disjoint cover of the N examples by n_clients non-empty clients; a function of its arguments.
+        """A cover of the N examples by n_clients non-empty clients, disjoint unless the partition says that
+        it is not; a function of its arguments.
 
         labels: (N,) int64; writers: (N,) int64 or None; n_clients: None where the data decide (by_writer).
         Raises InputError when the cover is impossible (fewer examples than clients, no writers, ...).

@@ -14,15 +14,22 @@ Sizes = Literal["equal", "lognormal"]
 
 def check_n_clients(n_examples: int, n_clients: int | None, name: str, min_examples: int = 1) -> int:
     """n_clients, once it is known that n_examples can give each client min_examples; else InputError."""
+    n = check_given(n_clients, name)
+    if n * min_examples > n_examples:
+        raise InputError(
+            f"partition {name} cannot give each of {n} clients at least {min_examples} of {n_examples} "
+            f"training examples; n_clients can be at most {n_examples // min_examples}, or more with "
+            "partition bootstrap, whose clients share examples"
+        )
+    return n
+
+
+def check_given(n_clients: int | None, name: str) -> int:
+    """n_clients, once it is known to be a number of clients; else InputError."""
     if n_clients is None:
         raise InputError(f"partition {name} needs n_clients (only by_writer can do without)")
     if n_clients < 1:
         raise InputError(f"n_clients ({n_clients}) must be at least 1")
-    if n_clients * min_examples > n_examples:
-        raise InputError(
-            f"partition {name} cannot give each of {n_clients} clients at least {min_examples} of "
-            f"{n_examples} training examples; n_clients can be at most {n_examples // min_examples}"
-        )
     return n_clients
 
 
