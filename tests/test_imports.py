@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 
 LAYERS = [
     "bulk_rng errors files params plugins rng settings threads types",
-    "availability datasets models networks partitions profiles thinning comparison runs swept tables",
+    "availability datasets models networks partitions profiles thinning comparison labels runs swept tables",
     "batches capacities capacity cohort front front_file fronts merging plots",
     "schedule schedules",
     "task",

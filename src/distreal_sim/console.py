@@ -45,4 +45,6 @@ def summary(directory: Path) -> str:
     with (directory / "rounds.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
     outcome = f"test accuracy {float(last['test_accuracy']):.4f}" if last["test_accuracy"] else "not trained"
+    if last["submodel_accuracy"] not in ("", last["test_accuracy"]):
+        outcome += f", {float(last['submodel_accuracy']):.4f} of the largest part that was trained"
     return f"{directory}: {last['round']} rounds, {float(last['sim_s']):,.0f} simulated s, {outcome}"

@@ -11,9 +11,8 @@ import io
 import json
 import math
 import os
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,10 +21,8 @@ import pandas as pd
 import yaml
 
 from distreal_sim.errors import InputError
-from distreal_sim.swept import Place, read_places, short_names
-
-NOT_A_DIFFERENCE = ("name", "seed", "dataset.data_dir")
-"""Config keys that do not make two runs different experiments: the seed, and what the hash leaves out."""
+from distreal_sim.labels import labels_of, natural
+from distreal_sim.swept import Place, read_places
 
 ROUND_COLUMNS = (
     "round", "sim_s", "test_accuracy", "test_loss", "train_loss", "n_selected", "n_completed", "n_partial",
@@ -141,9 +138,9 @@ def find_runs(dirs: Iterable[Path], metric: Metric = "trained") -> list[Run]:
         placed = [replace(run, place=places[run.path.resolve()]) for run in runs]
         placed.sort(key=lambda run: order.index(run.path.resolve()))
         return [replace(run, label=run.place.label) for run in placed if run.place is not None]
-    labels = _labels([_flat(run.config) for run in runs])
+    labels = labels_of([run.config for run in runs])
     labelled = [replace(run, label=label) for run, label in zip(runs, labels, strict=True)]
-    labelled.sort(key=lambda run: (_natural(run.label), run.seed, -len(run.rounds), str(run.path)))
+    labelled.sort(key=lambda run: (natural(run.label), run.seed, -len(run.rounds), str(run.path)))
     return list(_without_repeats(labelled))
 
 
@@ -224,55 +221,6 @@ def read_run(path: Path) -> Run | None:
         raise InputError(f"{path} has a rounds.csv and no config.yaml") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{config_path} is not the config of a run (method.name, seed): {error!r}") from None
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value; lists are values."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        path = f"{prefix}{key}"
-        flat |= _flat(value, f"{path}.") if isinstance(value, Mapping) and value else {path: value}
-    return flat
-
-
-def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The method's name, then `key=value` for each key that differs between comparable configs.
-
-    A plug-in's option tells configs apart only if they name the same plug-in: `method.front`, which only
-    one method has, does not make a label longer.
-    """
-    values: dict[tuple[str, ...], set[str]] = {}
-    for key in {key for config in configs for key in config}.difference(NOT_A_DIFFERENCE, {"method.name"}):
-        for config in configs:
-            values.setdefault((key, *_plugins(config, key)), set()).add(_text(config.get(key)))
-    several = {kind[0] for kind, texts in values.items() if len(texts) > 1}
-    differing = sorted(several, key=lambda key: key.removesuffix(".name"))
-    short = short_names(differing)
-    labels = []
-    for config in configs:
-        parts = [str(config["method.name"])]
-        for key in differing:
-            if key in config and len(values[key, *_plugins(config, key)]) > 1:
-                parts.append(f"{short[key]}={_text(config[key])}")
-        labels.append(", ".join(parts))
-    return labels
-
-
-def _plugins(config: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """The plug-ins that `key` is an option of, outermost first: `method.front.size` -> ('distreal', '')."""
-    parts = key.split(".")
-    named = (".".join([*parts[:depth], "name"]) for depth in range(1, len(parts)))
-    return tuple(str(config.get(name, "")) for name in named if name != key)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _natural(label: str) -> list[tuple[int, float, str]]:
-    """Sort key under which alpha=2 comes before alpha=10."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", label)
-    return [(0, float(part), "") if index % 2 else (1, 0.0, part) for index, part in enumerate(parts)]
 
 
 def _without_repeats(runs: Iterable[Run]) -> Iterator[Run]:

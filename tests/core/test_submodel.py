@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from rounds import play
 from toys import toy
 
+from distreal_sim.console import summary
 from distreal_sim.evaluation import statistics_shard, statistics_shards
 from distreal_sim.records import RoundRow
 from distreal_sim.rng import Rngs
@@ -127,6 +128,9 @@ def test_the_file_has_the_columns_and_a_resumed_run_goes_on(tmp_path: Path) -> N
         rows = list(csv.DictReader(file))
     assert [bool(r["submodel_accuracy"]) for r in rows] == [False, True, False, True]
     assert [bool(r["submodel_loss"]) for r in rows] == [False, True, False, True]
+    whole, part = (f"{float(rows[-1][key]):.4f}" for key in ("test_accuracy", "submodel_accuracy"))
+    said = summary(tmp_path / "whole")
+    assert said.endswith(f"test accuracy {whole}, {part} of the largest part that was trained")
 
 
 def test_statistics_do_not_depend_on_the_order_of_the_batches() -> None:
