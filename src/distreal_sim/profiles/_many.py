@@ -69,7 +69,7 @@ class AllRefreshed:
         fresh = self.index[rows] != index
         self._keep(rows[fresh], index[fresh])
         times = self.times[rows]
-        after = (times <= t_s[:, None]).sum(axis=1)
+        after = (times <= t_s[:, None]).view(np.int8).sum(axis=1, dtype=np.int8)
         self._look_back(rows[(after == 0) & np.isnan(self.before[rows])])
         level = np.where(after > 0, self.levels[rows, after - 1], self.before[rows])
         return level, times[np.arange(len(rows)), after]
@@ -111,16 +111,15 @@ class AllRefreshed:
         """(times, levels, number of events) of one window of each row; as `_levels.Refreshed._window`."""
         numbers, n_events = poisson_then(2, self.rngs("window", self.client_ids[rows], index))
         most = int(n_events.max(initial=0)) + 1
-        places = n_events[:, None] + 1 + np.arange(most)
-        there = np.arange(most) < n_events[:, None]
-        start_s, end_s = (index * self.window_s[rows])[:, None], ((index + 1) * self.window_s[rows])[:, None]
-        row = np.arange(len(rows))[:, None]
-        last = len(numbers) - 1
-        when = start_s + numbers[np.minimum(places, last), row] * self.window_s[rows][:, None]
-        times = np.sort(np.where(there, np.minimum(when, end_s), end_s), axis=1)
-        levels = np.zeros(there.shape)
-        places += n_events[:, None]
-        levels[there] = self.draw(numbers[np.minimum(places, last), row][there])
+        row, event = np.nonzero(np.arange(most) < n_events[:, None])
+        width_s, place = self.window_s[rows], n_events[row] + 1 + event
+        end_s = (index + 1) * width_s
+        when = (index * width_s)[row] + numbers[place, row] * width_s[row]
+        times = np.repeat(end_s[:, None], most, axis=1)
+        times[row, event] = np.minimum(when, end_s[row])
+        times.sort(axis=1)
+        levels = np.zeros(times.shape)
+        levels[row, event] = self.draw(numbers[place + n_events[row], row])
         return times, levels, n_events
 
 
@@ -132,19 +131,19 @@ def poisson_then(per_event: int, streams: Streams) -> tuple[np.ndarray, np.ndarr
     """
     n = len(streams)
     enough = math.exp(-EVENTS_PER_WINDOW)
-    numbers = np.zeros((0, n))
-    product, n_events, counting = np.ones(n), np.zeros(n, np.int64), np.ones(n, bool)
-    live = np.arange(n)
+    blocks: list[tuple[np.ndarray, np.ndarray]] = []
+    product, n_events, live = np.ones(n), np.zeros(n, np.int64), np.arange(n)
     while len(live):
-        drawn = np.zeros((COLUMNS, n))
+        drawn = np.stack([streams.random() for _ in range(COLUMNS)])
+        blocks.append((live, drawn))
+        found = n_events[live]
         for column in drawn:
-            column[live] = streams.random()
-            if counting.any():
-                product *= np.where(counting, column, 1.0)
-                counting &= product > enough
-                n_events += counting
-        numbers = np.concatenate([numbers, drawn])
-        needed = counting[live] | (n_events[live] * (1 + per_event) + 1 > len(numbers))
-        if not needed.all():
-            streams, live = streams.pick(needed), live[needed]
+            product = product * column
+            found += product > enough
+        n_events[live] = found
+        needed = (product > enough) | (found * (1 + per_event) + 1 > COLUMNS * len(blocks))
+        streams, live, product = streams.pick(needed), live[needed], product[needed]
+    numbers = np.zeros((COLUMNS * len(blocks), n))
+    for index, (rows, drawn) in enumerate(blocks):
+        numbers[index * COLUMNS : (index + 1) * COLUMNS, rows] = drawn
     return numbers, n_events

@@ -59,9 +59,11 @@ class Markov(Profile):
 
         if self.changes_per_round == 0:
             return AllSteady(draw(rngs("initial", client_ids).random()))
-        exponents = between(-1.0, 1.0, rngs("rate", client_ids).random())
-        # numpy's power may differ from Python's in the last bit.
-        factors = np.array([self.rate_spread**exponent for exponent in exponents.tolist()])
+        factors = np.ones(len(client_ids))
+        if self.rate_spread > 1:
+            exponents = between(-1.0, 1.0, rngs("rate", client_ids).random())
+            # numpy's power may differ from Python's in the last bit.
+            factors = np.array([self.rate_spread**exponent for exponent in exponents.tolist()])
         return AllRefreshed(self.changes_per_round * factors / deadline_s, client_ids, rngs, draw)
 
     def lower_bound(self) -> float:
