@@ -32,7 +32,7 @@ check: install  ## lint, strict types, tests
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-bench: install  ## the benchmarks, other simulators beside ours first; tables in benchmarks/results (an hour)
+bench: install  ## the benchmarks, other simulators first; tables in benchmarks/results (long)
 	$(BIN)/python benchmarks/peers/run.py --docs docs/performance.md
 	$(BIN)/python benchmarks/peers/others.py
 

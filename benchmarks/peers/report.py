@@ -17,8 +17,8 @@ BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 class Run:
     """One run of one contender.
 
-    round_wall_s: mean over the rounds after the first, tests included; median_wall_s: their median;
-    pss_bytes: peak.
+    round_wall_s: mean over the rounds but the first and the last, tests included; median_wall_s: their
+    median; pss_bytes: peak.
     """
 
     turn: int

@@ -154,9 +154,10 @@ class Record:
     def print(self, **more: Any) -> None:
         """Writes the one line that `run.py` looks for.
 
-        round_wall_s: mean over the rounds after the first, tests included; median_wall_s: their median.
+        round_wall_s: mean over the rounds but the first and the last, tests included; median_wall_s: their
+        median.
         """
-        took = np.diff(self.ends) if len(self.ends) > 1 else np.array([np.nan])
+        took = np.diff(self.ends)[:-1] if len(self.ends) > 2 else np.array([np.nan])
         times = {"round_wall_s": float(took.mean()), "median_wall_s": float(np.median(took))}
         line = {**vars(self), **times, "torch": torch.__version__, **more}
         print(json.dumps(line), flush=True)
