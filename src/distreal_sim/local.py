@@ -106,10 +106,10 @@ def train(
         engine = task.engine
         engine.load(job.arrays)
         lr = task.local.rate(job.round_number, task.rounds)
-        batches = batch_indices(sizes, len(indices), rngs("batches"))
+        batches = batch_indices(sizes, len(indices), rngs("batches"))[: len(masks)]
+        examples = task.batches(task.data.train, [indices[batch] for batch in batches])
         with rngs.torch_default("torch"):
-            for mask, batch in zip(masks, batches, strict=False):
-                x, y = task.batch(task.data.train, indices[batch])
+            for mask, (x, y) in zip(masks, examples, strict=True):
                 losses.append(take(engine, x, y, mask, lr))
         diverged = not (engine.is_finite and all(map(math.isfinite, losses)))
         if diverged and task.local.nonfinite == "fail":

@@ -19,6 +19,11 @@ class Local(BaseModel):
     lr: float = Field(0.1, ge=0, description="learning rate of the first round")
     momentum: float = Field(0.0, ge=0, lt=1, description="SGD momentum; starts from zero in every round")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient")
+    memory_format: Literal["auto", "channels_last", "contiguous"] = Field(
+        "auto",
+        description="how images lie in memory, a matter of speed and rounding; auto: the faster one for the "
+        "model and batch_size, as measured",
+    )
     lr_schedule: Literal["constant", "cosine", "step"] = Field("constant", description="over the rounds")
     lr_final: float = Field(0.0, ge=0, description="cosine: learning rate of the last round")
     nonfinite: Literal["fail", "exclude"] = Field(

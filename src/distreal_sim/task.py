@@ -5,6 +5,8 @@ A process keeps one Task. Pickled, it travels without the scratch memory of its 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +30,10 @@ from distreal_sim.thinning.engine import Engine, Scaling
 from distreal_sim.thinning.macs import training_macs
 from distreal_sim.thinning.structure import Structure
 from distreal_sim.types import Counts
+
+READ_AT_ONCE = 1 << 18
+"""Numbers of a client's examples that are read together: few enough for the cache, and so many that reading
+small batches does not take as long as training on them."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +145,22 @@ class Task:
         x = torch.from_numpy(np.array(examples.x[indices])).to(self.device).to(torch.float32)
         y = torch.from_numpy(np.array(examples.y[indices])).to(self.device)
         x = x.sub_(mean).div_(std)
-        # With the channels last convolutions are faster, backward most of all (docs/performance.md).
-        return (x.to(memory_format=torch.channels_last) if x.dim() == 4 else x), y
+        last = x.dim() == 4 and self.local.memory_format != "contiguous"
+        return (x.to(memory_format=torch.channels_last) if last else x), y
+
+    def batches(self, examples: Examples, batches: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+        """`batch` of one after the other; batches: the indices of their examples."""
+        at_once = READ_AT_ONCE // math.prod(self.data.shape)
+        first = 0
+        while first < len(batches):
+            last, n_examples = first + 1, len(batches[first])
+            while last < len(batches) and n_examples + len(batches[last]) <= at_once:
+                n_examples += len(batches[last])
+                last += 1
+            x, y = self.batch(examples, np.concatenate(batches[first:last]))
+            sizes = [len(batch) for batch in batches[first:last]]
+            yield from zip(torch.split(x, sizes), torch.split(y, sizes), strict=True)
+            first = last
 
 
 def network_bytes(module: nn.Module) -> int:

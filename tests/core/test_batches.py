@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import toy
 
+import distreal_sim.task
 from distreal_sim.batches import batch_indices, batch_sizes
+from distreal_sim.build import build
 from distreal_sim.settings import Local
 
 
@@ -67,3 +70,21 @@ def test_a_place_in_the_epoch_is_as_likely_for_all() -> None:
     firsts = [batch_indices([2, 2, 2], 6, rng)[0] for _ in range(9000)]
     counts = np.bincount(np.concatenate(firsts), minlength=6)
     assert np.abs(counts - 3000).max() < 6 * 45
+
+
+@pytest.mark.parametrize("memory_format", ["channels_last", "contiguous"])
+@pytest.mark.parametrize("at_once", [1, 5 * 64, 1 << 18])
+def test_examples_read_together_are_those_read_alone(
+    memory_format: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None, two or all of the batches at once; a digit has 64 numbers."""
+    task = build(toy(local={"epochs": 1, "memory_format": memory_format}))
+    monkeypatch.setattr(distreal_sim.task, "READ_AT_ONCE", at_once)
+    batches = [np.array([5, 3]), np.array([8, 1, 4]), np.array([2]), np.array([9, 0, 6, 7])]
+    read = list(task.batches(task.data.train, batches))
+    assert len(read) == len(batches)
+    for (x, y), batch in zip(read, batches, strict=True):
+        alone, labels = task.batch(task.data.train, batch)
+        assert x.numpy().tobytes() == alone.numpy().tobytes()
+        assert x.stride() == alone.stride()
+        assert y.tolist() == labels.tolist()

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from distreal_sim.availability import Availability
 from distreal_sim.availability.always import Always
 from distreal_sim.config._explain import explain
+from distreal_sim.config._format import settled_format
 from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
 from distreal_sim.config._override import override
 from distreal_sim.config._read import flat_keys, read_yaml
@@ -102,10 +103,12 @@ class Experiment(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _settle(cls, values: Any) -> Any:
-        """What the method leaves to the package is put in first, so that all else sees what is used."""
+        """What is left to the package is put in first, so that all else sees what is used."""
         if not isinstance(values, Mapping):
             return values
         method, model, dataset = (values.get(key) for key in ("method", "model", "dataset"))
+        if isinstance(model, Model) and "local" in values:
+            values = {**values, "local": settled_format(values.get("local"), model)}
         if isinstance(method, Method) and isinstance(model, Model) and isinstance(dataset, Dataset):
             return {**values, "method": method.settled(_plain(model), _plain(dataset))}
         return values

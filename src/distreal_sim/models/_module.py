@@ -13,7 +13,18 @@ from distreal_sim.errors import InputError
 FROM_DATA = ("shape", "in_channels", "n_classes", "num_classes")
 """Constructor parameters that the data decide, where the config does not set them."""
 
-RESERVED = ("name", "build", "adapt", "package", "label", "copy", "json", "dict")
+RESERVED = (
+    "name",
+    "build",
+    "adapt",
+    "package",
+    "label",
+    "channels_last_from",
+    "memory_format",
+    "copy",
+    "json",
+    "dict",
+)
 """Constructor parameters that would hide what a plug-in has itself."""
 
 

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.errors import InputError
 from distreal_sim.thinning.chain import find_chain
+from distreal_sim.thinning.layout import keep_layout
 from distreal_sim.thinning.linear import Descent
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.memory import Memory, RowIndex
@@ -68,6 +69,7 @@ class Engine:
         }
         self._running = running
         self._forget_statistics()
+        keep_layout(self._module)
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
         kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
         self._carried = (*self.names, *kept)
