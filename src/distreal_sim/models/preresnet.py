@@ -32,7 +32,7 @@ WIDTHS = (64, 128, 256, 512)
 class PreResNet(Model):
     """Pre-activation ResNet with HeteroFL's depths, for inputs of at least 4x4 pixels."""
 
-    channels_last_from = 32
+    channels_last_from = 64
 
     blocks: tuple[
         Annotated[int, Field(ge=1)],
