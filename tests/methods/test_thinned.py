@@ -104,13 +104,15 @@ def test_rolling_windows_are_the_rounds_not_the_clients() -> None:
 
 @pytest.mark.parametrize("distil", [False, True])
 def test_ordered_distreal_is_distreal_with_ordered_filters(distil: bool) -> None:
-    """The same bytes and the same facts; beside them it knows the widest sub-network trained so far."""
+    """The same bytes and the same facts; both know the widest sub-network trained so far."""
     one = play(3, method={"name": "ordered_distreal", "distil": distil})
     two = play(3, method={"name": "distreal", "filters": "ordered", "distil": distil})
     assert one.model == two.model
     assert repr(one.clients) == repr(two.clients)
     assert widest_trained(one.states[0]) is None
     assert widest_trained(one.states[-1]) is not None
+    assert [widest_trained(state) for state in one.states] == [widest_trained(state) for state in two.states]
+    assert repr(one.rounds) == repr(two.rounds)
 
 
 def test_ordered_distreal_at_unlimited_capacity_is_fedavg_bit_for_bit() -> None:

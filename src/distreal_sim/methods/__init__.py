@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 from torch import nn
@@ -30,6 +30,12 @@ Fits = Callable[[int, int], bool]
 """fits(macs_per_example, model_bytes): whether the weakest client can do its planned local work in time."""
 
 
+OverrunOption = Annotated[
+    Overrun,
+    Field(description="a client still computing at the deadline: drop it, merge its partial work, or wait"),
+]
+
+
 class Method(Plugin):
     """A federated learning algorithm.
 
@@ -40,10 +46,7 @@ class Method(Plugin):
     package: ClassVar[str] = "distreal_sim.methods"
     label: ClassVar[str] = "method"
 
-    overrun: Overrun = Field(
-        "drop",
-        description="a client still computing at the deadline: drop it, merge its partial work, or wait",
-    )
+    overrun: OverrunOption = "drop"
 
     weight: ClassVar[Weight] = "examples"
     trains_parts: ClassVar[bool] = False

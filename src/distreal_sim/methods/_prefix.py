@@ -6,7 +6,7 @@ where no client can train it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -36,16 +36,28 @@ def merge_prefixes(
 
     weight: the method's own, unless the experiment sets another; outputs: see `weighted_average`.
     """
-    widest = state.extras.get(WIDEST, np.zeros(len(task.structure.groups), np.int64)).copy()
 
-    def watched() -> Iterator[Update]:
+    def merge(seen: Iterator[Update]) -> State:
+        own = task.merge.weight or weight
+        arrays = weighted_average(task.structure, state.arrays, seen, own, outputs=outputs)
+        return State(arrays, state.extras)
+
+    return growing(task.structure, state, updates, merge)
+
+
+def growing(
+    structure: Structure, state: State, updates: Iterator[Update], merge: Callable[[Iterator[Update]], State]
+) -> State:
+    """What `merge` makes of the updates, and with it the widest sub-network grown by what they trained."""
+    widest = state.extras.get(WIDEST, np.zeros(len(structure.groups), np.int64)).copy()
+
+    def seen() -> Iterator[Update]:
         for update in updates:
-            np.maximum(widest, _trained(task.structure, update), out=widest)
+            np.maximum(widest, _trained(structure, update), out=widest)
             yield update
 
-    weight = task.merge.weight or weight
-    arrays = weighted_average(task.structure, state.arrays, watched(), weight, outputs=outputs)
-    return State(arrays, {**state.extras, WIDEST: widest} if widest.all() else state.extras)
+    merged = merge(seen())
+    return State(merged.arrays, {**merged.extras, WIDEST: widest} if widest.all() else merged.extras)
 
 
 def _trained(structure: Structure, update: Update) -> np.ndarray:

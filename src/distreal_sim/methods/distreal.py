@@ -13,8 +13,9 @@ cheapest vector the cheapest is taken, and the deadline may be missed.
 
 Differs from the paper with the options `filters`, `resample`, `distil` and `step_normalised`, which are ours:
 - `ordered` filters are FjORD's ordered dropout (Horvath et al., NeurIPS 2021) with a vector in place of one
-  width; `rolling` ones are FedRolex's window (Alam et al., NeurIPS 2022), which begins with channel j mod C
-  of C after j rounds, the same for all clients. Every mini-batch keeps as much of it as its vector says.
+  width, and the widest sub-network trained so far is tested beside the full width; `rolling` ones
+  are FedRolex's window (Alam et al., NeurIPS 2022), which begins with channel j mod C of C after j rounds,
+  the same for all clients. Every mini-batch keeps as much of it as its vector says.
 - `distil`: FjORD's self-distillation; see `_thinned.pick_pair` for which sub-networks.
 - `step_normalised`: see `_normalised.step_normalised_average`.
 """
@@ -22,7 +23,7 @@ Differs from the paper with the options `filters`, `resample`, `distil` and `ste
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 from torch import nn
@@ -31,16 +32,18 @@ from distreal_sim.capacity import Capacity
 from distreal_sim.flower_merge import merge_updates
 from distreal_sim.front import Front
 from distreal_sim.levels import Ladder
-from distreal_sim.methods import Method
+from distreal_sim.methods import Method, OverrunOption
 from distreal_sim.methods._fronts import FrontOption, front_of, settled_front
 from distreal_sim.methods._normalised import step_normalised_average
+from distreal_sim.methods._options import Distil, DropLinear, ScalingOption
+from distreal_sim.methods._prefix import growing, widest_trained
 from distreal_sim.methods._thinned import Resample, front_entries, step_orders, train_distilled, train_thinned
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Scaling
 from distreal_sim.thinning.masks import Select
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Arrays, Job, State, Update
+from distreal_sim.types import Arrays, Counts, Job, State, Update
 
 
 class Distreal(Method):
@@ -48,12 +51,9 @@ class Distreal(Method):
 
     trains_parts: ClassVar[bool] = True
 
-    overrun: Literal["drop", "partial", "wait"] = Field(
-        "partial",
-        description="a client still computing at the deadline: drop, merge the partial work, or wait",
-    )
+    overrun: OverrunOption = "partial"
     front: FrontOption = "auto"
-    drop_linear: bool = Field(False, description="hidden linear layers are thinned too")
+    drop_linear: DropLinear = False
     filters: Select = Field(
         "random",
         description="which filters stay: a random draw, the first ones, or a window that moves every round",
@@ -62,11 +62,8 @@ class Distreal(Method):
         "batch",
         description="random filters are redrawn every mini-batch, every n mini-batches, or once a round",
     )
-    scaling: Scaling = Field("none", description="inverted: kept activations are multiplied by C / kept")
-    distil: bool = Field(
-        False,
-        description="self-distillation: the largest sub-network that fits also teaches a smaller one",
-    )
+    scaling: ScalingOption = "none"
+    distil: Distil = False
     step_normalised: bool = Field(
         False, description="a coordinate's updates are divided by how often each was trained, as in FedNova"
     )
@@ -90,6 +87,14 @@ class Distreal(Method):
         return None if self.distil else front_entries(task, arrays)
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        if self.filters != "ordered":
+            return self._merged(task, state, updates)
+        return growing(task.structure, state, updates, lambda seen: self._merged(task, state, seen))
+
+    def widest(self, task: Task, state: State) -> Counts | None:
+        return widest_trained(state)
+
+    def _merged(self, task: Task, state: State, updates: Iterator[Update]) -> State:
         if not self.step_normalised:
             return merge_updates(task, state, updates, self.weight)
         weight, momentum = task.merge.weight or self.weight, task.local.momentum

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -30,7 +29,7 @@ from distreal_sim.capacity import Capacity
 from distreal_sim.levels import Ladder, whole_network
 from distreal_sim.local import train
 from distreal_sim.merging import client_weight, weighted_average
-from distreal_sim.methods import Method
+from distreal_sim.methods import Method, OverrunOption
 from distreal_sim.methods._proximal import proximal_steps
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
@@ -40,10 +39,7 @@ from distreal_sim.types import Arrays, Job, State, Update
 class FedNova(Method):
     """FedAvg of updates normalised by their number of steps."""
 
-    overrun: Literal["drop", "partial", "wait"] = Field(
-        "partial",
-        description="a client still computing at the deadline: drop it, merge its partial work, or wait",
-    )
+    overrun: OverrunOption = "partial"
     mu: float = Field(0.0, ge=0, allow_inf_nan=False, description="strength of a proximal term (see fedprox)")
 
     def start(self, task: Task, state: State) -> State:

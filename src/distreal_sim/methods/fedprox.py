@@ -13,14 +13,12 @@ MACs: it is elementwise. The paper tunes mu and knows no value that suits all ta
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.levels import Ladder, whole_network
 from distreal_sim.local import train
-from distreal_sim.methods import Method
+from distreal_sim.methods import Method, OverrunOption
 from distreal_sim.methods._proximal import proximal_steps
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
@@ -30,10 +28,7 @@ from distreal_sim.types import Arrays, Job, Update
 class FedProx(Method):
     """FedAvg with a proximal term and partial work."""
 
-    overrun: Literal["drop", "partial", "wait"] = Field(
-        "partial",
-        description="a client still computing at the deadline: drop it, merge its partial work, or wait",
-    )
+    overrun: OverrunOption = "partial"
     mu: float = Field(0.01, ge=0, allow_inf_nan=False, description="strength of the proximal term")
 
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:

@@ -8,26 +8,26 @@ Our formulation (2026); we know of no paper that has it. It joins two published 
   ordered dropout: of each layer the first filters stay, so that a cheaper sub-network and its weights are
   part of the dearer ones, and no random draw.
 
-Differs from DISTREAL: filters are not drawn at random; it is `distreal` with `filters: ordered`, and what has
-been trained so far is a sub-network of first filters too, which is tested beside the full width. Differs from
-FjORD: one rate per layer instead of one width for all; the vector is the best that fits, not a random one up
-to it, and follows the capacity inside the round; a coordinate is averaged over the clients that trained it,
-not over those whose largest width holds it. `distil` is FjORD's self-distillation (see `_thinned.pick_pair`).
+Differs from DISTREAL: filters are not drawn at random. It is `distreal` with `filters: ordered` under a name
+of its own. Differs from FjORD: one rate per layer instead of one width for all; the vector is the best that
+fits, not a random one up to it, and follows the capacity inside the round; a coordinate is averaged over the
+clients that trained it, not over those whose largest width holds it. `distil` is FjORD's self-distillation
+(see `_thinned.pick_pair`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import Field
 from torch import nn
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.front import Front
 from distreal_sim.levels import Ladder
-from distreal_sim.methods import Method
+from distreal_sim.methods import Method, OverrunOption
 from distreal_sim.methods._fronts import FrontOption, front_of, settled_front
+from distreal_sim.methods._options import Distil, DropLinear, ScalingOption
 from distreal_sim.methods._prefix import merge_prefixes, widest_trained
 from distreal_sim.methods._thinned import front_entries, step_orders, train_distilled, train_thinned
 from distreal_sim.rng import Rngs
@@ -42,17 +42,11 @@ class OrderedDistreal(Method):
 
     trains_parts: ClassVar[bool] = True
 
-    overrun: Literal["drop", "partial", "wait"] = Field(
-        "partial",
-        description="a client still computing at the deadline: drop, merge the partial work, or wait",
-    )
+    overrun: OverrunOption = "partial"
     front: FrontOption = "auto"
-    drop_linear: bool = Field(False, description="hidden linear layers are thinned too")
-    scaling: Scaling = Field("none", description="inverted: kept activations are multiplied by C / kept")
-    distil: bool = Field(
-        False,
-        description="self-distillation: the largest sub-network that fits also teaches a smaller one",
-    )
+    drop_linear: DropLinear = False
+    scaling: ScalingOption = "none"
+    distil: Distil = False
 
     def scaling_of(self, module: nn.Module) -> Scaling:
         return self.scaling

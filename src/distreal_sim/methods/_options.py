@@ -1,0 +1,18 @@
+"""Options that several methods have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from distreal_sim.thinning.engine import Scaling
+
+DropLinear = Annotated[bool, Field(description="hidden linear layers are thinned too")]
+
+ScalingOption = Annotated[Scaling, Field(description="inverted: kept activations are multiplied by C / kept")]
+
+Distil = Annotated[
+    bool,
+    Field(description="self-distillation: the largest sub-network that fits also teaches a smaller one"),
+]
