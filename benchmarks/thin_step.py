@@ -1,115 +1,201 @@
-"""Wall time of a thinned step against a dense step of a network with the same shapes, on one thread.
+"""Time of a thinned step against a dense step of a network with the same shapes, and against a full step.
 
-    python benchmarks/thin_step.py [--models NAME ...] [--batch 32] [--seconds 8] [--json FILE]
+    python benchmarks/thin_step.py [--models NAME ...] [--batches 16 32 64] [--keep 0.75 0.5 0.25]
+                                   [--seconds 60] [--json FILE]
 
-Thinned: draw the mask, gather, forward, backward, update, scatter. Dense: the faster of plain eager PyTorch
-with torch.optim.SGD and our own full step, both on a physically small network of the same shapes. All three
-get batches in the memory layout of a run, channels last, or with --layout contiguous in PyTorch's normal one.
-They are interleaved and the ratio is the median over turns, so that a busy machine disturbs all alike.
-Every coupling group keeps the same share; networks with hidden linear
-layers are measured with those thinned too (drop_linear) and without.
+One thread, processor time. Thinned: draw the mask, gather, forward, backward, update, scatter. Dense: the
+faster of plain eager PyTorch with torch.optim.SGD and our own full step, both on a physically small network
+of the same shapes. Full: our step of the whole network; beside thinned / full stands the ratio of their MACs.
+All get batches in the memory format of a run, or in that of --layout. All steps of a model and batch size
+are interleaved; a ratio is the median over turns, with its quartiles, so that a busy machine disturbs all
+alike. Every coupling group keeps the same share, hidden linear layers too (or not: --linear full). With
+--masks same all steps keep the same channels, as clients do that keep their sub-network for a round.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from distreal_sim.models import Model
 from distreal_sim.plugins import load
 from distreal_sim.rng import Rngs
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.masks import draw_orders, keep_counts, take
+from distreal_sim.thinning.macs import training_macs
+from distreal_sim.thinning.masks import keep_counts, sample_mask
 from distreal_sim.thinning.shrink import shrink
 
-MODELS: dict[str, tuple[dict[str, str], tuple[int, int, int], int]] = {
-    "femnist_cnn": ({"norm": "batch"}, (1, 28, 28), 62),
-    "cnn_cifar": ({"norm": "batch"}, (3, 32, 32), 10),
-    "resnet20": ({}, (3, 32, 32), 10),
-    "densenet40_bc": ({}, (3, 32, 32), 10),
-}
-"""Options, input shape and classes of each network that is measured."""
+GREY_28, RGB_32 = (1, 28, 28), (3, 32, 32)
 
-KEEP_RATES = (0.75, 0.5, 0.25)
+MODELS: dict[str, tuple[dict[str, Any], tuple[int, int, int], int]] = {
+    "small_cnn": ({}, RGB_32, 10),
+    "femnist_cnn": ({"norm": "batch"}, GREY_28, 62),
+    "cnn_cifar": ({"norm": "batch"}, RGB_32, 10),
+    "pfl_cnn": ({"pool_dropout": 0, "unit_dropout": 0}, RGB_32, 10),
+    "resnet20": ({}, RGB_32, 10),
+    "densenet40_bc": ({}, RGB_32, 10),
+    "heterofl_cnn": ({}, GREY_28, 10),
+    "mobilenet_v2": ({}, RGB_32, 10),
+    "vgg11": ({"norm": "batch", "unit_dropout": 0}, RGB_32, 10),
+    "densenet100_bc": ({}, RGB_32, 10),
+    "resnet18": ({}, RGB_32, 10),
+    "preresnet": ({}, RGB_32, 10),
+}
+"""Options, input shape and classes of each network that can be thinned, the quick ones first."""
+
+TARGET = 1.15
+"""What thinned / dense should be at most."""
 
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
+Step = Callable[[], Any]
 
-def interleaved(steps: dict[str, Callable[[], Any]], seconds: float) -> dict[str, np.ndarray]:
-    """Milliseconds of each step in each turn, for about `seconds`, the first turns not counted."""
+
+@dataclass(frozen=True)
+class Case:
+    """Steps to measure at one keep rate; macs: of the thinned step as a share of the full one's."""
+
+    keep_rate: float
+    macs: float
+    steps: dict[str, Step]
+
+
+def interleaved(steps: dict[str, Step], seconds: float, least: int) -> dict[str, np.ndarray]:
+    """Milliseconds of each step in each turn, for about `seconds`, the first two turns not counted."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
     end = time.perf_counter() + seconds
     turn = 0
-    while time.perf_counter() < end or turn < 8:
+    while time.perf_counter() < end or turn < least + 2:
         for name in order:
-            start = time.perf_counter()
+            start = time.process_time()
             steps[name]()
-            if turn >= 3:
-                times[name].append(1e3 * (time.perf_counter() - start))
+            if turn >= 2:
+                times[name].append(1e3 * (time.process_time() - start))
         order = order[1:] + order[:1]  # nobody always runs after the same neighbour
         turn += 1
     return {name: np.array(values) for name, values in times.items()}
 
 
-def measure(
-    name: str, keep_rate: float, drop_linear: bool, batch: int, seconds: float, layout: str
-) -> dict[str, Any]:
-    """One line of the table."""
-    options, shape, n_classes = MODELS[name]
-    rngs = Rngs(0)
-    with rngs.torch_default("init"):
-        module = load(Model, name)(**options).build(shape, n_classes)
-        structure = find_groups(module, torch.zeros(2, *shape))
-        thinnable = structure.thinnable(drop_linear)
-        counts = keep_counts(structure, [1 - keep_rate] * len(thinnable), thinnable)
-        small = shrink(module, structure, counts)
-    rng = rngs("data")
-    x = torch.from_numpy(rng.normal(size=(batch, *shape)).astype(np.float32))
-    x = x.to(memory_format=LAYOUTS[layout])
-    y = torch.from_numpy(rng.integers(0, n_classes, batch))
-    thinned = Engine(module, structure)
-    ours = Engine(small, find_groups(small, torch.zeros(2, *shape)))
-    optimiser = torch.optim.SGD(small.parameters(), lr=1e-3)
-    small.train()
+def plain_step(network: nn.Module, x: Tensor, y: Tensor) -> Step:
+    """A step of plain eager PyTorch."""
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-3)
+    network.train()
 
-    def plain_step() -> float:
+    def step() -> float:
         optimiser.zero_grad()
-        loss = F.cross_entropy(small(x), y)
+        loss = F.cross_entropy(network(x), y)
         loss.backward()
         optimiser.step()
         return loss.item()
 
-    times = interleaved(
-        {
-            "thinned": lambda: thinned.step(
-                x, y, take(structure, draw_orders(structure, rng, "random"), counts), 1e-3
-            ),
-            "ours": lambda: ours.step(x, y, None, 1e-3),
-            "plain": plain_step,
-        },
-        seconds,
+    return step
+
+
+def cases(name: str, batch: int, options: argparse.Namespace) -> tuple[Step, list[Case], str]:
+    """The full step, the steps at each keep rate, and the memory format."""
+    values, shape, n_classes = MODELS[name]
+    rngs = Rngs(0)
+    model = load(Model, name).model_validate(values)
+    with rngs.torch_default("init"):
+        module = model.build(shape, n_classes)
+    example = torch.zeros(2, *shape)
+    structure = find_groups(module, example)
+    layout = model.memory_format(batch) if options.layout == "auto" else options.layout
+    rng = rngs("data")
+    x = torch.from_numpy(rng.normal(size=(batch, *shape)).astype(np.float32))
+    x = x.to(memory_format=LAYOUTS[layout])
+    y = torch.from_numpy(rng.integers(0, n_classes, batch))
+    found = []
+    for keep_rate in options.keep:
+        thinnable = structure.thinnable(options.linear == "thin")
+        counts = keep_counts(structure, [1 - keep_rate] * len(thinnable), thinnable)
+        with rngs.torch_default("init"):
+            small = shrink(module, structure, counts)
+        ours = Engine(small, find_groups(small, example))
+        wide = Engine(module, structure)  # one for each rate, which keeps what it has gathered
+        same = sample_mask(structure, counts, rng) if options.masks == "same" else None
+
+        def thinned(wide: Engine = wide, counts: tuple[int, ...] = counts, same: Any = same) -> None:
+            wide.step(x, y, same or sample_mask(structure, counts, rng), 1e-3)
+
+        def dense(ours: Engine = ours) -> None:
+            ours.step(x, y, None, 1e-3)
+
+        macs = training_macs(structure, counts) / training_macs(structure, structure.full_counts())
+        steps = {"thinned": thinned, "ours": dense, "plain": plain_step(small, x, y)}
+        found.append(Case(keep_rate, macs, steps))
+    whole = Engine(module, structure)
+    return lambda: whole.step(x, y, None, 1e-3), found, layout
+
+
+def measure(name: str, batch: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A record for each keep rate."""
+    full, found, layout = cases(name, batch, options)
+    steps = {f"{n} {case.keep_rate}": step for case in found for n, step in case.steps.items()}
+    times = interleaved({"full": full, **steps}, options.seconds, options.turns)
+    records = []
+    for case in found:
+        thinned, ours, plain = (times[f"{n} {case.keep_rate}"] for n in ("thinned", "ours", "plain"))
+        dense = ours if np.median(ours) <= np.median(plain) else plain
+        low, ratio, high = (float(q) for q in np.quantile(thinned / dense, (0.25, 0.5, 0.75)))
+        records.append(
+            {
+                "model": name,
+                "batch": batch,
+                "keep_rate": case.keep_rate,
+                "linear": options.linear,
+                "masks": options.masks,
+                "layout": layout,
+                "turns": len(thinned),
+                "thinned_ms": float(np.median(thinned)),
+                "dense_ours_ms": float(np.median(ours)),
+                "dense_plain_ms": float(np.median(plain)),
+                "full_ms": float(np.median(times["full"])),
+                "ratio": ratio,
+                "ratio_quartiles": [low, high],
+                "full_ratio": float(np.median(thinned / times["full"])),
+                "macs_ratio": case.macs,
+            }
+        )
+    return records
+
+
+def show(record: dict[str, Any]) -> None:
+    """One line of the table."""
+    low, high = record["ratio_quartiles"]
+    milliseconds = (record[f"{key}_ms"] for key in ("thinned", "dense_ours", "dense_plain", "full"))
+    print(
+        f"{record['model']:15}{record['batch']:6}{record['keep_rate']:6.2f}",
+        *(f"{ms:9.2f}" for ms in milliseconds),
+        f"{record['ratio']:8.3f}  {low:.2f}-{high:.2f}{record['full_ratio']:9.3f}{record['macs_ratio']:8.3f}",
+        f" {record['layout']}",
+        flush=True,
     )
-    return {
-        "model": name,
-        "keep_rate": keep_rate,
-        "drop_linear": drop_linear,
-        "batch": batch,
-        "layout": layout,
-        "thinned_ms": float(np.median(times["thinned"])),
-        "dense_ours_ms": float(np.median(times["ours"])),
-        "dense_plain_ms": float(np.median(times["plain"])),
-        "ratio": max(float(np.median(times["thinned"] / times[dense])) for dense in ("ours", "plain")),
-    }
+
+
+def summarise(records: list[dict[str, Any]]) -> None:
+    """How many cells meet the target, in all and by model."""
+    for name in [*dict.fromkeys(r["model"] for r in records), "all"]:
+        ratios = [r["ratio"] for r in records if name in (r["model"], "all")]
+        within = sum(ratio <= TARGET for ratio in ratios)
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        print(
+            f"{name:15}{within:3} of {len(ratios):3} cells within {TARGET}; "
+            f"geometric mean {mean:.3f}, worst {max(ratios):.3f}"
+        )
 
 
 def main() -> None:
@@ -118,29 +204,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--layout", choices=LAYOUTS, default="channels_last")
-    parser.add_argument("--seconds", type=float, default=8.0, help="for each line of the table")
+    parser.add_argument("--batches", nargs="+", type=int, default=[16, 32, 64])
+    parser.add_argument("--keep", nargs="+", type=float, default=[0.75, 0.5, 0.25])
+    parser.add_argument("--linear", choices=("thin", "full"), default="thin")
+    parser.add_argument("--masks", choices=("fresh", "same"), default="fresh")
+    parser.add_argument("--layout", choices=("auto", *LAYOUTS), default="auto")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each model and batch size")
+    parser.add_argument("--turns", type=int, default=5, help="at least")
     parser.add_argument("--json", type=Path, help="write the records to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(
-        f"batch {options.batch}, {options.layout}, one thread, torch {torch.__version__}; "
-        "ratio = thinned / faster dense step"
-    )
-    print(
-        f"{'model':15}{'keep':>6}{'linear':>8}{'thinned ms':>12}{'dense ms':>12}{'plain ms':>12}{'ratio':>8}"
-    )
-    records = []
+    print(f"one thread, torch {torch.__version__}, masks {options.masks}, linear layers {options.linear}; ms")
+    heads = ("thinned", "dense", "plain", "full")
+    print(f"{'model':15}{'batch':>6}{'keep':>6}", *(f"{head:>9}" for head in heads), end=" ")
+    print(f"{'ratio':>8}  quartiles{'/ full':>9}{'MACs':>8}  layout")
+    records: list[dict[str, Any]] = []
     for name in options.models:
-        for drop_linear in (True, False) if name in ("femnist_cnn", "cnn_cifar") else (True,):
-            for keep_rate in KEEP_RATES:
-                record = measure(name, keep_rate, drop_linear, options.batch, options.seconds, options.layout)
-                records.append(record)
-                linear = "thin" if drop_linear else "full"
-                times = [record[key] for key in ("thinned_ms", "dense_ours_ms", "dense_plain_ms")]
-                cells = "".join(f"{ms:12.2f}" for ms in times)
-                print(f"{name:15}{keep_rate:6.2f}{linear:>8}{cells}{record['ratio']:8.3f}", flush=True)
+        for batch in options.batches:
+            found = measure(name, batch, options)
+            records += found
+            for record in found:
+                show(record)
+    summarise(records)
     if options.json:
         options.json.write_text(json.dumps(records, indent=1) + "\n")
 
