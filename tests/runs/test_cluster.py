@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from misbehaving import Remembering
 from toys import toy
 
 from distreal_sim.errors import InputError
+from distreal_sim.records import RoundRow
 from distreal_sim.run import run
 
 from .compare import assert_same_results
@@ -69,6 +71,27 @@ def cluster() -> Iterator[int]:
 def test_two_nodes_give_the_same_bytes(tmp_path: Path, cluster: int) -> None:
     run(toy(method=Remembering()), tmp_path / "here", grid="serial")
     run(toy(method=Remembering()), tmp_path / "there", grid="ray", ray_address=f"127.0.0.1:{cluster}")
+    assert_same_results(tmp_path / "here", tmp_path / "there")
+
+
+@pytest.mark.slow
+def test_a_node_that_is_lost_in_the_middle_of_a_round(tmp_path: Path, cluster: int) -> None:
+    """Its raylet is killed in round 3, and its worker with it; the other node does the rest alone."""
+    changes = {"method": Remembering(), "rounds": 8, "local": {"epochs": 5, "batch_size": 4}}
+    head, other = raylets(cluster)
+    started: list[threading.Timer] = []
+
+    def kill_soon(row: RoundRow) -> None:
+        if row.round == 2:
+            started.append(threading.Timer(0.05, other.kill))
+            started[0].start()
+
+    address = f"127.0.0.1:{cluster}"
+    run(toy(**changes), tmp_path / "there", grid="ray", ray_address=address, on_round=kill_soon)
+    started[0].join()
+    assert head.is_running()
+    assert not other.is_running() or other.status() == psutil.STATUS_ZOMBIE
+    run(toy(**changes), tmp_path / "here", grid="serial")
     assert_same_results(tmp_path / "here", tmp_path / "there")
 
 

@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 MAX_TRIES = 3
 """How often a job is sent to a worker that dies of it."""
 
+MAX_FAILED_STARTS = 10
+"""How many workers in a row may die before they have started."""
+
 SHARED_KEPT = 4
 """How many shared records a worker and the driver remember: a round's model, its statistics, and spares."""
 
@@ -76,6 +79,9 @@ class Worker:
         self.app = make_app(payload)
         self.records: dict[Any, ArrayRecord] = {}
 
+    def started(self) -> None:
+        """Returns once there is a worker."""
+
     def answer(
         self, message: Message, own: RecordDict, shared: dict[str, Any], state: RecordDict
     ) -> tuple[Message, RecordDict]:
@@ -100,8 +106,9 @@ class RayGrid(LocalGrid):
 
     make_app(payload) builds the ClientApp inside each worker; the payload goes into the object store once.
     n_gpus: how many GPUs the workers share among themselves; without one Ray hides them from a worker.
-    job_timeout_wall_s: a worker that takes longer to answer, its own start included, is taken for hung: it is
-    killed and its job redone.
+    job_timeout_wall_s: a worker that takes longer to answer is taken for hung: it is killed and its job
+    redone. Jobs go to workers that have started: one for which there is no room left, because its machine is
+    gone, is not waited for while others work.
     """
 
     def __init__(
@@ -119,7 +126,11 @@ class RayGrid(LocalGrid):
         self._timeout_wall_s = job_timeout_wall_s
         self._make_app = make_app
         self._payload = ray.put(payload)
-        self._idle = [self._start_worker() for _ in range(n_workers)]
+        self._idle: list[Any] = []
+        self._starting: dict[Any, Any] = {}
+        self._n_failed_starts = 0
+        for _ in range(n_workers):
+            self._start_worker()
         self._queue: deque[str] = deque()
         self._parcels: dict[str, Parcel] = {}
         self._working: dict[Any, Call] = {}
@@ -145,11 +156,14 @@ class RayGrid(LocalGrid):
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Waits for at least one reply; workers that have answered go on with what is queued."""
         replies: list[Message] = []
-        while not replies and self._working:
-            done, _ = ray.wait(list(self._working), num_returns=1, timeout=self._patience_wall_s())
-            answers = [(ref, self._working.pop(ref)) for ref in done]
-            for ref, call in answers:
-                reply = self._collect(ref, call)
+        while not replies and (self._working or self._queue):
+            waited_for = [*self._working, *self._starting]
+            done, _ = ray.wait(waited_for, num_returns=1, timeout=self._patience_wall_s())
+            for ref in done:
+                if ref in self._starting:
+                    self._admit(ref)
+                    continue
+                reply = self._collect(ref, self._working.pop(ref))
                 if reply is not None:
                     replies.append(reply)
             self._give_up()
@@ -160,17 +174,30 @@ class RayGrid(LocalGrid):
         """Ends the workers."""
         for call in self._working.values():
             ray.kill(call.worker)
-        for worker in self._idle:
+        for worker in [*self._idle, *self._starting.values()]:
             ray.kill(worker)
+
+    def _admit(self, ref: Any) -> None:
+        """Takes in a worker that has started, or starts another in place of one that died before."""
+        worker = self._starting.pop(ref)
+        try:
+            ray.get(ref)
+        except LOST as error:
+            self._n_failed_starts += 1
+            init_failed = isinstance(error, ActorDiedError) and error.actor_init_failed
+            if init_failed or self._n_failed_starts == MAX_FAILED_STARTS:
+                message = f"a worker cannot be set up: {_last_line(error)}"
+                raise WorkersDiedError(message, str(error)) from None
+            ray.kill(worker)
+            self._start_worker()
+        else:
+            self._n_failed_starts = 0
+            self._idle.append(worker)
 
     def _collect(self, ref: Any, call: Call) -> Message | None:
         try:
             reply, state = ray.get(ref)
         except LOST as error:
-            if isinstance(error, ActorDiedError) and error.actor_init_failed:
-                raise WorkersDiedError(
-                    f"a worker cannot be set up: {_last_line(error)}", str(error)
-                ) from None
             self._redo(
                 call, "its worker died", "(killed for want of memory, or a crash in native code?)", error
             )
@@ -192,12 +219,12 @@ class RayGrid(LocalGrid):
             raise WorkersDiedError(message, str(error or ""))
         logger.warning("%s: %s; the job is done again", where, what)
         ray.kill(call.worker)  # one that is hung or merely out of reach would keep its core
-        self._idle.append(self._start_worker())
+        self._start_worker()
         self._queue.appendleft(call.message_id)
 
     def _patience_wall_s(self) -> float | None:
         """How long to wait for an answer before the longest-running job is over its time."""
-        if self._timeout_wall_s is None:
+        if self._timeout_wall_s is None or not self._working:
             return None
         first_wall_s = min(call.start_wall_s for call in self._working.values())
         return max(0.0, first_wall_s + self._timeout_wall_s - time.monotonic())
@@ -229,10 +256,10 @@ class RayGrid(LocalGrid):
             self._shared[id(record)] = record, ray.put(record)
         return self._shared[id(record)][1]
 
-    def _start_worker(self) -> Any:
-        return ray.remote(num_cpus=1, num_gpus=self._gpus_each, max_restarts=0)(Worker).remote(
-            self._make_app, self._payload
-        )
+    def _start_worker(self) -> None:
+        actor = ray.remote(num_cpus=1, num_gpus=self._gpus_each, max_restarts=0)(Worker)
+        worker = actor.remote(self._make_app, self._payload)
+        self._starting[worker.started.remote()] = worker
 
 
 def _last_line(error: Exception) -> str:
