@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 from toys import toy
 
 from distreal_sim.config import Experiment
+from distreal_sim.methods import Method
+from distreal_sim.plugins import names
 from distreal_sim.run import run
 
 from .compare import assert_same_results
@@ -32,6 +36,11 @@ def experiment(method: str, seed: int = 7) -> Experiment:
         ("fedavg", 2),
         ("small", 2),
         *(pytest.param(m, n, marks=pytest.mark.slow) for m in ("fedavg", "small") for n in (1, 4)),
+        *(
+            pytest.param(m, 2, marks=pytest.mark.slow)
+            for m in names(Method)
+            if m not in ("distreal", "fedavg", "small")
+        ),
     ],
 )
 @pytest.mark.usefixtures("four_cores")
@@ -49,3 +58,20 @@ def test_a_run_can_be_repeated_and_the_seed_matters(tmp_path: Path) -> None:
     first, other = ((tmp_path / name / "rounds.csv").read_text().splitlines() for name in ("first", "other"))
     assert first[0] == other[0]
     assert not set(first[1:]) & set(other[1:])
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_the_choice_of_a_grid_changes_nothing(tmp_path: Path) -> None:
+    """`auto` stays in this process for four small rounds, and goes to Ray where a job may have to be killed.
+
+    run.json says so; the hash and the results are the same.
+    """
+    changed = toy(method={"name": "distreal"}, job_timeout_wall_s=600.0)
+    run(toy(method={"name": "distreal"}), tmp_path / "stays", n_workers=2)
+    run(changed, tmp_path / "goes", n_workers=2)
+    infos = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("stays", "goes")]
+    assert infos[0]["config_hash"] == infos[1]["config_hash"]
+    assert infos[0]["grid"]["grid"] == "serial"
+    assert infos[1]["grid"]["grid"] == ("ray" if len(os.sched_getaffinity(0)) > 1 else "serial")
+    for name in ("rounds.csv", "model.safetensors"):
+        assert (tmp_path / "stays" / name).read_bytes() == (tmp_path / "goes" / name).read_bytes()
