@@ -1,8 +1,7 @@
 """`--grid auto`: whether a run's rounds are worth sending to other processes, by predicted cost.
 
-The results do not depend on the choice. The constants are those of one core of a server of 2020, as
-`benchmarks/grid.py` measures them; a factor of two in any of them moves the choice only where both ways take
-about as long.
+The results do not depend on the choice. `benchmarks/grid.py` shows how far the constants are from a machine's
+own; a factor of two or three in any of them moves the choice only where both ways take about as long.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from distreal_sim.task import Task, network_bytes
 
 GridName = Literal["auto", "serial", "ray"]
 
-MACS_PER_WALL_S = 1e10
-"""Training of small networks, one thread; forward passes alone are taken for as fast."""
+MACS_PER_WALL_S = 3e10
+"""Training, one thread; forward passes alone are taken for as fast."""
 
-STEP_WALL_S = 2e-4
-"""What a step costs beside its MACs."""
+LAYER_WALL_S = 2e-4
+"""What a step costs beside its MACs, for each convolution and linear layer."""
 
 JOB_WALL_S = 1.5e-3
 """What a Ray worker's job costs beside its arithmetic and the copying of arrays."""
@@ -90,6 +89,11 @@ def choose(
     return Choice("ray", workers, reason, serial_wall_s, ray_wall_s)
 
 
+def step_wall_s(task: Task, macs: float, n_steps: float = 1) -> float:
+    """Seconds of steps with so many MACs together."""
+    return macs / MACS_PER_WALL_S + n_steps * len(task.structure.layers) * LAYER_WALL_S
+
+
 def _predicted_wall_s(experiment: Experiment, task: Task, at_once: int) -> tuple[float, float]:
     """(serial, Ray) seconds of all rounds if they are like the first one."""
     full_macs = task.macs_per_example(task.structure.full_counts())
@@ -99,7 +103,7 @@ def _predicted_wall_s(experiment: Experiment, task: Task, at_once: int) -> tuple
         sizes = batch_sizes(len(task.split[client_id]), task.local)
         macs = predicted_macs(task, client_id, 0.0)
         n_steps = len(sizes) * macs / (full_macs * sum(sizes))
-        jobs.append(macs / MACS_PER_WALL_S + n_steps * STEP_WALL_S)
+        jobs.append(step_wall_s(task, macs, n_steps))
     test_macs = full_macs / 3 * len(task.data.test) / experiment.evaluation.every
     work_wall_s = sum(jobs) + test_macs / MACS_PER_WALL_S
     carrying_wall_s = len(jobs) * (JOB_WALL_S + network_bytes(task.module) / COPY_BYTES_PER_WALL_S)

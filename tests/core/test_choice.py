@@ -36,17 +36,16 @@ def test_prediction_is_planned_work_or_capacity() -> None:
 
 
 def test_predicted_seconds_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """160 or 159 examples are ten steps of 16; with 1 MAC/s, no cost of a step but 1 s, and so on:
-
-    a job takes n F + 10 seconds for n examples of F MACs; testing takes 360 F / 3 seconds every second round.
-    On two workers half of it all; then 3 s per job (2 beside 1 s of copying), 5 s per round, and 7 s once.
+    """160 or 159 examples are ten steps of 16; with 1 MAC/s and 1/4 s for each of four layers a job takes
+    n F + 10 seconds for n examples of F MACs; testing takes 360 F / 3 seconds every second round. On two
+    workers half of it all; then 3 s per job (1 of them for copying), 5 s per round, and 7 s once.
     """
     experiment = toy(**EVEN, evaluation={"every": 2}, rounds=10)
     task = build(experiment)
     model_bytes = sum(p.numel() * 4 for p in task.module.parameters())
     for name, value in {
         "MACS_PER_WALL_S": 1.0,
-        "STEP_WALL_S": 1.0,
+        "LAYER_WALL_S": 0.25,
         "JOB_WALL_S": 2.0,
         "COPY_BYTES_PER_WALL_S": float(model_bytes),
         "ROUND_WALL_S": 5.0,
