@@ -41,6 +41,7 @@ METHODS: list[dict[str, Any]] = [
     {"name": "fedrolex"},
     {"name": "federated_dropout"},
     {"name": "federated_dropout", "keep": 0.5},
+    {"name": "depthfl"},
     {"name": "distreal"},
     {"name": "ordered_distreal"},
 ]

@@ -31,6 +31,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from distreal_sim.capacity import Capacity
+from distreal_sim.levels import Ladder
 from distreal_sim.merging import Weight
 from distreal_sim.methods import Fits, Method
 from distreal_sim.methods._depths import deepest_trained, depths_of, merge_depths, train_depth
@@ -38,7 +39,7 @@ from distreal_sim.methods._exits import with_exits
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Counts, Job, State, Update
+from distreal_sim.types import Arrays, Counts, Job, State, Update
 
 
 class DepthFL(Method):
@@ -66,6 +67,9 @@ class DepthFL(Method):
 
         depths = depths_of(task, earlier_exits=True)
         return train_depth(task, job, capacity, rngs, depths, overrun=self.overrun, loss_of=loss_of)
+
+    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
+        return Ladder(tuple(depth.level for depth in depths_of(task, earlier_exits=True)), "round")
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
         return merge_depths(task, state, updates, self.weight, depths_of(task, earlier_exits=True))

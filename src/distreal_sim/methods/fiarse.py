@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,7 +97,7 @@ class Fiarse(Method):
     def share(self, task: Task, client_id: int) -> float:
         """The share of weights that a client gets."""
         n_clients = len(task.split)
-        place = Rngs(task.seed)("fiarse levels").permutation(n_clients)[client_id]
+        place = places(task.seed, n_clients)[client_id]
         return self.levels[int(place) * len(self.levels) // n_clients]
 
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
@@ -115,6 +116,12 @@ class Fiarse(Method):
             mean = totals[name] / np.where(someone, weights[name], 1.0)
             merged[name] = np.where(someone, (old + mean).astype(old.dtype), old)
         return State(merged, state.extras)
+
+
+@lru_cache(maxsize=2)
+def places(seed: int, n_clients: int) -> np.ndarray:
+    """(n_clients,) where each client stands in a random order of all; drawn once, not for every client."""
+    return Rngs(seed)("fiarse levels").permutation(n_clients)
 
 
 def masked_names(structure: Structure) -> list[str]:

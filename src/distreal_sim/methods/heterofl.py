@@ -26,6 +26,7 @@ Differs from the paper:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -130,7 +131,7 @@ class HeteroFL(Method):
                 Rngs(task.seed, (round_number, client_id))("heterofl level").choice(len(shares), p=shares)
             )
         n_clients = len(task.split)
-        place = int(np.argsort(Rngs(task.seed)("heterofl levels").permutation(n_clients))[client_id])
+        place = int(places(task.seed, n_clients)[client_id])
         # The clients in a random order are cut at the cumulated shares, so that their numbers are exact.
         bounds = np.floor(np.cumsum(shares) * n_clients + 0.5)
         return min(int(np.searchsorted(bounds, place, side="right")), len(shares) - 1)
@@ -146,3 +147,9 @@ class HeteroFL(Method):
 
     def _classes(self, task: Task, client_id: int) -> np.ndarray | None:
         return classes_of(task, client_id) if self.mask_labels else None
+
+
+@lru_cache(maxsize=2)
+def places(seed: int, n_clients: int) -> np.ndarray:
+    """(n_clients,) where each client stands in a random order of all; drawn once, not for every client."""
+    return np.argsort(Rngs(seed)("heterofl levels").permutation(n_clients))
