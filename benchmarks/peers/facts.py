@@ -19,10 +19,11 @@ def machine() -> str:
     """Day, processor, memory, and how busy the machine is."""
     cpus = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.split(": ")[1] for line in cpus if line.startswith("model name")), platform.machine())
+    kernel = ".".join(platform.release().split(".")[:2])
     memory = psutil.virtual_memory().total / 2**30
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {model}, {os.cpu_count()} cores, {memory:.0f} GiB, "
-        f"Linux {platform.release()}; load average at the start {os.getloadavg()[0]:.2f}"
+        f"{platform.system()} {kernel}; load average at the start {os.getloadavg()[0]:.2f}"
     )
 
 

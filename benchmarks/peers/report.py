@@ -92,12 +92,13 @@ def table(runs: Sequence[Run], workload: str) -> str:
 def median_rounds(runs: Sequence[Run], workload: str) -> str:
     """The ratios of the median rounds, in words; empty where there is nothing to compare."""
     mine = [r for r in runs if r.workload == workload]
-    parts = [
-        f"{contender} {spread(ratios(mine, workload, contender, 'median_wall_s'))}"
+    medians = {
+        contender: ratios(mine, workload, contender, "median_wall_s")
         for contender in dict.fromkeys(r.contender for r in mine)
         if contender != OURS
-        and not any(math.isnan(r.median_wall_s) for r in mine if r.contender == contender)
-    ]
+    }
+    known = {who: values for who, values in medians.items() if values and not any(map(math.isnan, values))}
+    parts = [f"{who} {spread(values)}" for who, values in known.items()]
     return "Ours / it by the median round, which holds no test: " + "; ".join(parts) + "." if parts else ""
 
 

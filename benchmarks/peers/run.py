@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from facts import in_use, machine
@@ -32,7 +33,7 @@ CONTENDERS = {
 }
 """Script and processes; the nearest rivals first, because later ones are left out when time is up."""
 
-TIMEOUT_S = 600.0
+TIMEOUT_S = 300.0
 
 
 def commands(
@@ -57,41 +58,42 @@ def commands(
     return turn
 
 
-def measure(options: argparse.Namespace, turn: list[tuple[str, str, list[str]]]) -> list[Run]:
-    """All turns, until the time is up."""
-    begin, runs, took = time.perf_counter(), [], {}
+def measure(
+    options: argparse.Namespace, turn: list[tuple[str, str, list[str]]], missing: list[str]
+) -> Iterator[Run]:
+    """All turns, until the time is up. What failed or was left out is added to `missing`."""
+    begin, took = time.perf_counter(), dict[tuple[str, str], float]()
     for number in range(1, options.turns + 1):
         for workload, contender, command in turn:
+            what = f"turn {number}, ({workload}), {contender}"
             spent_s = time.perf_counter() - begin
             if spent_s + took.get((workload, contender), 0.0) > 60 * options.minutes:
-                print(f"turn {number}, {workload}, {contender}: left out, time is up", flush=True)
+                missing.append(f"{what}: not begun, time was up")
                 continue
             measured = run_command(command, n_cores=2, timeout_s=TIMEOUT_S)
             took[workload, contender] = measured.whole_wall_s
             line = measured.line
             if not line:
-                print(f"turn {number}, {workload}, {contender}: failed\n{measured.tail}", flush=True)
+                missing.append(f"{what}: failed after {measured.whole_wall_s:.0f} s")
+                print(f"{missing[-1]}\n{measured.tail}", flush=True)
                 continue
-            runs.append(
-                Run(
-                    number,
-                    workload,
-                    line["contender"],
-                    line["round_wall_s"],
-                    line["median_wall_s"],
-                    measured.whole_wall_s,
-                    measured.pss_bytes,
-                    line["loss"],
-                    line["accuracy"],
-                )
+            done = Run(
+                number,
+                workload,
+                line["contender"],
+                line["round_wall_s"],
+                line["median_wall_s"],
+                measured.whole_wall_s,
+                measured.pss_bytes,
+                line["loss"],
+                line["accuracy"],
             )
-            last = runs[-1]
             print(
-                f"turn {number}, {workload}, {last.contender}: {1e3 * last.round_wall_s:.1f} ms a round, "
-                f"{last.whole_wall_s:.1f} s, {last.pss_bytes / 2**30:.2f} GiB, loss {last.test_loss:.3f}",
+                f"{what}: {1e3 * done.round_wall_s:.1f} ms a round, {done.whole_wall_s:.1f} s, "
+                f"{done.pss_bytes / 2**30:.2f} GiB, loss {done.test_loss:.3f}",
                 flush=True,
             )
-    return runs
+            yield done
 
 
 def report(runs: list[Run], facts: list[str]) -> str:
@@ -102,6 +104,16 @@ def report(runs: list[Run], facts: list[str]) -> str:
         parts.append(f"### ({name}) {workload.what}\n\n{table(runs, name)}")
         parts.append(median_rounds(runs, name))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def shown(options: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """The command, with what was set and changes what is measured."""
+    words = ["python", "benchmarks/peers/run.py", "--data-dir", "DIR"]
+    for key in ("workloads", "contenders", "turns", "minutes", "rounds", "clients"):
+        value = getattr(options, key)
+        if value != parser.get_default(key):
+            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    return " ".join(words)
 
 
 def main() -> None:
@@ -128,14 +140,21 @@ def main() -> None:
     pythons = {peer: environment(peer, options.cache) for peer in wanted}
     data = plain_data(options.data_dir, options.cache, options.workloads)
     where = machine()
-    runs = measure(options, commands(options, pythons, data))
+    options.out.mkdir(parents=True, exist_ok=True)
+    runs: list[Run] = []
+    missing: list[str] = []
+    for done in measure(options, commands(options, pythons, data), missing):
+        runs.append(done)
+        write_csv(options.out / "peers.csv", runs)
     if not runs:
         raise SystemExit("nothing was measured")
-    command = " ".join(["python", "benchmarks/peers/run.py", *sys.argv[1:]])
-    facts = [f"{where}. Two of the cores, one thread a process", in_use(pythons), f"`{command}`"]
+    facts = [
+        f"{where}. Two of the cores, one thread a process",
+        in_use(pythons),
+        f"`{shown(options, parser)}`",
+        *missing,
+    ]
     text = report(runs, facts)
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_csv(options.out / "peers.csv", runs)
     (options.out / "peers.md").write_text(text)
     if options.docs is not None:
         insert(options.docs, text)
