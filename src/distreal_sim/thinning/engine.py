@@ -115,7 +115,10 @@ class Engine:
                     raise InputError(
                         f"'{name}' has shape {array.shape} where the network has {tuple(full.shape)}"
                     )
-                full.copy_(_as_tensor(array))
+                if full.is_cpu:
+                    np.copyto(full.numpy(), array)
+                else:
+                    full.copy_(_as_tensor(array))
             for norm in self._norms.values():
                 if norm.num_batches_tracked is not None:  # a cumulative average is of this job's batches
                     norm.num_batches_tracked.zero_()
