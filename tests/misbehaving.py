@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.methods.fedavg import FedAvg
@@ -49,6 +51,23 @@ class Killing(Remembering):
             if self.marker is not None:
                 self.marker.write_text(f"client {job.client_id}")
             os.kill(os.getpid(), signal.SIGKILL)
+        return update
+
+
+class Starving(Remembering):
+    """A client that is selected in `at_round` asks for 8 GB where 256 MB are left; marker: as in Killing."""
+
+    at_round: int
+    marker: Path | None = None
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        update = super().train(task, job, capacity, rngs)
+        if job.round_number == self.at_round and (self.marker is None or not self.marker.exists()):
+            if self.marker is not None:
+                self.marker.write_text(f"client {job.client_id}")
+            used_bytes = psutil.Process().memory_info().vms
+            resource.setrlimit(resource.RLIMIT_AS, (used_bytes + 2**28, resource.RLIM_INFINITY))
+            np.ones(2**30)
         return update
 
 

@@ -109,6 +109,11 @@ def make_client_app(resolve: Resolve) -> ClientApp:
     return app
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether numpy or torch could not get memory."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
 def client_app(payload: tuple[Task, Method]) -> ClientApp:
     """The ClientApp of one task and its method."""
     return make_client_app(lambda context: payload)
@@ -135,6 +140,8 @@ def _counts(config: Mapping[str, Any]) -> Counts | None:
 
 
 def _failure(message: Message, where: str, stage: str, error: Exception) -> Message:
+    if out_of_memory(error):
+        raise MemoryError(str(error)) from error  # a Ray worker ends itself, and the job is redone
     reason = f"{where}, while {stage}: {type(error).__name__}: {error}\n{traceback.format_exc()}"
     return Message(Error(FAILED, reason), reply_to=message)
 

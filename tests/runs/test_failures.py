@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from misbehaving import Diverging, Hanging, Homebound, Killing, Raising, Remembering, Writing
+from misbehaving import Diverging, Hanging, Homebound, Killing, Raising, Remembering, Starving, Writing
 from toys import toy
 
 from distreal_sim.build import build
@@ -95,6 +95,17 @@ def test_a_hung_client_is_redone(tmp_path: Path) -> None:
     assert marker.read_text().startswith("client ")
     (tmp_path / "hung" / "config.yaml").write_bytes((tmp_path / "calm" / "config.yaml").read_bytes())
     assert_same_results(tmp_path / "calm", tmp_path / "hung")
+
+
+def test_a_worker_without_memory_is_replaced(tmp_path: Path) -> None:
+    """A client meets a limit of its process's memory, once; the second try counts."""
+    marker, there = tmp_path / "marker", tmp_path / "there"
+    there.touch()
+    run(toy(method=Starving(at_round=3, marker=there)), tmp_path / "calm", grid="serial")
+    run(toy(method=Starving(at_round=3, marker=marker)), tmp_path / "poor", grid="ray", n_workers=2)
+    assert marker.read_text().startswith("client ")
+    (tmp_path / "poor" / "config.yaml").write_bytes((tmp_path / "calm" / "config.yaml").read_bytes())
+    assert_same_results(tmp_path / "calm", tmp_path / "poor")
 
 
 @pytest.mark.slow

@@ -8,7 +8,9 @@ reply is accepted, so a job that is done again, because its worker died, starts 
 from __future__ import annotations
 
 import logging
+import os
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -91,7 +93,11 @@ class Worker:
             content[key] = self._record(ref)
         message.content = content
         context = make_context(message.metadata.dst_node_id, state)
-        return self.app(message, context), context.state
+        try:
+            return self.app(message, context), context.state
+        except MemoryError:  # what is left of this process is not to be trusted
+            traceback.print_exc()
+            os._exit(1)
 
     def _record(self, ref: Any) -> ArrayRecord:
         if ref not in self.records:
