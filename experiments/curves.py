@@ -50,7 +50,7 @@ def by_seed(table: pd.DataFrame, value: str = "accuracy") -> tuple[np.ndarray, n
 
 
 def draw(axes: Axes, table: pd.DataFrame, unit_s: float, shift: float) -> None:
-    """A line per method with its 95 % band; unit_s: simulated seconds in a unit of the x axis."""
+    """A line per method, and the range of its seeds; unit_s: simulated seconds in a unit of the x axis."""
     present = [name for name in SHOWN if name in set(table["method"])]
     for place, name in enumerate(present):
         x, values = by_seed(table[table["method"] == name])
@@ -58,9 +58,9 @@ def draw(axes: Axes, table: pd.DataFrame, unit_s: float, shift: float) -> None:
         every = max(1, len(x) // 5)
         first = int(shift * place * every / len(present)) if every > 1 else 0
         marks = list(range(first, len(x), every))
-        mean, half = values.mean(axis=0), half_width(values)
-        axes.plot(x / unit_s, mean, label=name, markevery=marks, **style)
-        axes.fill_between(x / unit_s, mean - half, mean + half, color=style["color"], alpha=0.1, linewidth=0)
+        axes.plot(x / unit_s, values.mean(axis=0), label=name, markevery=marks, **style)
+        low, high = values.min(axis=0), values.max(axis=0)
+        axes.fill_between(x / unit_s, low, high, color=style["color"], alpha=0.08, linewidth=0)
 
 
 def look(name: str) -> dict[str, Any]:
@@ -68,7 +68,8 @@ def look(name: str) -> dict[str, Any]:
     if name == "full":
         return {"color": "0.45", "linestyle": "-", "linewidth": 0.9}
     colour, _, _ = method_line(SHOWN[name])
-    return {"color": colour, "markersize": 3.5, "marker": MARKERS[name], "linewidth": 1.2}
+    line = "--" if name == "ordered-distreal" else "-"
+    return {"color": colour, "linestyle": line, "markersize": 3.5, "marker": MARKERS[name], "linewidth": 1.2}
 
 
 MARKERS: dict[str, str] = dict(zip(SHOWN, " sPD^voX", strict=True))
