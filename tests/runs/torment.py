@@ -70,12 +70,16 @@ def start(command: Sequence[str]) -> subprocess.Popen[str]:
     )
 
 
+RAY_ITSELF = ("ray::IDLE", "ray::Dashboard", "ray::RuntimeEnv")
+"""Processes of Ray's own; without its agents a node dies, and with it the driver's cluster."""
+
+
 def kill_a_worker(driver: psutil.Process) -> None:
     """SIGKILL to the oldest process that works for the driver."""
     while driver.is_running() and driver.status() != psutil.STATUS_ZOMBIE:
         children = driver.children(recursive=True)
         workers = [
-            c for c in children if c.name().startswith("ray::") and not c.name().startswith("ray::IDLE")
+            c for c in children if c.name().startswith("ray::") and not c.name().startswith(RAY_ITSELF)
         ]
         if workers:
             min(workers, key=lambda worker: worker.create_time()).kill()
