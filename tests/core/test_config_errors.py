@@ -67,6 +67,11 @@ def test_the_good_one_is_good() -> None:
             "level, unit)",
         ),
         (
+            {"profile": {"name": "constant", "nmae": "uniform"}},
+            "unknown key 'profile.nmae' = 'uniform'; did you mean 'profile.name'? (profile constant has: "
+            "level, unit)",
+        ),
+        (
             {"method": {"name": "distreal", "front": {"unifrom": 4}}},
             "unknown key 'method.front.unifrom' = 4; did you mean 'method.front.uniform'? "
             "(method.front has: uniform)",

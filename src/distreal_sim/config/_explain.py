@@ -135,7 +135,8 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def _unknown(mistake: _Located, cls: type[BaseModel], prefix: str, label: str) -> tuple[str, str]:
     """(message, the key that was probably meant) for an unknown key."""
     parent, _, name = mistake.key.rpartition(".")
-    near = closest(name, mistake.fields)
+    of_plugin = bool(label) and parent == prefix
+    near = closest(name, [*mistake.fields, "name"] if of_plugin else mistake.fields)
     guess = f"{parent}.{near}".removeprefix(".") if near else ""
     elsewhere = [
         f"{key}.{name}"
@@ -146,7 +147,7 @@ def _unknown(mistake: _Located, cls: type[BaseModel], prefix: str, label: str) -
     if name not in mistake.fields and elsewhere:
         guess = elsewhere[0]
     hint = f"; did you mean '{guess}'?" if guess else ""
-    owner = label if parent == prefix and label else parent
+    owner = label if of_plugin else parent
     valid = f" ({owner + ' has' if owner else 'valid'}: {', '.join(sorted(mistake.fields)) or 'no options'})"
     return f"unknown key '{mistake.key}' = {_short(mistake.value)}{hint}{valid}", guess
 
