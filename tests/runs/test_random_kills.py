@@ -62,9 +62,9 @@ def test_a_search(victims: list[str], tmp_path: Path) -> None:
 
 
 def found(out: Path) -> dict[str, Any]:
-    """What a search found, without its wall time."""
+    """What a search found, without its wall time and the name of its config, which only the command knows."""
     front = json.loads((out / "front.json").read_text())
-    del front["made"]["wall_s"]
+    del front["made"]["wall_s"], front["made"]["config"]
     tables = ("evaluations.jsonl", "generations.csv", "reevaluation.jsonl")
     return {"front": front, **{name: (out / name).read_bytes() for name in tables}}
 
