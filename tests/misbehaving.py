@@ -36,10 +36,10 @@ class Remembering(FedAvg):
         return replace(update, memory={"count": np.array(count), "vector": vector})
 
 
-class Killing(Remembering):
-    """A client that is selected in `at_round` kills its worker after its work, before it can reply.
+class Misbehaving(Remembering):
+    """A client that is selected in `at_round` does its work and then misbehaves, before it can reply.
 
-    marker: file that the first victim creates and that spares all others; None: nobody is spared, ever.
+    marker: file that the first such client creates and that spares all others; None: nobody is spared, ever.
     """
 
     at_round: int
@@ -50,40 +50,34 @@ class Killing(Remembering):
         if job.round_number == self.at_round and (self.marker is None or not self.marker.exists()):
             if self.marker is not None:
                 self.marker.write_text(f"client {job.client_id}")
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.misbehave()
         return update
 
-
-class Starving(Remembering):
-    """A client that is selected in `at_round` asks for 8 GB where 256 MB are left; marker: as in Killing."""
-
-    at_round: int
-    marker: Path | None = None
-
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        update = super().train(task, job, capacity, rngs)
-        if job.round_number == self.at_round and (self.marker is None or not self.marker.exists()):
-            if self.marker is not None:
-                self.marker.write_text(f"client {job.client_id}")
-            used_bytes = psutil.Process().memory_info().vms
-            resource.setrlimit(resource.RLIMIT_AS, (used_bytes + 2**28, resource.RLIM_INFINITY))
-            np.ones(2**30)
-        return update
+    def misbehave(self) -> None:
+        raise NotImplementedError
 
 
-class Hanging(Remembering):
-    """A client that is selected in `at_round` never answers; marker: as in Killing."""
+class Killing(Misbehaving):
+    """It kills its worker."""
 
-    at_round: int
-    marker: Path | None = None
+    def misbehave(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        update = super().train(task, job, capacity, rngs)
-        if job.round_number == self.at_round and (self.marker is None or not self.marker.exists()):
-            if self.marker is not None:
-                self.marker.write_text(f"client {job.client_id}")
-            time.sleep(3600)
-        return update
+
+class Starving(Misbehaving):
+    """It asks for 8 GB where 256 MB are left."""
+
+    def misbehave(self) -> None:
+        used_bytes = psutil.Process().memory_info().vms
+        resource.setrlimit(resource.RLIMIT_AS, (used_bytes + 2**28, resource.RLIM_INFINITY))
+        np.ones(2**30)
+
+
+class Hanging(Misbehaving):
+    """It never answers."""
+
+    def misbehave(self) -> None:
+        time.sleep(3600)
 
 
 class Diverging(FedAvg):

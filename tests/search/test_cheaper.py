@@ -9,9 +9,7 @@ import pytest
 
 from distreal_sim.search.run import run_search
 
-from .toy_search import tiny_search
-
-TABLES = ("evaluations.jsonl", "generations.csv", "reevaluation.jsonl")
+from .toy_search import TABLES, tiny_search
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,18 +22,10 @@ from distreal_sim.search.progress import Quiet
 from distreal_sim.search.run import run_search
 from distreal_sim.search.settings import load_search
 
-from .toy_search import tiny_search, write_search
+from .toy_search import result, tiny_search, write_search
 
 TESTS = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-c", "from distreal_sim.cli import main; main()", "search"]
-TABLES = ("evaluations.jsonl", "generations.csv", "reevaluation.jsonl")
-
-
-def result(out: Path) -> dict[str, Any]:
-    """Everything that a search found: the tables' bytes, the front without its wall time."""
-    front = json.loads((out / "front.json").read_text())
-    del front["made"]["wall_s"]
-    return {"front": front, **{name: (out / name).read_bytes() for name in TABLES}}
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +205,7 @@ def test_three_kills(n_workers: str, tmp_path: Path) -> None:
     assert not (out / "front.json").exists()
     subprocess.run(command, check=True)
     search, experiment, _ = load_search(config)
-    run_search(search, experiment, tmp_path / "whole", n_workers=1)
+    run_search(search, experiment, tmp_path / "whole", config=config.stem, n_workers=1)
     assert result(out) == result(tmp_path / "whole")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ TINY: dict[str, Any] = {
 }
 """Twenty vectors, four short trainings of three steps each: a second."""
 
+TABLES = ("evaluations.jsonl", "generations.csv", "reevaluation.jsonl")
+
 
 def write_search(folder: Path, **changes: Any) -> Path:
     """Writes the experiment and the search, some keys replaced; returns the search's path."""
@@ -52,3 +55,10 @@ def toy_space(*channels: int, smallest: float = 0.0) -> Space:
     network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], 2))
     structure = find_groups(network, torch.zeros(2, 1, 4, 4))
     return Space(structure, tuple(range(len(channels))), 0.9, smallest)
+
+
+def result(out: Path) -> dict[str, Any]:
+    """Everything that a search found: the tables' bytes, the front without its wall time."""
+    front = json.loads((out / "front.json").read_text())
+    del front["made"]["wall_s"]
+    return {"front": front, **{name: (out / name).read_bytes() for name in TABLES}}
