@@ -36,6 +36,14 @@ class Remembering(FedAvg):
         return replace(update, memory={"count": np.array(count), "vector": vector})
 
 
+class Lingering(Remembering):
+    """A client that also waits for the seconds that the environment names, which change no result."""
+
+    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+        time.sleep(float(os.environ.get("LINGER_WALL_S", "0")))
+        return super().train(task, job, capacity, rngs)
+
+
 class Misbehaving(Remembering):
     """A client that is selected in `at_round` does its work and then misbehaves, before it can reply.
 

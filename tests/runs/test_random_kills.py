@@ -38,7 +38,7 @@ RAY = ["--grid", "ray", "--workers", "2"]
 def test_a_run(victims: list[str], rounds: int, tmp_path: Path) -> None:
     """Clients remember, so that a job that was lost, or counted twice, would show."""
     config, out = tmp_path / "toy.yaml", tmp_path / "out"
-    changes = {"method": {"name": "misbehaving.Remembering"}, "rounds": rounds, "checkpoint_every": 5}
+    changes = {"method": {"name": "misbehaving.Lingering"}, "rounds": rounds, "checkpoint_every": 5}
     config.write_text(yaml.safe_dump({**TOY, **changes, "evaluation": {"every": 10}}))
     command = ["run", str(config), "--out", str(out), "--resume", *RAY]
     assert torment(command, lambda: lines(out / "rounds.csv"), victims, seed=rounds, gap=2) == len(victims)

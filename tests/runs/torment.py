@@ -18,6 +18,9 @@ PROGRAM = [sys.executable, "-c", "from distreal_sim.cli import main; main()"]
 LATER_WALL_S = 0.3
 """A victim dies at most so long after the progress that was waited for."""
 
+LINGER_WALL_S = 0.02
+"""Every training of `misbehaving.Lingering` takes at least so long: no run is over before the last kill."""
+
 
 def torment(
     command: Sequence[str], progress: Callable[[], int], victims: Sequence[str], seed: int, gap: int
@@ -66,7 +69,12 @@ def start(command: Sequence[str]) -> subprocess.Popen[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(TESTS),
+            "OMP_NUM_THREADS": "1",
+            "LINGER_WALL_S": str(LINGER_WALL_S),
+        },
     )
 
 
