@@ -55,21 +55,20 @@ class ClientRows(Sequence[ClientRow]):
         """The same rows in columns."""
         if isinstance(rows, ClientRows):
             return rows
-        values = {name: [getattr(row, name) for row in rows] for name in CLIENT_SCHEMA.names}
-        values["status"] = [STATUSES.index(status) for status in values["status"]]
-        return cls({name: np.array(own, DTYPES[name]) for name, own in values.items()})
+        return cls._of({name: [getattr(row, name) for row in rows] for name in CLIENT_SCHEMA.names})
+
+    @classmethod
+    def _of(cls, values: Mapping[str, Sequence[Any]]) -> ClientRows:
+        status = [STATUSES.index(status) for status in values["status"]]
+        return cls({name: np.array(own, DTYPES[name]) for name, own in {**values, "status": status}.items()})
 
     @classmethod
     def of_round(
         cls, round_number: int, facts: Sequence[Facts], macs_available: Sequence[float]
     ) -> ClientRows:
         """macs_available: what each client's capacity offered from the start of the round to its end."""
-        return cls.of(
-            [
-                ClientRow(round=round_number, macs_available=offered, **dataclasses.asdict(own))
-                for own, offered in zip(facts, macs_available, strict=True)
-            ]
-        )
+        values = {name: [getattr(own, name) for own in facts] for name in FACTS}
+        return cls._of({**values, "round": [round_number] * len(facts), "macs_available": macs_available})
 
     @classmethod
     def join(cls, parts: Sequence[ClientRows]) -> ClientRows:
@@ -192,6 +191,9 @@ CLIENT_SCHEMA = pa.schema(
     ]
 )
 
+
+FACTS = [f.name for f in dataclasses.fields(Facts)]
+"""The columns of ClientRow that the client itself reports."""
 
 DTYPES = {f.name: f.type.to_pandas_dtype() for f in CLIENT_SCHEMA} | {"status": np.int64}
 """What the columns of ClientRows are."""

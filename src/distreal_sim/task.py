@@ -142,11 +142,12 @@ class Task:
     def batch(self, examples: Examples, indices: np.ndarray | slice) -> tuple[Tensor, Tensor]:
         """Normalised inputs (n, C, H, W) float32 and labels (n,) int64 of some examples, on the device."""
         mean, std = self._normalisation
-        x = torch.from_numpy(np.array(examples.x[indices])).to(self.device).to(torch.float32)
-        y = torch.from_numpy(np.array(examples.y[indices])).to(self.device)
-        x = x.sub_(mean).div_(std)
-        last = x.dim() == 4 and self.local.memory_format != "contiguous"
-        return (x.to(memory_format=torch.channels_last) if last else x), y
+        stored = _copy(examples.x, indices)
+        last = stored.ndim == 4 and self.local.memory_format != "contiguous"
+        layout = torch.channels_last if last else torch.preserve_format
+        x = torch.from_numpy(stored).to(self.device, torch.float32, memory_format=layout)
+        y = torch.from_numpy(_copy(examples.y, indices)).to(self.device)
+        return x.sub_(mean).div_(std), y
 
     def batches(self, examples: Examples, batches: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
         """`batch` of one after the other; batches: the indices of their examples."""
@@ -159,8 +160,13 @@ class Task:
                 last += 1
             x, y = self.batch(examples, np.concatenate(batches[first:last]))
             sizes = [len(batch) for batch in batches[first:last]]
-            yield from zip(torch.split(x, sizes), torch.split(y, sizes), strict=True)
+            yield from zip(x.split_with_sizes(sizes), y.split_with_sizes(sizes), strict=True)
             first = last
+
+
+def _copy(array: np.ndarray, indices: np.ndarray | slice) -> np.ndarray:
+    """One copy, whichever way the entries are named."""
+    return np.array(array[indices]) if isinstance(indices, slice) else array.take(indices, axis=0)
 
 
 def network_bytes(module: nn.Module) -> int:

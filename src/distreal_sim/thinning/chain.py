@@ -10,12 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distreal_sim.thinning.linear import Descent
-
-_aten = torch.ops.aten
-_MEAN, _IGNORED = 1, -100  # what F.cross_entropy hands over
 
 
 @dataclass(frozen=True)
@@ -34,17 +32,17 @@ class Chain:
     links: tuple[Link, ...]
     flattens: bool
 
-    @torch.no_grad()
     def step(
         self,
         x: Tensor,
         y: Tensor,
-        leaves: Sequence[Tensor],
+        parameters: Sequence[Tensor],
         momenta: Sequence[Tensor],
         anchors: Sequence[Tensor],
         descent: Descent,
     ) -> float:
-        """One step; returns the loss. leaves, momenta, anchors: as the engine's names, or none."""
+        """One step; returns the loss. parameters, momenta, anchors: as the engine's names, or none."""
+        leaves = [parameter.detach() for parameter in parameters]
         out = x.flatten(1) if self.flattens else x
         inputs = []
         for link in self.links:
@@ -54,9 +52,8 @@ class Chain:
             if link.relu:
                 out.relu_()
         log_p = torch.log_softmax(out, 1)
-        loss, n = _aten.nll_loss_forward.default(log_p, y, None, _MEAN, _IGNORED)
-        grad = _aten.nll_loss_backward.default(torch.ones_like(loss), log_p, y, None, _MEAN, _IGNORED, n)
-        grad = _aten._log_softmax_backward_data.default(grad, log_p, 1, log_p.dtype)
+        loss = F.nll_loss(log_p, y)
+        grad = log_p.exp_().scatter_add_(1, y.unsqueeze(1), log_p.new_full((len(y), 1), -1.0)).div_(len(y))
         for number in reversed(range(len(self.links))):
             link, read = self.links[number], inputs[number]
             grad_out = grad
