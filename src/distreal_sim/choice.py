@@ -62,14 +62,15 @@ def choose(
     task: Task,
     n_workers: int | None = None,
     ray_address: str | None = None,
+    num_cpus: int = 1,
     n_cores: int | None = None,
 ) -> Choice:
     """Settles `auto`; a function of the task, the numbers of cores and workers, and no clock.
 
-    n_workers: None for one per core; ray_address: of a Ray cluster, which only the Ray grid can use; n_cores:
-    those that this process may use, if not given.
+    n_workers: None for as many as the machine has num_cpus cores each for; ray_address: of a Ray cluster,
+    which only the Ray grid can use; n_cores: those that this process may use, if not given.
     """
-    workers = n_workers or os.cpu_count() or 1
+    workers = n_workers or max(1, (os.cpu_count() or 1) // num_cpus)
     cores = n_cores or len(os.sched_getaffinity(0))
     if name == "serial":
         return Choice("serial", 1, "--grid serial")

@@ -28,6 +28,8 @@ def run(
     grid: GridName = "auto",
     n_workers: int | None = None,
     ray_address: str | None = None,
+    num_cpus: int = 1,
+    num_gpus: float | None = None,
     resume: bool = False,
     training: bool = True,
     verify: bool = False,
@@ -38,9 +40,11 @@ def run(
 
     The results are the same bytes for every grid and number of workers, which is that of the cores (of the
     whole cluster) if not given. grid: auto takes the one that is predicted to be faster. ray_address: of a
-    running Ray cluster to work on. training: False plans and times every job in this process, and computes
-    nothing. verify: checks the bookkeeping of every round. on_round is called with every round's row once it
-    is recorded; say, with a line on where the clients run. Raises InputError for a mistake in the input.
+    running Ray cluster to work on. num_cpus, num_gpus: what Ray sets aside for each worker; of the GPUs equal
+    shares if not given and the device is cuda. training: False plans and times every job in this process,
+    and computes nothing. verify: checks the bookkeeping of every round. on_round is called with every round's
+    row once it is recorded; say, with a line on where the clients run. Raises InputError for a mistake in the
+    input.
     """
     one_thread()
     directory = RunDirectory(out, experiment, resume=resume, training=training)
@@ -52,10 +56,10 @@ def run(
             task = replace(task, computes=False)
             play(directory, experiment, task, None, on_round, verify=verify)
             return
-        choice = choose(grid, experiment, task, n_workers, ray_address)
+        choice = choose(grid, experiment, task, n_workers, ray_address, num_cpus)
         say(str(choice))
         directory.notes["grid"] = asdict(choice)
-        with open_fleet(choice, task, experiment, n_workers, ray_address) as fleet:
+        with open_fleet(choice, task, experiment, n_workers, ray_address, num_cpus, num_gpus) as fleet:
             play(directory, experiment, task, fleet, on_round, verify=verify)
     finally:
         directory.close()
@@ -68,24 +72,28 @@ def open_fleet(
     experiment: Experiment,
     n_workers: int | None = None,
     ray_address: str | None = None,
+    num_cpus: int = 1,
+    num_gpus: float | None = None,
 ) -> Iterator[Fleet]:
     """The simulated clients of a task; their processes, if they have any, end with the block."""
     if choice.grid == "serial":
         yield SerialFleet(task, experiment.method)
         return
     from distreal_sim.client import client_app  # Flower and Ray take a second to import
-    from distreal_sim.grids.cluster import cluster_cores, ray_instance
+    from distreal_sim.grids.cluster import gpu_share, n_workers_that_fit, ray_instance
     from distreal_sim.grids.ray import RayGrid
     from distreal_sim.server import GridFleet
 
-    with ray_instance(choice.n_workers, ray_address):
-        workers = n_workers or cluster_cores()
+    with ray_instance(choice.n_workers * num_cpus, ray_address):
+        fitting = n_workers_that_fit(num_cpus, num_gpus)
+        workers = n_workers or fitting
         grid = RayGrid(
             client_app,
             (task, experiment.method),
             len(task.split),
             workers,
-            n_gpus=int(task.device == "cuda"),
+            num_cpus=num_cpus,
+            num_gpus=gpu_share(workers, task.device) if num_gpus is None else num_gpus,
             job_timeout_wall_s=experiment.job_timeout_wall_s,
         )
         try:

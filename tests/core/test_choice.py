@@ -93,3 +93,12 @@ def test_asking_for_one_is_getting_it() -> None:
     task = build(experiment)
     assert choose("serial", experiment, task, 2).grid == "serial"
     assert choose("ray", toy(), task, 2).grid == "ray"
+
+
+def test_as_many_workers_as_have_their_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven cores have room for three workers of two, and for one that wants more than there are."""
+    monkeypatch.setattr(choice.os, "cpu_count", lambda: 7)
+    experiment = toy()
+    task = build(experiment)
+    assert [choose("ray", experiment, task, num_cpus=n).n_workers for n in (1, 2, 8)] == [7, 3, 1]
+    assert choose("ray", experiment, task, 2, num_cpus=8).n_workers == 2

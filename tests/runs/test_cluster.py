@@ -51,7 +51,7 @@ def cluster() -> Iterator[int]:
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # several nodes behind one address
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
     }
-    common = ["--num-cpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]
+    common = ["--num-cpus=1", "--num-gpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]
     head = ["start", "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
     subprocess.run([*RAY, *head, *common], env=env, check=True, capture_output=True)
     try:
@@ -71,6 +71,17 @@ def cluster() -> Iterator[int]:
 def test_two_nodes_give_the_same_bytes(tmp_path: Path, cluster: int) -> None:
     run(toy(method=Remembering()), tmp_path / "here", grid="serial")
     run(toy(method=Remembering()), tmp_path / "there", grid="ray", ray_address=f"127.0.0.1:{cluster}")
+    assert_same_results(tmp_path / "here", tmp_path / "there")
+
+
+@pytest.mark.slow
+def test_a_node_s_gpu_for_each_worker(tmp_path: Path, cluster: int) -> None:
+    """The nodes claim a GPU each; more than one is nowhere."""
+    address = f"127.0.0.1:{cluster}"
+    with pytest.raises(InputError, match="most that Ray counts on one is 1 cores and 1 GPUs"):
+        run(toy(), tmp_path / "out", grid="ray", ray_address=address, num_gpus=2)
+    run(toy(), tmp_path / "there", grid="ray", ray_address=address, num_gpus=1)
+    run(toy(), tmp_path / "here", grid="serial")
     assert_same_results(tmp_path / "here", tmp_path / "there")
 
 

@@ -23,6 +23,15 @@ def run(
     ray_address: Annotated[
         str | None, typer.Option(help="a running Ray cluster to work on, e.g. 127.0.0.1:6379")
     ] = None,
+    num_cpus: Annotated[
+        int, typer.Option(min=1, help="cores set aside for each Ray actor, which computes with one thread")
+    ] = 1,
+    num_gpus: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="GPUs, or a share of one, for each Ray actor [default: equal shares]"
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the directory")] = False,
     no_training: Annotated[
         bool, typer.Option("--no-training", help="plan and time every job, and compute nothing")
@@ -40,6 +49,8 @@ def run(
 
     if ray_address is not None and grid == "serial":
         raise InputError("--ray-address needs --grid ray: the serial grid works in this process only")
+    if num_gpus is not None and num_gpus > 1 and not num_gpus.is_integer():
+        raise InputError(f"--num-gpus {num_gpus:g}: Ray gives an actor a share of one GPU, or whole ones")
     experiment, notes = load_experiment(config, overrides or [])
     if not quiet:
         say(notes)
@@ -53,6 +64,8 @@ def run(
                 grid=grid,
                 n_workers=workers,
                 ray_address=ray_address,
+                num_cpus=num_cpus,
+                num_gpus=num_gpus,
                 resume=resume,
                 training=not no_training,
                 verify=verify,

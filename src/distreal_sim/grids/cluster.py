@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import sys
@@ -20,13 +21,36 @@ START_TRIES = 3
 """How often Ray is started when it takes too long for its own patience."""
 
 
+def n_workers_that_fit(num_cpus: int, num_gpus: float | None) -> int:
+    """Workers that the machines of the Ray instance have room for, if each takes so much of one of them.
+
+    Raises InputError where no machine has room for even one.
+    """
+    wanted = {"CPU": num_cpus, "GPU": num_gpus or 0.0}
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fitting = [min(int(m.get(kind, 0.0) / n) for kind, n in wanted.items() if n) for m in machines]
+    if not any(fitting):
+        most = {kind: max((m.get(kind, 0.0) for m in machines), default=0.0) for kind in wanted}
+        raise InputError(
+            f"--num-cpus {num_cpus} --num-gpus {wanted['GPU']:g}: no machine has that much for a worker; "
+            f"the most that Ray counts on one is {most['CPU']:g} cores and {most['GPU']:g} GPUs"
+        )
+    return sum(fitting)
+
+
+def gpu_share(n_workers: int, device: str) -> float:
+    """What each of n_workers gets of the Ray instance's GPUs: equal shares of one, none unless on `cuda`."""
+    n_gpus = int(ray.cluster_resources().get("GPU", 0.0)) if device == "cuda" else 0
+    return 1 / math.ceil(n_workers / n_gpus) if n_gpus else 0.0
+
+
 @contextlib.contextmanager
-def ray_instance(n_workers: int, address: str | None = None) -> Iterator[None]:
+def ray_instance(n_cores: int, address: str | None = None) -> Iterator[None]:
     """Within the block there is a Ray instance, on loopback only; one that was there before is used.
 
-    address: of a running Ray cluster to join instead (`ray start --head` prints it); the package, and the
-    user's own modules, must be importable on all its nodes. Raises InputError when Ray cannot start, or
-    there is no cluster.
+    n_cores: what Ray is told that there are. address: of a running Ray cluster to join instead
+    (`ray start --head` prints it); the package, and the user's own modules, must be importable on all its
+    nodes. Raises InputError when Ray cannot start, or there is no cluster.
     """
     if ray.is_initialized():
         yield
@@ -40,19 +64,19 @@ def ray_instance(n_workers: int, address: str | None = None) -> Iterator[None]:
         finally:
             ray.shutdown()
         return
-    _start(n_workers)
+    _start(n_cores)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _start(n_workers: int) -> None:
+def _start(n_cores: int) -> None:
     for n_left in reversed(range(START_TRIES)):
         try:
             ray.init(
                 address="local",
-                num_cpus=n_workers,
+                num_cpus=n_cores,
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",
@@ -85,11 +109,6 @@ def _join(address: str) -> None:
             f"--ray-address {address}: no Ray cluster can be joined there: {_one_line(error)}; "
             "`ray start --head` starts one and prints its address"
         ) from error
-
-
-def cluster_cores() -> int:
-    """Cores of all machines of the Ray instance."""
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _one_line(error: Exception) -> str:

@@ -111,7 +111,7 @@ class RayGrid(LocalGrid):
     """A fixed number of resident workers.
 
     make_app(payload) builds the ClientApp inside each worker; the payload goes into the object store once.
-    n_gpus: how many GPUs the workers share among themselves; without one Ray hides them from a worker.
+    num_cpus, num_gpus: what Ray sets aside for each worker; without a share of a GPU it hides them from it.
     job_timeout_wall_s: a worker that takes longer to answer is taken for hung: it is killed and its job
     redone. Jobs go to workers that have started: one for which there is no room left, because its machine is
     gone, is not waited for while others work.
@@ -124,11 +124,12 @@ class RayGrid(LocalGrid):
         n_clients: int,
         n_workers: int,
         *,
-        n_gpus: int = 0,
+        num_cpus: float = 1,
+        num_gpus: float = 0,
         job_timeout_wall_s: float | None = None,
     ) -> None:
         super().__init__(n_clients)
-        self._gpus_each = n_gpus / n_workers
+        self._actor = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_restarts=0)(Worker)
         self._timeout_wall_s = job_timeout_wall_s
         self._make_app = make_app
         self._payload = ray.put(payload)
@@ -263,8 +264,7 @@ class RayGrid(LocalGrid):
         return self._shared[id(record)][1]
 
     def _start_worker(self) -> None:
-        actor = ray.remote(num_cpus=1, num_gpus=self._gpus_each, max_restarts=0)(Worker)
-        worker = actor.remote(self._make_app, self._payload)
+        worker = self._actor.remote(self._make_app, self._payload)
         self._starting[worker.started.remote()] = worker
 
 
