@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,3 +144,34 @@ def crash(config: Path, out: Path, *, seed: int, n_kills: int, where: str) -> in
     )
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
+
+
+def test_a_directory_that_becomes_read_only(tmp_path: Path) -> None:
+    """The error names it, the last checkpoint is whole, and once it can be written the run goes on.
+
+    Nobody's files are read-only to root, so the run has none of root's privileges.
+    """
+    drop = shutil.which("setpriv")
+    if os.geteuid() == 0 and drop is None:
+        pytest.skip("root cannot give up its privileges without setpriv")
+    unprivileged = [drop, "--bounding-set=-all"] if drop is not None and os.geteuid() == 0 else []
+    method = {"name": "misbehaving.Lingering"}
+    config, out = write_config(tmp_path, method=method, rounds=60, checkpoint_every=2), tmp_path / "out"
+    process = subprocess.Popen(
+        [*unprivileged, *COMMAND, "run", str(config), "--grid", "serial", "--out", str(out), "--quiet"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(TESTS), "LINGER_WALL_S": "0.02"},
+    )
+    wait_for_rounds(out, 5, process)
+    folders = [out, *(path for path in out.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    assert re.fullmatch(rf"error: cannot write {out}/\S+: Permission denied; .*--resume.*\n", stderr), stderr
+    for folder in folders:
+        if folder.exists():
+            folder.chmod(0o755)
+    run(load_experiment(config)[0], out, grid="serial", resume=True)
+    assert_same_results(out, uninterrupted(config, tmp_path / "whole"))

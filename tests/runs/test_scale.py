@@ -5,14 +5,19 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from flwr.app import Message
 from rounds import Rows
+from serial_grid import SerialGrid
 from toys import toy, toy_fleet
 
 from distreal_sim.build import build
+from distreal_sim.client import make_client_app
 from distreal_sim.config import Experiment
+from distreal_sim.server import GridFleet
 from distreal_sim.simulation import play_round, start
 
 
@@ -72,3 +77,40 @@ def test_a_round_costs_what_its_clients_cost(method: str) -> None:
         return n_calls
 
     assert calls(100_000) == pytest.approx(calls(100), rel=0.01)
+
+
+class Backwards(SerialGrid):
+    """The client that was asked last answers first, so that all but one reply must wait for their turn."""
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        return super().pull_messages(list(message_ids)[::-1])
+
+
+def test_1000_clients_a_round_wait_in_a_window() -> None:
+    """What a round holds at its peak, but for 100 or 1,000 models of 250 kB on their way: a client's rows and
+    its part of the plan, about 2 kB. Without a window it would be 900 models more, 225 MB.
+    """
+
+    def peak_bytes(clients_per_round: int) -> int:
+        experiment = toy(
+            n_clients=1000,
+            clients_per_round=clients_per_round,
+            partition={"name": "bootstrap", "examples": 20},
+            local={"steps": 1, "batch_size": 2},
+            model={"name": "small_cnn", "width": 26},
+            profile={"name": "constant", "level": 1.0},
+            method="fedavg",
+        )
+        task = build(experiment)
+        grid = Backwards(make_client_app(lambda context: (task, experiment.method)), 1000)
+        fleet = GridFleet(grid, task, nodes=None, window=8, states=grid)
+        tracemalloc.start()
+        try:
+            play_round(experiment, task, fleet, start(experiment, task), Rows())
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak_bytes(10)  # fills caches
+    few, many = peak_bytes(100), peak_bytes(1000)
+    assert many - few < 900 * 3_000
