@@ -86,6 +86,26 @@ def test_time_to_accuracy_over_two_seeds(write_run: WriteRun, tmp_path: Path) ->
     assert row["reached_0.95"] == "0 of 2"
 
 
+def test_the_mean_of_the_last_evaluations(write_run: WriteRun, tmp_path: Path) -> None:
+    """Of three: (0.8 + 0.9 + 0.1) / 3 = 0.6, rounds without a test not counted; of ten: of all four, 0.475.
+
+    The other seed has two: 0.7 and 0.9, mean 0.8.
+    """
+    write_run("a", [0.1, None, 0.8, 0.9, 0.1], seed=1)
+    write_run("b", [0.7, 0.9], seed=2)
+    for n_last, own in ((1, 0.1), (3, 0.6), (10, 0.475)):
+        runs = find_runs([tmp_path], n_last=n_last)
+        other = 0.9 if n_last == 1 else 0.8
+        assert [run.final() for run in runs] == pytest.approx([own, other])
+        table = time_to_accuracy(runs, [])
+        assert table["final_accuracy"].item() == pytest.approx((own + other) / 2)
+        assert table["full_accuracy"].item() == pytest.approx((own + other) / 2)
+        assert table["best_accuracy"].item() == pytest.approx(0.9)
+        text = io.StringIO()
+        render(table, Console(file=text), n_last)
+        assert (f"mean of the last {n_last} evaluations" in text.getvalue()) == (n_last > 1)
+
+
 def test_what_does_not_exist_is_empty_in_csv_and_a_dash_in_print(write_run: WriteRun) -> None:
     """One seed, no interval; 0.9 is never reached. 10 s to 0.5. 100 of 200 MACs, 3 of 4 clients a round."""
     table = time_to_accuracy(find_runs([write_run("a", [0.5, 0.75])]), [0.5, 0.9])

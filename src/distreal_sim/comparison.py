@@ -68,5 +68,5 @@ def _differences(groups: Mapping[str, Sequence[Run]], baseline: str) -> dict[str
 
 
 def _final(seeds: Sequence[Run]) -> dict[int, float]:
-    """Accuracy of the last evaluation by seed."""
-    return {run.seed: float(run.evaluated["accuracy"].iloc[-1]) for run in seeds if len(run.evaluated)}
+    """Final accuracy by seed."""
+    return {run.seed: run.final() for run in seeds if len(run.evaluated)}

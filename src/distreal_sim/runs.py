@@ -47,7 +47,8 @@ class Run:
 
     `rounds`: the rows of `rounds.csv`; `label`: the method's name and whatever else tells this run's
     experiment from the others it was found with, the same for all its seeds; `place`: where it stands in the
-    sweep that all the runs it was found with belong to; `metric`: what `evaluated` calls accuracy.
+    sweep that all the runs it was found with belong to; `metric`: what `evaluated` calls accuracy; `n_last`:
+    evaluations whose mean is the final accuracy.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Run:
     seed: int
     place: Place | None = None
     metric: Metric = "trained"
+    n_last: int = 1
 
     @property
     def variant(self) -> str:
@@ -81,6 +83,10 @@ class Run:
         if self.metric == "trained" and SUBMODEL in rows:
             accuracy = rows[SUBMODEL].fillna(accuracy)
         return rows.assign(accuracy=accuracy)
+
+    def final(self, column: str = "accuracy") -> float:
+        """Mean of a column of `evaluated` over the last `n_last` evaluations, or all; NaN without one."""
+        return float(self.evaluated[column].iloc[-self.n_last :].mean())
 
     @property
     def macs_share(self) -> float:
@@ -109,7 +115,7 @@ class Run:
             raise InputError(f"{self.path}: cannot read the rows of its clients: {error}") from None
 
 
-def find_runs(dirs: Iterable[Path], metric: Metric = "trained") -> list[Run]:
+def find_runs(dirs: Iterable[Path], metric: Metric = "trained", n_last: int = 1) -> list[Run]:
     """Every run that is one of `dirs` or lies below one, at any depth, sorted by label, seed and path.
 
     A run without a finished round, and a second run of the same experiment and seed, are left out with
@@ -130,7 +136,7 @@ def find_runs(dirs: Iterable[Path], metric: Metric = "trained") -> list[Run]:
     if places:
         paths = {path: shown for path, shown in paths.items() if path in places}
     found = [run for path in sorted(paths.values()) if (run := read_run(path)) is not None]
-    runs = [replace(run, metric=metric) for run in found]
+    runs = [replace(run, metric=metric, n_last=n_last) for run in found]
     if paths and not runs:
         raise InputError(f"no run in {', '.join(map(str, tops))} has finished a round yet")
     if places:

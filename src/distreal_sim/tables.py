@@ -64,8 +64,8 @@ def default_targets(runs: Sequence[Run]) -> tuple[float, ...]:
 def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None) -> pd.DataFrame:
     """One row per label: accuracies, and the simulated seconds to each target, over seeds.
 
-    `seeds`, `rounds` (finished by every seed), `final_accuracy` (last evaluation), `best_accuracy`,
-    `full_accuracy` (of the whole network, last evaluation; see `runs.Metric`), `macs_share` and
+    `seeds`, `rounds` (finished by every seed), `final_accuracy` (see `Run.final`), `best_accuracy`,
+    `full_accuracy` (the final one of the whole network; see `runs.Metric`), `macs_share` and
     `completed_share` (see `Run`) are means over seeds; per target t: `sim_s_to_t` (mean over the seeds that
     reached it) and `reached_t` ("k of n"). A column `..._ci95` holds the half-width of the 95 % t-interval,
     NaN with fewer than two values. Targets default to `default_targets`; InputError for one outside (0, 1].
@@ -77,9 +77,9 @@ def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None
     rows = []
     for label, seeds in group(runs).items():
         evaluated = [run.evaluated for run in seeds if len(run.evaluated)]
-        final, final_ci95 = t_interval(float(e["accuracy"].iloc[-1]) for e in evaluated)
+        final, final_ci95 = t_interval(run.final() for run in seeds)
         best, best_ci95 = t_interval(float(e["accuracy"].max()) for e in evaluated)
-        full, full_ci95 = t_interval(float(e["test_accuracy"].iloc[-1]) for e in evaluated)
+        full, full_ci95 = t_interval(run.final("test_accuracy") for run in seeds)
         row: dict[str, object] = {
             "method": label,
             "seeds": len(seeds),
@@ -102,8 +102,11 @@ def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None
     return pd.DataFrame(rows)
 
 
-def render(table: pd.DataFrame, console: Console | None = None) -> None:
-    """Print `time_to_accuracy`'s or `compare`'s table for people; never cut off when piped."""
+def render(table: pd.DataFrame, console: Console | None = None, n_last: int = 1) -> None:
+    """Print `time_to_accuracy`'s or `compare`'s table for people; never cut off when piped.
+
+    n_last: what the final accuracies are means of; see `Run`.
+    """
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=max(console.width, 200))
@@ -119,6 +122,8 @@ def render(table: pd.DataFrame, console: Console | None = None) -> None:
         caption += "; difference: of final accuracies, to the baseline's on the same seeds"
     if "full" in accuracies:
         caption += "; full: final accuracy of the whole network, the others: of its largest trained part"
+    if n_last > 1:
+        caption += f"; final: mean of the last {n_last} evaluations"
     shown = Table(caption=caption)
     names = short_names(setting)
     for heading in (*(names[key] for key in setting), "method"):

@@ -28,9 +28,7 @@ def run(
     ] = 1,
     num_gpus: Annotated[
         float | None,
-        typer.Option(
-            min=0, help="GPUs, or a share of one, for each Ray actor [default: equal shares]"
-        ),
+        typer.Option(min=0, help="GPUs, or a share of one, for each Ray actor [default: equal shares]"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the directory")] = False,
     no_training: Annotated[

@@ -65,6 +65,9 @@ def table(
         typer.Option(help="method that the others are compared with, seed by seed [default: the sweep's]"),
     ] = None,
     metric: Metric = "trained",
+    last: Annotated[
+        int, typer.Option(min=1, help="final accuracy: the mean of so many last evaluations")
+    ] = 1,
     csv: Annotated[Path | None, typer.Option(help="also write the table to this CSV file")] = None,
     verbose: Verbose = False,
 ) -> None:
@@ -74,7 +77,7 @@ def table(
     from distreal_sim.runs import find_runs
     from distreal_sim.tables import render, time_to_accuracy, to_csv
 
-    runs = find_runs(directories, metric)
+    runs = find_runs(directories, metric, last)
     if baseline is not None or runs[0].place is not None:
         result = compare(runs, target or None, baseline)
     else:
@@ -84,4 +87,4 @@ def table(
             write_atomically(csv, to_csv(result).encode())
         except OSError as error:
             raise InputError(f"--csv {csv} cannot be written: {error.strerror}") from None
-    render(result, Console())
+    render(result, Console(), last)
