@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import psutil
+from torch import Tensor, nn
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.methods.fedavg import FedAvg
@@ -72,6 +75,13 @@ class Killing(Misbehaving):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Quitting(Misbehaving):
+    """It ends its worker as `os._exit` in somebody's own code would, without an exception."""
+
+    def misbehave(self) -> None:
+        os._exit(3)
+
+
 class Starving(Misbehaving):
     """It asks for 8 GB where 256 MB are left."""
 
@@ -109,6 +119,19 @@ class Raising(FedAvg):
         if job.round_number == self.at_round:
             raise ValueError("the sensor is on fire")
         return super().train(task, job, capacity, rngs)
+
+
+class Mortal(nn.Sequential):
+    """A network that ends the process in which it is tested, unless that is the one with this id."""
+
+    def __init__(self, shape: tuple[int, ...], n_classes: int, spared: int) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(math.prod(shape), n_classes))
+        self.spared = spared
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training and os.getpid() != self.spared:
+            os._exit(3)
+        return cast("Tensor", super().forward(x))
 
 
 class Homebound(FedAvg):

@@ -28,7 +28,7 @@ LAYERS = [
     "server",
     "choice",
     "run console plan inspection search sweep",
-    "cli",
+    "cli __main__",
 ]
 """From the bottom to the top; a module imports from its own line and the lines above it here."""
 

@@ -41,18 +41,19 @@ START_WALL_S = 5.0
 class Choice:
     """Where clients run, and why.
 
-    n_workers: processes at work. serial_wall_s, ray_wall_s: predicted seconds of the whole run either way;
-    None where there was nothing to compare.
+    n_workers: processes at work; None: as many as a cluster has room for. serial_wall_s, ray_wall_s:
+    predicted seconds of the whole run either way; None where there was nothing to compare.
     """
 
     grid: Literal["serial", "ray"]
-    n_workers: int
+    n_workers: int | None
     reason: str
     serial_wall_s: float | None = None
     ray_wall_s: float | None = None
 
     def __str__(self) -> str:
-        where = "in this process" if self.grid == "serial" else f"on {self.n_workers} Ray workers"
+        n_workers = "as many as there is room for" if self.n_workers is None else self.n_workers
+        where = "in this process" if self.grid == "serial" else f"on Ray workers ({n_workers})"
         return f"clients run {where}: {self.reason}"
 
 
@@ -74,13 +75,15 @@ def choose(
     cores = n_cores or len(os.sched_getaffinity(0))
     if name == "serial":
         return Choice("serial", 1, "--grid serial")
-    if name == "ray" or ray_address is not None:
-        return Choice("ray", workers, "--grid ray" if name == "ray" else "--ray-address")
+    if ray_address is not None:
+        return Choice("ray", n_workers, "--ray-address")
+    if name == "ray":
+        return Choice("ray", workers, "--grid ray")
+    if experiment.job_timeout_wall_s is not None:
+        return Choice("ray", workers, "job_timeout_wall_s needs processes that can be killed")
     at_once = min(workers, cores, experiment.clients_per_round)
     if at_once == 1:
         return Choice("serial", 1, "nothing can run beside it (one worker, core or client)")
-    if experiment.job_timeout_wall_s is not None:
-        return Choice("ray", workers, "job_timeout_wall_s needs processes that can be killed")
     if task.device != "cpu":
         return Choice("ray", workers, f"what a step costs on {task.device} is not predicted")
     serial_wall_s, ray_wall_s = _predicted_wall_s(experiment, task, at_once)

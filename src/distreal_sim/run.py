@@ -59,7 +59,7 @@ def run(
         choice = choose(grid, experiment, task, n_workers, ray_address, num_cpus)
         say(str(choice))
         directory.notes["grid"] = asdict(choice)
-        with open_fleet(choice, task, experiment, n_workers, ray_address, num_cpus, num_gpus) as fleet:
+        with open_fleet(choice, task, experiment, ray_address, num_cpus, num_gpus) as fleet:
             play(directory, experiment, task, fleet, on_round, verify=verify)
     finally:
         directory.close()
@@ -70,7 +70,6 @@ def open_fleet(
     choice: Choice,
     task: Task,
     experiment: Experiment,
-    n_workers: int | None = None,
     ray_address: str | None = None,
     num_cpus: int = 1,
     num_gpus: float | None = None,
@@ -84,9 +83,9 @@ def open_fleet(
     from distreal_sim.grids.ray import RayGrid
     from distreal_sim.server import GridFleet
 
-    with ray_instance(choice.n_workers * num_cpus, ray_address):
+    with ray_instance((choice.n_workers or 1) * num_cpus, ray_address):
         fitting = n_workers_that_fit(num_cpus, num_gpus)
-        workers = n_workers or fitting
+        workers = choice.n_workers or fitting
         grid = RayGrid(
             client_app,
             (task, experiment.method),

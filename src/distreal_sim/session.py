@@ -36,7 +36,7 @@ def play(
         fleet.restore(contexts)
     if task.front is not None:
         task.front.save(directory.path / "front.json")
-    recorder = Verifying(directory, task, progress.sim_s) if verify else directory
+    recorder = Verifying(directory, experiment, task, progress.sim_s) if verify else directory
     if fleet is not None:
         progress = simulate(experiment, task, fleet, progress, recorder, on_round)
     else:

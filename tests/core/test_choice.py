@@ -84,8 +84,12 @@ def test_nothing_to_choose() -> None:
 def test_what_only_ray_can_do() -> None:
     """Killing a hung client, and working on another machine."""
     assert auto(toy(job_timeout_wall_s=60.0)).grid == "ray"
+    assert auto(toy(job_timeout_wall_s=60.0), n_workers=1).grid == "ray"
     experiment = toy()
-    assert choose("auto", experiment, build(experiment), 1, "127.0.0.1:6379").grid == "ray"
+    chosen = choose("auto", experiment, build(experiment), 1, "127.0.0.1:6379")
+    assert (chosen.grid, chosen.n_workers) == ("ray", 1)
+    everywhere = choose("auto", experiment, build(experiment), None, "127.0.0.1:6379")
+    assert everywhere.n_workers is None, "a cluster's cores are not this machine's"
 
 
 def test_asking_for_one_is_getting_it() -> None:

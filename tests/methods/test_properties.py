@@ -21,13 +21,15 @@ from distreal_sim.types import State, Update
 
 METHODS = names(Method)
 
-NETS = ["TinyChain", "TinyResNet", "TinyDenseNet", "TinyMobileNet"]
+NETS = ["TinyChain", "TinyResNet", "TinyDenseNet", "TinyMobileNet", "EvenChain"]
+"""EvenChain has the stages that methods with sub-networks of less depth need."""
 
 NEEDED: dict[str, dict[str, Any]] = {"small": {"width": 0.5}}
 """Options without which a method refuses clients as weak as those here."""
 
-STRENGTH: dict[str, float] = {"cocofl": 0.6}
-"""Capacity of methods whose cheapest work, the forward pass of everything and more, needs more than 0.3."""
+STRENGTHS = (0.3, 0.6, 0.9)
+"""Capacities, of which the first counts with which a method can do anything: some need a forward pass of
+everything, or the first stage and its exit."""
 
 COUNTING: list[dict[str, Any]] = [
     {"name": "distreal"},
@@ -54,12 +56,20 @@ def options(name: str) -> dict[str, Any]:
 
 
 def weak_updates(method: dict[str, Any], net: str) -> tuple[Any, Task, State, list[Update]]:
-    """Two clients' updates, both with 0.3 of the capacity that the full network needs, or `STRENGTH`."""
+    """Updates of two clients that have the same part of the capacity that the full network needs."""
+    for level in STRENGTHS:
+        found = updates_at(level, method, net)
+        if found[3]:
+            break
+    return found
+
+
+def updates_at(level: float, method: dict[str, Any], net: str) -> tuple[Any, Task, State, list[Update]]:
     experiment = toy(
         method={**method, "overrun": "partial"},
         model={"name": f"nets.{net}"},
         partition={"name": "iid"},
-        profile={"name": "constant", "level": STRENGTH.get(method["name"], 0.3)},
+        profile={"name": "constant", "level": level},
         local={"epochs": 2, "batch_size": 8, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01},
     )
     try:

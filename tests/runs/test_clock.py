@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from toys import toy
 
 from distreal_sim.build import build
+from distreal_sim.config import Experiment
 from distreal_sim.errors import InputError
 from distreal_sim.methods import Method
 from distreal_sim.plugins import names
@@ -60,46 +62,75 @@ class Seen:
     def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None: ...
 
 
+PARTIAL = {"method": {"name": "fedavg", "overrun": "partial"}, "profile": {"name": "constant", "level": 0.5}}
+
+
 @pytest.mark.parametrize(
-    ("column", "factor", "message"),
+    ("status", "column", "factor", "message"),
     [
-        ("macs", 0.99, "integral of its capacity"),
-        ("macs", 1e6, "at most what was offered"),
-        ("sim_s", 0.5, "at most what was offered"),
-        ("n_steps_done", 0, "completed with these steps"),
+        ("completed", "macs", 0.99, "integral of its capacity"),
+        ("partial", "macs", 0.99, "integral of its capacity"),
+        ("completed", "macs", 1e6, "at most what was offered"),
+        ("completed", "sim_s", 0.5, "at most what was offered"),
+        ("completed", "sim_s", 10, "done by the deadline"),
+        ("partial", "sim_s", 1.01, "done by the deadline"),
+        ("completed", "n_steps_done", 0, "completed with these steps"),
+        ("partial", "n_steps_done", 0, "partial with these steps"),
     ],
 )
-def test_a_wrong_client_row_is_found(tmp_path: Path, column: str, factor: float, message: str) -> None:
-    """One number of one client that completed is multiplied; the sums are made right again."""
-    task = build(toy(method="fedavg", profile=STRONG))
-    row, rows, timing = first_round(tmp_path)
-    index = next(i for i, r in enumerate(rows) if r.status == "completed")
+def test_a_wrong_client_row_is_found(status: str, column: str, factor: float, message: str) -> None:
+    """One number of one client is multiplied; the sums are made right again."""
+    experiment = toy(**(PARTIAL if status == "partial" else {"method": "fedavg", "profile": STRONG}))
+    task = build(experiment)
+    row, rows, timing = first_round(experiment)
+    index = next(i for i, r in enumerate(rows) if r.status == status)
     value = getattr(rows[index], column)
     wrong = dataclasses.replace(rows[index], **{column: type(value)(value * factor)})
     changed = [*rows[:index], wrong, *rows[index + 1 :]]
     summed = dataclasses.replace(row, macs=sum(r.macs for r in changed))
-    Verifying(Seen(), task, 0.0).write(row, rows, timing)
+    Verifying(Seen(), experiment, task, 0.0).write(row, rows, timing)
     with pytest.raises(InvariantError, match=rf"round 1: .*client {wrong.client_id}: .*{message}"):
-        Verifying(Seen(), task, 0.0).write(summed, changed, timing)
+        Verifying(Seen(), experiment, task, 0.0).write(summed, changed, timing)
+
+
+@pytest.mark.parametrize(
+    ("changes", "factor"),
+    [
+        ({}, 2.0),
+        ({}, 0.99),
+        ({"round_end": "early"}, 1.01),
+        ({"method": {"name": "fedavg", "overrun": "wait"}}, 1.01),
+    ],
+)
+def test_a_round_that_lasts_too_long_or_not_long_enough_is_found(
+    changes: dict[str, Any], factor: float
+) -> None:
+    experiment = toy(**{"method": "fedavg", "profile": STRONG, **changes})
+    task = build(experiment)
+    row, rows, timing = first_round(experiment)
+    Verifying(Seen(), experiment, task, 0.0).write(row, rows, timing)
+    wrong = dataclasses.replace(row, sim_s=row.sim_s * factor)
+    with pytest.raises(InvariantError, match="the round lasts as long as it should"):
+        Verifying(Seen(), experiment, task, 0.0).write(wrong, rows, timing)
 
 
 @pytest.mark.parametrize("column", ["macs", "download_bytes", "upload_bytes", "n_completed", "n_selected"])
-def test_a_wrong_sum_is_found(tmp_path: Path, column: str) -> None:
-    task = build(toy(method="fedavg", profile=STRONG))
-    row, rows, timing = first_round(tmp_path)
+def test_a_wrong_sum_is_found(column: str) -> None:
+    experiment = toy(method="fedavg", profile=STRONG)
+    task = build(experiment)
+    row, rows, timing = first_round(experiment)
     wrong = dataclasses.replace(row, **{column: getattr(row, column) * 2})
     with pytest.raises(InvariantError, match=column):
-        Verifying(Seen(), task, 0.0).write(wrong, rows, timing)
+        Verifying(Seen(), experiment, task, 0.0).write(wrong, rows, timing)
     with pytest.raises(InvariantError, match="sim_s grows"):
-        Verifying(Seen(), task, row.sim_s + 1).write(row, rows, timing)
+        Verifying(Seen(), experiment, task, row.sim_s + 1).write(row, rows, timing)
 
 
-def first_round(tmp_path: Path) -> tuple[RoundRow, list[ClientRow], Timing]:
-    """The first round of the toy, timed."""
+def first_round(experiment: Experiment) -> tuple[RoundRow, list[ClientRow], Timing]:
+    """The first round, timed."""
     from distreal_sim.clock import TimedFleet
     from distreal_sim.simulation import play_round, start
 
-    experiment = toy(method="fedavg", profile=STRONG)
     task = dataclasses.replace(build(experiment), computes=False)
     seen = Seen()
     play_round(experiment, task, TimedFleet(task, experiment.method), start(experiment, task), seen)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from misbehaving import Diverging, Hanging, Homebound, Killing, Raising, Remembering, Starving, Writing
+from misbehaving import (
+    Diverging,
+    Hanging,
+    Homebound,
+    Killing,
+    Misbehaving,
+    Quitting,
+    Raising,
+    Remembering,
+    Starving,
+    Writing,
+)
 from toys import toy
 
 from distreal_sim.build import build
@@ -37,7 +49,7 @@ def memories(experiment: Experiment, grid: GridName, n_rounds: int) -> dict[int,
     """What every client remembers after some rounds."""
     task = build(experiment)
     choice = choose(grid, experiment, task, 2)
-    with open_fleet(choice, task, experiment, 2) as fleet:
+    with open_fleet(choice, task, experiment) as fleet:
         progress = start(experiment, task)
         for _ in range(n_rounds):
             progress, _ = play_round(experiment, task, fleet, progress, NoRecord())
@@ -71,15 +83,16 @@ def test_memory_does_not_travel(tmp_path: Path) -> None:
     assert traffic[0] == traffic[1]
 
 
-def test_a_redone_job_starts_from_the_same_state(tmp_path: Path) -> None:
-    """A worker is killed once, after its client's work of round 3: the work is done again, and counts once.
+@pytest.mark.parametrize("dying", [Killing, Quitting])
+def test_a_redone_job_starts_from_the_same_state(dying: type[Misbehaving], tmp_path: Path) -> None:
+    """A worker dies once, after its client's work of round 3: the work is done again, and counts once.
 
     The run without a death is the same run whose marker is there from the start.
     """
     marker, there = tmp_path / "marker", tmp_path / "there"
     there.touch()
-    run(toy(method=Killing(at_round=3, marker=there)), tmp_path / "calm", grid="serial")
-    run(toy(method=Killing(at_round=3, marker=marker)), tmp_path / "dead", grid="ray", n_workers=2)
+    run(toy(method=dying(at_round=3, marker=there)), tmp_path / "calm", grid="serial")
+    run(toy(method=dying(at_round=3, marker=marker)), tmp_path / "dead", grid="ray", n_workers=2)
     assert marker.read_text().startswith("client ")
     (tmp_path / "dead" / "config.yaml").write_bytes((tmp_path / "calm" / "config.yaml").read_bytes())
     assert_same_results(tmp_path / "calm", tmp_path / "dead")
@@ -131,15 +144,25 @@ def test_a_run_may_change_its_grid(tmp_path: Path) -> None:
     assert_same_results(tmp_path / "out", tmp_path / "whole")
 
 
+@pytest.mark.parametrize("dying", [Killing, Quitting])
 def test_a_client_that_always_kills_its_worker_ends_the_run(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    dying: type[Misbehaving], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(WorkersDiedError, match=r"^client \d+, round 2: its worker died 3 times") as caught:
-        run(toy(method=Killing(at_round=2)), tmp_path, grid="ray", n_workers=2)
+        run(toy(method=dying(at_round=2)), tmp_path, grid="ray", n_workers=2)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr().out == "", "Ray reports dead workers on stdout, which is for results"
     run_rows = (tmp_path / "rounds.csv").read_text().splitlines()
     assert len(run_rows) == 2, "header and round 1"
+
+
+def test_a_test_batch_that_kills_its_worker_blames_no_client(tmp_path: Path) -> None:
+    """A shard of the test set is sent to the node of a client that has no part in it."""
+    dying = toy(
+        model={"name": "misbehaving.Mortal", "spared": os.getpid()}, method="fedavg", evaluation={"every": 2}
+    )
+    with pytest.raises(WorkersDiedError, match=r"^round 2, while evaluating: its worker died 3 times"):
+        run(dying, tmp_path, grid="ray", n_workers=2)
 
 
 def test_a_worker_that_cannot_be_set_up_ends_the_run(tmp_path: Path) -> None:

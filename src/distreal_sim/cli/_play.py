@@ -10,6 +10,9 @@ import typer
 from distreal_sim.cli._shared import Config, InterruptedCommandError, Overrides, Quiet, Verbose, say
 from distreal_sim.errors import InputError, RunError
 
+UNWATCHED = "job_timeout_wall_s is not watched"
+"""Only a process can be killed that does nothing but one client's job."""
+
 
 def run(
     config: Config,
@@ -50,6 +53,8 @@ def run(
     if num_gpus is not None and num_gpus > 1 and not num_gpus.is_integer():
         raise InputError(f"--num-gpus {num_gpus:g}: Ray gives an actor a share of one GPU, or whole ones")
     experiment, notes = load_experiment(config, overrides or [])
+    if grid == "serial" and experiment.job_timeout_wall_s is not None:
+        notes.append(f"{UNWATCHED} with --grid serial")
     if not quiet:
         say(notes)
     name = f"{experiment.name}-{experiment.method.name}-{experiment.seed}"
@@ -141,6 +146,8 @@ def sweep(
     from distreal_sim.sweep.run import run_sweep
 
     settings, cells, notes = load_cells(config, overrides or [])
+    if any(cell.experiment.job_timeout_wall_s is not None for cell in cells):
+        notes.append(f"{UNWATCHED} in a sweep, whose runs have a process each")
     if not quiet:
         say(notes)
     directory = out if out is not None else Path("runs") / f"sweep-{config.stem}"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import ArrayRecord, Message, MessageType, Metadata, RecordDict
 from flwr.clientapp import ClientApp
 from ray.exceptions import (
     ActorDiedError,
@@ -50,7 +50,7 @@ LOST = (ActorDiedError, ActorUnavailableError, ObjectLostError, OutOfMemoryError
 
 
 class WorkersDiedError(RunError):
-    """A client whose worker died, or did not answer, every time; the message names it."""
+    """A job whose worker died, or did not answer, every time; the message names its client and round."""
 
 
 @dataclass
@@ -218,8 +218,7 @@ class RayGrid(LocalGrid):
     def _redo(self, call: Call, what: str, why: str, error: Exception | None = None) -> None:
         """Puts the job of a lost worker first in the queue, and starts another worker."""
         parcel = self._parcels[call.message_id]
-        metadata = parcel.message.metadata
-        where = f"client {metadata.dst_node_id}, round {metadata.group_id}"
+        where = _where(parcel.message.metadata)
         parcel.tries += 1
         if parcel.tries == MAX_TRIES:
             message = f"{where}: {what} {MAX_TRIES} times while it was at work {why}"
@@ -266,6 +265,13 @@ class RayGrid(LocalGrid):
     def _start_worker(self) -> None:
         worker = self._actor.remote(self._make_app, self._payload)
         self._starting[worker.started.remote()] = worker
+
+
+def _where(metadata: Metadata) -> str:
+    """Which work a message asks for; a shard of an evaluation goes to a client that has no part in it."""
+    if metadata.message_type == MessageType.TRAIN:
+        return f"client {metadata.dst_node_id}, round {metadata.group_id}"
+    return f"round {metadata.group_id}, while evaluating"
 
 
 def _last_line(error: Exception) -> str:
