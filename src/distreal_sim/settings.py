@@ -21,8 +21,8 @@ class Local(BaseModel):
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient")
     memory_format: Literal["auto", "channels_last", "contiguous"] = Field(
         "auto",
-        description="how images lie in memory, a matter of speed and rounding; auto: the faster one for the "
-        "model and batch_size, as measured",
+        description="how images lie in memory, a matter of speed and rounding; auto: the one "
+        "that was measured to be faster for a bundled model and batch_size, channels_last for your own",
     )
     lr_schedule: Literal["constant", "cosine", "step"] = Field("constant", description="over the rounds")
     lr_final: float = Field(0.0, ge=0, description="cosine: learning rate of the last round")

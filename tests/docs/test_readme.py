@@ -48,10 +48,19 @@ def test_commands(folder: Path) -> None:
     assert "fedavg" in table
 
 
+def test_a_sweep(folder: Path) -> None:
+    """Two methods x two rates of change x two seeds; the table has both methods under both settings."""
+    (folder / "my_sweep.yaml").write_text(blocks("yaml")[1])
+    _, table, _ = (shell(command, folder) for command in blocks("bash")[1].splitlines())
+    assert table.count("fedavg-drop") == table.count("ordered-distreal") == 2
+    assert len((folder / "runs" / "methods" / "sweep.csv").read_text().splitlines()) == 1 + 8
+    assert (folder / "runs" / "methods.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_method_in_one_file(folder: Path) -> None:
     """The README's method runs by its dotted path, with its own option, and is thinned for weak clients."""
     (folder / "my_methods.py").write_text(blocks("python")[0])
-    for command in blocks("bash")[1].splitlines():
+    for command in blocks("bash")[2].splitlines():
         shell(command, folder)
     config = read_yaml(folder / "runs" / "static" / "config.yaml")
     assert config["method"]["n_widths"] == 4

@@ -35,6 +35,15 @@ def test_every_key_is_described() -> None:
     assert all(field.description for field in Search.model_fields.values())
 
 
+def test_a_front_for_ordered_filters(tmp_path: Path) -> None:
+    """By either name of the method."""
+    path = write_search(tmp_path)
+    _, by_name, _ = load_search(path, ["experiment.method.name=ordered_distreal"])
+    _, by_option, _ = load_search(path, ["experiment.method.filters=ordered"])
+    assert by_name.method == by_option.method
+    assert by_name.resolved() == by_option.resolved()
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [

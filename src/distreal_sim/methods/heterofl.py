@@ -8,7 +8,7 @@ first ceil(r K) of K channels of every hidden layer, all inputs and all classes,
 averages every coordinate over the clients that held it, unweighted; one that nobody held stays. Masked
 cross-entropy: the scores of classes of which the client has no example are set to 0, and the server averages
 their rows of the classifier without it. Activations are divided by r in training (scaler). Static batch norm:
-`evaluation.batch_norm: reestimate`.
+statistics for testing are estimated anew with the learned weights (`evaluation.batch_norm: reestimate`).
 
 Differs from the paper:
 - By default a client takes the largest level that fits its capacity at the start of the round, and skips the
@@ -20,6 +20,8 @@ Differs from the paper:
   less where it was rounded up. (derived)
 - Gradients are clipped only with `clip_norm`, so that all methods take the same steps; the public code clips
   to norm 1. (our choice)
+- Statistics for testing are estimated on some batches of the round's clients, in the public code on the whole
+  training set. (our choice)
 - Which classes a client has is known to the server and costs no bytes. (our choice)
 """
 

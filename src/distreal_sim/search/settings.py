@@ -13,6 +13,7 @@ from distreal_sim.config._explain import explain
 from distreal_sim.config._override import override
 from distreal_sim.errors import InputError
 from distreal_sim.methods.distreal import Distreal
+from distreal_sim.methods.ordered_distreal import OrderedDistreal
 from distreal_sim.plugins import ConfigPath
 
 STOPS = ("generations", "evaluations", "stall", "wall_s")
@@ -86,10 +87,12 @@ def load_search(path: Path, overrides: Sequence[str] = ()) -> tuple[Search, Expe
         raise InputError(explain(error, source, "", Search)) from None
     passed_on = [text.removeprefix("experiment.") for text in overrides if text not in own]
     experiment, notes = load_experiment(search.experiment, passed_on)
+    if isinstance(experiment.method, OrderedDistreal):
+        experiment = experiment.model_copy(update={"method": experiment.method.as_distreal()})
     if not isinstance(experiment.method, Distreal):
         raise InputError(
             f"{search.experiment}: method.name = {experiment.method.name} looks up no front; a search needs "
-            "method.name: distreal (experiment.method.name=distreal on the command line)"
+            "distreal or ordered_distreal (experiment.method.name=distreal on the command line)"
         )
     filled: dict[str, Any] = {
         "batch_size": search.batch_size or max(2, experiment.local.batch_size),
