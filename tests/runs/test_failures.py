@@ -144,7 +144,7 @@ def test_a_run_may_change_its_grid(tmp_path: Path) -> None:
     assert_same_results(tmp_path / "out", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("dying", [Killing, Quitting])
+@pytest.mark.parametrize("dying", [Killing, pytest.param(Quitting, marks=pytest.mark.slow)])
 def test_a_client_that_always_kills_its_worker_ends_the_run(
     dying: type[Misbehaving], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
