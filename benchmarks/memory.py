@@ -62,9 +62,12 @@ def watch(options: argparse.Namespace, folder: Path) -> list[list[float]]:
     command = [*COMMAND, str(options.config), f"rounds={FOREVER}", "--out", str(out), "--quiet"]
     command += ["--grid", "ray", "--workers", str(options.workers), *options.overrides]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: os.nice(options.nice) and None
-    )
+
+    def prepare() -> None:
+        os.nice(options.nice)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
+
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=prepare)
     samples: list[list[float]] = []
     begin_wall_s, n_lines, position = 0.0, 0, 0
     try:

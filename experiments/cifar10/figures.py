@@ -22,7 +22,7 @@ from distreal_sim.plots._save import look, save  # noqa: E402
 
 FIGURE = HERE.parents[1] / "docs" / "figures" / "cifar10_methods.png"
 BASELINES = ("small", "distreal")
-SHARES = (1 / 6, 1.0)
+SHARES = (0.2, 1.0)
 """Short and long horizon, as shares of the run."""
 UNIT_S = 3600.0
 
