@@ -1,7 +1,7 @@
 """Runs, searches and sweeps whose processes are killed at random moments end with the bytes of quiet ones.
 
-`make test-slow` kills 40 times, the default tests twice. The moments are seeded, as far as the progress that
-they follow upon can be.
+Forty times in all; the default tests have the kills of `test_resume.py`. The moments are seeded, as far as
+the progress that they follow upon can be.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from .torment import lines, torment
 RAY = ["--grid", "ray", "--workers", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("victims", "rounds"),
     [
-        (["worker", "driver"], 60),
-        pytest.param(["worker"] * 12, 300, marks=pytest.mark.slow),
-        pytest.param(["driver", "worker"] * 4, 200, marks=pytest.mark.slow),
+        (["worker"] * 12, 300),
+        (["driver", "worker"] * 4, 200),
     ],
 )
 def test_a_run(victims: list[str], rounds: int, tmp_path: Path) -> None:

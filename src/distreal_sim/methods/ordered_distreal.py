@@ -30,7 +30,6 @@ from distreal_sim.methods._fronts import FrontOption, front_of, settled_front
 from distreal_sim.methods._options import Distil, DropLinear, ScalingOption
 from distreal_sim.methods._prefix import merge_prefixes, widest_trained
 from distreal_sim.methods._thinned import front_entries, step_orders, train_distilled, train_thinned
-from distreal_sim.methods.distreal import Distreal
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
 from distreal_sim.thinning.engine import Scaling
@@ -48,10 +47,6 @@ class OrderedDistreal(Method):
     drop_linear: DropLinear = False
     scaling: ScalingOption = "none"
     distil: Distil = False
-
-    def as_distreal(self) -> Distreal:
-        """The same method under its other name."""
-        return Distreal(filters="ordered", **self.model_dump())
 
     def scaling_of(self, module: nn.Module) -> Scaling:
         return self.scaling

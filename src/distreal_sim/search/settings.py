@@ -87,8 +87,9 @@ def load_search(path: Path, overrides: Sequence[str] = ()) -> tuple[Search, Expe
         raise InputError(explain(error, source, "", Search)) from None
     passed_on = [text.removeprefix("experiment.") for text in overrides if text not in own]
     experiment, notes = load_experiment(search.experiment, passed_on)
-    if isinstance(experiment.method, OrderedDistreal):
-        experiment = experiment.model_copy(update={"method": experiment.method.as_distreal()})
+    if isinstance(experiment.method, OrderedDistreal):  # the same method under its other name
+        method = Distreal(filters="ordered", **experiment.method.model_dump())
+        experiment = experiment.model_copy(update={"method": method})
     if not isinstance(experiment.method, Distreal):
         raise InputError(
             f"{search.experiment}: method.name = {experiment.method.name} looks up no front; a search needs "
