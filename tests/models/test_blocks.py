@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -66,7 +68,33 @@ def test_cnn_cifar_pools_where_tensorflow_does() -> None:
     """SAME padding of an even side pads behind only: windows (0 1 2) (2 3 4) (4 5 6) (6 7)."""
     net = load(Model, "cnn_cifar")().build((1, 8, 8), 2)
     row = torch.arange(8.0).expand(1, 1, 8, 8)
-    assert net.pool1(row)[0, 0, 0].tolist() == [2, 4, 6, 7]
+    assert net.conv1.pool(row)[0, 0, 0].tolist() == [2, 4, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "name", ["small_cnn", "cnn_cifar", "femnist_cnn", "pfl_cnn", "heterofl_cnn", "vgg11"]
+)
+def test_a_relu_behind_the_pooling_is_as_good_as_before_it(name: str) -> None:
+    """Same outputs and gradients, to the bit, as with each max pooling and the ReLU behind it swapped."""
+    torch.manual_seed(1)
+    net = load(Model, name)().build((3, 32, 32), 10).eval()
+    published = copy.deepcopy(net)
+    n_swapped = 0
+    for part in published.modules():
+        for (first, pool), (second, relu) in pairwise(list(part.named_children())):
+            if isinstance(pool, nn.MaxPool2d):
+                assert isinstance(relu, nn.ReLU)
+                part._modules[first], part._modules[second] = relu, pool
+                n_swapped += 1
+    assert n_swapped == sum(isinstance(part, nn.MaxPool2d) for part in net.modules()) > 0
+    x, y = torch.randn(4, 3, 32, 32), torch.tensor([0, 3, 3, 9])
+    outputs, gradients = [], []
+    for candidate in (net, published):
+        outputs.append(candidate(x))
+        loss = nn.functional.cross_entropy(outputs[-1], y)
+        gradients.append(torch.autograd.grad(loss, list(candidate.parameters())))
+    assert torch.equal(*outputs)
+    assert all(map(torch.equal, *gradients))
 
 
 def test_cnn_cifar_initialisation() -> None:

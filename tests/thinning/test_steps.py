@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from distreal_sim.errors import InputError
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.linear import MIN_ELEMENTS
+from distreal_sim.thinning.linear import MIN_BATCH, MIN_ELEMENTS
 from distreal_sim.thinning.masks import Mask, sample_mask
 from distreal_sim.thinning.memory import Memory, RowIndex
 from distreal_sim.thinning.structure import kept_elements
@@ -164,22 +164,23 @@ def test_load_says_what_does_not_fit(own_net):
         engine.load(arrays)
 
 
+@pytest.mark.parametrize("n", [MIN_BATCH - 1, MIN_BATCH])
 @pytest.mark.parametrize("scaling", ["none", "inverted"])
-def test_large_linear_layers_step_along_the_gradient(scaling, random_mask):
+def test_large_linear_layers_step_along_the_gradient(scaling, n, random_mask):
     """step = -lr * gradient, where `gradients` leaves the layers to autograd; float64, 1e-12."""
     rng = np.random.default_rng(14)
     module = torch.nn.Sequential(
         torch.nn.Conv2d(1, 20, 3), torch.nn.Flatten(), torch.nn.Linear(20 * 64, 200), torch.nn.ReLU(),
         torch.nn.Linear(200, 330), torch.nn.ReLU(), torch.nn.Linear(330, 4),
     )  # fmt: skip
-    x, y = torch.from_numpy(rng.normal(size=(5, 1, 10, 10))), torch.from_numpy(rng.integers(0, 4, 5))
+    x, y = torch.from_numpy(rng.normal(size=(n, 1, 10, 10))), torch.from_numpy(rng.integers(0, 4, n))
     structure = find_groups(module.double(), x)
     engine = Engine(module, structure, scaling=scaling, dtype=torch.float64)
     for mask in (random_mask(structure, rng), None, random_mask(structure, rng)):
         before = engine.export()
         kept = mask.kept if mask else (None,) * len(structure.groups)
         loss, gradients = engine.gradients(x, y, mask)
-        assert engine.step(x, y, mask, 0.1) == loss
+        assert engine.step(x, y, mask, 0.1) == pytest.approx(loss, rel=1e-13)
         for name, after in engine.export().items():
             index = kept_elements(structure.tensors[name], kept)
             expected = before[name].copy()

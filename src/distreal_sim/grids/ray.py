@@ -2,7 +2,9 @@
 
 Arrays that many messages share go into Ray's object store once and are decoded once per worker. The driver
 owns the clients' states: a job travels with the state from before it and the new state is kept when its
-reply is accepted, so a job that is done again, because its worker died, starts from the same state.
+reply is accepted, so a job that is done again, because its worker died, starts from the same state. Workers
+on the driver's machine leave their replies in memory that they share with it (`arena.py`); those of other
+machines send them through Ray.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +31,9 @@ from ray.exceptions import (
 )
 
 from distreal_sim.errors import RunError
+from distreal_sim.grids.arena import Address, Arena, Packed, Slot, open_annex
 from distreal_sim.grids.local import LocalGrid, identify, make_context
+from distreal_sim.grids.wire import encoding_into
 from distreal_sim.threads import one_thread
 
 logger = logging.getLogger(__name__)
@@ -42,7 +47,17 @@ MAX_FAILED_STARTS = 10
 SHARED_KEPT = 4
 """How many shared records a worker and the driver remember: a round's model, its statistics, and spares."""
 
+REPLIES_PER_WORKER = 8
+"""How many replies per worker may lie in shared memory before others go through Ray: as many as jobs may run
+ahead of the merge, and some that a merge keeps."""
+
+SMALL = 65_536
+"""Bytes that a reply may have beside as much as its message shares with others."""
+
 MakeApp = Callable[[Any], ClientApp]
+
+Answer = tuple[Message, RecordDict]
+"""A reply to a message and the client's new state."""
 
 
 LOST = (ActorDiedError, ActorUnavailableError, ObjectLostError, OutOfMemoryError, WorkerCrashedError)
@@ -55,11 +70,12 @@ class WorkersDiedError(RunError):
 
 @dataclass
 class Parcel:
-    """A message on its way: its content without the shared records, and where those are."""
+    """A message on its way: its content without the shared records, where those are, and room for a reply."""
 
     message: Message
     own: RecordDict
     shared: dict[str, Any]
+    reply_bytes: int
     tries: int = 0
 
 
@@ -69,35 +85,46 @@ class Call:
 
     message_id: str
     worker: Any
+    slot: Slot | None
     start_wall_s: float
 
 
 class Worker:
     """The process of one actor."""
 
-    def __init__(self, make_app: MakeApp, payload: Any) -> None:
+    def __init__(self, make_app: MakeApp, payload: Any, arena: Address | None) -> None:
         one_thread()
         identify()
         self.app = make_app(payload)
         self.records: dict[Any, ArrayRecord] = {}
+        self.annex = open_annex(arena)
 
-    def started(self) -> None:
-        """Returns once there is a worker."""
+    def started(self) -> bool:
+        """Returns once there is a worker: whether it can leave replies in the driver's arena."""
+        return self.annex is not None
 
     def answer(
-        self, message: Message, own: RecordDict, shared: dict[str, Any], state: RecordDict
-    ) -> tuple[Message, RecordDict]:
-        """The reply to a message and the client's new state."""
+        self,
+        message: Message,
+        own: RecordDict,
+        shared: dict[str, Any],
+        state: RecordDict,
+        slot: Slot | None,
+    ) -> Answer | Packed:
+        """The answer, in the slot if there is one."""
         content = RecordDict(dict(own))
         for key, ref in shared.items():
             content[key] = self._record(ref)
         message.content = content
         context = make_context(message.metadata.dst_node_id, state)
+        sheet = self.annex.sheet(slot) if self.annex is not None and slot is not None else None
         try:
-            return self.app(message, context), context.state
+            with encoding_into(sheet.allocate) if sheet is not None else nullcontext():
+                answer = self.app(message, context), context.state
         except MemoryError:  # what is left of this process is not to be trusted
             traceback.print_exc()
             os._exit(1)
+        return answer if sheet is None else sheet.pack(answer)
 
     def _record(self, ref: Any) -> ArrayRecord:
         if ref not in self.records:
@@ -133,6 +160,8 @@ class RayGrid(LocalGrid):
         self._timeout_wall_s = job_timeout_wall_s
         self._make_app = make_app
         self._payload = ray.put(payload)
+        self._arena = Arena(REPLIES_PER_WORKER * n_workers)
+        self._sharing: set[Any] = set()  # the workers that can leave replies in the arena
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}
         self._n_failed_starts = 0
@@ -148,14 +177,15 @@ class RayGrid(LocalGrid):
         ids = []
         for message in messages:
             ids.append(self.name_message(message))
-            own, shared = RecordDict(), {}
+            own, shared, reply_bytes = RecordDict(), {}, SMALL
             for key, record in message.content.items():
                 if isinstance(record, ArrayRecord):
                     shared[key] = self._share(record)
+                    reply_bytes += record.count_bytes()
                 else:
                     own[key] = record
             message.content = RecordDict()
-            self._parcels[ids[-1]] = Parcel(message, own, shared)
+            self._parcels[ids[-1]] = Parcel(message, own, shared, reply_bytes)
             self._queue.append(ids[-1])
         self._dispatch()
         return ids
@@ -188,7 +218,7 @@ class RayGrid(LocalGrid):
         """Takes in a worker that has started, or starts another in place of one that died before."""
         worker = self._starting.pop(ref)
         try:
-            ray.get(ref)
+            shares = ray.get(ref)
         except LOST as error:
             self._n_failed_starts += 1
             init_failed = isinstance(error, ActorDiedError) and error.actor_init_failed
@@ -200,10 +230,12 @@ class RayGrid(LocalGrid):
         else:
             self._n_failed_starts = 0
             self._idle.append(worker)
+            if shares:
+                self._sharing.add(worker)
 
     def _collect(self, ref: Any, call: Call) -> Message | None:
         try:
-            reply, state = ray.get(ref)
+            answer = ray.get(ref)
         except LOST as error:
             self._redo(
                 call, "its worker died", "(killed for want of memory, or a crash in native code?)", error
@@ -211,6 +243,9 @@ class RayGrid(LocalGrid):
             return None
         parcel = self._parcels.pop(call.message_id)
         self._idle.append(call.worker)
+        if call.slot is not None:
+            answer = self._arena.unpack(answer, call.slot)
+        reply, state = answer
         if len(state) and not reply.has_error():
             self.states[parcel.message.metadata.dst_node_id] = state
         return reply  # type: ignore[no-any-return]
@@ -225,6 +260,9 @@ class RayGrid(LocalGrid):
             raise WorkersDiedError(message, str(error or ""))
         logger.warning("%s: %s; the job is done again", where, what)
         ray.kill(call.worker)  # one that is hung or merely out of reach would keep its core
+        self._sharing.discard(call.worker)
+        if call.slot is not None:
+            self._arena.drop(call.slot)
         self._start_worker()
         self._queue.appendleft(call.message_id)
 
@@ -252,8 +290,9 @@ class RayGrid(LocalGrid):
             parcel = self._parcels[message_id]
             worker = self._idle.pop()
             state = self.states.get(parcel.message.metadata.dst_node_id, RecordDict())
-            ref = worker.answer.remote(parcel.message, parcel.own, parcel.shared, state)
-            self._working[ref] = Call(message_id, worker, time.monotonic())
+            slot = self._arena.take(parcel.reply_bytes) if worker in self._sharing else None
+            ref = worker.answer.remote(parcel.message, parcel.own, parcel.shared, state, slot)
+            self._working[ref] = Call(message_id, worker, slot, time.monotonic())
 
     def _share(self, record: ArrayRecord) -> Any:
         if id(record) not in self._shared:
@@ -263,7 +302,7 @@ class RayGrid(LocalGrid):
         return self._shared[id(record)][1]
 
     def _start_worker(self) -> None:
-        worker = self._actor.remote(self._make_app, self._payload)
+        worker = self._actor.remote(self._make_app, self._payload, self._arena.address)
         self._starting[worker.started.remote()] = worker
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, cast
 
 import numpy as np
@@ -22,8 +24,23 @@ NUMPY_FILE = "numpy.ndarray"
 """Flower's name of the serialisation: the bytes of a .npy file."""
 
 
+Allocate = Callable[[int], np.ndarray]
+"""allocate(n): (n,) uint8, not initialised."""
+
+_allocate: ContextVar[Allocate] = ContextVar("allocate", default=lambda n: np.empty(n, np.uint8))
+
 MEMORY = "memory"
 """Record of a Context's state that holds what the client keeps between rounds."""
+
+
+@contextmanager
+def encoding_into(allocate: Allocate) -> Iterator[None]:
+    """Arrays that are encoded meanwhile lie in memory from `allocate`."""
+    token = _allocate.set(allocate)
+    try:
+        yield
+    finally:
+        _allocate.reset(token)
 
 
 def encode_arrays(arrays: Arrays) -> ArrayRecord:
@@ -40,7 +57,7 @@ def encode_array(array: np.ndarray) -> Array:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
     start = header.tell()
-    data = np.empty(start + array.nbytes, np.uint8)
+    data = _allocate.get()(start + array.nbytes)
     data[:start] = np.frombuffer(header.getvalue(), np.uint8)
     data[start:] = array.reshape(-1).view(np.uint8)
     encoded = Array(dtype=str(array.dtype), shape=tuple(array.shape), stype=NUMPY_FILE, data=b"")

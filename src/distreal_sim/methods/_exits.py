@@ -114,8 +114,8 @@ def _stages(module: nn.Module) -> list[str]:
     last_conv = max((i for i, (_, part) in enumerate(found) if _convolutions(part)), default=0)
     for name, part in found[:last_conv]:
         n_convolutions += len(_convolutions(part))
-        leaves = [leaf for leaf in part.modules() if not list(leaf.children())]
-        if n_convolutions and isinstance(leaves[-1], POOLS):
+        pools = [isinstance(leaf, POOLS) for leaf in part.modules() if isinstance(leaf, (nn.Conv2d, *POOLS))]
+        if n_convolutions and pools and pools[-1]:
             ends.append(name)
             n_convolutions = 0
     return ends

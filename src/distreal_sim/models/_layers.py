@@ -29,10 +29,15 @@ def check_input(model: str, shape: tuple[int, ...], n_classes: int, min_side: in
     return shape[0], shape[1], shape[2]
 
 
-def conv_relu(n_in: int, n_out: int, kernel: int, norm: Norm) -> nn.Sequential:
-    """Convolution of stride 1 that keeps H x W (odd `kernel`), batch norm if asked for, ReLU."""
+def conv_relu(
+    n_in: int, n_out: int, kernel: int, norm: Norm, pool: nn.MaxPool2d | None = None
+) -> nn.Sequential:
+    """Convolution of stride 1 that keeps H x W (odd `kernel`), batch norm and max pooling if asked for, ReLU.
+
+    The ReLU behind the pooling gives the same values as before it, and has fewer to clamp.
+    """
     conv = nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2, bias=norm == "none")
-    return _with_relu("conv", conv, nn.BatchNorm2d(n_out) if norm == "batch" else None)
+    return _with_relu("conv", conv, nn.BatchNorm2d(n_out) if norm == "batch" else None, pool)
 
 
 def linear_relu(n_in: int, n_out: int, norm: Norm) -> nn.Sequential:
@@ -54,9 +59,13 @@ def init_he(net: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def _with_relu(name: str, layer: nn.Module, norm: nn.Module | None) -> nn.Sequential:
+def _with_relu(
+    name: str, layer: nn.Module, norm: nn.Module | None, pool: nn.MaxPool2d | None = None
+) -> nn.Sequential:
     parts: OrderedDict[str, nn.Module] = OrderedDict({name: layer})
     if norm is not None:
         parts["norm"] = norm
+    if pool is not None:
+        parts["pool"] = pool
     parts["relu"] = nn.ReLU()
     return nn.Sequential(parts)

@@ -44,10 +44,8 @@ class CnnCifar(Model):
         n_pixels = _pooled(_pooled(height)) * _pooled(_pooled(width))
         net = nn.Sequential(
             OrderedDict(
-                conv1=conv_relu(channels, 64, 5, self.norm),
-                pool1=nn.MaxPool2d(3, stride=2, ceil_mode=True),
-                conv2=conv_relu(64, 64, 5, self.norm),
-                pool2=nn.MaxPool2d(3, stride=2, ceil_mode=True),
+                conv1=conv_relu(channels, 64, 5, self.norm, nn.MaxPool2d(3, stride=2, ceil_mode=True)),
+                conv2=conv_relu(64, 64, 5, self.norm, nn.MaxPool2d(3, stride=2, ceil_mode=True)),
                 flatten=nn.Flatten(),
                 fc1=linear_relu(64 * n_pixels, 384, self.norm),
                 fc2=linear_relu(384, 192, self.norm),

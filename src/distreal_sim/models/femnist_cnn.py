@@ -32,10 +32,8 @@ class FemnistCnn(Model):
         channels, height, width = check_input(self.name, shape, n_classes, min_side=4)
         net = nn.Sequential(
             OrderedDict(
-                conv1=conv_relu(channels, 32, 5, self.norm),
-                pool1=nn.MaxPool2d(2),
-                conv2=conv_relu(32, 64, 5, self.norm),
-                pool2=nn.MaxPool2d(2),
+                conv1=conv_relu(channels, 32, 5, self.norm, nn.MaxPool2d(2)),
+                conv2=conv_relu(32, 64, 5, self.norm, nn.MaxPool2d(2)),
                 flatten=nn.Flatten(),
                 fc1=linear_relu(64 * (height // 4) * (width // 4), 2048, self.norm),
                 fc2=nn.Linear(2048, n_classes),

@@ -32,13 +32,14 @@ class HeteroFLCnn(Model):
         before, _, _ = check_input(self.name, shape, n_classes, min_side=8)
         net = nn.Sequential()
         for number, width in enumerate(WIDTHS, 1):
-            last = number == len(WIDTHS)
             layers: OrderedDict[str, nn.Module] = OrderedDict(
-                conv=nn.Conv2d(before, width, 3, padding=1),
-                norm=nn.BatchNorm2d(width),
-                relu=nn.ReLU(),
-                pool=nn.AdaptiveAvgPool2d(1) if last else nn.MaxPool2d(2),
+                conv=nn.Conv2d(before, width, 3, padding=1), norm=nn.BatchNorm2d(width)
             )
+            if number < len(WIDTHS):
+                layers["pool"] = nn.MaxPool2d(2)  # before the ReLU: the same values, and a quarter to clamp
+            layers["relu"] = nn.ReLU()
+            if number == len(WIDTHS):
+                layers["pool"] = nn.AdaptiveAvgPool2d(1)
             net.add_module(f"block{number}", nn.Sequential(layers))
             before = width
         net.add_module("flatten", nn.Flatten())

@@ -38,8 +38,8 @@ class PflCnn(Model):
             conv1=nn.Conv2d(channels, 32, 3),
             relu1=nn.ReLU(),
             conv2=nn.Conv2d(32, 64, 3),
+            pool=nn.MaxPool2d(2),  # before the ReLU: the same values, and a quarter to clamp
             relu2=nn.ReLU(),
-            pool=nn.MaxPool2d(2),
         )
         if self.pool_dropout > 0:
             layers["dropout1"] = nn.Dropout(self.pool_dropout)

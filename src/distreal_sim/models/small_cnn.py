@@ -39,12 +39,10 @@ class SmallCnn(Model):
         channels, _, _ = check_input(self.name, shape, n_classes, min_side=4)
         net = nn.Sequential(
             OrderedDict(
-                conv1=conv_relu(channels, self.width, 3, "batch"),
-                pool1=nn.MaxPool2d(2),
-                conv2=conv_relu(self.width, 2 * self.width, 3, "batch"),
-                pool2=nn.MaxPool2d(2),
+                conv1=conv_relu(channels, self.width, 3, "batch", nn.MaxPool2d(2)),
+                conv2=conv_relu(self.width, 2 * self.width, 3, "batch", nn.MaxPool2d(2)),
                 conv3=conv_relu(2 * self.width, 4 * self.width, 3, "batch"),
-                pool3=nn.AdaptiveAvgPool2d(1),
+                pool=nn.AdaptiveAvgPool2d(1),
                 flatten=nn.Flatten(),
                 linear=nn.Linear(4 * self.width, n_classes),
             )

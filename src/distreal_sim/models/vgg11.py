@@ -43,9 +43,9 @@ class Vgg11(Model):
         features: OrderedDict[str, nn.Module] = OrderedDict()
         for stage, widths in enumerate(_STAGES, start=1):
             for block, n_out in enumerate(widths, start=1):
-                features[f"conv{stage}_{block}"] = conv_relu(channels, n_out, 3, self.norm)
+                pool = nn.MaxPool2d(2) if block == len(widths) else None
+                features[f"conv{stage}_{block}"] = conv_relu(channels, n_out, 3, self.norm, pool)
                 channels = n_out
-            features[f"pool{stage}"] = nn.MaxPool2d(2)
         classifier: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         n_in = channels * (height // 32) * (width // 32)
         for layer in (1, 2):

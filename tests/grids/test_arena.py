@@ -1,0 +1,139 @@
+"""Replies in shared memory: where they lie, how long, and what happens when there is no room."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+from distreal_sim.grids.arena import Arena, Packed, Slot, open_annex
+from distreal_sim.grids.wire import decode_arrays, encode_arrays, encoding_into
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "memfd_create"), reason="shared memory of this kind is Linux's"
+)
+
+
+def leave(arena: Arena, value: Any, slot: Slot) -> Packed:
+    annex = open_annex(arena.address)
+    assert annex is not None
+    return annex.sheet(slot).pack(value)
+
+
+def take(arena: Arena, size: int = 10_000) -> Slot:
+    slot = arena.take(size)
+    assert slot is not None
+    return slot
+
+
+def test_a_reply_comes_back_as_read_only_views() -> None:
+    arena = Arena(1)
+    value = {"a": np.arange(1000.0), "b": np.zeros((3, 0), np.int8), "c": "text"}
+    slot = take(arena)
+    packed = leave(arena, value, slot)
+    assert len(packed.head) < 500
+    back = arena.unpack(packed, slot)
+    assert back["c"] == "text"
+    assert back["b"].shape == (3, 0)
+    np.testing.assert_array_equal(back["a"], value["a"])
+    with pytest.raises(ValueError, match="read-only"):
+        back["a"][0] = 1.0
+
+
+def test_a_slot_is_free_only_when_the_last_view_is_gone() -> None:
+    arena = Arena(1)
+    slot = take(arena)
+    back = arena.unpack(leave(arena, [np.arange(1000), np.ones(10)], slot), slot)
+    part = back[0][5:].reshape(5, -1).T
+    del back
+    gc.collect()
+    assert arena.take(10_000) is None, "a view still needs it"
+    del part
+    assert arena.take(10_000) == slot
+
+
+def test_two_replies_do_not_share_a_slot() -> None:
+    arena = Arena(2)
+    slots = [take(arena), take(arena)]
+    packed = [leave(arena, np.full(1000, float(number)), slot) for number, slot in enumerate(slots)]
+    back = [arena.unpack(p, slot) for p, slot in zip(packed, slots, strict=True)]
+    assert [b[0] for b in back] == [0.0, 1.0]
+    assert [b[-1] for b in back] == [0.0, 1.0]
+
+
+def test_what_finds_no_room_travels_in_the_head() -> None:
+    arena = Arena(1)
+    slot = take(arena, 5000)  # two pages, of 4096 bytes where tests run
+    value = [np.ones(900), np.ones(2000), np.ones(50)]
+    packed = leave(arena, value, slot)
+    assert [size for _, size in packed.pieces] == [7200, 400]
+    assert len(packed.head) > 16_000
+    for got, wanted in zip(arena.unpack(packed, slot), value, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_arrays_encoded_into_a_slot_are_not_copied_again() -> None:
+    arena = Arena(1)
+    slot = take(arena)
+    annex = open_annex(arena.address)
+    assert annex is not None
+    sheet = annex.sheet(slot)
+    with encoding_into(sheet.allocate):
+        record = encode_arrays({"w": np.arange(100.0, dtype=np.float32), "v": np.ones(3)})
+    packed = sheet.pack(record)
+    assert packed.pieces == [(0, 128 + 400), (576, 128 + 24)]  # each behind numpy's header, 64-byte aligned
+    back = decode_arrays(arena.unpack(packed, slot))
+    np.testing.assert_array_equal(back["w"], np.arange(100.0))
+    np.testing.assert_array_equal(back["v"], np.ones(3))
+
+
+def test_a_lost_worker_cannot_write_into_another_reply() -> None:
+    arena = Arena(1)
+    lost = take(arena)
+    annex = open_annex(arena.address)
+    assert annex is not None
+    late = annex.sheet(lost)
+    arena.drop(lost)
+    slot = take(arena)
+    back = arena.unpack(leave(arena, np.ones(1000), slot), slot)
+    late.pack(np.zeros(1000))
+    assert (back == 1).all()
+
+
+def test_larger_replies_get_larger_slots() -> None:
+    arena = Arena(1)
+    small = take(arena, 1)
+    arena.give_back(small)
+    large = take(arena, 100_000)
+    assert large.size >= 100_000
+    value = np.arange(12_000.0)
+    back = arena.unpack(leave(arena, value, large), large)
+    np.testing.assert_array_equal(back, value)
+
+
+def test_an_address_that_leads_elsewhere_is_no_arena() -> None:
+    arena = Arena(1)
+    address = arena.address
+    assert address is not None
+    assert open_annex(None) is None
+    assert open_annex(dataclasses.replace(address, token=b"x" * 16)) is None
+    assert open_annex(dataclasses.replace(address, fd=10_000)) is None
+    assert open_annex(dataclasses.replace(address, pid=2**22 + 1)) is None
+    assert open_annex(address) is not None
+
+
+def test_nothing_is_left_open() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    arena = Arena(1)
+    slot = take(arena)
+    back = arena.unpack(leave(arena, np.ones(100), slot), slot)
+    gone = weakref.ref(arena)
+    del arena, back
+    gc.collect()
+    assert gone() is None
+    assert len(os.listdir("/proc/self/fd")) == before
