@@ -1,6 +1,6 @@
 """What a large fleet costs: start-up, memory a client, and a round with 10 of 100 and of 100,000 clients.
 
-    python benchmarks/scale.py [--rounds 20] [--json FILE]
+    python benchmarks/scale.py [--rounds 20] [--cohort 10] [--json FILE]
 
 The digits dealt out with partition bootstrap, 20 examples a client, so that both fleets do the same work in a
 round; each fleet in a process of its own. `start-up` is from the import of the package to the end of round 1
@@ -43,7 +43,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def one_fleet(n_clients: int, rounds: int) -> dict[str, float]:
+def one_fleet(n_clients: int, rounds: int, cohort: int) -> dict[str, float]:
     """The measurements of one fleet, in this process."""
     begun_s = time.perf_counter()
     from distreal_sim.config import parse_experiment
@@ -55,7 +55,7 @@ def one_fleet(n_clients: int, rounds: int) -> dict[str, float]:
         seen.append((time.perf_counter(), time.process_time()))
 
     with tempfile.TemporaryDirectory() as folder:
-        plain = {**CONFIG, "n_clients": n_clients, "clients_per_round": 10, "rounds": rounds}
+        plain = {**CONFIG, "n_clients": n_clients, "clients_per_round": cohort, "rounds": rounds}
         trained = parse_experiment(plain, source="scale")
         run(trained, Path(folder) / "trained", grid="serial", on_round=on_round)
         rss_bytes = psutil.Process().memory_info().rss
@@ -75,13 +75,16 @@ def one_fleet(n_clients: int, rounds: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=20, help="trained rounds")
+    parser.add_argument("--cohort", type=int, default=10, help="clients a trained round")
     parser.add_argument("--json", type=Path, help="all measurements")
     parser.add_argument("--fleet", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.fleet:
-        print(json.dumps(one_fleet(options.fleet, options.rounds)))
+        print(json.dumps(one_fleet(options.fleet, options.rounds, options.cohort)))
         return
-    table = Table(title="10 clients a round (start-up under 10 s, less than 1 kB a client wanted)")
+    table = Table(
+        title=f"{options.cohort} clients a round (start-up under 10 s, less than 1 kB a client wanted)"
+    )
     for head in (
         "clients",
         "start-up s",
@@ -93,7 +96,8 @@ def main() -> None:
         table.add_column(head, justify="right")
     records = []
     for n_clients in FLEETS:
-        command = [sys.executable, __file__, "--fleet", str(n_clients), "--rounds", str(options.rounds)]
+        command = [sys.executable, __file__, "--fleet", str(n_clients)]
+        command += ["--rounds", str(options.rounds), "--cohort", str(options.cohort)]
         out = subprocess.run(command, check=True, capture_output=True, text=True)
         record = json.loads(out.stdout.splitlines()[-1])
         records.append(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import gc
 import os
 import weakref
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distreal_sim.grids.arena import Arena, Packed, Slot, open_annex
+from distreal_sim.grids.arena import Arena, Packed, Sheet, Slot, open_annex
 from distreal_sim.grids.wire import decode_arrays, encode_arrays, encoding_into
 
 pytestmark = pytest.mark.skipif(
@@ -20,9 +21,15 @@ pytestmark = pytest.mark.skipif(
 
 
 def leave(arena: Arena, value: Any, slot: Slot) -> Packed:
+    return sheet_of(arena, slot).pack(value)
+
+
+def sheet_of(arena: Arena, slot: Slot) -> Sheet:
     annex = open_annex(arena.address)
     assert annex is not None
-    return annex.sheet(slot).pack(value)
+    sheet = annex.sheet(slot)
+    assert sheet is not None
+    return sheet
 
 
 def take(arena: Arena, size: int = 10_000) -> Slot:
@@ -80,9 +87,7 @@ def test_what_finds_no_room_travels_in_the_head() -> None:
 def test_arrays_encoded_into_a_slot_are_not_copied_again() -> None:
     arena = Arena(1)
     slot = take(arena)
-    annex = open_annex(arena.address)
-    assert annex is not None
-    sheet = annex.sheet(slot)
+    sheet = sheet_of(arena, slot)
     with encoding_into(sheet.allocate):
         record = encode_arrays({"w": np.arange(100.0, dtype=np.float32), "v": np.ones(3)})
     packed = sheet.pack(record)
@@ -95,9 +100,7 @@ def test_arrays_encoded_into_a_slot_are_not_copied_again() -> None:
 def test_a_lost_worker_cannot_write_into_another_reply() -> None:
     arena = Arena(1)
     lost = take(arena)
-    annex = open_annex(arena.address)
-    assert annex is not None
-    late = annex.sheet(lost)
+    late = sheet_of(arena, lost)
     arena.drop(lost)
     slot = take(arena)
     back = arena.unpack(leave(arena, np.ones(1000), slot), slot)
@@ -125,6 +128,23 @@ def test_an_address_that_leads_elsewhere_is_no_arena() -> None:
     assert open_annex(dataclasses.replace(address, fd=10_000)) is None
     assert open_annex(dataclasses.replace(address, pid=2**22 + 1)) is None
     assert open_annex(address) is not None
+
+
+def test_no_memory_is_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    arena = Arena(1)
+    slot = take(arena)
+    annex = open_annex(arena.address)
+    assert annex is not None
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    arena.give_back(slot)
+    with monkeypatch.context() as patch:
+        patch.setattr("distreal_sim.grids.arena.mmap.mmap", refuse)
+        assert annex.sheet(slot) is None
+        assert arena.take(100_000) is None
+    assert take(arena, 100_000).size >= 100_000
 
 
 def test_nothing_is_left_open() -> None:

@@ -67,7 +67,7 @@ class Arena:
         self.address = Address(os.getpid(), self._fd, token)
 
     def take(self, size: int) -> Slot | None:
-        """A slot of at least that size for one reply; None if too many are in use."""
+        """A slot of at least that size for one reply; None if too many are in use, or no memory is left."""
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         for index, slot in enumerate(self._free):
             if slot.size >= size:
@@ -76,11 +76,14 @@ class Arena:
             self.drop(self._free.pop())
         if not self._n_left:
             return None
-        self._n_left -= 1
         slot = Slot(self._end, size)
+        try:
+            os.ftruncate(self._fd, slot.start + size)
+            self._memory[slot] = mmap.mmap(self._fd, size, offset=slot.start)
+        except OSError:
+            return None
         self._end += size
-        os.ftruncate(self._fd, self._end)
-        self._memory[slot] = mmap.mmap(self._fd, size, offset=slot.start)
+        self._n_left -= 1
         return slot
 
     def give_back(self, slot: Slot) -> None:
@@ -113,10 +116,14 @@ class Annex:
         if os.read(self._fd, TOKEN_BYTES) != address.token:
             raise FileNotFoundError(f"process {address.pid} has another file there")
 
-    def sheet(self, slot: Slot) -> Sheet:
-        """The slot, to be filled."""
+    def sheet(self, slot: Slot) -> Sheet | None:
+        """The slot, to be filled; None where this process may have no more memory."""
         if slot not in self._memory:
-            self._memory[slot] = np.frombuffer(mmap.mmap(self._fd, slot.size, offset=slot.start), np.uint8)
+            try:
+                memory = mmap.mmap(self._fd, slot.size, offset=slot.start)
+            except OSError:
+                return None
+            self._memory[slot] = np.frombuffer(memory, np.uint8)
         return Sheet(self._memory[slot])
 
 

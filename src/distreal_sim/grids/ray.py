@@ -111,7 +111,7 @@ class Worker:
         state: RecordDict,
         slot: Slot | None,
     ) -> Answer | Packed:
-        """The answer, in the slot if there is one."""
+        """The answer; in the slot if there is one and this process can use it."""
         content = RecordDict(dict(own))
         for key, ref in shared.items():
             content[key] = self._record(ref)
@@ -243,8 +243,10 @@ class RayGrid(LocalGrid):
             return None
         parcel = self._parcels.pop(call.message_id)
         self._idle.append(call.worker)
-        if call.slot is not None:
+        if isinstance(answer, Packed) and call.slot is not None:
             answer = self._arena.unpack(answer, call.slot)
+        elif call.slot is not None:
+            self._arena.give_back(call.slot)
         reply, state = answer
         if len(state) and not reply.has_error():
             self.states[parcel.message.metadata.dst_node_id] = state
