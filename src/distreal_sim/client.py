@@ -21,12 +21,14 @@ from distreal_sim.config import Experiment, load_experiment
 from distreal_sim.errors import InputError
 from distreal_sim.grids.wire import (
     MEMORY,
+    arrays_of,
     decode_arrays,
     decode_job,
     encode_arrays,
     encode_update,
     recall,
     remember,
+    values_of,
 )
 from distreal_sim.methods import Method
 from distreal_sim.rng import Rngs
@@ -51,14 +53,14 @@ def make_client_app(resolve: Resolve) -> ClientApp:
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        job_config: Mapping[str, Any] = message.content.config_records["job"]
+        job_config = values_of(message.content, "job")
         where = f"client {job_config['client_id']}, round {job_config['round']}"
         stage = "setting up"
         try:
             task, method = resolve(context)
             stage = "decoding its job"
             memory = recall(context.state)
-            arrays = decoded.get(message.content.array_records["arrays"])
+            arrays = decoded.get(arrays_of(message.content, "arrays"))
             job = decode_job(message.content, arrays, memory)
             stage = "training"
             rngs = Rngs(task.seed, (job.round_number, job.client_id))
@@ -72,10 +74,10 @@ def make_client_app(resolve: Resolve) -> ClientApp:
 
     @app.query("statistics")
     def statistics(message: Message, context: Context) -> Message:
-        config: Mapping[str, Any] = message.content.config_records["shard"]
+        config = values_of(message.content, "shard")
         try:
             task, _ = resolve(context)
-            arrays = decoded.get(message.content.array_records["arrays"])
+            arrays = decoded.get(arrays_of(message.content, "arrays"))
             which = config["round"], config["clients"], config["draws"]
             sums = evaluation.statistics_shard(task, arrays, *which, _counts(config))
             return Message(RecordDict({"statistics": encode_arrays(sums)}), reply_to=message)
@@ -84,11 +86,11 @@ def make_client_app(resolve: Resolve) -> ClientApp:
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
-        config: Mapping[str, Any] = message.content.config_records["shard"]
+        config = values_of(message.content, "shard")
         try:
             task, _ = resolve(context)
-            records = message.content.array_records
-            arrays, stats = decoded.get(records["arrays"]), decoded.get(records["statistics"])
+            arrays = decoded.get(arrays_of(message.content, "arrays"))
+            stats = decoded.get(arrays_of(message.content, "statistics"))
             which = config["start"], config["stop"], _counts(config)
             loss_sum, n_correct = evaluation.test_shard(task, arrays, stats, *which)
             result = MetricRecord({"loss_sum": loss_sum, "n_correct": n_correct})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from distreal_sim import npy
 from distreal_sim.batches import batch_indices, batch_sizes
 from distreal_sim.capacity import Capacity
 from distreal_sim.errors import RunError
@@ -117,7 +118,7 @@ def train(
                 "its weights or its loss are infinite or not a number; lower local.lr, or leave such clients "
                 "out with local.nonfinite: exclude"
             )
-        arrays = {} if diverged else engine.export(trained)
+        arrays = {} if diverged else engine.export(trained, npy.empty)
     sent_bytes = traffic.upload_bytes
     if traffic.coverage:
         sent_bytes += _sent_coverage_bytes(task.structure, plan)

@@ -18,7 +18,14 @@ from distreal_sim.build import build
 from distreal_sim.client import experiment_of
 from distreal_sim.errors import ClientFailedError, InputError
 from distreal_sim.grids.local import LocalGrid
-from distreal_sim.grids.wire import decode_arrays, decode_update, encode_arrays, encode_job
+from distreal_sim.grids.wire import (
+    arrays_of,
+    decode_arrays,
+    decode_update,
+    encode_arrays,
+    encode_job,
+    values_of,
+)
 from distreal_sim.prediction import predicted_macs
 from distreal_sim.run_directory import RunDirectory
 from distreal_sim.session import play
@@ -99,7 +106,7 @@ class GridFleet:
             for clients, draws in shards
         ]
         replies = self._exchange("query.statistics", str(round_number), parcels)
-        return evaluation.join_statistics([decode_arrays(r.array_records["statistics"]) for r in replies])
+        return evaluation.join_statistics([decode_arrays(arrays_of(r, "statistics")) for r in replies])
 
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
@@ -123,7 +130,7 @@ class GridFleet:
             for index, (start, stop) in enumerate(pairwise(bounds))
         ]
         results: list[Mapping[str, Any]] = [
-            reply.metric_records["result"] for reply in self._exchange("evaluate", str(round_number), parcels)
+            values_of(reply, "result") for reply in self._exchange("evaluate", str(round_number), parcels)
         ]
         n_examples = len(self.task.data.test)
         return sum(r["loss_sum"] for r in results) / n_examples, sum(
@@ -191,7 +198,7 @@ def find_nodes(grid: Grid, n_clients: int) -> dict[int, int]:
         for reply in grid.send_and_receive(messages):
             if reply.has_error():
                 raise _failure(reply)
-            config: Mapping[str, Any] = reply.content.config_records["partition"]
+            config = values_of(reply.content, "partition")
             if config["n_clients"] != n_clients:
                 raise InputError(
                     f"the federation has {config['n_clients']} nodes and the experiment {n_clients} clients; "

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from distreal_sim.grids.arena import Arena, Packed, Sheet, Slot, open_annex
-from distreal_sim.grids.wire import decode_arrays, encode_arrays, encoding_into
+from distreal_sim.grids.wire import decode_arrays, decode_update, encode_arrays, encode_update
+from distreal_sim.npy import allocating
+from distreal_sim.types import Facts, Update
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "memfd_create"), reason="shared memory of this kind is Linux's"
@@ -73,13 +75,18 @@ def test_two_replies_do_not_share_a_slot() -> None:
     assert [b[-1] for b in back] == [0.0, 1.0]
 
 
-def test_what_finds_no_room_travels_in_the_head() -> None:
+def test_what_finds_no_room_travels_beside_it() -> None:
     arena = Arena(1)
     slot = take(arena, 5000)  # two pages, of 4096 bytes where tests run
     value = [np.ones(900), np.ones(2000), np.ones(50)]
     packed = leave(arena, value, slot)
-    assert [size for _, size in packed.pieces] == [7200, 400]
-    assert len(packed.head) > 16_000
+    assert [piece[1] if isinstance(piece, tuple) else piece.nbytes for piece in packed.pieces] == [
+        7200,
+        16_000,
+        400,
+    ]
+    assert isinstance(packed.pieces[1], np.ndarray)
+    assert len(packed.head) < 500
     for got, wanted in zip(arena.unpack(packed, slot), value, strict=True):
         np.testing.assert_array_equal(got, wanted)
 
@@ -88,7 +95,7 @@ def test_arrays_encoded_into_a_slot_are_not_copied_again() -> None:
     arena = Arena(1)
     slot = take(arena)
     sheet = sheet_of(arena, slot)
-    with encoding_into(sheet.allocate):
+    with allocating(sheet.allocate):
         record = encode_arrays({"w": np.arange(100.0, dtype=np.float32), "v": np.ones(3)})
     packed = sheet.pack(record)
     assert packed.pieces == [(0, 128 + 400), (576, 128 + 24)]  # each behind numpy's header, 64-byte aligned
@@ -127,6 +134,12 @@ def test_an_address_that_leads_elsewhere_is_no_arena() -> None:
     assert open_annex(dataclasses.replace(address, token=b"x" * 16)) is None
     assert open_annex(dataclasses.replace(address, fd=10_000)) is None
     assert open_annex(dataclasses.replace(address, pid=2**22 + 1)) is None
+    reader, writer = os.pipe()
+    os.write(writer, b"not for us, or it would block")
+    assert open_annex(dataclasses.replace(address, fd=reader)) is None
+    assert os.read(reader, 10) == b"not for us"
+    os.close(reader)
+    os.close(writer)
     assert open_annex(address) is not None
 
 
@@ -145,6 +158,32 @@ def test_no_memory_is_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
         assert annex.sheet(slot) is None
         assert arena.take(100_000) is None
     assert take(arena, 100_000).size >= 100_000
+
+
+def test_without_shared_memory_there_are_no_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    arena = Arena(1)
+    assert arena.address is None
+    assert arena.take(1) is None
+
+
+def test_a_reply_is_free_without_the_garbage_collector() -> None:
+    """No reference cycle holds a decoded update, so that its slot is there for the next one."""
+    facts = Facts(1, "completed", 10, 1, 1, 5, 1.0, 1.0, 8, 8, 0.5)
+    coverage = (np.ones((1, 3), bool), None)
+    update = Update(facts, {"w": np.ones(100)}, coverage, np.array([10]))
+    arena = Arena(1)
+    slot = take(arena)
+    gc.collect()
+    gc.disable()
+    try:
+        content = arena.unpack(leave(arena, encode_update(update), slot), slot)
+        back = decode_update(content)
+        assert back.arrays["w"].sum() == 100
+        del content, back
+        assert arena.take(10_000) == slot
+    finally:
+        gc.enable()
 
 
 def test_nothing_is_left_open() -> None:

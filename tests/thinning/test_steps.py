@@ -188,6 +188,24 @@ def test_large_linear_layers_step_along_the_gradient(scaling, n, random_mask):
             np.testing.assert_allclose(after, expected, rtol=0, atol=1e-12, err_msg=name)
 
 
+def test_a_large_layer_may_be_followed_by_a_change_in_place():
+    """Same outcome with nn.ReLU(inplace=True) as without, for batches on both ways of the forward product."""
+    rng = np.random.default_rng(16)
+    for n in (MIN_BATCH - 1, MIN_BATCH):
+        x, y = torch.from_numpy(rng.normal(size=(n, 1, 10, 10))), torch.from_numpy(rng.integers(0, 2, n))
+        results = []
+        for inplace in (False, True):
+            torch.manual_seed(1)
+            module = torch.nn.Sequential(
+                torch.nn.Conv2d(1, 20, 3), torch.nn.Flatten(), torch.nn.Linear(1280, 200),
+                torch.nn.ReLU(inplace=inplace), torch.nn.Linear(200, 2),
+            ).double()  # fmt: skip
+            engine = Engine(module, find_groups(module, x), dtype=torch.float64)
+            engine.step(x, y, None, 0.1)
+            results.append({name: a.tobytes() for name, a in engine.export().items()})
+        assert results[0] == results[1]
+
+
 def test_a_weight_that_is_penalised_too_is_left_to_autograd():
     """The forward pass reads the large weight twice, so that its gradient comes in two parts; 1e-12."""
 

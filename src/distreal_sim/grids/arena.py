@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from distreal_sim.npy import address
+
+NAME = "distreal-sim"
 TOKEN_BYTES = 16
 ALIGNMENT = 64
 
@@ -40,10 +43,13 @@ class Slot:
 
 @dataclass(frozen=True)
 class Packed:
-    """An object whose arrays lie in a slot: the rest of it, pickled, and their (start, size) there."""
+    """An object whose arrays lie in a slot: the rest of it, pickled, and their (start, size) there.
+
+    An array for which there was no room stands among the pieces itself.
+    """
 
     head: bytes
-    pieces: list[tuple[int, int]]
+    pieces: list[tuple[int, int] | np.ndarray]
 
 
 class Arena:
@@ -55,11 +61,13 @@ class Arena:
     def __init__(self, slots: int) -> None:
         self._n_left = slots
         self._free: list[Slot] = []
-        self._memory: dict[Slot, mmap.mmap] = {}
+        self._memory: dict[Slot, mmap.mmap] = {}  # each holds a file descriptor
+        self._dropped: list[mmap.mmap] = []
         self.address: Address | None = None
-        if not hasattr(os, "memfd_create"):
+        try:
+            self._fd = os.memfd_create(NAME)
+        except (AttributeError, OSError):  # another system, or nothing left
             return
-        self._fd = os.memfd_create("distreal-sim")
         weakref.finalize(self, os.close, self._fd)
         token = secrets.token_bytes(TOKEN_BYTES)
         os.write(self._fd, token)
@@ -68,9 +76,11 @@ class Arena:
 
     def take(self, size: int) -> Slot | None:
         """A slot of at least that size for one reply; None if too many are in use, or no memory is left."""
+        if self.address is None:
+            return None
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        for index, slot in enumerate(self._free):
-            if slot.size >= size:
+        for index in reversed(range(len(self._free))):  # the last one used: still in caches
+            if self._free[index].size >= size:
                 return self._free.pop(index)
         if self._free:  # too small, since the messages grew
             self.drop(self._free.pop())
@@ -92,9 +102,9 @@ class Arena:
 
     def drop(self, slot: Slot) -> None:
         """The slot is never used again, for a worker that is lost may still write to it."""
-        memory = self._memory.pop(slot)
-        memory.madvise(mmap.MADV_REMOVE)
-        memory.close()
+        self._dropped.append(self._memory.pop(slot))
+        for memory in self._dropped:  # again those that were written to after they had been given back
+            memory.madvise(mmap.MADV_REMOVE)
         self._n_left += 1
 
     def unpack(self, packed: Packed, slot: Slot) -> Any:
@@ -102,7 +112,10 @@ class Arena:
         whole = np.frombuffer(self._memory[slot], np.uint8)
         whole.flags.writeable = False
         weakref.finalize(whole, self.give_back, slot).atexit = False
-        pieces = [whole[start : start + size] for start, size in packed.pieces]
+        pieces = [
+            piece if isinstance(piece, np.ndarray) else whole[piece[0] : sum(piece)]
+            for piece in packed.pieces
+        ]
         return pickle.loads(packed.head, buffers=pieces)
 
 
@@ -110,11 +123,14 @@ class Annex:
     """A worker's side of an arena."""
 
     def __init__(self, address: Address) -> None:
-        self._fd = os.open(f"/proc/{address.pid}/fd/{address.fd}", os.O_RDWR)
+        path = f"/proc/{address.pid}/fd/{address.fd}"
+        if not os.readlink(path).startswith(f"/memfd:{NAME}"):  # on another machine that may be anything
+            raise FileNotFoundError(f"{path} is no arena")
+        self._fd = os.open(path, os.O_RDWR)
         weakref.finalize(self, os.close, self._fd)
         self._memory: dict[Slot, np.ndarray] = {}
         if os.read(self._fd, TOKEN_BYTES) != address.token:
-            raise FileNotFoundError(f"process {address.pid} has another file there")
+            raise FileNotFoundError(f"{path} is another arena")
 
     def sheet(self, slot: Slot) -> Sheet | None:
         """The slot, to be filled; None where this process may have no more memory."""
@@ -135,7 +151,7 @@ class Sheet:
         self._end = 0
 
     def allocate(self, n: int) -> np.ndarray:
-        """(n,) uint8 in the slot, or elsewhere once that is full."""
+        """(n,) uint8 in the slot, or elsewhere where it does not fit."""
         if self._end + n > len(self._memory):
             return np.empty(n, np.uint8)
         start = self._end
@@ -143,29 +159,23 @@ class Sheet:
         return self._memory[start : start + n]
 
     def pack(self, value: Any) -> Packed:
-        """The object with its arrays in the slot; those for which there is no room stay in the head."""
-        pieces: list[tuple[int, int]] = []
+        """The object with its arrays in the slot, as far as there is room."""
+        pieces: list[tuple[int, int] | np.ndarray] = []
 
-        def place(buffer: pickle.PickleBuffer) -> bool:
+        def place(buffer: pickle.PickleBuffer) -> None:
             data = np.frombuffer(buffer.raw(), np.uint8)
             if not self._holds(data):
                 copy = self.allocate(len(data))
-                if not self._holds(copy):
-                    return True
-                copy[:] = data
-                data = copy
-            pieces.append((_address(data) - _address(self._memory), len(data)))
-            return False
+                if self._holds(copy):
+                    copy[:] = data
+                    data = copy
+            start = address(data) - address(self._memory)
+            pieces.append((start, len(data)) if self._holds(data) else data)
 
         return Packed(pickle.dumps(value, protocol=5, buffer_callback=place), pieces)
 
     def _holds(self, data: np.ndarray) -> bool:
-        return 0 <= _address(data) - _address(self._memory) <= len(self._memory) - len(data)
-
-
-def _address(array: np.ndarray) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+        return 0 <= address(data) - address(self._memory) <= len(self._memory) - len(data)
 
 
 def open_annex(address: Address | None) -> Annex | None:

@@ -15,7 +15,6 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +32,7 @@ from ray.exceptions import (
 from distreal_sim.errors import RunError
 from distreal_sim.grids.arena import Address, Arena, Packed, Slot, open_annex
 from distreal_sim.grids.local import LocalGrid, identify, make_context
-from distreal_sim.grids.wire import encoding_into
+from distreal_sim.npy import allocating
 from distreal_sim.threads import one_thread
 
 logger = logging.getLogger(__name__)
@@ -117,14 +116,16 @@ class Worker:
             content[key] = self._record(ref)
         message.content = content
         context = make_context(message.metadata.dst_node_id, state)
-        sheet = self.annex.sheet(slot) if self.annex is not None and slot is not None else None
         try:
-            with encoding_into(sheet.allocate) if sheet is not None else nullcontext():
-                answer = self.app(message, context), context.state
+            sheet = self.annex.sheet(slot) if self.annex is not None and slot is not None else None
+            if sheet is None:
+                return self.app(message, context), context.state
+            with allocating(sheet.allocate):
+                reply = self.app(message, context)
+            return sheet.pack((reply, context.state))
         except MemoryError:  # what is left of this process is not to be trusted
             traceback.print_exc()
             os._exit(1)
-        return answer if sheet is None else sheet.pack(answer)
 
     def _record(self, ref: Any) -> ArrayRecord:
         if ref not in self.records:

@@ -1,16 +1,13 @@
 """Jobs and updates as Flower messages.
 
-Arrays travel in numpy's own file format, Flower's default, but are written and read in place: one copy on
-each side instead of three.
+Arrays travel in numpy's own file format, Flower's default, but are written and read in place (`npy.py`): one
+copy on the client's side, none on the server's.
 """
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -18,29 +15,28 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
 
+from distreal_sim import npy
 from distreal_sim.types import Arrays, Facts, Job, Update
 
 NUMPY_FILE = "numpy.ndarray"
 """Flower's name of the serialisation: the bytes of a .npy file."""
 
-
-Allocate = Callable[[int], np.ndarray]
-"""allocate(n): (n,) uint8, not initialised."""
-
-_allocate: ContextVar[Allocate] = ContextVar("allocate", default=lambda n: np.empty(n, np.uint8))
-
 MEMORY = "memory"
 """Record of a Context's state that holds what the client keeps between rounds."""
 
 
-@contextmanager
-def encoding_into(allocate: Allocate) -> Iterator[None]:
-    """Arrays that are encoded meanwhile lie in memory from `allocate`."""
-    token = _allocate.set(allocate)
-    try:
-        yield
-    finally:
-        _allocate.reset(token)
+def arrays_of(content: RecordDict, key: str) -> ArrayRecord:
+    """A record of a message.
+
+    Flower's own `content.array_records` refers to itself, and so keeps the content until the garbage
+    collector comes by.
+    """
+    return cast(ArrayRecord, content[key])
+
+
+def values_of(content: RecordDict, key: str) -> Mapping[str, Any]:
+    """A record of numbers or texts of a message; see `arrays_of`."""
+    return cast(Mapping[str, Any], content[key])
 
 
 def encode_arrays(arrays: Arrays) -> ArrayRecord:
@@ -52,16 +48,9 @@ def encode_arrays(arrays: Arrays) -> ArrayRecord:
 
 
 def encode_array(array: np.ndarray) -> Array:
-    """One array as a .npy file in memory."""
-    array = np.asarray(array, order="C")
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    start = header.tell()
-    data = _allocate.get()(start + array.nbytes)
-    data[:start] = np.frombuffer(header.getvalue(), np.uint8)
-    data[start:] = array.reshape(-1).view(np.uint8)
+    """One array as a .npy file in memory; no copy of one that lies in such a file."""
     encoded = Array(dtype=str(array.dtype), shape=tuple(array.shape), stype=NUMPY_FILE, data=b"")
-    encoded.data = data  # type: ignore[assignment]  # any buffer serves; Flower's annotation says bytes
+    encoded.data = npy.encode(array)  # type: ignore[assignment]  # any buffer serves; Flower's annotation says bytes
     return encoded
 
 
@@ -72,16 +61,7 @@ def decode_arrays(record: ArrayRecord) -> dict[str, np.ndarray]:
 
 def decode_array(array: Array) -> np.ndarray:
     """One array, as a read-only view of its buffer."""
-    data = np.frombuffer(array.data, np.uint8)
-    head = io.BytesIO(data[:4096].tobytes())
-    version = np.lib.format.read_magic(head)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(head)
-    if fortran or dtype.hasobject:
-        raise ValueError(f"array of dtype {dtype} in Fortran order or with objects cannot be decoded")
-    decoded = data[head.tell() :].view(dtype).reshape(shape)
-    decoded.flags.writeable = False  # the buffer is shared: with other jobs, with a redone one
-    return decoded
+    return npy.decode(np.frombuffer(array.data, np.uint8))
 
 
 def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
@@ -96,7 +76,7 @@ def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
 
 def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
     """The job of a train message, given its decoded arrays and what the client remembers."""
-    config: Mapping[str, Any] = content.config_records["job"]
+    config = values_of(content, "job")
     return Job(
         client_id=config["client_id"],
         round_number=config["round"],
@@ -131,25 +111,24 @@ def encode_update(update: Update) -> RecordDict:
 
 def decode_update(content: RecordDict) -> Update:
     """The update of a reply."""
-    config: Mapping[str, Any] = content.config_records["update"]
+    config = values_of(content, "update")
     widths, examples = config["widths"], config["step_examples"]
-    packed = decode_arrays(content.array_records["coverage"])
+    packed = decode_arrays(arrays_of(content, "coverage"))
     coverage = tuple(
         np.unpackbits(packed[str(group)], count=len(examples) * width).reshape(-1, width).astype(bool)
         if width
         else None
         for group, width in enumerate(widths)
     )
-    values: Mapping[str, Any] = content.metric_records["facts"]
+    values = values_of(content, "facts")
     facts = Facts(status=config["status"], **values)
-    return Update(
-        facts, decode_arrays(content.array_records["arrays"]), coverage, np.array(examples, np.int64)
-    )
+    return Update(facts, decode_arrays(arrays_of(content, "arrays")), coverage, np.array(examples, np.int64))
 
 
 def remember(memory: Arrays) -> ArrayRecord:
     """A record for a Context's state, which Flower serialises: its arrays hold bytes, not other buffers."""
-    record = encode_arrays(memory)
+    with npy.allocating(npy.anywhere):
+        record = encode_arrays(memory)
     for array in record.values():
         array.data = bytes(array.data)
     return record
@@ -157,7 +136,7 @@ def remember(memory: Arrays) -> ArrayRecord:
 
 def recall(state: RecordDict) -> Arrays:
     """What a client kept in its Context's state."""
-    return decode_arrays(state.array_records.get(MEMORY, ArrayRecord()))
+    return decode_arrays(arrays_of(state, MEMORY)) if MEMORY in state else {}
 
 
 def encode_memory(memory: Arrays) -> bytes:

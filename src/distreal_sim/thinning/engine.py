@@ -128,12 +128,21 @@ class Engine:
             self._sums.clear()
             self._summed.clear()
 
-    def export(self, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-        """Copies of what is loaded, by name and at full width; names: which of it, if not everything."""
+    def export(
+        self, names: Collection[str] | None = None, empty: Callable[..., np.ndarray] = np.empty
+    ) -> dict[str, np.ndarray]:
+        """Copies of what is loaded, by name and at full width; names: which of it, if not everything.
+
+        empty(shape, dtype): the arrays that are filled.
+        """
         self._put_back()
-        full = self._memory.full
-        chosen = [name for name in self._carried if names is None or name in names]
-        return {name: full[name].detach().cpu().numpy().copy() for name in chosen}
+        copies: dict[str, np.ndarray] = {}
+        for name in self._carried:
+            if names is None or name in names:
+                full = self._memory.full[name].detach().cpu().numpy()
+                copies[name] = empty(full.shape, full.dtype)
+                np.copyto(copies[name], full)
+        return copies
 
     def anchor(self) -> None:
         """Remembers the parameters as they are: what the proximal term of later steps pulls towards."""

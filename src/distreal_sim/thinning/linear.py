@@ -18,10 +18,12 @@ from torch import Tensor, nn
 MIN_ELEMENTS = 1 << 16
 """Smaller weights stay in the cache; they are left to autograd."""
 
-LARGE_ELEMENTS = 1 << 19
 MIN_BATCH = 16
-MIN_BATCH_LARGE = 8
-"""From so many examples on weight @ x' is faster than x @ weight', for large weights and for others."""
+"""From so many examples on weight @ x' is faster than x @ weight'."""
+
+VERY_LARGE_ELEMENTS = 1 << 19
+MIN_BATCH_VERY_LARGE = 8
+"""The same for weights of at least so many elements."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,10 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, owner: LargeLinear) -> Tensor:
         ctx.save_for_backward(x)
         ctx.weight, ctx.owner, ctx.has_bias = weight, owner, bias is not None
-        if len(x) < (MIN_BATCH_LARGE if weight.numel() >= LARGE_ELEMENTS else MIN_BATCH):
+        if len(x) < (MIN_BATCH_VERY_LARGE if weight.numel() >= VERY_LARGE_ELEMENTS else MIN_BATCH):
             return F.linear(x, weight, bias)
-        if bias is None:
-            return weight.mm(x.t()).t()
-        return torch.addmm(bias[:, None], weight, x.t()).t()
+        out = weight.mm(x.t()) if bias is None else torch.addmm(bias[:, None], weight, x.t())
+        return out.t().clone(memory_format=torch.contiguous_format)  # a view could not be changed in place
 
     @staticmethod
     @torch.autograd.function.once_differentiable
