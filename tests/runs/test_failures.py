@@ -103,7 +103,7 @@ def test_a_hung_client_is_redone(tmp_path: Path) -> None:
     marker, there = tmp_path / "marker", tmp_path / "there"
     there.touch()
     run(toy(method=Hanging(at_round=3, marker=there)), tmp_path / "calm", grid="serial")
-    hung = toy(method=Hanging(at_round=3, marker=marker), job_timeout_wall_s=20.0)
+    hung = toy(method=Hanging(at_round=3, marker=marker), job_timeout_wall_s=10.0)
     run(hung, tmp_path / "hung", grid="ray", n_workers=2)
     assert marker.read_text().startswith("client ")
     (tmp_path / "hung" / "config.yaml").write_bytes((tmp_path / "calm" / "config.yaml").read_bytes())

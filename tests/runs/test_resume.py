@@ -93,7 +93,7 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
         run(experiment, out, grid="serial", resume=True, on_round=stop)
 
 
-@pytest.mark.parametrize("where", ["anywhere", "files"])
+@pytest.mark.parametrize("where", ["anywhere", pytest.param("files", marks=pytest.mark.slow)])
 def test_ten_kills(where: str, tmp_path: Path) -> None:
     """Ten lives end by SIGKILL at a random moment; clients remember, so their state is cut back too."""
     method = {"name": "misbehaving.Remembering"}
