@@ -86,6 +86,18 @@ def test_thinned_steps_go_along_the_gradient(momentum, weight_decay, random_mask
             np.testing.assert_allclose(after, expected[name], rtol=0, atol=1e-12, err_msg=name)
 
 
+@every_chain
+def test_an_engine_steps_along_its_chain_without_autograd(make, monkeypatch):
+    module, (x, y) = make(), examples(torch.float32)
+    engine = Engine(module, find_groups(module, x))
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("autograd was asked")
+
+    monkeypatch.setattr(torch.autograd, "grad", refuse)
+    engine.step(x, y, None, 0.1)
+
+
 def test_only_chains_are_found():
     """Other layers, hooks, frozen or shared parameters, subclasses and a last ReLU are left to autograd."""
     found = find_chain(perceptron(), [name for name, _ in perceptron().named_parameters()])

@@ -69,11 +69,11 @@ class Engine:
         }
         self._running = running
         self._forget_statistics()
-        keep_layout(self._module)
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
         kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
         self._carried = (*self.names, *kept)
         self._chain = find_chain(self._module, self.names)
+        keep_layout(self._module)  # behind it: a module with hooks is in no chain
         values = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
         layouts = {n: structure.tensors[n] for n in values if n in structure.tensors}
         read_only = [n for n, v in values.items() if not v.is_floating_point() and layouts[n].cut_groups]
