@@ -6,6 +6,7 @@ An array that is made to lie behind its header is such a file already, and is no
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,18 +17,12 @@ import numpy as np
 Allocate = Callable[[int], np.ndarray]
 """allocate(n): (n,) uint8, contiguous and not initialised."""
 
-
-def anywhere(n: int) -> np.ndarray:
-    """Memory of this process: see `Allocate`."""
-    return np.empty(n, np.uint8)
-
-
-_allocate: ContextVar[Allocate] = ContextVar("allocate", default=anywhere)
+_allocate: ContextVar[Allocate | None] = ContextVar("allocate", default=None)
 
 
 @contextmanager
-def allocating(allocate: Allocate) -> Iterator[None]:
-    """Files that are made meanwhile lie in memory from `allocate`."""
+def allocating(allocate: Allocate | None) -> Iterator[None]:
+    """Files that are made meanwhile lie in memory from `allocate`; None: anywhere in this process."""
     token = _allocate.set(allocate)
     try:
         yield
@@ -36,10 +31,12 @@ def allocating(allocate: Allocate) -> Iterator[None]:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array like numpy's own `empty`, behind its header."""
-    header = _header(np.dtype(dtype), shape)
-    count = int(np.prod(shape))
-    file = _allocate.get()(len(header) + count * np.dtype(dtype).itemsize)
+    """An array like numpy's own `empty`; behind its header where it is said where files are to lie."""
+    allocate = _allocate.get()
+    if allocate is None:
+        return np.empty(shape, dtype)
+    header = _header(dtype, shape)
+    file = allocate(len(header) + math.prod(shape) * dtype.itemsize)
     file[: len(header)] = header
     return file[len(header) :].view(dtype).reshape(shape)
 
@@ -50,7 +47,9 @@ def encode(array: np.ndarray) -> np.ndarray:
     header = _header(array.dtype, array.shape)
     file = _around(array, header)
     if file is None:
-        file = _allocate.get()(len(header) + array.nbytes)
+        size = len(header) + array.nbytes
+        allocate = _allocate.get()
+        file = np.empty(size, np.uint8) if allocate is None else allocate(size)
         file[: len(header)] = header
         file[len(header) :] = array.reshape(-1).view(np.uint8)
     return file

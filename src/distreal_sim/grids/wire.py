@@ -127,7 +127,7 @@ def decode_update(content: RecordDict) -> Update:
 
 def remember(memory: Arrays) -> ArrayRecord:
     """A record for a Context's state, which Flower serialises: its arrays hold bytes, not other buffers."""
-    with npy.allocating(npy.anywhere):
+    with npy.allocating(None):
         record = encode_arrays(memory)
     for array in record.values():
         array.data = bytes(array.data)
