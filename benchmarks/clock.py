@@ -25,10 +25,10 @@ from rich.table import Table
 from distreal_sim.build import build
 from distreal_sim.clock import TimedFleet, run_clock
 from distreal_sim.config import Experiment, parse_experiment
+from distreal_sim.process import prepare_process
 from distreal_sim.run_directory import RunDirectory
 from distreal_sim.simulation import Progress, simulate, start
 from distreal_sim.task import Task
-from distreal_sim.threads import one_thread
 
 FLEET: dict[str, Any] = {
     "name": "clock",
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, help="all measurements")
     options = parser.parse_args()
-    one_thread()
+    prepare_process()
     table = Table(title=f"client-rounds per second of the clock alone (at least {GOAL:,} wanted)")
     for head in ("method", "capacity", "at once", "per CPU s", "one by one", "per CPU s", "ratio (CPU)"):
         table.add_column(head, justify="left" if head in ("method", "capacity") else "right")

@@ -38,11 +38,11 @@ from distreal_sim.datasets import Data, Examples
 from distreal_sim.grids.cluster import ray_instance
 from distreal_sim.grids.ray import RayGrid
 from distreal_sim.grids.serial import SerialFleet
+from distreal_sim.process import prepare_process
 from distreal_sim.rng import Rngs
 from distreal_sim.server import GridFleet
 from distreal_sim.simulation import Fleet, start
 from distreal_sim.task import Task
-from distreal_sim.threads import one_thread
 from distreal_sim.types import Job
 
 EXAMPLES, BATCH = 20, 10
@@ -92,7 +92,7 @@ class Bare:
     """The jobs of a round without a grid."""
 
     def __init__(self, task: Task, experiment: Experiment) -> None:
-        one_thread()
+        prepare_process()
         self.task, self.method = task, experiment.method
 
     def work(self, jobs: list[Job], arrays: dict[str, np.ndarray]) -> tuple[float, float]:
@@ -248,7 +248,7 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=30, help="rounds of each kind; half as many steps")
     options = parser.parse_args()
-    one_thread()
+    prepare_process()
     console = Console()
     with ray_instance(2):
         console.print(overheads(options.repeats))

@@ -17,6 +17,7 @@ import torch
 
 from distreal_sim.models import Model
 from distreal_sim.plugins import load, names
+from distreal_sim.process import prepare_process
 from distreal_sim.rng import Rngs
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.groups import find_groups
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", type=int, default=[8, 16, 32, 64])
     parser.add_argument("--seconds", type=float, default=8.0, help="for each line of the table")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    prepare_process()
     print(f"{'model':15}{'batch':>6}{'ratio':>8}  quartiles")
     for name in options.models:
         for batch in options.batches:

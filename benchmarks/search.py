@@ -29,13 +29,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from distreal_sim.process import prepare_process
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import open_directory
 from distreal_sim.search.explore import Evaluate, Generation, explore
 from distreal_sim.search.objective import Objective, Score, make_objective
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.workers import open_workers
-from distreal_sim.threads import one_thread
 from distreal_sim.types import Counts
 
 CONFIG = Path(__file__).parent.parent / "configs" / "search" / "digits_small_cnn.yaml"
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5, help="turns of all three")
     parser.add_argument("--json", type=Path, help="write one record per turn to this file")
     options = parser.parse_args()
-    one_thread()
+    prepare_process()
     console = Console()
     records = measure(options, console)
     console.print(table(records))

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from distreal_sim.models import Model
 from distreal_sim.plugins import load
+from distreal_sim.process import prepare_process
 from distreal_sim.rng import Rngs
 from distreal_sim.thinning.engine import Engine
 from distreal_sim.thinning.groups import find_groups
@@ -213,7 +214,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5, help="at least")
     parser.add_argument("--json", type=Path, help="write the records to this file")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    prepare_process()
     print(f"one thread, torch {torch.__version__}, masks {options.masks}, linear layers {options.linear}; ms")
     heads = ("thinned", "dense", "plain", "full")
     print(f"{'model':15}{'batch':>6}{'keep':>6}", *(f"{head:>9}" for head in heads), end=" ")

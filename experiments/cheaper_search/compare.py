@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from distreal_sim.process import prepare_process
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.explore import Evaluate, explore, table_of
 from distreal_sim.search.objective import Objective, Stream, make_objective
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.settings import load_search
-from distreal_sim.threads import one_thread
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     options = parser.parse_args()
-    one_thread()
+    prepare_process()
     console = Console(width=130)
     options.cache.mkdir(parents=True, exist_ok=True)
     for network in options.networks:

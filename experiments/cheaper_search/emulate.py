@@ -22,13 +22,13 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from distreal_sim.build import build
 from distreal_sim.methods.distreal import Distreal
+from distreal_sim.process import prepare_process
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.explore import explore, table_of
 from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.space import Space
-from distreal_sim.threads import one_thread
 from distreal_sim.types import Counts
 
 KNOWN = 600
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["resnet20", "dense22.Dense22"])
     parser.add_argument("--seeds", type=int, default=8)
     options = parser.parse_args()
-    one_thread()
+    prepare_process()
     console = Console(width=130)
     for network in options.networks:
         search, experiment, _ = load_search(HERE / "digits.yaml", [f"experiment.model={{name: {network}}}"])

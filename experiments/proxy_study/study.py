@@ -20,12 +20,12 @@ from typing import Any
 from vectors import draw_vectors
 
 from distreal_sim.config import load_experiment
+from distreal_sim.process import prepare_process
 from distreal_sim.rng import Rngs
 from distreal_sim.run import run
 from distreal_sim.search.objective import Objective, make_objective
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.space import Space
-from distreal_sim.threads import one_thread
 from distreal_sim.types import Counts
 
 HERE = Path(__file__).parent
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    one_thread()
+    prepare_process()
     if options.what == "scores":
         scores(options.out)
     elif options.what == "train":

@@ -31,9 +31,9 @@ from distreal_sim.grids.wire import (
     values_of,
 )
 from distreal_sim.methods import Method
+from distreal_sim.process import prepare_process
 from distreal_sim.rng import Rngs
 from distreal_sim.task import Task
-from distreal_sim.threads import one_thread
 from distreal_sim.types import Arrays, Counts
 
 FAILED = 1
@@ -168,7 +168,7 @@ def experiment_of(run_config: Mapping[str, Any]) -> Experiment:
 
 @functools.lru_cache(maxsize=1)
 def _built(config: str, overrides: str) -> tuple[Task, Method]:
-    one_thread()
+    prepare_process()
     experiment = experiment_of({"config": config, "overrides": overrides})
     return build(experiment), experiment.method
 

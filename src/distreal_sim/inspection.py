@@ -21,8 +21,8 @@ from distreal_sim.front import Front
 from distreal_sim.front_file import read_front
 from distreal_sim.plan import full_structure, is_narrowed, label_counts, reference_macs_per_s, sample, spread
 from distreal_sim.plan.text import add_row, percent, say, si, table, wide
+from distreal_sim.process import prepare_process
 from distreal_sim.task import Task
-from distreal_sim.threads import one_thread
 
 MAX_ROWS = 20
 """Clients that are listed one by one."""
@@ -38,7 +38,7 @@ def inspect_experiment(
     what: Literal["model", "profile", "front", "data"], experiment: Experiment, console: Console
 ) -> None:
     """Builds the task and prints the table. Raises InputError for a config that cannot work."""
-    one_thread()
+    prepare_process()
     task = build(experiment)
     console = wide(console)
     if what == "model":

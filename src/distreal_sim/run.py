@@ -11,11 +11,11 @@ from distreal_sim.build import build
 from distreal_sim.choice import Choice, GridName, choose
 from distreal_sim.config import Experiment
 from distreal_sim.grids.serial import SerialFleet
+from distreal_sim.process import prepare_process
 from distreal_sim.run_directory import RunDirectory
 from distreal_sim.session import OnRound, play
 from distreal_sim.simulation import Fleet
 from distreal_sim.task import Task
-from distreal_sim.threads import one_thread
 
 WINDOW_PER_WORKER = 4
 """Jobs that may run beyond the update that is merged next, per worker; bounds the driver's memory."""
@@ -46,7 +46,7 @@ def run(
     row once it is recorded; say, with a line on where the clients run. Raises InputError for a mistake in the
     input.
     """
-    one_thread()
+    prepare_process()
     directory = RunDirectory(out, experiment, resume=resume, training=training)
     try:
         if directory.finished:

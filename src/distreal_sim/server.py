@@ -27,10 +27,10 @@ from distreal_sim.grids.wire import (
     values_of,
 )
 from distreal_sim.prediction import predicted_macs
+from distreal_sim.process import prepare_process
 from distreal_sim.run_directory import RunDirectory
 from distreal_sim.session import play
 from distreal_sim.task import Task
-from distreal_sim.threads import one_thread
 from distreal_sim.types import Arrays, Counts, Job, Update
 
 POLL_WALL_S = 0.05
@@ -217,7 +217,7 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Plays the run named by the Flower run config (`config`, `overrides`, `out`)."""
-    one_thread()
+    prepare_process()
     experiment = experiment_of(context.run_config)
     task = build(experiment)
     nodes = find_nodes(grid, len(task.split))

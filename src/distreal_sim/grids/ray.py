@@ -33,7 +33,7 @@ from distreal_sim.errors import RunError
 from distreal_sim.grids.arena import Address, Arena, Packed, Slot, open_annex
 from distreal_sim.grids.local import LocalGrid, identify, make_context
 from distreal_sim.npy import allocating
-from distreal_sim.threads import one_thread
+from distreal_sim.process import prepare_process
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Worker:
     """The process of one actor."""
 
     def __init__(self, make_app: MakeApp, payload: Any, arena: Address | None) -> None:
-        one_thread()
+        prepare_process()
         identify()
         self.app = make_app(payload)
         self.records: dict[Any, ArrayRecord] = {}

@@ -20,13 +20,13 @@ from distreal_sim.methods._fronts import UniformFront
 from distreal_sim.plan.estimate import forecast, measure, window
 from distreal_sim.plan.text import duration, percent, si
 from distreal_sim.plugins import Plugin
+from distreal_sim.process import prepare_process
 from distreal_sim.rng import Rngs
 from distreal_sim.simulation import select_cohort
 from distreal_sim.task import Task
 from distreal_sim.thinning.groups import find_groups
 from distreal_sim.thinning.macs import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.threads import one_thread
 from distreal_sim.types import Status, Update
 
 MAX_SAMPLE = 200
@@ -37,7 +37,7 @@ Rows = Iterator[tuple[str, str]]
 
 def print_plan(experiment: Experiment, console: Console) -> None:
     """Builds the task and prints the plan. Raises InputError for a config that cannot work."""
-    one_thread()
+    prepare_process()
     task = build(experiment)
     full = full_structure(experiment, task)
     ids = sample(len(task.split))

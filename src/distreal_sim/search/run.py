@@ -14,6 +14,7 @@ import numpy as np
 
 from distreal_sim.config import Experiment
 from distreal_sim.front import Front, fingerprint, make_front
+from distreal_sim.process import prepare_process
 from distreal_sim.rng import Rngs
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
@@ -24,7 +25,6 @@ from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
 from distreal_sim.search.workers import Workers, open_workers
-from distreal_sim.threads import one_thread
 from distreal_sim.types import Counts
 
 PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
@@ -46,7 +46,7 @@ def run_search(
     every number of workers, and after being cut short at any moment.
     Raises InputError for a mistake in the input.
     """
-    one_thread()
+    prepare_process()
     show = show or Quiet()
     with open_directory(out, search, experiment, resume=resume) as directory:
         begin_wall_s = time.perf_counter() - float(directory.status()["wall_s"])

@@ -10,9 +10,9 @@ import ray
 
 from distreal_sim.errors import InputError
 from distreal_sim.grids.cluster import ray_instance
+from distreal_sim.process import prepare_process
 from distreal_sim.search.explore import Evaluate
 from distreal_sim.search.objective import Objective, Score, Stream
-from distreal_sim.threads import one_thread
 from distreal_sim.types import Counts
 
 Workers = Callable[[Stream], Evaluate]
@@ -68,7 +68,7 @@ def _results(stored: Any, asked: Sequence[Counts], stream: Stream) -> Iterator[S
 def _score(stored: list[Any], counts: Counts, stream: Stream) -> Score:
     key = stored[0].hex()
     if key not in _resident:
-        one_thread()
+        prepare_process()
         _resident.clear()
         _resident[key] = ray.get(stored[0])
     return _resident[key].score(counts, stream)

@@ -10,13 +10,13 @@ from pathlib import Path
 from distreal_sim.build import build
 from distreal_sim.errors import InputError
 from distreal_sim.plan.text import si
+from distreal_sim.process import prepare_process
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
 from distreal_sim.sweep.memory import available_bytes, n_fitting, run_bytes
 from distreal_sim.sweep.progress import Quiet
 from distreal_sim.sweep.settings import Sweep
 from distreal_sim.sweep.workers import Failure, play_here, play_in_parallel
-from distreal_sim.threads import one_thread
 
 Say = Callable[[str], None]
 
@@ -44,7 +44,7 @@ def run_sweep(
     The files are the same for every number of workers, and after being cut short at any moment. say is told
     the estimate of memory. Raises InputError for a mistake in the input, before any cell is begun.
     """
-    one_thread()
+    prepare_process()
     show = show or Quiet()
     with open_directory(out, sweep, cells) as directory:
         # The first seed of every cell comes first: an interrupted sweep is a comparison with fewer seeds.
