@@ -27,6 +27,32 @@ use()
 print(faults() - before)
 """
 
+KERNELS = """
+import torch
+from distreal_sim.process import prepare_process
+prepare_process()
+shapes = [(1 + n % 40, 1 + n // 40) for n in range(1200)]
+for turn in range(2):
+    print(f"turn {turn}", flush=True)
+    for n_in, n_out in shapes:
+        torch.conv2d(torch.ones(2, n_in, 8, 8), torch.ones(n_out, n_in, 3, 3))
+"""
+
+
+def test_kernels_of_many_shapes_are_kept() -> None:
+    """1,200 convolutions, twice: the second time oneDNN, whose own limit is 1,024, makes no kernel again."""
+    env = {**os.environ, "ONEDNN_VERBOSE": "2"}
+    env.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY", None)
+    found = []
+    for own in ({}, {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024"}):
+        command = [sys.executable, "-c", KERNELS]
+        done = subprocess.run(command, env=env | own, capture_output=True, text=True, check=True)
+        second = done.stdout.partition("turn 1")[2]
+        found.append((second.count("create:cache_miss") == 0, "create:cache_hit" in second))
+        if "create:" not in done.stdout:
+            pytest.skip("this torch computes convolutions without oneDNN")
+    assert found == [(True, True), (False, True)]
+
 
 def test_one_thread() -> None:
     prepare_process()
