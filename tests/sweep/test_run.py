@@ -294,6 +294,7 @@ def test_kill_9(n_workers: str, whole: Path, tmp_path: Path) -> None:
     assert not list(out.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_ctrl_c(whole: Path, tmp_path: Path) -> None:
     """Exit code 130 and one line, with workers in other processes."""
     out = tmp_path / "out"
