@@ -55,6 +55,7 @@ def test_kernels_of_many_shapes_are_kept() -> None:
 
 
 def test_one_thread() -> None:
+    torch.set_num_threads(2)
     prepare_process()
     assert torch.get_num_threads() == 1
 

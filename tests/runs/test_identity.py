@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from toys import toy
 
 from distreal_sim.config import Experiment
+from distreal_sim.grids.arena import Arena, Packed, Slot
 from distreal_sim.methods import Method
 from distreal_sim.plugins import names
 from distreal_sim.run import run
@@ -75,3 +78,22 @@ def test_the_choice_of_a_grid_changes_nothing(tmp_path: Path) -> None:
     assert infos[1]["grid"]["grid"] == ("ray" if len(os.sched_getaffinity(0)) > 1 else "serial")
     for name in ("rounds.csv", "model.safetensors"):
         assert (tmp_path / "stays" / name).read_bytes() == (tmp_path / "goes" / name).read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="shared memory of this kind is Linux's")
+def test_updates_of_workers_on_this_machine_lie_in_shared_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every update of a run comes through a slot, all its arrays in it."""
+    seen: list[Packed] = []
+    unpack = Arena.unpack
+
+    def watched(arena: Arena, packed: Packed, slot: Slot) -> Any:
+        seen.append(packed)
+        return unpack(arena, packed, slot)
+
+    monkeypatch.setattr(Arena, "unpack", watched)
+    run(toy(rounds=2), tmp_path / "run", grid="ray", n_workers=2)
+    n_updates = (pd.read_parquet(tmp_path / "run" / "clients.parquet")["status"] != "dropped").sum()
+    assert sum(len(packed.pieces) > 3 for packed in seen) >= n_updates > 0
+    assert all(isinstance(piece, tuple) for packed in seen for piece in packed.pieces)

@@ -10,17 +10,14 @@ machines send them through Ray.
 from __future__ import annotations
 
 import logging
-import os
 import time
-import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from flwr.app import ArrayRecord, Message, MessageType, Metadata, RecordDict
-from flwr.clientapp import ClientApp
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -30,10 +27,9 @@ from ray.exceptions import (
 )
 
 from distreal_sim.errors import RunError
-from distreal_sim.grids.arena import Address, Arena, Packed, Slot, open_annex
-from distreal_sim.grids.local import LocalGrid, identify, make_context
-from distreal_sim.npy import allocating
-from distreal_sim.process import prepare_process
+from distreal_sim.grids.arena import Arena, Packed, Slot
+from distreal_sim.grids.local import LocalGrid
+from distreal_sim.grids.worker import SHARED_KEPT, MakeApp, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -43,20 +39,12 @@ MAX_TRIES = 3
 MAX_FAILED_STARTS = 10
 """How many workers in a row may die before they have started."""
 
-SHARED_KEPT = 4
-"""How many shared records a worker and the driver remember: a round's model, its statistics, and spares."""
-
 REPLIES_PER_WORKER = 8
 """How many replies per worker may lie in shared memory before others go through Ray: as many as jobs may run
 ahead of the merge, and some that a merge keeps."""
 
 SMALL = 65_536
 """Bytes that a reply may have beside as much as its message shares with others."""
-
-MakeApp = Callable[[Any], ClientApp]
-
-Answer = tuple[Message, RecordDict]
-"""A reply to a message and the client's new state."""
 
 
 LOST = (ActorDiedError, ActorUnavailableError, ObjectLostError, OutOfMemoryError, WorkerCrashedError)
@@ -88,53 +76,6 @@ class Call:
     start_wall_s: float
 
 
-class Worker:
-    """The process of one actor."""
-
-    def __init__(self, make_app: MakeApp, payload: Any, arena: Address | None) -> None:
-        prepare_process()
-        identify()
-        self.app = make_app(payload)
-        self.records: dict[Any, ArrayRecord] = {}
-        self.annex = open_annex(arena)
-
-    def started(self) -> bool:
-        """Returns once there is a worker: whether it can leave replies in the driver's arena."""
-        return self.annex is not None
-
-    def answer(
-        self,
-        message: Message,
-        own: RecordDict,
-        shared: dict[str, Any],
-        state: RecordDict,
-        slot: Slot | None,
-    ) -> Answer | Packed:
-        """The answer; in the slot if there is one and this process can use it."""
-        content = RecordDict(dict(own))
-        for key, ref in shared.items():
-            content[key] = self._record(ref)
-        message.content = content
-        context = make_context(message.metadata.dst_node_id, state)
-        try:
-            sheet = self.annex.sheet(slot) if self.annex is not None and slot is not None else None
-            if sheet is None:
-                return self.app(message, context), context.state
-            with allocating(sheet.allocate):
-                reply = self.app(message, context)
-            return sheet.pack((reply, context.state))
-        except MemoryError:  # what is left of this process is not to be trusted
-            traceback.print_exc()
-            os._exit(1)
-
-    def _record(self, ref: Any) -> ArrayRecord:
-        if ref not in self.records:
-            while len(self.records) >= SHARED_KEPT:
-                self.records.pop(next(iter(self.records)))
-            self.records[ref] = ray.get(ref)
-        return self.records[ref]
-
-
 class RayGrid(LocalGrid):
     """A fixed number of resident workers.
 
@@ -162,7 +103,6 @@ class RayGrid(LocalGrid):
         self._make_app = make_app
         self._payload = ray.put(payload)
         self._arena = Arena(REPLIES_PER_WORKER * n_workers)
-        self._sharing: set[Any] = set()  # the workers that can leave replies in the arena
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}
         self._n_failed_starts = 0
@@ -219,7 +159,7 @@ class RayGrid(LocalGrid):
         """Takes in a worker that has started, or starts another in place of one that died before."""
         worker = self._starting.pop(ref)
         try:
-            shares = ray.get(ref)
+            ray.get(ref)
         except LOST as error:
             self._n_failed_starts += 1
             init_failed = isinstance(error, ActorDiedError) and error.actor_init_failed
@@ -231,8 +171,6 @@ class RayGrid(LocalGrid):
         else:
             self._n_failed_starts = 0
             self._idle.append(worker)
-            if shares:
-                self._sharing.add(worker)
 
     def _collect(self, ref: Any, call: Call) -> Message | None:
         try:
@@ -263,7 +201,6 @@ class RayGrid(LocalGrid):
             raise WorkersDiedError(message, str(error or ""))
         logger.warning("%s: %s; the job is done again", where, what)
         ray.kill(call.worker)  # one that is hung or merely out of reach would keep its core
-        self._sharing.discard(call.worker)
         if call.slot is not None:
             self._arena.drop(call.slot)
         self._start_worker()
@@ -293,7 +230,7 @@ class RayGrid(LocalGrid):
             parcel = self._parcels[message_id]
             worker = self._idle.pop()
             state = self.states.get(parcel.message.metadata.dst_node_id, RecordDict())
-            slot = self._arena.take(parcel.reply_bytes) if worker in self._sharing else None
+            slot = self._arena.take(parcel.reply_bytes)
             ref = worker.answer.remote(parcel.message, parcel.own, parcel.shared, state, slot)
             self._working[ref] = Call(message_id, worker, slot, time.monotonic())
 

@@ -35,11 +35,10 @@ class HeteroFLCnn(Model):
             layers: OrderedDict[str, nn.Module] = OrderedDict(
                 conv=nn.Conv2d(before, width, 3, padding=1), norm=nn.BatchNorm2d(width)
             )
-            if number < len(WIDTHS):
-                layers["pool"] = nn.MaxPool2d(2)  # before the ReLU: the same values, and a quarter to clamp
-            layers["relu"] = nn.ReLU()
             if number == len(WIDTHS):
-                layers["pool"] = nn.AdaptiveAvgPool2d(1)
+                layers |= {"relu": nn.ReLU(), "pool": nn.AdaptiveAvgPool2d(1)}
+            else:  # the same values as in the other order, and a quarter to clamp
+                layers |= {"pool": nn.MaxPool2d(2), "relu": nn.ReLU()}
             net.add_module(f"block{number}", nn.Sequential(layers))
             before = width
         net.add_module("flatten", nn.Flatten())
