@@ -18,8 +18,8 @@ from functools import lru_cache
 
 import numpy as np
 
-WORD = 0xFFFFFFFF
-POOL = 4
+from distreal_sim.rng import POOL, WORD, seed_words
+
 INIT_A, MULT_A = 0x43B0D7E5, 0x931E8875
 INIT_B, MULT_B = 0x8B51F9DD, 0x58F38DED
 MIX_L, MIX_R = 0xCA01F9DD, 0x4973F715
@@ -100,8 +100,7 @@ def _seeded(high: np.ndarray, low: np.ndarray, inc_high: np.ndarray, inc_low: np
 @lru_cache(maxsize=256)
 def _prefix(seed: int, purpose: str) -> tuple[tuple[int, ...], int]:
     """SeedSequence's pool after seed and purpose, and the constant with which its hash goes on."""
-    words = [seed >> shift & WORD for shift in range(0, max(seed.bit_length(), 1), 32)]
-    words += [0] * (POOL - len(words))
+    words = seed_words(seed)
     constant, pool = INIT_A, []
     for word in words[:POOL]:
         hashed, constant = _hash(np.array([word], np.uint32), constant, MULT_A)

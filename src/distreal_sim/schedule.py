@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from distreal_sim.capacity import Capacity
 from distreal_sim.types import Counts, Status
@@ -35,8 +35,7 @@ def never_done(index: int, n_planned: int) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """What a client knows before a step; times relative to the start of the round.
 
     macs_per_s: capacity now. end_s: when the computation must be done. n_left: examples of this and all
@@ -64,8 +63,7 @@ Choose = Callable[[Moment], Counts]
 """Chooses the kept channels of the next step."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A finished step."""
 
     n_examples: int

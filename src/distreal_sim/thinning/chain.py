@@ -6,6 +6,7 @@ arithmetic. The backward pass of a chain is the same few lines for each layer, s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,40 +37,49 @@ class Chain:
         self,
         x: Tensor,
         y: Tensor,
-        parameters: Sequence[Tensor],
+        values: Sequence[Tensor],
         momenta: Sequence[Tensor],
         anchors: Sequence[Tensor],
         descent: Descent,
     ) -> float:
-        """One step; returns the loss. parameters, momenta, anchors: as the engine's names, or none."""
-        leaves = [parameter.detach() for parameter in parameters]
+        """One step; returns the loss.
+
+        values, momenta, anchors: as the engine's names, or none; values: the parameters, without autograd.
+        """
         out = x.flatten(1) if self.flattens else x
         inputs = []
         for link in self.links:
             inputs.append(out)
-            weight = leaves[link.weight].t()
-            out = out.mm(weight) if link.bias is None else torch.addmm(leaves[link.bias], out, weight)
+            weight = values[link.weight].t()
+            out = out.mm(weight) if link.bias is None else torch.addmm(values[link.bias], out, weight)
             if link.relu:
                 out.relu_()
         log_p = torch.log_softmax(out, 1)
         loss = F.nll_loss(log_p, y)
-        grad = log_p.exp_().scatter_add_(1, y.unsqueeze(1), log_p.new_full((len(y), 1), -1.0)).div_(len(y))
+        grad = log_p.exp_().sub_(_unit_rows(log_p.shape[1], log_p.dtype, log_p.device).index_select(0, y))
+        grad.div_(y.shape[0])
         for number in reversed(range(len(self.links))):
             link, read = self.links[number], inputs[number]
             grad_out = grad
             if number:  # with the weight as it was: first
-                grad = grad_out.mm(leaves[link.weight])
+                grad = grad_out.mm(values[link.weight])
                 if self.links[number - 1].relu:
                     grad.masked_fill_(read <= 0, 0.0)
             velocity = momenta[link.weight] if momenta else None
             anchor = anchors[link.weight] if anchors else None
-            descent.along_product(leaves[link.weight], grad_out, read, velocity, anchor)
+            descent.along_product(values[link.weight], grad_out, read, velocity, anchor)
             if link.bias is not None:
                 velocity = momenta[link.bias] if momenta else None
                 anchor = anchors[link.bias] if anchors else None
-                descent.along(leaves[link.bias], grad_out.sum(0), velocity, anchor)
+                descent.along(values[link.bias], grad_out.sum(0), velocity, anchor)
         value: float = loss.item()
         return value
+
+
+@functools.lru_cache(maxsize=8)
+def _unit_rows(n_classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The probabilities that the labels ask for, by label."""
+    return torch.eye(n_classes, dtype=dtype, device=device)
 
 
 def find_chain(module: nn.Module, names: Sequence[str]) -> Chain | None:

@@ -179,7 +179,7 @@ class Engine:
         descent = Descent(lr, self.momentum, self.weight_decay, proximal)
         plain = loss_fn is F.cross_entropy and run is None and trained is None and max_norm is None
         if plain and self._chain is not None and not plan.scales:
-            return self._chain.step(x, y, plan.leaves, plan.momenta, anchors, descent)
+            return self._chain.step(x, y, plan.values, plan.momenta, anchors, descent)
         for linear, index in plan.linears:
             # The norm of all gradients is known only once there are all of them.
             if max_norm is None and (trained is None or self.names[index] in trained):

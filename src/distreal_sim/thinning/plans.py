@@ -24,6 +24,7 @@ class Plan:
     """What a step with certain counts runs on, prepared once.
 
     leaves, momenta: thinned values of `names`, views of scratch memory or the resident tensors themselves;
+    values: the leaves without autograd;
     slots: (parameters or buffers of a module, key, tensor) for everything the module reads; scales: (index
     into leaves, factor) for the weights that inverted scaling goes into; linears: large linear layers and
     the index of their weight.
@@ -31,6 +32,7 @@ class Plan:
 
     cut: Cut | None
     leaves: list[Tensor]
+    values: list[Tensor]
     momenta: list[Tensor]
     slots: list[tuple[dict[str, Any], str, Tensor]]
     attributes: list[tuple[nn.Module, str, Any]]
@@ -103,9 +105,11 @@ class Plans:
             for name, linear in self._linears.items()
             if self._names.index(name) not in scaled
         ]
+        leaves = [values[n] for n in self._names]
         return Plan(
             cut,
-            [values[n] for n in self._names],
+            leaves,
+            [leaf.detach() for leaf in leaves],
             [momenta[n] for n in self._names] if momenta else [],
             slots,
             attributes,
