@@ -25,7 +25,7 @@ METHODS = {
 }
 
 
-def experiment(name: str, workload: Workload, folder: Path) -> Experiment:
+def experiment(name: str, workload: Workload, folder: Path, precision: str = "float32") -> Experiment:
     """FedAvg, or (e) HeteroFL, without deadlines: every client has unlimited capacity."""
     config: dict[str, Any] = {
         "name": f"workload_{name}",
@@ -38,7 +38,12 @@ def experiment(name: str, workload: Workload, folder: Path) -> Experiment:
         "dataset": {"name": workload.dataset, "data_dir": str(folder)},
         "partition": {"name": "by_writer" if name == "e" else "iid"},
         "model": MODELS[name],
-        "local": {"epochs": 1, "batch_size": workload.batch_size, "lr": workload.lr},
+        "local": {
+            "epochs": 1,
+            "batch_size": workload.batch_size,
+            "lr": workload.lr,
+            "precision": precision,
+        },
         "profile": {"name": "constant", "level": float("inf")},
         "method": METHODS.get(name, {"name": "fedavg", "overrun": "wait"}),
         "evaluation": {"every": workload.every, "batch_size": workload.test_batch},
@@ -49,10 +54,11 @@ def experiment(name: str, workload: Workload, folder: Path) -> Experiment:
 def main() -> None:
     """One run into a temporary directory."""
     given = options(__doc__)
-    record = Record(f"distreal-sim, {given.processes} workers", given.name)
+    who = f"distreal-sim, {given.processes} workers" + ", bfloat16" * (given.precision == "bfloat16")
+    record = Record(who, given.name)
     with tempfile.TemporaryDirectory() as folder:
         run(
-            experiment(given.name, given.workload, given.data),
+            experiment(given.name, given.workload, given.data, given.precision),
             Path(folder) / "run",
             n_workers=given.processes,
             on_round=lambda row: record.end_round(),

@@ -23,15 +23,19 @@ from report import Run, insert, median_rounds, table, write_csv
 from workloads import WORKLOADS
 
 HERE = Path(__file__).parent
-CONTENDERS = {
-    "ours": ("on_ours.py", 2),
-    "ideal": ("on_ideal.py", 2),
-    "pfl2": ("on_pfl.py", 2),
-    "pfl1": ("on_pfl.py", 1),
-    "fluke": ("on_fluke.py", 1),
-    "flower": ("on_flower.py", 2),
+CONTENDERS: dict[str, list[str]] = {
+    "ours": ["on_ours.py", "--processes", "2"],
+    "ideal": ["on_ideal.py", "--processes", "2"],
+    "pfl2": ["on_pfl.py", "--processes", "2"],
+    "ours_bfloat16": ["on_ours.py", "--processes", "2", "--precision", "bfloat16"],
+    "pfl1": ["on_pfl.py", "--processes", "1"],
+    "fluke": ["on_fluke.py", "--processes", "1"],
+    "flower": ["on_flower.py", "--processes", "2"],
 }
-"""Script and processes; the nearest rivals first, because later ones are left out when time is up."""
+"""Script and options; the nearest rivals first, because later ones are left out when time is up."""
+
+TAKE_PART = {"d": set(CONTENDERS) - {"ours_bfloat16"}, "e": {"ours", "ideal", "ours_bfloat16"}}
+"""Who has a workload, if not all: (d) has no convolution, and no peer has (e)."""
 
 TIMEOUT_S = 300.0
 
@@ -43,14 +47,13 @@ def commands(
     turn = []
     for name in options.workloads:
         for contender in options.contenders:
-            script, processes = CONTENDERS[contender]
-            if name == "e" and contender not in ("ours", "ideal"):
+            if contender not in TAKE_PART.get(name, CONTENDERS):
                 continue
+            script, *others = CONTENDERS[contender]
             if name == "e" and contender == "ideal":
                 script = "on_replay.py"
             python = pythons.get(script[3:-3], Path(sys.executable))
-            command = [str(python), str(HERE / script), name, "--data", str(data)]
-            command += ["--processes", str(processes)]
+            command = [str(python), str(HERE / script), name, "--data", str(data), *others]
             for key in ("rounds", "clients"):
                 if getattr(options, key) is not None:
                     command += [f"--{key}", str(getattr(options, key))]

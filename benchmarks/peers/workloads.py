@@ -171,6 +171,7 @@ def options(description: str | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="instead of the workload's own number")
     parser.add_argument("--clients", type=int, help="per round, instead of the workload's own number")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--precision", default="float32", help="of training steps, where one can choose")
     given = parser.parse_args()
     changed = {"rounds": given.rounds, "clients_per_round": given.clients}
     given.workload = replace(WORKLOADS[given.name], **{k: v for k, v in changed.items() if v is not None})

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from distreal_sim.types import Precision
+
 
 class Local(BaseModel):
     """The work that a client plans for a round: plain SGD over shuffled epochs or a number of steps."""
@@ -23,6 +25,11 @@ class Local(BaseModel):
         "auto",
         description="how images lie in memory, a matter of speed and rounding; auto: the one "
         "that was measured to be faster for a bundled model and batch_size, channels_last for your own",
+    )
+    precision: Precision = Field(
+        "float32",
+        description="of training steps; bfloat16: PyTorch's autocast, faster on processors with units for it "
+        "(AMX, AVX-512 BF16), with products of 8 significant bits; parameters, updates and tests are float32",
     )
     lr_schedule: Literal["constant", "cosine", "step"] = Field("constant", description="over the rounds")
     lr_final: float = Field(0.0, ge=0, description="cosine: learning rate of the last round")

@@ -71,6 +71,7 @@ class Task:
             momentum=self.local.momentum,
             weight_decay=self.local.weight_decay,
             scaling=self.scaling,
+            precision=self.local.precision,
             running=self.evaluation.batch_norm == "running",
             device=self.device,
         )

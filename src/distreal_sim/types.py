@@ -16,6 +16,9 @@ Status = Literal["completed", "partial", "dropped", "diverged"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
+Precision = Literal["float32", "bfloat16"]
+"""Of the products in training steps; parameters and their updates are float32."""
+
 Counts = tuple[int, ...]
 """(G,) kept channels of each coupling group."""
 

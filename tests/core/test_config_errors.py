@@ -58,8 +58,8 @@ def test_the_good_one_is_good() -> None:
             {"local": {"epochs": 1, "batchsize": 8}},
             "unknown key 'local.batchsize' = 8; did you mean 'local.batch_size'? (local has: "
             "batch_size, epochs, lr, "
-            "lr_factor, lr_final, lr_milestones, lr_schedule, memory_format, momentum, nonfinite, steps, "
-            "weight_decay)",
+            "lr_factor, lr_final, lr_milestones, lr_schedule, memory_format, momentum, nonfinite, "
+            "precision, steps, weight_decay)",
         ),
         (
             {"profile": {"name": "constant", "levle": 2}},

@@ -161,6 +161,21 @@ def test_facts_are_consistent(name: str) -> None:
             assert 0 < facts.mean_keep_rate <= 1
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_changes_the_arithmetic_only(name: str) -> None:
+    """Other bits and a loss near the exact one; the same facts, for time and cost depend on no arithmetic."""
+    local = {"epochs": 1, "batch_size": 16, "lr": 0.1}
+    kinds = ("float32", "bfloat16")
+    settings = {"method": {"name": name, "overrun": "partial"}, "profile": {"name": "constant", "level": 0.5}}
+    exact, rounded = (updates_of(toy(**settings, local={**local, "precision": p}))[2] for p in kinds)
+    for a, b in zip(exact, rounded, strict=True):
+        assert b.facts.train_loss == pytest.approx(a.facts.train_loss, rel=0.05, nan_ok=True)
+        assert repr(replace(b.facts, train_loss=0.0)) == repr(replace(a.facts, train_loss=0.0))
+        assert all(array.dtype == np.float32 for array in b.arrays.values())
+    pairs = [(a.arrays[k], b.arrays[k]) for a, b in zip(exact, rounded, strict=True) for k in a.arrays]
+    assert any((a != b).any() for a, b in pairs)
+
+
 @pytest.mark.parametrize("name", ["distreal", "fedavg", "fednova", "fedprox", "small"])
 def test_the_whole_model_travels(name: str) -> None:
     """Both ways, with the packed coverage of a thinned update; down also to a client that is dropped."""

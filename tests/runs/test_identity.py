@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from toys import toy
+from toys import TOY, toy
 
 from distreal_sim.config import Experiment
 from distreal_sim.grids.arena import Arena, Packed, Slot
@@ -51,6 +51,18 @@ def test_ray_gives_what_serial_gives(method: str, n_workers: int, tmp_path: Path
     run(experiment(method), tmp_path / "serial", grid="serial")
     run(experiment(method), tmp_path / "ray", grid="ray", n_workers=n_workers)
     assert_same_results(tmp_path / "serial", tmp_path / "ray")
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_bfloat16_gives_the_same_bytes_everywhere(tmp_path: Path) -> None:
+    """Like any other arithmetic, and others than float32's."""
+    exact, rounded = (toy(local={**TOY["local"], "precision": p}) for p in ("float32", "bfloat16"))
+    run(exact, tmp_path / "exact", grid="serial")
+    run(rounded, tmp_path / "serial", grid="serial")
+    run(rounded, tmp_path / "ray", grid="ray", n_workers=2)
+    assert_same_results(tmp_path / "serial", tmp_path / "ray")
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("exact", "serial")]
+    assert models[0] != models[1]
 
 
 def test_a_run_can_be_repeated_and_the_seed_matters(tmp_path: Path) -> None:

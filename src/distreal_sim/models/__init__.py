@@ -16,7 +16,7 @@ class Model(Plugin):
     """Builds a classifier.
 
     channels_last_from: the smallest batch size at which its steps are faster with the channels last in memory
-    (benchmarks/memory_format.py); wide convolutions with few positions are slower then.
+    (benchmarks/step_options.py); wide convolutions with few positions are slower then.
     """
 
     package: ClassVar[str] = "distreal_sim.models"

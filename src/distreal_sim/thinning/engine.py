@@ -23,6 +23,7 @@ from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.memory import Memory, RowIndex
 from distreal_sim.thinning.plans import Plan, Plans, Scaling
 from distreal_sim.thinning.structure import Structure, ThinningError
+from distreal_sim.types import Precision
 
 __all__ = ["Engine", "Loss", "Run", "Scaling"]
 
@@ -41,7 +42,9 @@ class Engine:
     The network's own dropout draws from torch's default generator.
 
     names: the trainable parameters in the network's order. scaling: `inverted` multiplies what layers read
-    from a thinned group by channels / kept. running: every step updates running
+    from a thinned group by channels / kept. precision: bfloat16 leaves to PyTorch's autocast which operations
+    of a step's forward and backward pass are in bfloat16; large linear layers, the loss, parameters and
+    their updates, and what is tested stay as they are. running: every step updates running
     statistics as torch does, of the kept channels; without it none are kept. What is loaded and exported:
     `names`, and behind them the running statistics.
     """
@@ -54,6 +57,7 @@ class Engine:
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         scaling: Scaling = "none",
+        precision: Precision = "float32",
         running: bool = False,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -62,6 +66,7 @@ class Engine:
         self.momentum, self.weight_decay, self.scaling = momentum, weight_decay, scaling
         self._module = copy.deepcopy(module).to(device=device, dtype=dtype).train()
         self.dtype = dtype
+        self._mixed = precision == "bfloat16"
         self._norms = {
             name: part
             for name, part in self._module.named_modules()
@@ -72,7 +77,7 @@ class Engine:
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
         kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
         self._carried = (*self.names, *kept)
-        self._chain = find_chain(self._module, self.names)
+        self._chain = None if self._mixed else find_chain(self._module, self.names)
         keep_layout(self._module)  # behind it: a module with hooks is in no chain
         values = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
         layouts = {n: structure.tensors[n] for n in values if n in structure.tensors}
@@ -323,7 +328,13 @@ class Engine:
         run: Run | None = None,
     ) -> tuple[Tensor, list[Tensor | None]]:
         leaves = self._scale(plan)
-        loss = loss_fn(self._module(x) if run is None else run(self._module, x), y)
+        if self._mixed:
+            with torch.autocast(x.device.type, torch.bfloat16):
+                outputs = self._module(x) if run is None else run(self._module, x)
+            outputs = _widened(outputs, self.dtype)
+        else:
+            outputs = self._module(x) if run is None else run(self._module, x)
+        loss = loss_fn(outputs, y)
         grads: list[Tensor | None] = [None] * len(leaves)
         wanted = [i for i, name in enumerate(self.names) if trained is None or name in trained]
         found = torch.autograd.grad(loss, [leaves[i] for i in wanted], allow_unused=True)
@@ -377,6 +388,15 @@ class Engine:
         for module, attribute, value in plan.attributes:
             setattr(module, attribute, value)
         self._bound = plan
+
+
+def _widened(outputs: Any, dtype: torch.dtype) -> Any:
+    """Outputs of lower precision, alone or in lists and tuples, as they are needed for a loss."""
+    if isinstance(outputs, Tensor):
+        return outputs.to(dtype) if outputs.is_floating_point() else outputs
+    if type(outputs) in (list, tuple):
+        return type(outputs)(_widened(part, dtype) for part in outputs)
+    return outputs
 
 
 def _clipped(grads: Sequence[Tensor | None], max_norm: float) -> list[Tensor | None]:

@@ -95,8 +95,9 @@ class LargeLinear:
         if self._descent is not None and torch.is_grad_enabled():
             self._n_calls += 1
             if x.dim() == 2:
-                out: Tensor = _Linear.apply(x, layer.weight, layer.bias, self)  # type: ignore[no-untyped-call]
-                return out
+                with torch.autocast(x.device.type, enabled=False):
+                    out: Tensor = _Linear.apply(x.to(layer.weight.dtype), layer.weight, layer.bias, self)  # type: ignore[no-untyped-call]
+                    return out
         return F.linear(x, layer.weight, layer.bias)
 
     def weight_gradient(self, weight: Tensor, grad_out: Tensor, x: Tensor) -> Tensor | None:

@@ -1,0 +1,94 @@
+"""Time of a full training step with one value of an option of `local` against another, one thread.
+
+    python benchmarks/step_options.py memory_format [--models NAME ...] [--batches 8 16 32 64] [--seconds 8]
+    python benchmarks/step_options.py precision
+
+Processor time; the two alternate, and the ratio is the median over turns, with its quartiles.
+memory_format: the channels last in memory against PyTorch's normal layout. A model's `channels_last_from`,
+which `local.memory_format: auto` goes by, is the smallest batch size from which the ratio stays below 1.
+precision: bfloat16 against float32, in the model's own layout; the processor decides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from distreal_sim.models import Model
+from distreal_sim.plugins import load, names
+from distreal_sim.process import prepare_process
+from distreal_sim.rng import Rngs
+from distreal_sim.thinning.engine import Engine
+from distreal_sim.thinning.groups import find_groups
+
+GREY = ("femnist_cnn", "heterofl_cnn", "logistic")
+"""Models for 1x28x28; the others get 3x32x32."""
+
+LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+def steps(option: str, name: str, batch: int) -> list[Callable[[], float]]:
+    """The two kinds of step that are compared."""
+    shape = (1, 28, 28) if name in GREY else (3, 32, 32)
+    rngs = Rngs(0)
+    model = load(Model, name)()
+    with rngs.torch_default("init"):
+        module = model.build(shape, 10)
+    structure = find_groups(module, torch.zeros(2, *shape))
+    rng = rngs("data")
+    images = torch.from_numpy(rng.normal(size=(batch, *shape)).astype(np.float32))
+    y = torch.from_numpy(rng.integers(0, 10, batch))
+
+    def step(layout: str, precision: str) -> Callable[[], float]:
+        engine = Engine(module, structure, precision=precision)
+        x = images.to(memory_format=LAYOUTS[layout])
+        return lambda: engine.step(x, y, None, 1e-4)
+
+    if option == "memory_format":
+        return [step(layout, "float32") for layout in LAYOUTS]
+    return [step(model.memory_format(batch), precision) for precision in ("bfloat16", "float32")]
+
+
+def measure(option: str, name: str, batch: int, seconds: float) -> np.ndarray:
+    """The ratio in each turn, the first not counted."""
+    compared = steps(option, name, batch)
+    ratios = []
+    end = time.perf_counter() + seconds
+    turn = 0
+    while time.perf_counter() < end or turn < 4:
+        took = [0.0, 0.0]
+        for which in (0, 1) if turn % 2 else (1, 0):
+            start = time.process_time()
+            compared[which]()
+            took[which] = time.process_time() - start
+        if turn:
+            ratios.append(took[0] / took[1])
+        turn += 1
+    return np.array(ratios)
+
+
+def main() -> None:
+    """Measures and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("option", choices=("memory_format", "precision"))
+    parser.add_argument("--models", nargs="+", choices=names(Model), default=names(Model))
+    parser.add_argument("--batches", nargs="+", type=int, default=[8, 16, 32, 64])
+    parser.add_argument("--seconds", type=float, default=8.0, help="for each line of the table")
+    options = parser.parse_args()
+    prepare_process()
+    print(f"{'model':15}{'batch':>6}{'ratio':>8}  quartiles")
+    for name in options.models:
+        for batch in options.batches:
+            ratios = measure(options.option, name, batch, options.seconds)
+            low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+            print(f"{name:15}{batch:6}{middle:8.3f}  {low:.3f}-{high:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
