@@ -20,21 +20,24 @@ POOL = 4
 
 
 def generator(seed: int, purpose: str, *key: int) -> np.random.Generator:
-    """The numpy generator of (seed, purpose, key...); key: integers in [0, 2**32), e.g. (round, client_id).
+    """The numpy generator of (seed, purpose, key...); key: integers of at least 0, e.g. (round, client_id).
 
-    Raises OverflowError for another key.
+    From 2**32 on an integer counts as several smaller ones, the lowest 32 bits first.
     """
     return np.random.Generator(np.random.PCG64(_sequence(seed, purpose, *key)))
 
 
 def _sequence(seed: int, purpose: str, *key: int) -> np.random.SeedSequence:
-    """SeedSequence(seed, spawn_key=(crc32 of the purpose, *key)), put together in less than half the time.
+    """SeedSequence(seed, spawn_key=(crc32 of the purpose, *key)); no entry can be mistaken for padding.
 
-    No entry of the key can be mistaken for padding.
+    Its words are put together here, which takes less than half the time.
     """
-    return np.random.SeedSequence(
-        np.array([*seed_words(seed), zlib.crc32(purpose.encode()), *key], np.uint32)
-    )
+    spawn_key = zlib.crc32(purpose.encode()), *key
+    try:
+        words = np.array([*seed_words(seed), *spawn_key], np.uint32)
+    except OverflowError:
+        return np.random.SeedSequence(seed, spawn_key=spawn_key)
+    return np.random.SeedSequence(words)
 
 
 def seed_words(seed: int) -> list[int]:
