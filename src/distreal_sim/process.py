@@ -12,8 +12,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
 
 N_KERNELS = 8192
-"""How many compiled kernels oneDNN keeps (35 kB each). It makes one for every shape, layer and direction: a
+"""How many compiled kernels oneDNN keeps. It makes one for every shape, layer and direction: a
 front of 16 vectors on a network of 40 convolutions needs 1,900, and 1,024 are its default."""
+
+KERNEL_BYTES = 35_000
+"""Of one of them, about."""
 
 SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 """Environment variables by which users set the same themselves."""

@@ -6,9 +6,9 @@ import pytest
 
 from distreal_sim.errors import InputError
 from distreal_sim.grids import cluster
-from distreal_sim.grids.cluster import gpu_share, n_workers_that_fit
+from distreal_sim.grids.cluster import gpu_share, n_workers_that_fit, room_for
 
-SMALL, LARGE = {"CPU": 3.0}, {"CPU": 8.0, "GPU": 4.0}
+SMALL, LARGE = {"CPU": 3.0, "memory": 14.0}, {"CPU": 8.0, "GPU": 4.0, "memory": 20.0}
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,13 @@ def two_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_workers_that_fit(num_cpus: int, num_gpus: float | None, fitting: int) -> None:
     """A worker is on one machine, and a machine that is gone has no room."""
     assert n_workers_that_fit(num_cpus, num_gpus) == fitting
+
+
+@pytest.mark.parametrize(
+    ("memory_bytes", "room"), [(0, 11), (1, 3 + 8), (3, 3 + 6), (6, 2 + 3), (15, 1), (21, 0)]
+)
+def test_room_for_memory(memory_bytes: int, room: int) -> None:
+    assert room_for(1, memory_bytes=memory_bytes) == room
 
 
 @pytest.mark.parametrize(("num_cpus", "num_gpus"), [(9, None), (1, 5.0)])

@@ -1,18 +1,13 @@
-"""More than one machine: a Ray cluster of two nodes, each a `ray start` with its own core, on this host."""
+"""Runs on more than one machine."""
 
 from __future__ import annotations
 
-import os
-import re
-import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from clusters import free_port, raylets
 from misbehaving import Remembering
 from toys import toy
 
@@ -21,50 +16,6 @@ from distreal_sim.records import RoundRow
 from distreal_sim.run import run
 
 from .compare import assert_same_results
-
-RAY = [str(Path(sys.executable).parent / "ray")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def raylets(port: int) -> list[psutil.Process]:
-    """The node processes of the cluster whose head listens on `port`, oldest first."""
-    found = [
-        p
-        for p in psutil.process_iter(["cmdline", "create_time"])
-        if p.info["cmdline"] and "raylet" in Path(p.info["cmdline"][0]).name
-    ]
-    mine = [p for p in found if any(f":{port}" in part for part in p.info["cmdline"])]
-    return sorted(mine, key=lambda p: p.info["create_time"])
-
-
-@pytest.fixture
-def cluster() -> Iterator[int]:
-    """The port of a cluster of two nodes with one core each; its processes end with the test."""
-    port = free_port()
-    env = {
-        **os.environ,
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # several nodes behind one address
-        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-    }
-    common = ["--num-cpus=1", "--num-gpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]
-    head = ["start", "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
-    subprocess.run([*RAY, *head, *common], env=env, check=True, capture_output=True)
-    try:
-        subprocess.run(
-            [*RAY, "start", f"--address=127.0.0.1:{port}", *common], env=env, check=True, capture_output=True
-        )
-        yield port
-    finally:
-        for process in raylets(port):
-            process.kill()
-        for process in psutil.process_iter(["cmdline"]):
-            if any(re.search(rf"(port=|:){port}\b", part) for part in process.info["cmdline"] or []):
-                process.kill()
 
 
 @pytest.mark.slow

@@ -78,6 +78,12 @@ def test_two_workers(whole: Path, tmp_path: Path) -> None:
     assert result(tmp_path / "out") == result(whole)
 
 
+@pytest.mark.slow
+def test_two_machines(whole: Path, tmp_path: Path, cluster: int) -> None:
+    run_search(*tiny_search(tmp_path), tmp_path / "out", ray_address=f"127.0.0.1:{cluster}")
+    assert result(tmp_path / "out") == result(whole)
+
+
 class Interrupting(Quiet):
     """Ctrl-C after so many scores."""
 

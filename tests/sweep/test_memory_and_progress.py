@@ -34,6 +34,15 @@ def test_bytes_of_a_run_by_hand() -> None:
         assert run_bytes(task) == expected
 
 
+def test_kernels_of_every_convolution_at_every_size_count() -> None:
+    """Three convolutions, three kernels each, at five sizes without a front, or at all entries of one."""
+    plain = build(toy(method="fedavg"))
+    front = build(toy(method="distreal"))
+    assert front.front is not None
+    more = len(front.front.entries) - 5
+    assert run_bytes(front) - run_bytes(plain) == 35_000 * 3 * 3 * more
+
+
 def test_a_fifth_of_the_memory_is_left_to_others() -> None:
     """Eight of 100 in 1,000; and one, however little there is."""
     assert [n_fitting(100, free) for free in (1000, 999, 250, 0)] == [8, 7, 2, 1]

@@ -14,16 +14,18 @@ from typing import Any
 
 import psutil
 import pytest
+from clusters import raylets
 
 from distreal_sim.config import load_experiment
 from distreal_sim.errors import InputError
 from distreal_sim.grids.cluster import ray_instance
 from distreal_sim.run import run
 from distreal_sim.runs import find_runs
-from distreal_sim.sweep.cells import load_cells
+from distreal_sim.sweep.cells import Cell, load_cells
 from distreal_sim.sweep.directory import open_directory
 from distreal_sim.sweep.progress import Quiet
 from distreal_sim.sweep.run import Outcome, run_sweep
+from distreal_sim.sweep.workers import _Worker
 
 from .toy_sweep import COMMAND, write_sweep
 
@@ -36,7 +38,7 @@ def two_cores() -> Iterator[None]:
         yield
 
 
-def play(path: Path, out: Path, n_workers: int = 1, **more: Any) -> Outcome:
+def play(path: Path, out: Path, n_workers: int | None = 1, **more: Any) -> Outcome:
     sweep, cells, _ = load_cells(path)
     return run_sweep(sweep, cells, out, n_workers=n_workers, **more)
 
@@ -122,6 +124,37 @@ def test_two_workers_give_the_same_table(whole: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
     assert len(said) == 1
     assert said[0].startswith("8 cells to run, 2 at a time; a cell needs at most 4")
+
+
+@pytest.mark.slow
+def test_two_machines_give_the_same_table(whole: Path, tmp_path: Path, cluster: int) -> None:
+    """One of them is lost when the first cell has ended, and what it was at goes on at the other."""
+    head, other = raylets(cluster)
+
+    class Kill(Quiet):
+        def ended(self, cell: Cell, failed: bool) -> None:
+            if other.is_running():
+                other.kill()
+
+    said: list[str] = []
+    address = f"127.0.0.1:{cluster}"
+    play(write_sweep(tmp_path), tmp_path / "out", None, ray_address=address, say=said.append, show=Kill())
+    assert (tmp_path / "out" / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
+    assert head.is_running()
+    assert not other.is_running() or other.status() == psutil.STATUS_ZOMBIE
+    assert "8 cells to run, 2 at a time; " in said[0]
+    assert said[0].endswith("the cluster has room for 2")
+
+
+def test_a_machine_that_does_not_see_the_directory(tmp_path: Path) -> None:
+    """As a worker on it says, and as shows where a directory of the same name is there."""
+    (cell, *_) = load_cells(write_sweep(tmp_path))[1]
+    failure = _Worker().play(cell.experiment, tmp_path / "elsewhere" / cell.hash)
+    assert failure is not None
+    assert failure.message == (
+        f"{tmp_path / 'elsewhere'} is not the same on all machines: --out must be on a disk that they share"
+    )
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_more_seeds_and_methods_keep_what_is_there(whole: Path, tmp_path: Path) -> None:

@@ -169,7 +169,10 @@ def make_net(name: str) -> Net:
     return Net(module.double().train(), x, y, grouped)
 
 
-@pytest.fixture(params=[*_OWN, *_BUNDLED])
+_LONG = pytest.param("densenet100_bc", marks=pytest.mark.slow)
+
+
+@pytest.fixture(params=[*_OWN, *(name for name in _BUNDLED if name != "densenet100_bc"), _LONG])
 def net(request: pytest.FixtureRequest) -> Net:
     """Every network, in float64."""
     return make_net(request.param)

@@ -10,6 +10,8 @@ import typer
 from distreal_sim.cli._shared import Config, InterruptedCommandError, Overrides, Quiet, Verbose, say
 from distreal_sim.errors import InputError, RunError
 
+RayAddress = Annotated[str | None, typer.Option(help="a running Ray cluster to work on, e.g. 127.0.0.1:6379")]
+
 UNWATCHED = "job_timeout_wall_s is not watched"
 """Only a process can be killed that does nothing but one client's job."""
 
@@ -23,9 +25,7 @@ def run(
         typer.Option(help="clients in this process or as Ray actors; auto: where they are predicted faster"),
     ] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Ray actors [default: number of cores]")] = None,
-    ray_address: Annotated[
-        str | None, typer.Option(help="a running Ray cluster to work on, e.g. 127.0.0.1:6379")
-    ] = None,
+    ray_address: RayAddress = None,
     num_cpus: Annotated[
         int, typer.Option(min=1, help="cores set aside for each Ray actor, which computes with one thread")
     ] = 1,
@@ -93,6 +93,7 @@ def search(
     workers: Annotated[
         int | None, typer.Option(min=1, help="processes [default: number of cores]; 1: without Ray")
     ] = None,
+    ray_address: RayAddress = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the search in the directory")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -114,6 +115,7 @@ def search(
                 directory,
                 config=config.stem,
                 n_workers=workers,
+                ray_address=ray_address,
                 resume=resume,
                 show=show,
             )
@@ -137,6 +139,7 @@ def sweep(
         int | None,
         typer.Option(min=1, help="cells at a time [default: number of cores]; 1: without Ray"),
     ] = None,
+    ray_address: RayAddress = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -158,6 +161,7 @@ def sweep(
                 cells,
                 directory,
                 n_workers=workers,
+                ray_address=ray_address,
                 show=show,
                 say=lambda line: None if quiet else say([line]),
             )

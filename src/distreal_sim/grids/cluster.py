@@ -11,31 +11,51 @@ from collections.abc import Iterator
 
 import ray
 from ray._private import worker as ray_worker
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ObjectLostError,
+    OutOfMemoryError,
+    WorkerCrashedError,
+)
 
 from distreal_sim.errors import InputError
 
 REACH_WALL_S = 10.0
 """How long a Ray cluster's address is tried."""
 
+LOST = (ActorDiedError, ActorUnavailableError, ObjectLostError, OutOfMemoryError, WorkerCrashedError)
+"""What Ray raises when a worker died or its machine is gone, before or after it had answered."""
+
+MAX_FAILED_STARTS = 10
+"""How many workers in a row may die before they have started."""
+
 START_TRIES = 3
 """How often Ray is started when it takes too long for its own patience."""
 
 
-def n_workers_that_fit(num_cpus: int, num_gpus: float | None) -> int:
-    """Workers that the machines of the Ray instance have room for, if each takes so much of one of them.
+def room_for(num_cpus: int, num_gpus: float = 0.0, memory_bytes: int = 0) -> int:
+    """Workers that the machines of the Ray instance have room for, if each takes so much of one of them."""
+    wanted = {"CPU": num_cpus, "GPU": num_gpus, "memory": memory_bytes}
+    return sum(
+        min(int(machine.get(kind, 0.0) / n) for kind, n in wanted.items() if n) for machine in _machines()
+    )
 
-    Raises InputError where no machine has room for even one.
-    """
-    wanted = {"CPU": num_cpus, "GPU": num_gpus or 0.0}
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    fitting = [min(int(m.get(kind, 0.0) / n) for kind, n in wanted.items() if n) for m in machines]
-    if not any(fitting):
-        most = {kind: max((m.get(kind, 0.0) for m in machines), default=0.0) for kind in wanted}
+
+def n_workers_that_fit(num_cpus: int, num_gpus: float | None) -> int:
+    """`room_for` workers of a run. Raises InputError where no machine has room for even one."""
+    fitting = room_for(num_cpus, num_gpus or 0.0)
+    if not fitting:
+        most = {kind: max((m.get(kind, 0.0) for m in _machines()), default=0.0) for kind in ("CPU", "GPU")}
         raise InputError(
-            f"--num-cpus {num_cpus} --num-gpus {wanted['GPU']:g}: no machine has that much for a worker; "
+            f"--num-cpus {num_cpus} --num-gpus {num_gpus or 0.0:g}: no machine has that much for a worker; "
             f"the most that Ray counts on one is {most['CPU']:g} cores and {most['GPU']:g} GPUs"
         )
-    return sum(fitting)
+    return fitting
+
+
+def _machines() -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def gpu_share(n_workers: int, device: str) -> float:

@@ -18,16 +18,11 @@ from typing import Any
 
 import ray
 from flwr.app import ArrayRecord, Message, MessageType, Metadata, RecordDict
-from ray.exceptions import (
-    ActorDiedError,
-    ActorUnavailableError,
-    ObjectLostError,
-    OutOfMemoryError,
-    WorkerCrashedError,
-)
+from ray.exceptions import ActorDiedError
 
 from distreal_sim.errors import RunError
 from distreal_sim.grids.arena import Arena, Packed, Slot
+from distreal_sim.grids.cluster import LOST, MAX_FAILED_STARTS
 from distreal_sim.grids.local import LocalGrid
 from distreal_sim.grids.worker import SHARED_KEPT, MakeApp, Worker
 
@@ -36,19 +31,12 @@ logger = logging.getLogger(__name__)
 MAX_TRIES = 3
 """How often a job is sent to a worker that dies of it."""
 
-MAX_FAILED_STARTS = 10
-"""How many workers in a row may die before they have started."""
-
 REPLIES_PER_WORKER = 8
 """How many replies per worker may lie in shared memory before others go through Ray: as many as jobs may run
 ahead of the merge, and some that a merge keeps."""
 
 SMALL = 65_536
 """Bytes that a reply may have beside as much as its message shares with others."""
-
-
-LOST = (ActorDiedError, ActorUnavailableError, ObjectLostError, OutOfMemoryError, WorkerCrashedError)
-"""What Ray raises when a worker died or its machine is gone, before or after it had answered."""
 
 
 class WorkersDiedError(RunError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Mapping
 from importlib import metadata
@@ -37,13 +36,15 @@ def run_search(
     *,
     config: str = "",
     n_workers: int | None = None,
+    ray_address: str | None = None,
     resume: bool = False,
     show: Quiet | None = None,
 ) -> tuple[Front, Comparison]:
     """Searches into the directory `out`, or goes on with the search that is there.
 
     config: the name of the search's config, for the front to say. The vectors and scores are the same for
-    every number of workers, and after being cut short at any moment.
+    every number of workers, and after being cut short at any moment. ray_address: of a running Ray cluster,
+    all of whose cores are used if n_workers is not given.
     Raises InputError for a mistake in the input.
     """
     prepare_process()
@@ -52,7 +53,7 @@ def run_search(
         begin_wall_s = time.perf_counter() - float(directory.status()["wall_s"])
         objective = make_objective(search, experiment)
         directory.begin()
-        with open_workers(objective, n_workers or os.cpu_count() or 1, show.scored) as workers:
+        with open_workers(objective, n_workers, show.scored, ray_address) as workers:
             found = _explore(directory, objective, workers, begin_wall_s, show)
             fresh = _reevaluate(directory, objective, workers, found, show)
         wall_s = round(time.perf_counter() - begin_wall_s, 3)

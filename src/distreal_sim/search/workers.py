@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray
 
 from distreal_sim.errors import InputError
-from distreal_sim.grids.cluster import ray_instance
+from distreal_sim.grids.cluster import ray_instance, room_for
 from distreal_sim.process import prepare_process
 from distreal_sim.search.explore import Evaluate
 from distreal_sim.search.objective import Objective, Score, Stream
@@ -24,14 +26,21 @@ _resident: dict[str, Objective] = {}
 
 @contextlib.contextmanager
 def open_workers(
-    objective: Objective, n_workers: int, on_score: Callable[[], None] = lambda: None
+    objective: Objective,
+    n_workers: int | None,
+    on_score: Callable[[], None] = lambda: None,
+    ray_address: str | None = None,
 ) -> Iterator[Workers]:
     """n_workers processes that end with the block; one worker is this process itself.
 
+    ray_address: of a running Ray cluster, whose machines score instead, n_workers candidates at a time, or as
+    many as it has cores. Without it n_workers not given means as many as this machine has cores.
     on_score is called for every candidate once it and those before it are scored. A task whose worker died
     is done again by Ray. Raises InputError when Ray cannot start.
     """
-    if n_workers == 1:
+    if ray_address is None:
+        n_workers = n_workers or os.cpu_count() or 1
+    if n_workers == 1 and ray_address is None:
 
         def here(stream: Stream) -> Evaluate:
             return lambda asked: _counted((objective.score(counts, stream) for counts in asked), on_score)
@@ -40,14 +49,15 @@ def open_workers(
         return
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(ray_instance(n_workers))
+            stack.enter_context(ray_instance(n_workers or 1, ray_address))
         except InputError as error:
             raise InputError(str(error).replace("--grid serial", "--workers 1")) from error
         stored = ray.put(objective)
 
         def there(stream: Stream) -> Evaluate:
-            return lambda asked: _counted(_results(stored, asked, stream), on_score)
+            return lambda asked: _counted(_results(stored, asked, stream, at_once), on_score)
 
+        at_once = n_workers or room_for(1)
         yield there
 
 
@@ -57,12 +67,18 @@ def _counted(scores: Iterator[Score], on_score: Callable[[], None]) -> Iterator[
         yield score
 
 
-def _results(stored: Any, asked: Sequence[Counts], stream: Stream) -> Iterator[Score]:
+def _results(stored: Any, asked: Sequence[Counts], stream: Stream, at_once: int) -> Iterator[Score]:
+    """The scores in the order asked for; at most at_once tasks at a time."""
     task = ray.remote(num_cpus=1, max_retries=3)(_score)
-    # In a list the reference travels as it is, so that a worker fetches the objective once, not per task.
-    references = [task.remote([stored], counts, stream) for counts in asked]
-    for reference in references:
-        yield ray.get(reference)
+    left, references, running = deque(asked), deque[Any](), list[Any]()
+    while left or references:
+        while left and len(running) < at_once:
+            # In a list the reference travels as it is: a worker fetches the objective once, not per task.
+            references.append(task.remote([stored], left.popleft(), stream))
+            running.append(references[-1])
+        _, running = ray.wait(running, num_returns=1)
+        while references and references[0] not in running:
+            yield ray.get(references.popleft())
 
 
 def _score(stored: list[Any], counts: Counts, stream: Stream) -> Score:

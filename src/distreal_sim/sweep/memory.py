@@ -8,6 +8,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from distreal_sim.process import KERNEL_BYTES, N_KERNELS
 from distreal_sim.run import WINDOW_PER_WORKER
 from distreal_sim.task import Task
 
@@ -18,6 +19,9 @@ MODEL_COPIES = 12
 """Full-size copies of the parameters that a run holds beside its updates: state, momentum, scratch memory of
 the engine, and the merge's sums, which are of twice the width."""
 
+SIZES = 5
+"""Sizes of sub-networks in a run without a front; the levels of HeteroFL and its like."""
+
 KEPT_FREE = 0.2
 """Share of the available memory that is left to others."""
 
@@ -26,7 +30,8 @@ def run_bytes(task: Task) -> int:
     """Bytes that one process needs for a run of the task: an estimate, on the safe side.
 
     The data set twice (as read and as dealt out), the parameters in every copy, the updates that may wait for
-    the merge, and the activations of a training step or a test batch, whichever is more.
+    the merge, the activations of a training step or a test batch, whichever is more, and the kernels that
+    oneDNN compiles for the sizes of sub-networks.
     """
     data = task.data
     arrays = [data.train.x, data.train.y, data.test.x, data.test.y]
@@ -38,7 +43,20 @@ def run_bytes(task: Task) -> int:
     training_bytes = 2 * largest_batch * sum(outputs)
     test_bytes = 2 * min(task.evaluation.batch_size, len(data.test)) * max(outputs)
     copies = MODEL_COPIES + WINDOW_PER_WORKER + 1
-    return PROCESS_BYTES + 2 * data_bytes + copies * model_bytes + max(training_bytes, test_bytes)
+    return (
+        PROCESS_BYTES
+        + 2 * data_bytes
+        + copies * model_bytes
+        + max(training_bytes, test_bytes)
+        + _kernel_bytes(task)
+    )
+
+
+def _kernel_bytes(task: Task) -> int:
+    """One forward and two backward kernels of each convolution at each size."""
+    n_convolutions = sum(isinstance(part, nn.modules.conv._ConvNd) for part in task.module.modules())
+    n_sizes = SIZES if task.front is None else len(task.front.entries)
+    return KERNEL_BYTES * min(N_KERNELS, 3 * n_convolutions * n_sizes)
 
 
 def available_bytes() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from distreal_sim.build import build
 from distreal_sim.errors import InputError
+from distreal_sim.grids.cluster import ray_instance, room_for
 from distreal_sim.plan.text import si
 from distreal_sim.process import prepare_process
 from distreal_sim.sweep.cells import Cell
@@ -16,7 +18,7 @@ from distreal_sim.sweep.directory import SweepDirectory, open_directory
 from distreal_sim.sweep.memory import available_bytes, n_fitting, run_bytes
 from distreal_sim.sweep.progress import Quiet
 from distreal_sim.sweep.settings import Sweep
-from distreal_sim.sweep.workers import Failure, play_here, play_in_parallel
+from distreal_sim.sweep.workers import Failure, Room, play_here, play_in_parallel
 
 Say = Callable[[str], None]
 
@@ -36,28 +38,33 @@ def run_sweep(
     out: Path,
     *,
     n_workers: int | None = None,
+    ray_address: str | None = None,
     show: Quiet | None = None,
     say: Say = lambda line: None,
 ) -> Outcome:
     """Plays the cells that are not finished yet into the directory `out`.
 
-    The files are the same for every number of workers, and after being cut short at any moment. say is told
+    The files are the same for every number of workers, and after being cut short at any moment. ray_address:
+    of a running Ray cluster, all of whose machines see `out` and the data under the same paths. say is told
     the estimate of memory. Raises InputError for a mistake in the input, before any cell is begun.
     """
     prepare_process()
     show = show or Quiet()
-    with open_directory(out, sweep, cells) as directory:
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(open_directory(out, sweep, cells))
         # The first seed of every cell comes first: an interrupted sweep is a comparison with fewer seeds.
         missing = sorted(
             (cell for cell in cells if not directory.finished(cell)),
             key=lambda cell: sweep.seeds.index(cell.experiment.seed),
         )
         bytes_each, on_gpu = _check(missing)
+        if ray_address is not None:
+            stack.enter_context(ray_instance(1, ray_address))
+        room = _room(n_workers, ray_address, len(missing), bytes_each, on_gpu, say)
         directory.begin()
-        workers = _n_workers(n_workers, len(missing), bytes_each, say)
         show.begin(missing, len(cells) - len(missing), directory.run_path)
         failures: list[tuple[Cell, Failure]] = []
-        for cell, failure in _play(missing, directory, show, workers, int(on_gpu)):
+        for cell, failure in _play(missing, directory, show, room):
             if failure is not None:
                 failures.append((cell, failure))
                 directory.note_failure(cell, failure.details)
@@ -69,13 +76,13 @@ def run_sweep(
 
 
 def _play(
-    cells: Sequence[Cell], directory: SweepDirectory, show: Quiet, n_workers: int, n_gpus: int
+    cells: Sequence[Cell], directory: SweepDirectory, show: Quiet, room: Room
 ) -> Iterator[tuple[Cell, Failure | None]]:
     if not cells:
         return iter(())
-    if n_workers == 1:
+    if room.n_workers == 1 and room.ray_address is None:
         return play_here(cells, directory.run_path, show)
-    return play_in_parallel(cells, directory.run_path, show, n_workers, n_gpus)
+    return play_in_parallel(cells, directory.run_path, show, room)
 
 
 def _check(cells: Sequence[Cell]) -> tuple[int, bool]:
@@ -98,14 +105,29 @@ def _check(cells: Sequence[Cell]) -> tuple[int, bool]:
     return bytes_each, on_gpu
 
 
-def _n_workers(asked: int | None, n_cells: int, bytes_each: int, say: Say) -> int:
-    wanted = min(asked or os.cpu_count() or 1, max(1, n_cells))
-    free_bytes = available_bytes()
-    workers = min(wanted, n_fitting(bytes_each, free_bytes))
+def _room(
+    asked: int | None, ray_address: str | None, n_cells: int, bytes_each: int, on_gpu: bool, say: Say
+) -> Room:
+    """How many cells are played at a time. Raises InputError where a cluster has no room for one."""
+    if ray_address is None:
+        wanted = min(asked or os.cpu_count() or 1, max(1, n_cells))
+        free_bytes = available_bytes()
+        workers = min(wanted, n_fitting(bytes_each, free_bytes))
+        available = f"{si(free_bytes, 'B')} are available"
+    else:
+        fitting = room_for(1, memory_bytes=bytes_each)
+        if not fitting:
+            raise InputError(
+                f"--ray-address {ray_address}: no machine there has a core and the {si(bytes_each, 'B')} of "
+                "memory that a cell needs (estimated)"
+            )
+        wanted = min(asked or room_for(1), max(1, n_cells))
+        workers = min(wanted, fitting)
+        available = f"the cluster has room for {fitting}"
     if n_cells:
         fewer = f", not {wanted}: more would not fit" if workers < wanted else ""
         say(
             f"{n_cells} cells to run, {workers} at a time{fewer}; a cell needs at most "
-            f"{si(bytes_each, 'B')} of memory (estimated), {si(free_bytes, 'B')} are available"
+            f"{si(bytes_each, 'B')} of memory (estimated), {available}"
         )
-    return workers
+    return Room(workers, on_gpu, 0 if ray_address is None else bytes_each, ray_address)
