@@ -19,19 +19,23 @@ UNWATCHED = "job_timeout_wall_s is not watched"
 def run(
     config: Config,
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="run directory [default: runs/NAME-METHOD-SEED]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="run directory", show_default="runs/NAME-METHOD-SEED")
+    ] = None,
     grid: Annotated[
         Literal["auto", "serial", "ray"],
         typer.Option(help="clients in this process or as Ray actors; auto: where they are predicted faster"),
     ] = "auto",
-    workers: Annotated[int | None, typer.Option(min=1, help="Ray actors [default: number of cores]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Ray actors", show_default="number of cores")
+    ] = None,
     ray_address: RayAddress = None,
     num_cpus: Annotated[
         int, typer.Option(min=1, help="cores set aside for each Ray actor, which computes with one thread")
     ] = 1,
     num_gpus: Annotated[
         float | None,
-        typer.Option(min=0, help="GPUs, or a share of one, for each Ray actor [default: equal shares]"),
+        typer.Option(min=0, help="GPUs, or a share of one, for each Ray actor", show_default="equal shares"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the directory")] = False,
     no_training: Annotated[
@@ -89,9 +93,9 @@ def search(
             metavar="[KEY=VALUE]...",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="directory [default: runs/search-NAME-SEED]")] = None,
+    out: Annotated[Path | None, typer.Option(help="directory", show_default="runs/search-NAME-SEED")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="processes [default: number of cores]; 1: without Ray")
+        int | None, typer.Option(min=1, help="processes; 1: without Ray", show_default="number of cores")
     ] = None,
     ray_address: RayAddress = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the search in the directory")] = False,
@@ -134,10 +138,10 @@ def sweep(
             metavar="[KEY=VALUE]...",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="directory [default: runs/sweep-NAME]")] = None,
+    out: Annotated[Path | None, typer.Option(help="directory", show_default="runs/sweep-NAME")] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="cells at a time [default: number of cores]; 1: without Ray"),
+        typer.Option(min=1, help="cells at a time; 1: without Ray", show_default="number of cores"),
     ] = None,
     ray_address: RayAddress = None,
     quiet: Quiet = False,

@@ -29,7 +29,7 @@ def plot(
         typer.Option(help="what the accuracy is drawn against"),
     ] = "sim_s",
     out: Annotated[
-        Path | None, typer.Option(help="figure: .png, .pdf or .svg [default: accuracy.png or front.png]")
+        Path | None, typer.Option(help="figure: .png, .pdf or .svg", show_default="accuracy.png or front.png")
     ] = None,
     target: Annotated[list[float] | None, typer.Option(help="accuracy to mark; may be repeated")] = None,
     metric: Metric = "trained",
@@ -62,7 +62,9 @@ def table(
     target: Annotated[list[float] | None, typer.Option(help="accuracy to reach; may be repeated")] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="method that the others are compared with, seed by seed [default: the sweep's]"),
+        typer.Option(
+            help="method that the others are compared with, seed by seed", show_default="the sweep's"
+        ),
     ] = None,
     metric: Metric = "trained",
     last: Annotated[
