@@ -268,3 +268,32 @@ def test_frozen_and_unused_parameters_stay():
     assert after["unused"].tobytes() == before["unused"].tobytes()
     assert after["a.weight"][[0, 2]].tobytes() == before["a.weight"][[0, 2]].tobytes()
     assert not np.array_equal(after["b.weight"][:, [1, 3]], before["b.weight"][:, [1, 3]])
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_step_through_other_weights(momentum):
+    """A forward pass that puts something else in a large layer's place, here half of its weight: its gradient
+    reaches the weight, as in a plain loop.
+    """
+    module = torch.nn.Sequential(
+        torch.nn.Linear(20, 300), torch.nn.ReLU(), torch.nn.Linear(300, 300)
+    ).double()
+    assert module[2].weight.numel() >= MIN_ELEMENTS
+    rng = np.random.default_rng(4)
+    x, y = torch.from_numpy(rng.normal(size=(8, 20))), torch.from_numpy(rng.integers(0, 300, 8))
+
+    def run(network, x):
+        halves = {name: value / 2 for name, value in network.named_parameters()}
+        return torch.func.functional_call(network, halves, (x,))
+
+    engine = Engine(module, find_groups(module, x), momentum=momentum, dtype=torch.float64)
+    plain = copy.deepcopy(module)
+    optimiser = torch.optim.SGD(plain.parameters(), lr=0.5, momentum=momentum)
+    for _ in range(3):
+        optimiser.zero_grad()
+        F.cross_entropy(run(plain, x), y).backward()
+        optimiser.step()
+        engine.step(x, y, None, 0.5, run=run)
+    for (name, parameter), array in zip(plain.named_parameters(), engine.export().values(), strict=True):
+        assert not np.allclose(array, module.get_parameter(name).detach().numpy(), atol=1e-6)
+        np.testing.assert_allclose(array, parameter.detach().numpy(), rtol=0, atol=1e-12, err_msg=name)

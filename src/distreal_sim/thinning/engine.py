@@ -43,8 +43,8 @@ class Engine:
 
     names: the trainable parameters in the network's order. scaling: `inverted` multiplies what layers read
     from a thinned group by channels / kept. precision: bfloat16 leaves to PyTorch's autocast which operations
-    of a step's forward and backward pass are in bfloat16; large linear layers, the loss, parameters and
-    their updates, and what is tested stay as they are. running: every step updates running
+    of a step's forward and backward pass are in bfloat16; large linear layers that are updated where they are
+    (`linear.py`), the loss, parameters and their updates, and what is tested stay as they are. running: every step updates running
     statistics as torch does, of the kept channels; without it none are kept. What is loaded and exported:
     `names`, and behind them the running statistics.
     """
@@ -189,7 +189,7 @@ class Engine:
             # The norm of all gradients is known only once there are all of them.
             if max_norm is None and (trained is None or self.names[index] in trained):
                 velocity, anchor = (of[index] if of else None for of in (plan.momenta, anchors))
-                linear.on(descent, velocity, anchor)
+                linear.on(descent, plan.leaves[index], velocity, anchor)
         try:
             loss, grads = self._backward(plan, x, y, loss_fn, trained, run)
         finally:

@@ -77,24 +77,25 @@ class LargeLinear:
     def __init__(self, layer: nn.Linear) -> None:
         self.layer = layer
         self._descent: Descent | None = None
+        self._weight: Tensor | None = None
         self._velocity: Tensor | None = None
         self._anchor: Tensor | None = None
         self._n_calls = 0
 
-    def on(self, descent: Descent, velocity: Tensor | None, anchor: Tensor | None) -> None:
-        """Lets the next backward pass update the weight."""
-        self._descent, self._velocity, self._anchor = descent, velocity, anchor
+    def on(self, descent: Descent, weight: Tensor, velocity: Tensor | None, anchor: Tensor | None) -> None:
+        """Lets the next backward pass update the weight, if the layer is used with this very weight."""
+        self._descent, self._weight, self._velocity, self._anchor = descent, weight, velocity, anchor
         self._n_calls = 0
 
     def off(self) -> None:
         """Leaves the layer to autograd."""
-        self._descent = self._velocity = self._anchor = None
+        self._descent = self._weight = self._velocity = self._anchor = None
 
     def __call__(self, x: Tensor) -> Tensor:
         layer = self.layer
         if self._descent is not None and torch.is_grad_enabled():
             self._n_calls += 1
-            if x.dim() == 2:
+            if x.dim() == 2 and layer.weight is self._weight:
                 with torch.autocast(x.device.type, enabled=False):
                     out: Tensor = _Linear.apply(x.to(layer.weight.dtype), layer.weight, layer.bias, self)  # type: ignore[no-untyped-call]
                     return out
