@@ -116,6 +116,13 @@ def test_a_table_for_each_setting(write_sweep: WriteSweep) -> None:
     )
 
 
+def test_a_setting_called_like_a_column(write_sweep: WriteSweep) -> None:
+    """Who sweeps `rounds` has two columns of that name."""
+    table = compare(find_runs([write_sweep(FACETS, ("profile.low", "rounds"), baseline="thin")]))
+    assert list(table.columns[:5]) == ["profile.low", "rounds (swept)", "method", "seeds", "rounds"]
+    assert table[["rounds (swept)", "rounds"]].values.tolist()[2] == ["skewed", 1]
+
+
 def test_labels_and_order_are_the_sweeps(write_sweep: WriteSweep) -> None:
     """Directories are named 9, 8, ...; the order is that of sweep.csv."""
     runs = find_runs([write_sweep(FACETS, KEYS)])

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from distreal_sim.errors import InputError, unknown
+from distreal_sim.errors import unknown
 from distreal_sim.runs import Run, group
 from distreal_sim.tables import default_targets, t_interval, time_to_accuracy
 
@@ -18,7 +18,8 @@ def compare(
 ) -> pd.DataFrame:
     """`time_to_accuracy`'s table for each setting, below one another, and how the methods compare there.
 
-    The swept keys of the setting are the first columns. `rank`: by final accuracy, 1 is the best, equals
+    The swept keys of the setting are the first columns, with `(swept)` behind one that is called like another
+    column. `rank`: by final accuracy, 1 is the best, equals
     share theirs. With a baseline (a label; where not given, the sweep's own): `difference`, final accuracy
     minus the baseline's, mean over the seeds that both have; `difference_ci95`, half-width of the 95 %
     t-interval of that paired difference; `pairs`, the number of those seeds. Raises InputError for an unknown
@@ -36,9 +37,7 @@ def compare(
         named = [replace(run, label=run.variant) for run in below]
         part = time_to_accuracy(named, targets)
         for column, (key, value) in enumerate(setting.items()):
-            if key in part.columns:
-                raise InputError(f"the swept key '{key}' is called like a column of the table")
-            part.insert(column, key, value)
+            part.insert(column, f"{key} (swept)" if key in part.columns else key, value)
         part["rank"] = part["final_accuracy"].rank(ascending=False, method="min")
         if baseline is not None:
             part = part.assign(**_differences(group(named), baseline))

@@ -10,6 +10,7 @@ import contextlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import index
 
 import numpy as np
 import torch
@@ -32,12 +33,10 @@ def _sequence(seed: int, purpose: str, *key: int) -> np.random.SeedSequence:
 
     Its words are put together here, which takes less than half the time.
     """
-    spawn_key = zlib.crc32(purpose.encode()), *key
-    try:
-        words = np.array([*seed_words(seed), *spawn_key], np.uint32)
-    except OverflowError:
-        return np.random.SeedSequence(seed, spawn_key=spawn_key)
-    return np.random.SeedSequence(words)
+    seed, spawn_key = index(seed), (zlib.crc32(purpose.encode()), *map(index, key))
+    if seed >= 0 and min(spawn_key) >= 0 and max(spawn_key) <= WORD:
+        return np.random.SeedSequence(np.array([*seed_words(seed), *spawn_key], np.uint32))
+    return np.random.SeedSequence(seed, spawn_key=spawn_key)
 
 
 def seed_words(seed: int) -> list[int]:

@@ -57,9 +57,20 @@ def test_it_is_the_generator_of_a_spawned_sequence(seed: int, key: tuple[int, ..
     assert draw(generator(seed, "batches", *key)) == draw(np.random.default_rng(sequence))
 
 
-def test_keys_are_not_negative() -> None:
+@pytest.mark.parametrize("kind", [int, np.int64])
+def test_keys_are_not_negative(kind: type) -> None:
     with pytest.raises(ValueError, match="negative"):
-        generator(1, "a", -1)
+        generator(1, "a", kind(-1))
+    with pytest.raises(ValueError, match="negative"):
+        generator(kind(-1), "a")
+
+
+def test_numpys_integers_are_integers() -> None:
+    assert draw(generator(np.int64(5), "a", np.int64(2**33), np.int32(7))) == draw(
+        generator(5, "a", 2**33, 7)
+    )
+    with pytest.raises(TypeError, match="float"):
+        generator(5, "a", 1.5)  # type: ignore[arg-type]
 
 
 def test_torchs_default_generator_is_lent() -> None:

@@ -26,7 +26,7 @@ from distreal_sim.build import build
 from distreal_sim.choice import GridName, choose
 from distreal_sim.config import Experiment
 from distreal_sim.errors import ClientFailedError
-from distreal_sim.grids.ray import WorkersDiedError
+from distreal_sim.grids.team import WorkersDiedError
 from distreal_sim.grids.wire import decode_memory
 from distreal_sim.records import RoundRow
 from distreal_sim.run import open_fleet, run

@@ -35,12 +35,16 @@ def test_bytes_of_a_run_by_hand() -> None:
 
 
 def test_kernels_of_every_convolution_at_every_size_count() -> None:
-    """Three convolutions, three kernels each, at five sizes without a front, or at all entries of one."""
-    plain = build(toy(method="fedavg"))
-    front = build(toy(method="distreal"))
-    assert front.front is not None
-    more = len(front.front.entries) - 5
-    assert run_bytes(front) - run_bytes(plain) == 35_000 * 3 * 3 * more
+    """Three convolutions, three kernels each, at five widths without a front, or at all entries of one; for
+    batches of 16, and clients of 119 and 120 examples, whose last batches have 7 and 8.
+    """
+    settings = {"partition": "iid", "n_clients": 12, "evaluation": {"batch_size": 2}}
+    plain, thinned = (build(toy(method=name, **settings)) for name in ("fedavg", "distreal"))
+    assert thinned.front is not None
+    assert sorted({int(n) for n in plain.split.sizes}) == [119, 120]
+    more = len(thinned.front.entries) - 5
+    assert more
+    assert run_bytes(thinned) - run_bytes(plain) == 110_000 * 3 * 3 * more * 3
 
 
 def test_a_fifth_of_the_memory_is_left_to_others() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -21,11 +24,12 @@ from distreal_sim.errors import InputError
 from distreal_sim.grids.cluster import ray_instance
 from distreal_sim.run import run
 from distreal_sim.runs import find_runs
+from distreal_sim.sweep import run as sweep_run
+from distreal_sim.sweep import workers
 from distreal_sim.sweep.cells import Cell, load_cells
 from distreal_sim.sweep.directory import open_directory
 from distreal_sim.sweep.progress import Quiet
 from distreal_sim.sweep.run import Outcome, run_sweep
-from distreal_sim.sweep.workers import _Worker
 
 from .toy_sweep import COMMAND, write_sweep
 
@@ -123,7 +127,7 @@ def test_two_workers_give_the_same_table(whole: Path, tmp_path: Path) -> None:
     play(write_sweep(tmp_path), tmp_path / "out", 2, say=said.append)
     assert (tmp_path / "out" / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
     assert len(said) == 1
-    assert said[0].startswith("8 cells to run, 2 at a time; a cell needs at most 4")
+    assert said[0].startswith("8 cells to run, 2 at a time; a cell needs at most 5")
 
 
 @pytest.mark.slow
@@ -146,15 +150,33 @@ def test_two_machines_give_the_same_table(whole: Path, tmp_path: Path, cluster: 
     assert said[0].endswith("the cluster has room for 2")
 
 
-def test_a_machine_that_does_not_see_the_directory(tmp_path: Path) -> None:
-    """As a worker on it says, and as shows where a directory of the same name is there."""
-    (cell, *_) = load_cells(write_sweep(tmp_path))[1]
-    failure = _Worker().play(cell.experiment, tmp_path / "elsewhere" / cell.hash)
-    assert failure is not None
-    assert failure.message == (
-        f"{tmp_path / 'elsewhere'} is not the same on all machines: --out must be on a disk that they share"
-    )
-    assert not (tmp_path / "elsewhere").exists()
+@pytest.mark.usefixtures("two_cores")
+def test_a_machine_that_does_not_see_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers say so before a cell begins: for want of a second disk, the file they look for is gone."""
+
+    @contextlib.contextmanager
+    def gone(prefix: str, dir: Path) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(name=str(dir / prefix))
+
+    monkeypatch.setattr(workers, "NamedTemporaryFile", gone)
+    with pytest.raises(InputError) as caught:
+        play(write_sweep(tmp_path), tmp_path / "out", 2)
+    where = f"the machine {socket.gethostname()} does not see {tmp_path / 'out'} as this one does"
+    assert str(caught.value) == f"{where}: --out must be on a disk that all machines share"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "sweep.csv", "sweep.yaml"}
+
+
+def test_a_finished_sweep_needs_no_cluster(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    outcome = play(write_sweep(tmp_path), tmp_path / "out", ray_address="127.0.0.1:1")
+    assert (outcome.n_before, outcome.failures) == (8, ())
+
+
+@pytest.mark.parametrize(("on_gpu", "needs"), [(False, "a core and"), (True, "a core, a GPU and")])
+def test_a_cluster_without_room(on_gpu: bool, needs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_run, "room_for", lambda *needs: 0)
+    with pytest.raises(InputError, match=f"^--ray-address there:1: no machine there has {needs} the 2 kB of"):
+        sweep_run._room_there(None, "there:1", 3, 2000, on_gpu, lambda line: None)
 
 
 def test_more_seeds_and_methods_keep_what_is_there(whole: Path, tmp_path: Path) -> None:

@@ -95,7 +95,10 @@ def search(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="directory", show_default="runs/search-NAME-SEED")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="processes; 1: without Ray", show_default="number of cores")
+        int | None,
+        typer.Option(
+            min=1, help="processes; 1: without Ray, but for a cluster", show_default="number of cores"
+        ),
     ] = None,
     ray_address: RayAddress = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the search in the directory")] = False,
@@ -141,7 +144,9 @@ def sweep(
     out: Annotated[Path | None, typer.Option(help="directory", show_default="runs/sweep-NAME")] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="cells at a time; 1: without Ray", show_default="number of cores"),
+        typer.Option(
+            min=1, help="cells at a time; 1: without Ray, but for a cluster", show_default="number of cores"
+        ),
     ] = None,
     ray_address: RayAddress = None,
     quiet: Quiet = False,

@@ -11,24 +11,11 @@ from collections.abc import Iterator
 
 import ray
 from ray._private import worker as ray_worker
-from ray.exceptions import (
-    ActorDiedError,
-    ActorUnavailableError,
-    ObjectLostError,
-    OutOfMemoryError,
-    WorkerCrashedError,
-)
 
 from distreal_sim.errors import InputError
 
 REACH_WALL_S = 10.0
 """How long a Ray cluster's address is tried."""
-
-LOST = (ActorDiedError, ActorUnavailableError, ObjectLostError, OutOfMemoryError, WorkerCrashedError)
-"""What Ray raises when a worker died or its machine is gone, before or after it had answered."""
-
-MAX_FAILED_STARTS = 10
-"""How many workers in a row may die before they have started."""
 
 START_TRIES = 3
 """How often Ray is started when it takes too long for its own patience."""

@@ -18,12 +18,10 @@ from typing import Any
 
 import ray
 from flwr.app import ArrayRecord, Message, MessageType, Metadata, RecordDict
-from ray.exceptions import ActorDiedError
 
-from distreal_sim.errors import RunError
 from distreal_sim.grids.arena import Arena, Packed, Slot
-from distreal_sim.grids.cluster import LOST, MAX_FAILED_STARTS
 from distreal_sim.grids.local import LocalGrid
+from distreal_sim.grids.team import LOST, Team, WorkersDiedError
 from distreal_sim.grids.worker import SHARED_KEPT, MakeApp, Worker
 
 logger = logging.getLogger(__name__)
@@ -37,10 +35,6 @@ ahead of the merge, and some that a merge keeps."""
 
 SMALL = 65_536
 """Bytes that a reply may have beside as much as its message shares with others."""
-
-
-class WorkersDiedError(RunError):
-    """A job whose worker died, or did not answer, every time; the message names its client and round."""
 
 
 @dataclass
@@ -70,8 +64,7 @@ class RayGrid(LocalGrid):
     make_app(payload) builds the ClientApp inside each worker; the payload goes into the object store once.
     num_cpus, num_gpus: what Ray sets aside for each worker; without a share of a GPU it hides them from it.
     job_timeout_wall_s: a worker that takes longer to answer is taken for hung: it is killed and its job
-    redone. Jobs go to workers that have started: one for which there is no room left, because its machine is
-    gone, is not waited for while others work.
+    redone.
     """
 
     def __init__(
@@ -86,16 +79,13 @@ class RayGrid(LocalGrid):
         job_timeout_wall_s: float | None = None,
     ) -> None:
         super().__init__(n_clients)
-        self._actor = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_restarts=0)(Worker)
+        actor = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_restarts=0)(Worker)
+        stored = ray.put(payload)
         self._timeout_wall_s = job_timeout_wall_s
-        self._make_app = make_app
-        self._payload = ray.put(payload)
         self._arena = Arena(REPLIES_PER_WORKER * n_workers)
-        self._idle: list[Any] = []
-        self._starting: dict[Any, Any] = {}
-        self._n_failed_starts = 0
+        self._team = Team(lambda: actor.remote(make_app, stored, self._arena.address))
         for _ in range(n_workers):
-            self._start_worker()
+            self._team.start_one()
         self._queue: deque[str] = deque()
         self._parcels: dict[str, Parcel] = {}
         self._working: dict[Any, Call] = {}
@@ -123,11 +113,11 @@ class RayGrid(LocalGrid):
         """Waits for at least one reply; workers that have answered go on with what is queued."""
         replies: list[Message] = []
         while not replies and (self._working or self._queue):
-            waited_for = [*self._working, *self._starting]
+            waited_for = [*self._working, *self._team.starting]
             done, _ = ray.wait(waited_for, num_returns=1, timeout=self._patience_wall_s())
             for ref in done:
-                if ref in self._starting:
-                    self._admit(ref)
+                if ref in self._team.starting:
+                    self._team.admit(ref)
                     continue
                 reply = self._collect(ref, self._working.pop(ref))
                 if reply is not None:
@@ -140,25 +130,7 @@ class RayGrid(LocalGrid):
         """Ends the workers."""
         for call in self._working.values():
             ray.kill(call.worker)
-        for worker in [*self._idle, *self._starting.values()]:
-            ray.kill(worker)
-
-    def _admit(self, ref: Any) -> None:
-        """Takes in a worker that has started, or starts another in place of one that died before."""
-        worker = self._starting.pop(ref)
-        try:
-            ray.get(ref)
-        except LOST as error:
-            self._n_failed_starts += 1
-            init_failed = isinstance(error, ActorDiedError) and error.actor_init_failed
-            if init_failed or self._n_failed_starts == MAX_FAILED_STARTS:
-                message = f"a worker cannot be set up: {_last_line(error)}"
-                raise WorkersDiedError(message, str(error)) from None
-            ray.kill(worker)
-            self._start_worker()
-        else:
-            self._n_failed_starts = 0
-            self._idle.append(worker)
+        self._team.close()
 
     def _collect(self, ref: Any, call: Call) -> Message | None:
         try:
@@ -169,7 +141,7 @@ class RayGrid(LocalGrid):
             )
             return None
         parcel = self._parcels.pop(call.message_id)
-        self._idle.append(call.worker)
+        self._team.idle.append(call.worker)
         if isinstance(answer, Packed) and call.slot is not None:
             answer = self._arena.unpack(answer, call.slot)
         elif call.slot is not None:
@@ -188,10 +160,9 @@ class RayGrid(LocalGrid):
             message = f"{where}: {what} {MAX_TRIES} times while it was at work {why}"
             raise WorkersDiedError(message, str(error or ""))
         logger.warning("%s: %s; the job is done again", where, what)
-        ray.kill(call.worker)  # one that is hung or merely out of reach would keep its core
+        self._team.replace(call.worker)
         if call.slot is not None:
             self._arena.drop(call.slot)
-        self._start_worker()
         self._queue.appendleft(call.message_id)
 
     def _patience_wall_s(self) -> float | None:
@@ -213,10 +184,10 @@ class RayGrid(LocalGrid):
                 self._redo(call, "its worker did not answer in time", limit)
 
     def _dispatch(self) -> None:
-        while self._idle and self._queue:
+        while self._team.idle and self._queue:
             message_id = self._queue.popleft()
             parcel = self._parcels[message_id]
-            worker = self._idle.pop()
+            worker = self._team.idle.pop()
             state = self.states.get(parcel.message.metadata.dst_node_id, RecordDict())
             slot = self._arena.take(parcel.reply_bytes)
             ref = worker.answer.remote(parcel.message, parcel.own, parcel.shared, state, slot)
@@ -229,18 +200,9 @@ class RayGrid(LocalGrid):
             self._shared[id(record)] = record, ray.put(record)
         return self._shared[id(record)][1]
 
-    def _start_worker(self) -> None:
-        worker = self._actor.remote(self._make_app, self._payload, self._arena.address)
-        self._starting[worker.started.remote()] = worker
-
 
 def _where(metadata: Metadata) -> str:
     """Which work a message asks for; a shard of an evaluation goes to a client that has no part in it."""
     if metadata.message_type == MessageType.TRAIN:
         return f"client {metadata.dst_node_id}, round {metadata.group_id}"
     return f"round {metadata.group_id}, while evaluating"
-
-
-def _last_line(error: Exception) -> str:
-    """What an exception in another process says: Ray puts its traceback first."""
-    return [line.strip() for line in str(error).splitlines() if line.strip()][-1]

@@ -52,6 +52,8 @@ def open_workers(
             stack.enter_context(ray_instance(n_workers or 1, ray_address))
         except InputError as error:
             raise InputError(str(error).replace("--grid serial", "--workers 1")) from error
+        if not room_for(1):
+            raise InputError(f"--ray-address {ray_address}: no machine there has a core")
         stored = ray.put(objective)
 
         def there(stream: Stream) -> Evaluate:

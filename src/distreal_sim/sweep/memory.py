@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import psutil
 import torch
 from torch import Tensor, nn
 
+from distreal_sim.batches import batch_sizes
 from distreal_sim.process import KERNEL_BYTES, N_KERNELS
 from distreal_sim.run import WINDOW_PER_WORKER
 from distreal_sim.task import Task
@@ -19,8 +21,8 @@ MODEL_COPIES = 12
 """Full-size copies of the parameters that a run holds beside its updates: state, momentum, scratch memory of
 the engine, and the merge's sums, which are of twice the width."""
 
-SIZES = 5
-"""Sizes of sub-networks in a run without a front; the levels of HeteroFL and its like."""
+WIDTHS = 5
+"""Sub-networks of a run without a front: the levels of HeteroFL and its like."""
 
 KEPT_FREE = 0.2
 """Share of the available memory that is left to others."""
@@ -31,7 +33,7 @@ def run_bytes(task: Task) -> int:
 
     The data set twice (as read and as dealt out), the parameters in every copy, the updates that may wait for
     the merge, the activations of a training step or a test batch, whichever is more, and the kernels that
-    oneDNN compiles for the sizes of sub-networks.
+    oneDNN compiles for sub-networks and batches of different sizes.
     """
     data = task.data
     arrays = [data.train.x, data.train.y, data.test.x, data.test.y]
@@ -53,10 +55,11 @@ def run_bytes(task: Task) -> int:
 
 
 def _kernel_bytes(task: Task) -> int:
-    """One forward and two backward kernels of each convolution at each size."""
+    """One forward and two backward kernels of each convolution at each width and size of a batch."""
+    n_batches = len({size for n in np.unique(task.split.sizes) for size in batch_sizes(int(n), task.local)})
     n_convolutions = sum(isinstance(part, nn.modules.conv._ConvNd) for part in task.module.modules())
-    n_sizes = SIZES if task.front is None else len(task.front.entries)
-    return KERNEL_BYTES * min(N_KERNELS, 3 * n_convolutions * n_sizes)
+    n_widths = WIDTHS if task.front is None else len(task.front.entries)
+    return KERNEL_BYTES * min(N_KERNELS, 3 * n_convolutions * n_widths * n_batches)
 
 
 def available_bytes() -> int:

@@ -58,10 +58,12 @@ def run_sweep(
             key=lambda cell: sweep.seeds.index(cell.experiment.seed),
         )
         bytes_each, on_gpu = _check(missing)
-        if ray_address is not None:
-            stack.enter_context(ray_instance(1, ray_address))
-        room = _room(n_workers, ray_address, len(missing), bytes_each, on_gpu, say)
         directory.begin()
+        if ray_address is not None and missing:
+            stack.enter_context(ray_instance(1, ray_address))
+            room = _room_there(n_workers, ray_address, len(missing), bytes_each, on_gpu, say)
+        else:
+            room = _room_here(n_workers, len(missing), bytes_each, on_gpu, say)
         show.begin(missing, len(cells) - len(missing), directory.run_path)
         failures: list[tuple[Cell, Failure]] = []
         for cell, failure in _play(missing, directory, show, room):
@@ -105,29 +107,40 @@ def _check(cells: Sequence[Cell]) -> tuple[int, bool]:
     return bytes_each, on_gpu
 
 
-def _room(
-    asked: int | None, ray_address: str | None, n_cells: int, bytes_each: int, on_gpu: bool, say: Say
+def _room_here(asked: int | None, n_cells: int, bytes_each: int, on_gpu: bool, say: Say) -> Room:
+    """How many cells are played at a time on this machine."""
+    wanted = min(asked or os.cpu_count() or 1, max(1, n_cells))
+    free_bytes = available_bytes()
+    workers = min(wanted, n_fitting(bytes_each, free_bytes))
+    _say(say, n_cells, workers, wanted, bytes_each, f"{si(free_bytes, 'B')} are available")
+    return Room(workers, 1 / workers if on_gpu else 0.0)
+
+
+def _room_there(
+    asked: int | None, ray_address: str, n_cells: int, bytes_each: int, on_gpu: bool, say: Say
 ) -> Room:
-    """How many cells are played at a time. Raises InputError where a cluster has no room for one."""
-    if ray_address is None:
-        wanted = min(asked or os.cpu_count() or 1, max(1, n_cells))
-        free_bytes = available_bytes()
-        workers = min(wanted, n_fitting(bytes_each, free_bytes))
-        available = f"{si(free_bytes, 'B')} are available"
-    else:
-        fitting = room_for(1, memory_bytes=bytes_each)
-        if not fitting:
-            raise InputError(
-                f"--ray-address {ray_address}: no machine there has a core and the {si(bytes_each, 'B')} of "
-                "memory that a cell needs (estimated)"
-            )
-        wanted = min(asked or room_for(1), max(1, n_cells))
-        workers = min(wanted, fitting)
-        available = f"the cluster has room for {fitting}"
+    """The same of a cluster that was joined, where a cell has a GPU of its own if it uses one.
+
+    Raises InputError where no machine has room for one.
+    """
+    num_gpus = 1.0 if on_gpu else 0.0
+    fitting = room_for(1, num_gpus, bytes_each)
+    if not fitting:
+        gpu = ", a GPU" if on_gpu else ""
+        raise InputError(
+            f"--ray-address {ray_address}: no machine there has a core{gpu} and the {si(bytes_each, 'B')} of "
+            "memory that a cell needs (estimated)"
+        )
+    wanted = min(asked or room_for(1, num_gpus), n_cells)
+    workers = min(wanted, fitting)
+    _say(say, n_cells, workers, wanted, bytes_each, f"the cluster has room for {fitting}")
+    return Room(workers, num_gpus, bytes_each, ray_address)
+
+
+def _say(say: Say, n_cells: int, workers: int, wanted: int, bytes_each: int, available: str) -> None:
     if n_cells:
         fewer = f", not {wanted}: more would not fit" if workers < wanted else ""
         say(
             f"{n_cells} cells to run, {workers} at a time{fewer}; a cell needs at most "
             f"{si(bytes_each, 'B')} of memory (estimated), {available}"
         )
-    return Room(workers, on_gpu, 0 if ray_address is None else bytes_each, ray_address)

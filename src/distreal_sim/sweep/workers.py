@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import fcntl
+import socket
 import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import ray
 
 from distreal_sim.config import Experiment
 from distreal_sim.errors import InputError, RunError
-from distreal_sim.grids.cluster import LOST, MAX_FAILED_STARTS, gpu_share, ray_instance
+from distreal_sim.grids.cluster import ray_instance, room_for
+from distreal_sim.grids.team import LOST, Team, WorkersDiedError
 from distreal_sim.run import run
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.progress import Quiet
@@ -34,14 +37,14 @@ PathOf = Callable[[Cell], Path]
 
 @dataclass(frozen=True)
 class Room:
-    """Where cells are played beside each other.
+    """What cells get that are played beside each other.
 
-    n_workers: cells at a time; on_gpu: whether they share the GPUs; memory_bytes: what Ray sets aside for
-    each, which counts on a cluster only; ray_address: of that cluster.
+    n_workers: cells at a time; num_gpus, memory_bytes: what Ray sets aside for each, which counts on a
+    cluster only; ray_address: of that cluster.
     """
 
     n_workers: int
-    on_gpu: bool = False
+    num_gpus: float = 0.0
     memory_bytes: int = 0
     ray_address: str | None = None
 
@@ -80,24 +83,32 @@ def play_in_parallel(
 ) -> Iterator[tuple[Cell, Failure | None]]:
     """Plays the cells in processes of their own, in the order in which they end.
 
-    A cell whose worker died goes on from its last checkpoint in a new one. Cells go to workers that have
-    started: one for which there is no room left, because its machine is gone, is not waited for while others
-    work. Raises InputError when Ray cannot start, RunError when no worker can.
+    A cell whose worker died goes on from its last checkpoint in a new one.
+    Raises InputError when Ray cannot start or a machine does not see the cells' directory, and
+    WorkersDiedError when there is no room for workers any more.
     """
     queue, tries, working = deque(cells), Counter[str](), dict[Any, tuple[Cell, Any]]()
+    home = path_of(cells[0]).parent.absolute()
     try:
-        with ray_instance(room.n_workers, room.ray_address):
-            team = _Team(room)
+        with (
+            ray_instance(room.n_workers, room.ray_address),
+            NamedTemporaryFile(prefix=".seen-by-all-", dir=home) as mark,
+        ):
+            needs = {"num_cpus": 1, "num_gpus": room.num_gpus, "memory": room.memory_bytes or None}
+            actor = ray.remote(**needs, max_restarts=0)(_Worker)
+            team = Team(lambda: actor.remote(Path(mark.name)))
             try:
                 for _ in range(min(room.n_workers, len(queue))):
                     team.start_one()
                 while queue or working:
                     while queue and team.idle:
                         cell, worker = queue.popleft(), team.idle.pop()
-                        working[worker.play.remote(cell.experiment, path_of(cell).resolve())] = cell, worker
+                        working[worker.play.remote(cell.experiment, home / path_of(cell).name)] = cell, worker
                     show.running([cell for cell, _ in working.values()])
                     done, _ = ray.wait([*working, *team.starting], num_returns=1, timeout=LOOK_WALL_S)
                     show.look()
+                    if not done and not working:
+                        _check_room(room)
                     for reference in done:
                         if reference in team.starting:
                             team.admit(reference)
@@ -106,8 +117,7 @@ def play_in_parallel(
                         try:
                             failure = _result(reference)
                         except _DiedError as error:
-                            ray.kill(worker)  # one that is merely out of reach would keep its core
-                            team.start_one()
+                            team.replace(worker)
                             tries[cell.hash] += 1
                             if tries[cell.hash] < MAX_TRIES:
                                 queue.appendleft(cell)
@@ -115,68 +125,36 @@ def play_in_parallel(
                             failure = Failure(str(error), error.details)
                         else:
                             team.idle.append(worker)
-                        if failure is None and not path_of(cell).exists():
-                            failure = _elsewhere(path_of(cell).parent)
                         yield cell, failure
             finally:
-                for worker in [*team.everyone(), *(worker for _, worker in working.values())]:
+                team.close()
+                for _, worker in working.values():
                     ray.kill(worker)
     except InputError as error:
         raise InputError(str(error).replace("--grid serial", "--workers 1")) from error
 
 
-class _Team:
-    """The workers that are not at work: those that could begin, and those that have not started yet."""
-
-    def __init__(self, room: Room) -> None:
-        share = gpu_share(room.n_workers, "cuda" if room.on_gpu else "cpu")
-        needs = {"num_cpus": 1, "num_gpus": share, "memory": room.memory_bytes or None}
-        self._actor = ray.remote(**needs, max_restarts=0)(_Worker)
-        self.idle: list[Any] = []
-        self.starting: dict[Any, Any] = {}
-        self._n_failed = 0
-
-    def start_one(self) -> None:
-        """Asks Ray for another worker."""
-        worker = self._actor.remote()
-        self.starting[worker.started.remote()] = worker
-
-    def admit(self, reference: Any) -> None:
-        """Takes in a worker that has started, or asks for another in place of one that died before."""
-        worker = self.starting.pop(reference)
-        try:
-            ray.get(reference)
-        except LOST as error:
-            self._n_failed += 1
-            if self._n_failed == MAX_FAILED_STARTS:
-                raise RunError("the workers die before they have started", str(error)) from None
-            ray.kill(worker)
-            self.start_one()
-        else:
-            self._n_failed = 0
-            self.idle.append(worker)
-
-    def everyone(self) -> list[Any]:
-        """The workers, to end them."""
-        return [*self.idle, *self.starting.values()]
+def _check_room(room: Room) -> None:
+    if not room_for(1, room.num_gpus, room.memory_bytes):
+        raise WorkersDiedError("no machine is left that has room for a cell")
 
 
 class _Worker:
     """The process of one actor, for one cell after another."""
 
-    def started(self) -> None:
-        """Returns once there is a worker."""
+    def __init__(self, mark: Path) -> None:
+        """mark: a file that the driver has made in the sweep's directory."""
+        self._mark = mark
+
+    def started(self) -> str | None:
+        """What is wrong here, if anything is."""
+        if self._mark.exists():
+            return None
+        where = f"the machine {socket.gethostname()} does not see {self._mark.parent} as this one does"
+        return f"{where}: --out must be on a disk that all machines share"
 
     def play(self, experiment: Experiment, directory: Path) -> Failure | None:
-        if not directory.parent.is_dir():
-            return _elsewhere(directory.parent)
         return play(experiment, directory)
-
-
-def _elsewhere(directory: Path) -> Failure:
-    return Failure(
-        f"{directory} is not the same on all machines: --out must be on a disk that they share", ""
-    )
 
 
 class _DiedError(RunError):

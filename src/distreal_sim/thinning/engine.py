@@ -42,11 +42,11 @@ class Engine:
     The network's own dropout draws from torch's default generator.
 
     names: the trainable parameters in the network's order. scaling: `inverted` multiplies what layers read
-    from a thinned group by channels / kept. precision: bfloat16 leaves to PyTorch's autocast which operations
-    of a step's forward and backward pass are in bfloat16; large linear layers that are updated where they are
-    (`linear.py`), the loss, parameters and their updates, and what is tested stay as they are. running: every step updates running
+    from a thinned group by channels / kept. running: every step updates running
     statistics as torch does, of the kept channels; without it none are kept. What is loaded and exported:
-    `names`, and behind them the running statistics.
+    `names`, and behind them the running statistics. precision: bfloat16 leaves it to PyTorch's autocast which
+    operations of a forward pass that is trained through are in bfloat16; large linear layers that are updated
+    in the backward pass (`linear.py`) are not, nor are the loss, the parameters, or passes without a graph.
     """
 
     def __init__(
