@@ -1,7 +1,6 @@
 """Time of a full training step with one value of an option of `local` against another, one thread.
 
-    python benchmarks/step_options.py memory_format [--models NAME ...] [--batches 8 16 32 64] [--seconds 8]
-    python benchmarks/step_options.py precision
+    python benchmarks/step_options.py [memory_format] [precision] [--models NAME ...] [--batches 8 16 32 64]
 
 Processor time; the two alternate, and the ratio is the median over turns, with its quartiles.
 memory_format: the channels last in memory against PyTorch's normal layout. A model's `channels_last_from`,
@@ -27,6 +26,8 @@ from distreal_sim.thinning.groups import find_groups
 
 GREY = ("femnist_cnn", "heterofl_cnn", "logistic")
 """Models for 1x28x28; the others get 3x32x32."""
+
+OPTIONS = ("memory_format", "precision")
 
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
@@ -76,18 +77,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("option", choices=("memory_format", "precision"))
+    parser.add_argument("options", nargs="*", metavar="OPTION", help=f"{', '.join(OPTIONS)} [default: both]")
     parser.add_argument("--models", nargs="+", choices=names(Model), default=names(Model))
     parser.add_argument("--batches", nargs="+", type=int, default=[8, 16, 32, 64])
     parser.add_argument("--seconds", type=float, default=8.0, help="for each line of the table")
     options = parser.parse_args()
     prepare_process()
-    print(f"{'model':15}{'batch':>6}{'ratio':>8}  quartiles")
-    for name in options.models:
-        for batch in options.batches:
-            ratios = measure(options.option, name, batch, options.seconds)
-            low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
-            print(f"{name:15}{batch:6}{middle:8.3f}  {low:.3f}-{high:.3f}", flush=True)
+    if unknown := set(options.options) - set(OPTIONS):
+        parser.error(f"no option to measure: {', '.join(sorted(unknown))}")
+    print(f"{'option':15}{'model':15}{'batch':>6}{'ratio':>8}  quartiles")
+    for option in options.options or OPTIONS:
+        for name in options.models:
+            for batch in options.batches:
+                low, middle, high = np.quantile(
+                    measure(option, name, batch, options.seconds), (0.25, 0.5, 0.75)
+                )
+                print(f"{option:15}{name:15}{batch:6}{middle:8.3f}  {low:.3f}-{high:.3f}", flush=True)
 
 
 if __name__ == "__main__":
