@@ -28,8 +28,8 @@ class Local(BaseModel):
     )
     precision: Precision = Field(
         "float32",
-        description="of training steps; bfloat16: PyTorch's autocast, faster on processors with units for it "
-        "(AMX, AVX-512 BF16), with products of 8 significant bits; parameters, updates and tests are float32",
+        description="of training steps; bfloat16: PyTorch's autocast, faster on processors with units for "
+        "it (measured: AMX), with products of 8 significant bits; parameters, updates and tests are float32",
     )
     lr_schedule: Literal["constant", "cosine", "step"] = Field("constant", description="over the rounds")
     lr_final: float = Field(0.0, ge=0, description="cosine: learning rate of the last round")

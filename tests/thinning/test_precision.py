@@ -61,14 +61,14 @@ def test_thinned_steps_are_rounded_and_right(step_net, random_mask):
 
 def test_what_a_step_adds_is_not_lost_in_a_large_weight():
     """A weight of 1 takes steps of 1e-4, lost in bfloat16, where 1 + 2 ** -7 comes next."""
-    layer = torch.nn.Sequential(torch.nn.Linear(2, 2, bias=False))
+    layer = torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1, bias=False), torch.nn.Flatten())
     with torch.no_grad():
         layer[0].weight.fill_(1.0)
-    x, y = torch.tensor([[1.0, 1.0]] * 2), torch.tensor([0, 0])
+    x, y = torch.ones(2, 2, 1, 1), torch.tensor([0, 0])
     engine = Engine(layer, find_groups(layer, x), precision="bfloat16")
     for _ in range(100):
         engine.step(x, y, None, 2e-4)  # equal scores: a gradient of -1/2 and 1/2
-    weight = engine.export()["0.weight"]
+    weight = engine.export()["0.weight"].reshape(2, 2)
     np.testing.assert_allclose(weight, [[1.01, 1.01], [0.99, 0.99]], atol=2e-4)
     assert not torch.any(torch.tensor(1.0, dtype=torch.bfloat16) + 1e-4 != 1.0)
 

@@ -46,7 +46,8 @@ class Engine:
     statistics as torch does, of the kept channels; without it none are kept. What is loaded and exported:
     `names`, and behind them the running statistics. precision: bfloat16 leaves it to PyTorch's autocast which
     operations of a forward pass that is trained through are in bfloat16; large linear layers that are updated
-    in the backward pass (`linear.py`) are not, nor are the loss, the parameters, or passes without a graph.
+    in the backward pass (`linear.py`), chains of linear layers (`chain.py`), the loss, the parameters, and
+    passes without a graph are not.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Engine:
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
         kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
         self._carried = (*self.names, *kept)
-        self._chain = None if self._mixed else find_chain(self._module, self.names)
+        self._chain = find_chain(self._module, self.names)
         keep_layout(self._module)  # behind it: a module with hooks is in no chain
         values = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
         layouts = {n: structure.tensors[n] for n in values if n in structure.tensors}
