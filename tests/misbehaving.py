@@ -51,13 +51,17 @@ class Misbehaving(Remembering):
     """A client that is selected in `at_round` does its work and then misbehaves, before it can reply.
 
     marker: file that the first such client creates and that spares all others; None: nobody is spared, ever.
+    only: the one client that does; None: any.
     """
 
     at_round: int
     marker: Path | None = None
+    only: int | None = None
 
     def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
         update = super().train(task, job, capacity, rngs)
+        if self.only not in (None, job.client_id):
+            return update
         if job.round_number == self.at_round and (self.marker is None or not self.marker.exists()):
             if self.marker is not None:
                 self.marker.write_text(f"client {job.client_id}")

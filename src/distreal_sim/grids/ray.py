@@ -48,12 +48,12 @@ class Parcel:
     tries: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call:
-    """A message at a worker; start_wall_s: when it was sent there, on the monotonic clock."""
+    """A message at a worker; ref: of its answer; start_wall_s: when its turn came, on the monotonic clock."""
 
     message_id: str
-    worker: Any
+    ref: Any
     slot: Slot | None
     start_wall_s: float
 
@@ -88,7 +88,7 @@ class RayGrid(LocalGrid):
             self._team.start_one()
         self._queue: deque[str] = deque()
         self._parcels: dict[str, Parcel] = {}
-        self._working: dict[Any, Call] = {}
+        self._working: dict[Any, deque[Call]] = {}  # a worker does its calls in their order
         self._shared: dict[int, tuple[ArrayRecord, Any]] = {}
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
@@ -113,13 +113,14 @@ class RayGrid(LocalGrid):
         """Waits for at least one reply; workers that have answered go on with what is queued."""
         replies: list[Message] = []
         while not replies and (self._working or self._queue):
-            waited_for = [*self._working, *self._team.starting]
+            workers = {calls[0].ref: worker for worker, calls in self._working.items()}
+            waited_for = [*workers, *self._team.starting]
             done, _ = ray.wait(waited_for, num_returns=1, timeout=self._patience_wall_s())
             for ref in done:
                 if ref in self._team.starting:
                     self._team.admit(ref)
                     continue
-                reply = self._collect(ref, self._working.pop(ref))
+                reply = self._collect(workers[ref])
                 if reply is not None:
                     replies.append(reply)
             self._give_up()
@@ -128,20 +129,27 @@ class RayGrid(LocalGrid):
 
     def close(self) -> None:
         """Ends the workers."""
-        for call in self._working.values():
-            ray.kill(call.worker)
+        for worker in self._working:
+            ray.kill(worker)
         self._team.close()
 
-    def _collect(self, ref: Any, call: Call) -> Message | None:
+    def _collect(self, worker: Any) -> Message | None:
+        """What a worker has answered to the first of its calls; None if it died."""
+        calls = self._working[worker]
         try:
-            answer = ray.get(ref)
+            answer = ray.get(calls[0].ref)
         except LOST as error:
             self._redo(
-                call, "its worker died", "(killed for want of memory, or a crash in native code?)", error
+                worker, "its worker died", "(killed for want of memory, or a crash in native code?)", error
             )
             return None
+        call = calls.popleft()
+        if calls:
+            calls[0].start_wall_s = time.monotonic()
+        else:
+            del self._working[worker]
+            self._team.idle.append(worker)
         parcel = self._parcels.pop(call.message_id)
-        self._team.idle.append(call.worker)
         if isinstance(answer, Packed) and call.slot is not None:
             answer = self._arena.unpack(answer, call.slot)
         elif call.slot is not None:
@@ -151,25 +159,30 @@ class RayGrid(LocalGrid):
             self.states[parcel.message.metadata.dst_node_id] = state
         return reply  # type: ignore[no-any-return]
 
-    def _redo(self, call: Call, what: str, why: str, error: Exception | None = None) -> None:
-        """Puts the job of a lost worker first in the queue, and starts another worker."""
-        parcel = self._parcels[call.message_id]
+    def _redo(self, worker: Any, what: str, why: str, error: Exception | None = None) -> None:
+        """Puts the jobs of a lost worker first in the queue, and starts another worker.
+
+        The one that it was at counts a try; the one that waited behind does not.
+        """
+        calls = self._working.pop(worker)
+        parcel = self._parcels[calls[0].message_id]
         where = _where(parcel.message.metadata)
         parcel.tries += 1
         if parcel.tries == MAX_TRIES:
             message = f"{where}: {what} {MAX_TRIES} times while it was at work {why}"
             raise WorkersDiedError(message, str(error or ""))
         logger.warning("%s: %s; the job is done again", where, what)
-        self._team.replace(call.worker)
-        if call.slot is not None:
-            self._arena.drop(call.slot)
-        self._queue.appendleft(call.message_id)
+        self._team.replace(worker)
+        for call in reversed(calls):
+            if call.slot is not None:
+                self._arena.drop(call.slot)
+            self._queue.appendleft(call.message_id)
 
     def _patience_wall_s(self) -> float | None:
         """How long to wait for an answer before the longest-running job is over its time."""
         if self._timeout_wall_s is None or not self._working:
             return None
-        first_wall_s = min(call.start_wall_s for call in self._working.values())
+        first_wall_s = min(calls[0].start_wall_s for calls in self._working.values())
         return max(0.0, first_wall_s + self._timeout_wall_s - time.monotonic())
 
     def _give_up(self) -> None:
@@ -177,21 +190,35 @@ class RayGrid(LocalGrid):
         if self._timeout_wall_s is None:
             return
         now_wall_s = time.monotonic()
-        for ref, call in list(self._working.items()):
-            if now_wall_s - call.start_wall_s > self._timeout_wall_s:
-                del self._working[ref]
+        for worker, calls in list(self._working.items()):
+            if now_wall_s - calls[0].start_wall_s > self._timeout_wall_s:
                 limit = f"(job_timeout_wall_s is {self._timeout_wall_s:g})"
-                self._redo(call, "its worker did not answer in time", limit)
+                self._redo(worker, "its worker did not answer in time", limit)
 
     def _dispatch(self) -> None:
-        while self._team.idle and self._queue:
+        while self._queue:
+            worker = self._free_worker()
+            if worker is None:
+                return
             message_id = self._queue.popleft()
             parcel = self._parcels[message_id]
-            worker = self._team.idle.pop()
             state = self.states.get(parcel.message.metadata.dst_node_id, RecordDict())
             slot = self._arena.take(parcel.reply_bytes)
             ref = worker.answer.remote(parcel.message, parcel.own, parcel.shared, state, slot)
-            self._working[ref] = Call(message_id, worker, slot, time.monotonic())
+            call = Call(message_id, ref, slot, time.monotonic())
+            self._working.setdefault(worker, deque()).append(call)
+
+    def _free_worker(self) -> Any | None:
+        """A worker with nothing to do, or else one to which a message can go ahead of its answer.
+
+        So a worker need not wait while the driver is at a merge. The last jobs of a round do not go ahead:
+        another worker may be done first.
+        """
+        if self._team.idle:
+            return self._team.idle.pop()
+        if len(self._queue) > len(self._working):
+            return next((worker for worker, calls in self._working.items() if len(calls) == 1), None)
+        return None
 
     def _share(self, record: ArrayRecord) -> Any:
         if id(record) not in self._shared:
