@@ -15,6 +15,7 @@ from distreal_sim.datasets import Data, Examples
 from distreal_sim.errors import InputError
 from distreal_sim.front import Front
 from distreal_sim.partitions import Split
+from distreal_sim.process import give_back_freed_memory
 from distreal_sim.rng import Rngs
 from distreal_sim.schedule import TOLERANCE
 from distreal_sim.task import Task
@@ -63,7 +64,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
             f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on "
             "one; use fewer clients, or a model without batch normalisation"
         )
-    return Task(
+    task = Task(
         seed=experiment.seed,
         rounds=experiment.rounds,
         deadline_s=experiment.deadline_s,
@@ -81,6 +82,8 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         scaling=experiment.method.scaling_of(module),
         device=_device(experiment.device),
     )
+    give_back_freed_memory()
+    return task
 
 
 def hold_out(data: Data, share: float, rngs: Rngs) -> tuple[Data, Examples]:

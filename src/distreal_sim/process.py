@@ -34,6 +34,14 @@ def prepare_process() -> None:
         _keep_freed_memory()
 
 
+def give_back_freed_memory() -> None:
+    """Gives the system what is free in malloc's heap, once: what reading data and starting up took."""
+    if sys.platform == "linux":
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+        if malloc_trim is not None:
+            malloc_trim(0)
+
+
 def _keep_freed_memory() -> None:
     """Tells glibc not to give freed memory back to the system.
 

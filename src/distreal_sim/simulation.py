@@ -121,11 +121,9 @@ def play_round(
             if update.counts:
                 yield update
 
-    if task.computes:
-        state = experiment.method.merge(task, before.state, counting())
-    else:
-        state = before.state
-        deque(counting(), maxlen=0)
+    updates = counting()
+    state = experiment.method.merge(task, before.state, updates) if task.computes else before.state
+    deque(updates, maxlen=0)  # those that the merge did not ask for are answers and facts like the others
     merged_wall_s = time.perf_counter()
 
     duration_s = round_duration(experiment, [f.sim_s for f in facts])

@@ -27,6 +27,19 @@ use()
 print(faults() - before)
 """
 
+START = """
+import psutil
+import torch
+from distreal_sim.process import give_back_freed_memory, prepare_process
+prepare_process()
+torch.ones(10)
+before = psutil.Process().memory_info().rss
+torch.ones(100_000_000)  # freed at once
+print(psutil.Process().memory_info().rss - before)
+give_back_freed_memory()
+print(psutil.Process().memory_info().rss - before)
+"""
+
 KERNELS = """
 import torch
 from distreal_sim.process import prepare_process
@@ -58,6 +71,16 @@ def test_one_thread() -> None:
     torch.set_num_threads(2)
     prepare_process()
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_what_starting_up_took_is_given_back() -> None:
+    """400 MB that were used and freed stay with the process until it gives them back."""
+    env = {key: value for key, value in os.environ.items() if key not in SETTINGS}
+    done = subprocess.run([sys.executable, "-c", START], env=env, capture_output=True, check=True)
+    kept, given_back = map(int, done.stdout.split())
+    assert kept > 350 * 2**20
+    assert given_back < 50 * 2**20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")

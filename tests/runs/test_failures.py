@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,12 @@ from distreal_sim.config import Experiment
 from distreal_sim.errors import ClientFailedError
 from distreal_sim.grids.team import WorkersDiedError
 from distreal_sim.grids.wire import decode_memory
+from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.records import RoundRow
 from distreal_sim.run import open_fleet, run
 from distreal_sim.simulation import play_round, select_cohort, start
+from distreal_sim.task import Task
+from distreal_sim.types import State, Update
 
 from .compare import assert_same_results
 
@@ -168,6 +172,20 @@ def test_who_waits_behind_a_client_that_kills_is_not_blamed(
         run(toy(method=Killing(at_round=2, only=guilty), **changes), tmp_path, grid="ray", n_workers=1)
     redone = [record.getMessage() for record in caplog.records if "done again" in record.getMessage()]
     assert redone == [f"client {guilty}, round 2: its worker died; the job is done again"] * 2
+
+
+class Hasty(FedAvg):
+    """It merges the first update only."""
+
+    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+        return super().merge(task, state, iter([next(updates)]))
+
+
+@pytest.mark.parametrize("grid", ["serial", "ray"])
+def test_updates_that_a_merge_does_not_ask_for_are_in_the_tables(grid: GridName, tmp_path: Path) -> None:
+    run(toy(method=Hasty(overrun="wait")), tmp_path, grid=grid, n_workers=2)
+    rounds = pd.read_csv(tmp_path / "rounds.csv")
+    assert rounds["n_completed"].tolist() == [5] * 4
 
 
 def test_a_test_batch_that_kills_its_worker_blames_no_client(tmp_path: Path) -> None:

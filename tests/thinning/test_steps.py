@@ -15,7 +15,7 @@ from distreal_sim.thinning.groups import find_groups
 from distreal_sim.thinning.linear import MIN_BATCH, MIN_ELEMENTS
 from distreal_sim.thinning.masks import Mask, sample_mask
 from distreal_sim.thinning.memory import Memory, RowIndex
-from distreal_sim.thinning.structure import kept_elements
+from distreal_sim.thinning.structure import ThinningError, kept_elements
 
 every_optimiser = pytest.mark.parametrize(
     ("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.0, 0.01), (0.9, 0.01)]
@@ -297,3 +297,16 @@ def test_a_step_through_other_weights(momentum):
     for (name, parameter), array in zip(plain.named_parameters(), engine.export().values(), strict=True):
         assert not np.allclose(array, module.get_parameter(name).detach().numpy(), atol=1e-6)
         np.testing.assert_allclose(array, parameter.detach().numpy(), rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_a_large_weight_that_the_loss_uses_too_is_refused():
+    """Its layer's part of the gradient is on the weight already when the other part comes."""
+    module = torch.nn.Sequential(torch.nn.Linear(20, 300), torch.nn.ReLU(), torch.nn.Linear(300, 300))
+    x, y = torch.randn(8, 20), torch.arange(8)
+    engine = Engine(module, find_groups(module, x))
+
+    def run(network, x):
+        return network(x) + network[2].weight.square().mean()
+
+    with pytest.raises(ThinningError, match=r"^'2.weight' is used by its layer and beside it too"):
+        engine.step(x, y, None, 0.1, run=run)

@@ -168,11 +168,12 @@ class RayGrid(LocalGrid):
         parcel = self._parcels[calls[0].message_id]
         where = _where(parcel.message.metadata)
         parcel.tries += 1
+        ray.kill(worker)  # one that is hung or merely out of reach would keep its core
         if parcel.tries == MAX_TRIES:
             message = f"{where}: {what} {MAX_TRIES} times while it was at work {why}"
             raise WorkersDiedError(message, str(error or ""))
         logger.warning("%s: %s; the job is done again", where, what)
-        self._team.replace(worker)
+        self._team.start_one()
         for call in reversed(calls):
             if call.slot is not None:
                 self._arena.drop(call.slot)
@@ -191,7 +192,10 @@ class RayGrid(LocalGrid):
             return
         now_wall_s = time.monotonic()
         for worker, calls in list(self._working.items()):
-            if now_wall_s - calls[0].start_wall_s > self._timeout_wall_s:
+            late = now_wall_s - calls[0].start_wall_s > self._timeout_wall_s
+            if (
+                late and not ray.wait([calls[0].ref], timeout=0)[0]
+            ):  # it may have answered while nobody looked
                 limit = f"(job_timeout_wall_s is {self._timeout_wall_s:g})"
                 self._redo(worker, "its worker did not answer in time", limit)
 
@@ -212,13 +216,15 @@ class RayGrid(LocalGrid):
         """A worker with nothing to do, or else one to which a message can go ahead of its answer.
 
         So a worker need not wait while the driver is at a merge. The last jobs of a round do not go ahead:
-        another worker may be done first.
+        another worker may be done, or have started, first. The costly ones come first, so that who got its
+        message last has the least to do.
         """
         if self._team.idle:
             return self._team.idle.pop()
-        if len(self._queue) > len(self._working):
-            return next((worker for worker, calls in self._working.items() if len(calls) == 1), None)
-        return None
+        if len(self._queue) <= len(self._working) + len(self._team.starting):
+            return None
+        alone = (worker for worker, calls in reversed(self._working.items()) if len(calls) == 1)
+        return next(alone, None)
 
     def _share(self, record: ArrayRecord) -> Any:
         if id(record) not in self._shared:

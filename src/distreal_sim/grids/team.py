@@ -73,11 +73,6 @@ class Team:
             if complaint is not None:
                 raise InputError(complaint)
 
-    def replace(self, worker: Any) -> None:
-        """Starts another in place of a lost worker; one that is hung or merely out of reach is killed."""
-        ray.kill(worker)
-        self.start_one()
-
     def close(self) -> None:
         """Ends the workers."""
         for worker in [*self.idle, *self.starting.values()]:

@@ -14,7 +14,7 @@ from flwr.clientapp import ClientApp
 from distreal_sim.grids.arena import Address, Packed, Slot, open_annex
 from distreal_sim.grids.local import identify, make_context
 from distreal_sim.npy import allocating
-from distreal_sim.process import prepare_process
+from distreal_sim.process import give_back_freed_memory, prepare_process
 
 SHARED_KEPT = 4
 """How many shared records a worker and the driver remember: a round's model, its statistics, and spares."""
@@ -32,6 +32,7 @@ class Worker:
         prepare_process()
         identify()
         self.app = make_app(payload)
+        give_back_freed_memory()
         self.records: dict[Any, ArrayRecord] = {}
         self.annex = open_annex(arena)
 

@@ -12,6 +12,7 @@ import ray
 
 from distreal_sim.errors import InputError
 from distreal_sim.grids.cluster import ray_instance, room_for
+from distreal_sim.grids.team import LOST, WorkersDiedError, last_line
 from distreal_sim.process import prepare_process
 from distreal_sim.search.explore import Evaluate
 from distreal_sim.search.objective import Objective, Score, Stream
@@ -19,6 +20,9 @@ from distreal_sim.types import Counts
 
 Workers = Callable[[Stream], Evaluate]
 """How candidates are scored with the seeds of a stream."""
+
+MAX_RETRIES = 3
+"""How often Ray does a task again whose worker died."""
 
 _resident: dict[str, Objective] = {}
 """The objective of this worker process, by the key of its search; a worker keeps one."""
@@ -71,7 +75,7 @@ def _counted(scores: Iterator[Score], on_score: Callable[[], None]) -> Iterator[
 
 def _results(stored: Any, asked: Sequence[Counts], stream: Stream, at_once: int) -> Iterator[Score]:
     """The scores in the order asked for; at most at_once tasks at a time."""
-    task = ray.remote(num_cpus=1, max_retries=3)(_score)
+    task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_score)
     left, references, running = deque(asked), deque[Any](), list[Any]()
     while left or references:
         while left and len(running) < at_once:
@@ -80,7 +84,16 @@ def _results(stored: Any, asked: Sequence[Counts], stream: Stream, at_once: int)
             running.append(references[-1])
         _, running = ray.wait(running, num_returns=1)
         while references and references[0] not in running:
-            yield ray.get(references.popleft())
+            yield _result(references.popleft())
+
+
+def _result(reference: Any) -> Score:
+    try:
+        score: Score = ray.get(reference)
+        return score
+    except LOST as error:
+        message = f"a worker died {MAX_RETRIES + 1} times while it was scoring: {last_line(error)}"
+        raise WorkersDiedError(message, str(error)) from None
 
 
 def _score(stored: list[Any], counts: Counts, stream: Stream) -> Score:

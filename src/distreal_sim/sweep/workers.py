@@ -117,7 +117,8 @@ def play_in_parallel(
                         try:
                             failure = _result(reference)
                         except _DiedError as error:
-                            team.replace(worker)
+                            ray.kill(worker)  # one that is merely out of reach would keep its core
+                            team.start_one()
                             tries[cell.hash] += 1
                             if tries[cell.hash] < MAX_TRIES:
                                 queue.appendleft(cell)

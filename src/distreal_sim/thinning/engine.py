@@ -67,7 +67,6 @@ class Engine:
         self.momentum, self.weight_decay, self.scaling = momentum, weight_decay, scaling
         self._module = copy.deepcopy(module).to(device=device, dtype=dtype).train()
         self.dtype = dtype
-        self._mixed = precision == "bfloat16"
         self._norms = {
             name: part
             for name, part in self._module.named_modules()
@@ -79,6 +78,7 @@ class Engine:
         kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
         self._carried = (*self.names, *kept)
         self._chain = find_chain(self._module, self.names)
+        self._mixed = precision == "bfloat16" and self._chain is None
         keep_layout(self._module)  # behind it: a module with hooks is in no chain
         values = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
         layouts = {n: structure.tensors[n] for n in values if n in structure.tensors}
@@ -196,6 +196,12 @@ class Engine:
         finally:
             for linear, _ in plan.linears:
                 linear.off()
+        for linear, index in plan.linears:
+            if linear.updated and grads[index] is not None:
+                raise ThinningError(
+                    f"'{self.names[index]}' is used by its layer and beside it too, so that its update would "
+                    "be wrong; run the network by torch.func.functional_call with weights of your own"
+                )
         if max_norm is not None:
             grads = _clipped(grads, max_norm)
         self._update(plan, grads, lr, proximal)

@@ -81,11 +81,13 @@ class LargeLinear:
         self._velocity: Tensor | None = None
         self._anchor: Tensor | None = None
         self._n_calls = 0
+        self.updated = False
+        """Whether the last backward pass after `on` has updated the weight."""
 
     def on(self, descent: Descent, weight: Tensor, velocity: Tensor | None, anchor: Tensor | None) -> None:
         """Lets the next backward pass update the weight, if the layer is used with this very weight."""
         self._descent, self._weight, self._velocity, self._anchor = descent, weight, velocity, anchor
-        self._n_calls = 0
+        self._n_calls, self.updated = 0, False
 
     def off(self) -> None:
         """Leaves the layer to autograd."""
@@ -108,6 +110,7 @@ class LargeLinear:
         # Views of one arena share a version counter: without `.data` autograd would believe that whatever
         # else it has saved of the arena has changed too.
         self._descent.along_product(weight.data, grad_out, x, self._velocity, self._anchor)
+        self.updated = True
         return None
 
 

@@ -1,0 +1,40 @@
+"""Which worker gets a job before it has answered the last."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+
+from distreal_sim.grids.ray import Call, RayGrid
+from distreal_sim.grids.team import Team
+
+
+def call(name: str) -> Call:
+    return Call(name, None, None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("idle", "n_queued", "n_starting", "expected"),
+    [
+        (["idle"], 1, 0, "idle"),
+        ([], 4, 0, "late"),
+        ([], 3, 0, None),
+        ([], 4, 1, None),
+        ([], 5, 1, "late"),
+    ],
+)
+def test_the_worker_that_got_its_message_last(
+    idle: list[str], n_queued: int, n_starting: int, expected: str | None
+) -> None:
+    """Costly jobs are sent first. Three are at work, one of them with a second job; as many jobs as there are
+    workers, those included that are starting, wait for whoever is done first.
+    """
+    grid = RayGrid.__new__(RayGrid)
+    grid._team = Team(lambda: None)
+    grid._team.idle = list(idle)
+    grid._team.starting = dict.fromkeys(range(n_starting))
+    grid._queue = deque(map(str, range(n_queued)))
+    early, late, full = deque([call("a")]), deque([call("b")]), deque([call("c"), call("d")])
+    grid._working = {"early": early, "late": late, "full": full}
+    assert grid._free_worker() == expected
