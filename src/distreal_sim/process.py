@@ -11,6 +11,9 @@ import torch
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
 
+KEPT_BYTES = 2**25
+"""The largest block that is kept for its next user; older versions of glibc allow no more."""
+
 N_KERNELS = 8192
 """How many compiled kernels oneDNN keeps. It makes one for every shape, layer and direction: a
 front of 16 vectors on a network of 40 convolutions needs 1,900, and 1,024 are its default."""
@@ -46,9 +49,10 @@ def _keep_freed_memory() -> None:
     """Tells glibc not to give freed memory back to the system.
 
     It does so by default with large blocks and at the end of its heap, and every training step would then get
-    the pages of its activations anew, one page fault each.
+    the pages of its activations anew, one page fault each. Blocks of more than KEPT_BYTES still go back, which
+    are those of test batches.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25)  # older ones allow no more
+        mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)

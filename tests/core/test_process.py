@@ -34,7 +34,8 @@ from distreal_sim.process import give_back_freed_memory, prepare_process
 prepare_process()
 torch.ones(10)
 before = psutil.Process().memory_info().rss
-torch.ones(100_000_000)  # freed at once
+blocks = [torch.ones(1_000_000) for _ in range(100)]
+del blocks
 print(psutil.Process().memory_info().rss - before)
 give_back_freed_memory()
 print(psutil.Process().memory_info().rss - before)
