@@ -49,8 +49,8 @@ def _keep_freed_memory() -> None:
     """Tells glibc not to give freed memory back to the system.
 
     It does so by default with large blocks and at the end of its heap, and every training step would then get
-    the pages of its activations anew, one page fault each. Blocks of more than KEPT_BYTES still go back, which
-    are those of test batches.
+    the pages of its activations anew, one page fault each. Blocks of more than KEPT_BYTES, which are those of
+    test batches, still go back.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:
