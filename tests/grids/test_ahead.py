@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections import deque
 
 import pytest
+from flwr.app import Message, RecordDict
 
-from distreal_sim.grids.ray import Call, RayGrid
+from distreal_sim.grids.local import identify
+from distreal_sim.grids.ray import Call, Parcel, RayGrid
 from distreal_sim.grids.team import Team
 
 
 def call(name: str) -> Call:
     return Call(name, None, None, 0.0)
+
+
+def parcel() -> Parcel:
+    identify()
+    return Parcel(Message(RecordDict(), dst_node_id=1, message_type="train"), RecordDict(), {}, 0)
 
 
 @pytest.mark.parametrize(
@@ -37,4 +44,20 @@ def test_the_worker_that_got_its_message_last(
     grid._queue = deque(map(str, range(n_queued)))
     early, late, full = deque([call("a")]), deque([call("b")]), deque([call("c"), call("d")])
     grid._working = {"early": early, "late": late, "full": full}
+    grid._parcels = {name: parcel() for name in [*"abcd", *grid._queue]}
     assert grid._free_worker() == expected
+
+
+def test_a_job_whose_worker_died_has_one_to_itself() -> None:
+    """Nothing goes ahead behind it, and it does not go ahead itself."""
+    grid = RayGrid.__new__(RayGrid)
+    grid._team = Team(lambda: None)
+    grid._queue = deque(map(str, range(9)))
+    grid._working = {"early": deque([call("a")]), "late": deque([call("b")])}
+    grid._parcels = {name: parcel() for name in [*"ab", *grid._queue]}
+    grid._parcels["b"].alone = True
+    assert grid._free_worker() == "early"
+    grid._parcels["0"].alone = True
+    assert grid._free_worker() is None
+    grid._team.idle = ["idle"]
+    assert grid._free_worker() == "idle"

@@ -39,13 +39,17 @@ SMALL = 65_536
 
 @dataclass
 class Parcel:
-    """A message on its way: its content without the shared records, where those are, and room for a reply."""
+    """A message on its way: its content without the shared records, where those are, and room for a reply.
+
+    alone: whether it was at a worker that died, and so has a worker of its own from then on.
+    """
 
     message: Message
     own: RecordDict
     shared: dict[str, Any]
     reply_bytes: int
     tries: int = 0
+    alone: bool = False
 
 
 @dataclass
@@ -162,7 +166,9 @@ class RayGrid(LocalGrid):
     def _redo(self, worker: Any, what: str, why: str, error: Exception | None = None) -> None:
         """Puts the jobs of a lost worker first in the queue, and starts another worker.
 
-        The one that it was at counts a try; the one that waited behind does not.
+        The one that it was at counts a try; the one that waited behind does not. Which it was may be wrong
+        once: a worker that dies of its second job may not have sent the answer to the first. So from now on
+        each has a worker to itself.
         """
         calls = self._working.pop(worker)
         parcel = self._parcels[calls[0].message_id]
@@ -175,6 +181,7 @@ class RayGrid(LocalGrid):
         logger.warning("%s: %s; the job is done again", where, what)
         self._team.start_one()
         for call in reversed(calls):
+            self._parcels[call.message_id].alone = True
             if call.slot is not None:
                 self._arena.drop(call.slot)
             self._queue.appendleft(call.message_id)
@@ -221,10 +228,17 @@ class RayGrid(LocalGrid):
         """
         if self._team.idle:
             return self._team.idle.pop()
-        if len(self._queue) <= len(self._working) + len(self._team.starting):
+        if len(self._queue) <= len(self._working) + len(self._team.starting) or self._is_alone(
+            self._queue[0]
+        ):
             return None
-        alone = (worker for worker, calls in reversed(self._working.items()) if len(calls) == 1)
-        return next(alone, None)
+        for worker, calls in reversed(self._working.items()):
+            if len(calls) == 1 and not self._is_alone(calls[0].message_id):
+                return worker
+        return None
+
+    def _is_alone(self, message_id: str) -> bool:
+        return self._parcels[message_id].alone
 
     def _share(self, record: ArrayRecord) -> Any:
         if id(record) not in self._shared:
