@@ -93,14 +93,16 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
         run(experiment, out, grid="serial", resume=True, on_round=stop)
 
 
-@pytest.mark.parametrize("where", ["anywhere", pytest.param("files", marks=pytest.mark.slow)])
-def test_ten_kills(where: str, tmp_path: Path) -> None:
-    """Ten lives end by SIGKILL at a random moment; clients remember, so their state is cut back too."""
+@pytest.mark.parametrize(
+    ("where", "n_kills"),
+    [("anywhere", 4), *(pytest.param(w, 10, marks=pytest.mark.slow) for w in ("anywhere", "files"))],
+)
+def test_kills(where: str, n_kills: int, tmp_path: Path) -> None:
+    """Some lives end by SIGKILL at a random moment; clients remember, so their state is cut back too."""
     method = {"name": "misbehaving.Remembering"}
     config = write_config(tmp_path, method=method, rounds=60, checkpoint_every=3)
     out = tmp_path / "out"
-    n_killed = crash(config, out, seed=5, n_kills=10, where=where)
-    assert n_killed == 10
+    assert crash(config, out, seed=5, n_kills=n_kills, where=where) == n_kills
     assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
     assert not list(out.rglob("*.tmp"))
     assert [p.name for p in (out / "checkpoint").iterdir()] == ["r000060"]
