@@ -18,12 +18,11 @@ def compare(
 ) -> pd.DataFrame:
     """`time_to_accuracy`'s table for each setting, below one another, and how the methods compare there.
 
-    The swept keys of the setting are the first columns, with `(swept)` behind one that is called like another
-    column. `rank`: by final accuracy, 1 is the best, equals
-    share theirs. With a baseline (a label; where not given, the sweep's own): `difference`, final accuracy
-    minus the baseline's, mean over the seeds that both have; `difference_ci95`, half-width of the 95 %
-    t-interval of that paired difference; `pairs`, the number of those seeds. Raises InputError for an unknown
-    baseline.
+    The swept keys of the setting are the first columns, with `(swept)` behind one that is called like
+    another column. `rank`: by final accuracy, 1 is the best, equals share theirs. With a baseline (a
+    label; where not given, the sweep's own): `difference`, final accuracy minus the baseline's, mean over
+    the seeds that both have; `difference_ci95`, half-width of the 95 % t-interval of that paired
+    difference; `pairs`, the number of those seeds. Raises InputError for an unknown baseline.
     """
     variants = {run.variant: None for run in runs}
     place = runs[0].place if runs else None

@@ -7,6 +7,7 @@ from collections import deque
 import pytest
 from flwr.app import Message, RecordDict
 
+from distreal_sim.grids import ray
 from distreal_sim.grids.local import identify
 from distreal_sim.grids.ray import Call, Parcel, RayGrid
 from distreal_sim.grids.team import Team
@@ -61,3 +62,16 @@ def test_a_job_whose_worker_died_has_one_to_itself() -> None:
     assert grid._free_worker() is None
     grid._team.idle = ["idle"]
     assert grid._free_worker() == "idle"
+
+
+def test_who_has_answered_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers are over their time; the answer of one is there, but nobody has looked at it yet."""
+    grid = RayGrid.__new__(RayGrid)
+    grid._timeout_wall_s = 1.0
+    waiting, answered = (Call(name, name, None, -10.0) for name in ("a", "b"))
+    grid._working = {"hung": deque([waiting]), "done": deque([answered])}
+    late: list[str] = []
+    monkeypatch.setattr(grid, "_redo", lambda worker, what, why: late.append(worker))
+    monkeypatch.setattr(ray.ray, "wait", lambda refs, timeout: (refs, []) if refs == ["b"] else ([], refs))
+    grid._give_up()
+    assert late == ["hung"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from distreal_sim.build import build
 from distreal_sim.errors import InputError
 from distreal_sim.front import fingerprint
 from distreal_sim.front_file import load_front, read_front
+from distreal_sim.search import workers
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.progress import Quiet
 from distreal_sim.search.run import run_search
@@ -82,6 +84,14 @@ def test_two_workers(whole: Path, tmp_path: Path) -> None:
 def test_two_machines(whole: Path, tmp_path: Path, cluster: int) -> None:
     run_search(*tiny_search(tmp_path), tmp_path / "out", ray_address=f"127.0.0.1:{cluster}")
     assert result(tmp_path / "out") == result(whole)
+
+
+def test_a_cluster_without_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a head with --num-cpus=0 whose machines have not joined yet: it would be waited for for ever."""
+    monkeypatch.setattr(workers, "ray_instance", lambda *about: contextlib.nullcontext())
+    monkeypatch.setattr(workers, "room_for", lambda n_cpus: 0)
+    with pytest.raises(InputError, match=r"^--ray-address there:1: Ray counts no core on any machine$"):
+        run_search(*tiny_search(tmp_path), tmp_path / "out", ray_address="there:1")
 
 
 class Interrupting(Quiet):

@@ -22,6 +22,7 @@ from clusters import raylets
 from distreal_sim.config import load_experiment
 from distreal_sim.errors import InputError
 from distreal_sim.grids.cluster import ray_instance
+from distreal_sim.grids.team import WorkersDiedError
 from distreal_sim.run import run
 from distreal_sim.runs import find_runs
 from distreal_sim.sweep import run as sweep_run
@@ -177,6 +178,14 @@ def test_a_cluster_without_room(on_gpu: bool, needs: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(sweep_run, "room_for", lambda *needs: 0)
     with pytest.raises(InputError, match=f"^--ray-address there:1: no machine there has {needs} the 2 kB of"):
         sweep_run._room_there(None, "there:1", 3, 2000, on_gpu, lambda line: None)
+
+
+def test_no_machine_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "room_for", lambda *needs: 0)
+    with pytest.raises(WorkersDiedError, match=r"^no machine is left that has room for a cell$"):
+        workers._check_room(workers.Room(2))
+    monkeypatch.setattr(workers, "room_for", lambda *needs: 1)
+    workers._check_room(workers.Room(2))
 
 
 def test_more_seeds_and_methods_keep_what_is_there(whole: Path, tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def open_workers(
         except InputError as error:
             raise InputError(str(error).replace("--grid serial", "--workers 1")) from error
         if not room_for(1):
-            raise InputError(f"--ray-address {ray_address}: no machine there has a core")
+            where = "" if ray_address is None else f"--ray-address {ray_address}: "
+            raise InputError(f"{where}Ray counts no core on any machine")
         stored = ray.put(objective)
 
         def there(stream: Stream) -> Evaluate:
