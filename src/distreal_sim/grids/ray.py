@@ -200,9 +200,8 @@ class RayGrid(LocalGrid):
         now_wall_s = time.monotonic()
         for worker, calls in list(self._working.items()):
             late = now_wall_s - calls[0].start_wall_s > self._timeout_wall_s
-            if (
-                late and not ray.wait([calls[0].ref], timeout=0)[0]
-            ):  # it may have answered while nobody looked
+            # It may have answered while nobody looked.
+            if late and not ray.wait([calls[0].ref], timeout=0)[0]:
                 limit = f"(job_timeout_wall_s is {self._timeout_wall_s:g})"
                 self._redo(worker, "its worker did not answer in time", limit)
 
