@@ -3,72 +3,146 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 
 LAYERS = [
-    "bulk_rng errors files npy params plugins process rng settings types",
-    "availability datasets models networks partitions profiles thinning comparison labels runs swept tables",
-    "batches capacities capacity cohort front front_file fronts merging plots",
-    "schedule schedules",
-    "task",
-    "evaluation flower_merge local levels prediction timed widths",
+    "base",
+    "thinning data models devices",
+    "fronts",
+    "codecs results",
+    "client",
+    "merging",
+    "submodels",
     "methods",
     "config",
-    "build records",
-    "simulation clock",
-    "verify",
-    "run_directory",
-    "session",
-    "grids",
-    "client",
-    "server",
-    "choice",
-    "run console plan inspection search sweep",
-    "cli __main__",
+    "simulation",
+    "grids inspection",
+    "search run flower_app",
+    "sweep",
+    "cli",
+    "__init__ __main__",
 ]
-"""From the bottom to the top; a module imports from its own line and the lines above it here."""
+"""From the bottom to the top: a package imports itself and those on lines above its own."""
+
+ALONE = {"codecs": {"base", "fronts"}, "results": {"base", "fronts"}, "simulation.clock": set()}
+"""Packages with a narrower rule: codecs and results use these only."""
 
 HOME = {
-    "flwr": {"client", "server", "grids", "flower_merge"},  # flower_merge: its strategies as the merge
-    "ray": {"grids", "search", "sweep"},
-    "pymoo": {"search"},
-    "matplotlib": {"plots"},
+    "flwr": ("grids.flower", "grids.ray", "flower_app", "merging.flower_"),
+    "ray": ("grids.ray", "search", "sweep"),
+    "pymoo": ("search",),
+    "matplotlib": ("results.plots",),
 }
-"""The only parts that may know these packages."""
+"""The only modules that may know these packages, by how their names begin."""
 
-PLUGIN_PACKAGES = {"models", "datasets", "partitions", "profiles", "availability", "networks", "methods"}
+PLUGINS = (
+    "models",
+    "data.datasets",
+    "data.partitions",
+    "devices.profiles",
+    "devices.links",
+    "devices.availability",
+    "methods",
+    "results.plots",
+)
+"""Packages in which a file is a plug-in, and no plug-in imports another."""
 
-FILES = sorted(ROOT.rglob("*.py"))
-
-
-def imports(path: Path) -> list[str]:
-    nodes = ast.walk(ast.parse(path.read_text()))
-    found = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
-    nodes = ast.walk(ast.parse(path.read_text()))
-    return found + [f"{n.module}.{a.name}" for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names]
-
-
-def part(path: Path) -> str:
-    relative = path.relative_to(ROOT)
-    return relative.parts[0].removesuffix(".py")
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_go_down(path: Path) -> None:
-    level = {name: i for i, names in enumerate(LAYERS) for name in names.split()}
-    here = part(path)
-    for name in imports(path):
-        package, *rest = name.split(".")
-        if package in HOME:
-            assert here in HOME[package], f"{path.name} imports {package}"
-        if package != "distreal_sim" or not rest or here == "__init__":
+def modules() -> Iterator[tuple[str, Path]]:
+    """(dotted name below the package, file) of every module."""
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts), path
+
+
+NAMES = dict(modules())
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of the modules that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full.removeprefix("distreal_sim.") in NAMES else node.module)
+    return found
+
+
+def own(path: Path) -> set[str]:
+    """Those of this package, without its name."""
+    return {n.removeprefix("distreal_sim.") for n in imports(path) if n.startswith("distreal_sim.")}
+
+
+def package_of(name: str) -> str:
+    return name.split(".")[0]
+
+
+def test_every_part_of_the_package_has_its_line() -> None:
+    assert {package_of(name) for name in NAMES} == set(LEVEL)
+
+
+def test_imports_go_down() -> None:
+    """Between packages only from a line to those above it; codecs and results use base and fronts only."""
+    up = []
+    for name, path in NAMES.items():
+        here = package_of(name)
+        for other in own(path):
+            there = package_of(other)
+            if here == "__init__" or there == here:
+                continue
+            if LEVEL[there] >= LEVEL[here] or there not in ALONE.get(here, {there}):
+                up.append(f"{name} imports {other}")
+    assert not up, "\n".join(up)
+
+
+def test_a_module_with_an_underscore_stays_in_its_package() -> None:
+    offenders = []
+    for name, path in NAMES.items():
+        folder = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for other in own(path):
+            parent, _, last = other.rpartition(".")
+            if last.startswith("_") and last != "__init__" and parent != folder:
+                offenders.append(f"{name} imports {other}")
+    assert not offenders, "\n".join(offenders)
+
+
+def test_heavy_packages_have_their_place() -> None:
+    offenders = []
+    for name, path in NAMES.items():
+        for other in imports(path):
+            homes = HOME.get(package_of(other))
+            if homes is not None and not name.startswith(homes):
+                offenders.append(f"{name} imports {other}")
+    assert not offenders, "\n".join(offenders)
+
+
+def test_plug_ins_do_not_import_each_other() -> None:
+    offenders = []
+    for name, path in NAMES.items():
+        folder = name.rpartition(".")[0]
+        if folder not in PLUGINS or path.name.startswith("_"):
             continue
-        there = rest[0]
-        assert level[there] <= level[here], f"{here} imports {there}, which is above it"
-        inside = len(rest) > 1 and here == there in PLUGIN_PACKAGES and path.name != "__init__.py"
-        if inside and (ROOT / there / f"{rest[1]}.py").exists():
-            assert rest[1].startswith("_"), f"plug-in {path.name} imports plug-in {rest[1]}"
+        for other in own(path):
+            parent, _, last = other.rpartition(".")
+            if parent == folder and not last.startswith("_"):
+                offenders.append(f"{name} imports {other}")
+    assert not offenders, "\n".join(offenders)
+
+
+def test_nothing_else_imports_the_clock_of_many_rounds() -> None:
+    """Only `simulation.play` starts it."""
+    users = {
+        name
+        for name, path in NAMES.items()
+        if not name.startswith("simulation.clock")
+        and any(other.startswith("simulation.clock") for other in own(path))
+    }
+    assert users == {"simulation.play"}

@@ -13,7 +13,13 @@ from typing import Literal
 
 import numpy as np
 
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
+
+Precision = Literal["float32", "bfloat16"]
+"""Of the products in training steps; parameters and their updates are float32."""
+
+Counts = tuple[int, ...]
+"""(G,) kept channels of each coupling group."""
 
 FIXED = -1
 """In place of a group index: positions that are never dropped (input channels, classifier outputs)."""
