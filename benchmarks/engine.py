@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.schedule import Moment, Schedule, schedule
+from distreal_sim.client.schedule import Choice, Moment, Schedule, schedule
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, load_experiment
 from distreal_sim.config.build import build
@@ -37,7 +37,6 @@ from distreal_sim.run import run
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.evaluation import statistics_shards
 from distreal_sim.simulation.rows import RoundRow
-from distreal_sim.submodels.per_step import pick
 from distreal_sim.thinning.structure import Counts
 
 CONFIG = Path(__file__).parent.parent / "configs" / "mnist_writers.yaml"
@@ -62,16 +61,18 @@ class Wall:
 
 def replay(experiment: Experiment, task: Task) -> list[dict[int, Schedule]]:
     """The schedule of every client of every round, which depends on no arithmetic."""
-    front, full = task.front, task.structure.full_counts()
+    levels = experiment.method.levels(task)
+    assert levels is not None
+    (start, *_) = levels.levels
 
-    def choose(moment: Moment) -> Counts:
-        return full if front is None else pick(front, moment)
+    def choose(moment: Moment) -> Choice:
+        level = levels.now(moment, start)
+        return Choice(level.counts, level.macs_per_example)
 
     def timed(client_id: int, start_s: float) -> Schedule:
         return schedule(
             batch_sizes(int(task.split.sizes[client_id]), task.local),
             task.capacity(client_id, start_s),
-            task.macs_per_example,
             choose,
             start_s=0.0,
             end_s=task.deadline_s,
@@ -94,7 +95,7 @@ def ideal_plan(
         computed = {c: s for c, s in schedules.items() if s.status != "dropped"}
         longest_first = sorted(computed.values(), key=lambda s: -sum(step.macs for step in s.steps))
         clients = [
-            [(step.n_examples, networks.setdefault(step.counts, len(networks))) for step in s.steps]
+            [(step.n_examples, networks.setdefault(step.choice.counts, len(networks))) for step in s.steps]
             for s in longest_first
         ]
         statistics = None

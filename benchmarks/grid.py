@@ -20,7 +20,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.table import Table
 
 from distreal_sim.base.process import prepare_process
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Job
+from distreal_sim.client.client import do
+from distreal_sim.client.messages import Job, Round
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, parse_experiment
 from distreal_sim.config.build import build
@@ -98,12 +98,9 @@ class Bare:
 
     def work(self, jobs: list[Job], arrays: dict[str, np.ndarray]) -> tuple[float, float]:
         """(wall, processor) seconds of doing them."""
-        task = self.task
         begin = time.perf_counter(), time.process_time()
         for job in jobs:
-            whole = Job(job.client_id, job.round_number, job.start_s, arrays)
-            rngs = Rngs(task.seed, (job.round_number, job.client_id))
-            self.method.train(task, whole, task.capacity(job.client_id, job.start_s), rngs)
+            do(self.task, self.method, replace(job, arrays=arrays))
         return time.perf_counter() - begin[0], time.process_time() - begin[1]
 
 
@@ -131,16 +128,17 @@ class Ways:
         number = next(self._numbers)
         arrays = {name: array.copy() for name, array in self._progress.state.arrays.items()}
         cohort = np.random.default_rng(number).choice(len(self.task.split), n_clients, replace=False).tolist()
-        jobs = [Job(c, number, 0.0, arrays) for c in cohort]
+        now = Round(number, 1, 0.0, self.task.local.lr)
+        jobs = [Job(c, now, arrays) for c in cohort]
         if way == "bare":
             seconds: tuple[float, float] = ray.get(
-                self.bare.work.remote([Job(c, number, 0.0, {}) for c in cohort], arrays)
+                self.bare.work.remote([Job(c, now, {}) for c in cohort], arrays)
             )
             return seconds
         fleet: Fleet = self.ray if way == "ray" else self.serial
         begin = time.perf_counter(), self._cpu_s()
         for update in fleet.train(jobs):
-            assert update.counts
+            assert update.is_merged
         return time.perf_counter() - begin[0], self._cpu_s() - begin[1]
 
     def _cpu_s(self) -> float:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from toys import toy, toy_fleet
 
-from distreal_sim.simulation.rounds import Progress, play_round, start
+from distreal_sim.simulation.rounds import Progress, Simulation, play_round, start
 
 FOLDER = Path(__file__).parent / "methods" / "goldens"
 
@@ -69,7 +69,7 @@ def compute(name: str, changes: dict[str, Any]) -> list[Row]:
     progress = start(experiment, task)
     rows = []
     for _ in range(experiment.rounds):
-        progress, row = play_round(experiment, task, fleet, progress, _NoRecords())
+        progress, row = play_round(Simulation(experiment, task, fleet, _NoRecords()), progress)
         columns = {c: getattr(row, c) for c in (*EXACT, *ROUNDED)}
         rows.append({c: math.nan if value is None else value for c, value in columns.items()})
     return rows

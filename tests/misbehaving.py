@@ -15,10 +15,8 @@ import numpy as np
 import psutil
 from torch import Tensor, nn
 
-from distreal_sim.base.rng import Rngs
+from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Update
-from distreal_sim.client.task import Task
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.methods.fedavg import FedAvg
 
 
@@ -29,11 +27,11 @@ class Remembering(FedAvg):
     bias is shifted by count / 1000.
     """
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+    def train(self, client: Client, job: Job) -> Update:
         count = job.memory.get("count", np.array(0)) + 1
-        vector = job.memory.get("vector", np.zeros(3, np.float32)) + np.float32(job.round_number)
-        update = super().train(task, job, capacity, rngs)
-        if update.counts:
+        vector = job.memory.get("vector", np.zeros(3, np.float32)) + np.float32(job.round.number)
+        update = super().train(client, job)
+        if update.is_merged:
             bias = update.arrays["linear.bias"] + np.float32(count / 1000)
             update = replace(update, arrays={**update.arrays, "linear.bias": bias})
         return replace(update, memory={"count": np.array(count), "vector": vector})
@@ -42,9 +40,9 @@ class Remembering(FedAvg):
 class Lingering(Remembering):
     """A client that also waits for the seconds that the environment names, which change no result."""
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+    def train(self, client: Client, job: Job) -> Update:
         time.sleep(float(os.environ.get("LINGER_WALL_S", "0")))
-        return super().train(task, job, capacity, rngs)
+        return super().train(client, job)
 
 
 class Misbehaving(Remembering):
@@ -58,11 +56,11 @@ class Misbehaving(Remembering):
     marker: Path | None = None
     only: int | None = None
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        update = super().train(task, job, capacity, rngs)
+    def train(self, client: Client, job: Job) -> Update:
+        update = super().train(client, job)
         if self.only not in (None, job.client_id):
             return update
-        if job.round_number == self.at_round and (self.marker is None or not self.marker.exists()):
+        if job.round.number == self.at_round and (self.marker is None or not self.marker.exists()):
             if self.marker is not None:
                 self.marker.write_text(f"client {job.client_id}")
             self.misbehave()
@@ -107,11 +105,11 @@ class Diverging(FedAvg):
 
     at_round: int
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        if job.round_number == self.at_round and job.client_id % 2:
+    def train(self, client: Client, job: Job) -> Update:
+        if job.round.number == self.at_round and job.client_id % 2:
             bias = np.full_like(job.arrays["linear.bias"], np.nan)
             job = replace(job, arrays={**job.arrays, "linear.bias": bias})
-        return super().train(task, job, capacity, rngs)
+        return super().train(client, job)
 
 
 class Raising(FedAvg):
@@ -119,10 +117,10 @@ class Raising(FedAvg):
 
     at_round: int
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        if job.round_number == self.at_round:
+    def train(self, client: Client, job: Job) -> Update:
+        if job.round.number == self.at_round:
             raise ValueError("the sensor is on fire")
-        return super().train(task, job, capacity, rngs)
+        return super().train(client, job)
 
 
 class Mortal(nn.Sequential):
@@ -148,8 +146,8 @@ class Homebound(FedAvg):
 class Writing(FedAvg):
     """Clients report whether they could write into the data set and into the model they were sent."""
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        update = super().train(task, job, capacity, rngs)
-        x = task.data.train.x
+    def train(self, client: Client, job: Job) -> Update:
+        update = super().train(client, job)
+        x = client.task.data.train.x
         writeable = [x.flags.writeable, next(iter(job.arrays.values())).flags.writeable]
         return replace(update, memory={"writeable": np.array(writeable)})

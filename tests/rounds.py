@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toys import toy, toy_fleet
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import State, Update
+from distreal_sim.client.client import do
+from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
-from distreal_sim.simulation.rounds import Progress, play_round, start
+from distreal_sim.simulation.rounds import Progress, Simulation, play_round, start
+
+ROUND = Round(1, 4, 0.0, 0.1)
+"""The toy experiment's first round, as a client or a merge sees it."""
+
+
+def round_of(cohort: Sequence[int], number: int = 1, start_s: float = 0.0) -> Round:
+    """A round of the toy experiment with this cohort."""
+    return replace(ROUND, number=number, start_s=start_s, cohort=tuple(cohort))
 
 
 class Rows:
@@ -56,7 +65,7 @@ def play(rounds: int, **changes: Any) -> Played:
     progress, rows = start(experiment, task), Rows()
     states = [progress.state]
     for _ in range(rounds):
-        progress, _ = play_round(experiment, task, fleet, progress, rows)
+        progress, _ = play_round(Simulation(experiment, task, fleet, rows), progress)
         states.append(progress.state)
     return Played(task, states, rows.clients, rows.rounds)
 
@@ -65,8 +74,5 @@ def updates_of(experiment: Any, n_clients: int = 8) -> tuple[Task, State, list[U
     """The task, the initial state and the first clients' updates of it in round 1."""
     task = build(experiment)
     state = start(experiment, task).state
-    updates = []
-    for job in experiment.method.plan(task, state, 1, 0.0, list(range(n_clients))):
-        rngs = Rngs(task.seed, (1, job.client_id))
-        updates.append(experiment.method.train(task, job, task.capacity(job.client_id, 0.0), rngs))
-    return task, state, updates
+    jobs = experiment.method.plan(task, state, round_of(range(n_clients)))
+    return task, state, [do(task, experiment.method, job) for job in jobs]

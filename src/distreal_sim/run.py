@@ -14,7 +14,8 @@ from distreal_sim.config.build import build
 from distreal_sim.grids.choose import Choice, GridName, choose
 from distreal_sim.grids.serial import SerialFleet
 from distreal_sim.simulation.fleet import Fleet
-from distreal_sim.simulation.play import OnRound, play
+from distreal_sim.simulation.play import play
+from distreal_sim.simulation.rounds import OnRound
 from distreal_sim.simulation.run_directory import RunDirectory
 
 WINDOW_PER_WORKER = 4

@@ -10,11 +10,11 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 import pytest
+from choices import from_front
 
-from distreal_sim.client.schedule import Moment, NeverDoneError, Overrun, Schedule, schedule
+from distreal_sim.client.schedule import Choice, Moment, NeverDoneError, Overrun, Schedule, schedule
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.fronts.front import Entry, Front
-from distreal_sim.submodels.per_step import pick
 from distreal_sim.thinning.structure import Counts
 
 A, B, C = (1,), (2,), (3,)
@@ -39,12 +39,11 @@ class Pieces:
         return self.levels[index], self.ends[index] if index < len(self.ends) else math.inf
 
 
-def distreal(moment: Moment) -> Counts:
-    return pick(FRONT, moment)
+distreal = from_front(FRONT)
 
 
-def full(moment: Moment) -> Counts:
-    return C
+def full(moment: Moment) -> Choice:
+    return Choice(C, MACS[C])
 
 
 def play(
@@ -62,7 +61,6 @@ def play(
     return schedule(
         sizes,
         capacity,
-        MACS.__getitem__,
         choose,
         start_s=start_s,
         end_s=end_s,
@@ -72,7 +70,7 @@ def play(
 
 
 def told(plan: Schedule) -> list[tuple[Counts, int, float, float]]:
-    return [(s.counts, s.macs, round(s.start_s, 9), round(s.end_s, 9)) for s in plan.steps]
+    return [(s.choice.counts, s.macs, round(s.start_s, 9), round(s.end_s, 9)) for s in plan.steps]
 
 
 def test_capacity_halves_in_the_middle_of_a_step() -> None:
@@ -149,7 +147,7 @@ def test_just_fits(missing: float, picks: list[Counts], after: float) -> None:
     """
     end_s = 6 * (1 - missing)
     plan = play([3, 3], (100.0, after), (end_s,), end_s=end_s, overrun="drop")
-    assert [s.counts for s in plan.steps] == picks
+    assert [s.choice.counts for s in plan.steps] == picks
     assert plan.status == "completed"
     assert plan.macs == sum(3 * MACS[p] for p in picks)
     assert plan.compute_end_s <= end_s
@@ -180,7 +178,7 @@ def test_nothing_fits(overrun: Overrun, status: str, macs: int, end_s: float, n_
     20 MACs are charged and undone. With `wait` it is done at 8.
     """
     plan = play([2, 2], (10.0,), end_s=6.0, overrun=overrun)
-    assert [s.counts for s in plan.steps] == [A] * n_steps
+    assert [s.choice.counts for s in plan.steps] == [A] * n_steps
     assert (plan.status, plan.macs, plan.compute_end_s) == (status, macs, end_s)
 
 
@@ -232,7 +230,6 @@ def test_waiting_for_a_client_that_never_comes_back() -> None:
         schedule(
             [2, 2],
             Capacity(EverZero(), 1.0, 0.0),
-            MACS.__getitem__,
             full,
             start_s=0.0,
             end_s=6.0,
@@ -268,15 +265,15 @@ def test_what_a_client_knows() -> None:
     """Before each step: its time, its capacity now (not the fall to 50 at t = 3), and the batches left."""
     seen: list[Moment] = []
 
-    def note(moment: Moment) -> Counts:
+    def note(moment: Moment) -> Choice:
         seen.append(moment)
-        return C
+        return full(moment)
 
     play([2, 2, 1], (100.0, 50.0), (3.0,), end_s=9.0, choose=note)
     assert seen == [
         Moment(0.0, 9.0, 100.0, [2, 2, 1]),
-        Moment(2.0, 9.0, 100.0, [2, 1]),
-        Moment(5.0, 9.0, 50.0, [1]),
+        Moment(2.0, 9.0, 100.0, [2, 1], 1),
+        Moment(5.0, 9.0, 50.0, [1], 2),
     ]
     assert [m.n_left for m in seen] == [5, 3, 1]
     assert [m.budget_macs for m in seen] == pytest.approx([900, 700, 200], rel=2e-9)

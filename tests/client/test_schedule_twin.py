@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
+from choices import from_front
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from distreal_sim.client.schedule import NeverDoneError, schedule
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.fronts.front import Entry, Front
-from distreal_sim.submodels.per_step import pick
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ def test_rounds_equal_the_exact_ones(
         return schedule(
             sizes,
             Capacity(pieces, 1.0, 0.0),
-            lambda counts: counts[0],
-            lambda moment: pick(front, moment),
+            from_front(front),
             start_s=float(start),
             end_s=float(end),
             overrun=overrun,
@@ -126,7 +125,7 @@ def test_rounds_equal_the_exact_ones(
         return
     plan = play()
     assert plan.status == status
-    assert [s.counts[0] for s in plan.steps] == [cost for cost, _ in steps]
+    assert [s.choice.counts[0] for s in plan.steps] == [cost for cost, _ in steps]
     assert [s.end_s for s in plan.steps] == pytest.approx([float(t) for _, t in steps], rel=1e-9, abs=1e-9)
     assert [s.macs for s in plan.steps] == [c * n for (c, _), n in zip(steps, sizes, strict=False)]
     assert abs(plan.macs - charged) <= 1  # MACs are whole

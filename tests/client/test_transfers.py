@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 import pytest
+from rounds import ROUND
 
-from distreal_sim.base.rng import Rngs
+from distreal_sim.client.client import do
 from distreal_sim.client.messages import Facts, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, parse_experiment
@@ -43,8 +44,8 @@ def play(level: float, download_s: float, upload_s: float, **changes: Any) -> tu
     raw = {**BASE, "profile": {"name": "constant", "level": level}, "network": {"name": "constant", **speeds}}
     experiment: Experiment = parse_experiment({**raw, **changes}, source="test")
     task = build(experiment)
-    job = Job(3, 1, 0.0, task.engine.export())
-    return task, experiment.method.train(task, job, task.capacity(3, 0.0), Rngs(1, (1, 3)))
+    job = Job(3, ROUND, task.engine.export())
+    return task, do(task, experiment.method, job)
 
 
 def told(facts: Facts) -> tuple[str, int, float]:
@@ -98,7 +99,7 @@ def test_distreal_leaves_room_for_its_coverage() -> None:
     facts = update.facts
     assert facts.status == "completed"
     assert facts.sim_s <= 10.0
-    cut = [kept for kept in update.coverage if kept is not None]
+    cut = [kept for kept in update.coverage.kept if kept is not None]
     assert any(not kept[0].all() for kept in cut)
     assert facts.upload_bytes == model_bytes() + sum(math.ceil(kept.size / 8) for kept in cut)
     assert facts.macs < 4 * 8 * task.macs_per_example(task.structure.full_counts())

@@ -23,7 +23,7 @@ print(telemetry.FLWR_TELEMETRY_ENABLED, usage_lib.usage_stats_enabled())
 """
 
 LOADERS = {
-    "pickle": {"datasets/_unpickle.py", "grids/arena.py"},
+    "pickle": {"data/datasets/_unpickle.py", "grids/ray/shared_memory.py"},
     "cloudpickle": set(),
     "dill": set(),
     "marshal": set(),

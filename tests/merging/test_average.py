@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, Update
 from distreal_sim.merging.average import Weight, weighted_average
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -25,7 +26,7 @@ def update(
     client_id: int = 0,
 ) -> Update:
     of_client = facts(client_id, n_examples, len(step_examples))
-    return Update(of_client, arrays, coverage, np.array(step_examples, np.int64))
+    return Update(of_client, arrays, Coverage(coverage, np.array(step_examples, np.int64)))
 
 
 def steps(*kept: str) -> np.ndarray:

@@ -18,12 +18,14 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp import ClientApp
 from flwr.serverapp import strategy as bundled
 from pyarrow import parquet
+from rounds import ROUND, round_of
 from safetensors.numpy import load, save
 from serial_grid import SerialGrid
 from toys import TOY, toy, toy_fleet
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Arrays, Facts, State, Update
 from distreal_sim.client.settings import Merge
 from distreal_sim.client.task import Task
@@ -53,7 +55,7 @@ def with_merge(task: Task, **merge: Any) -> Task:
 def update(task: Task, client_id: int, arrays: Arrays, n_examples: int, loss: float = 1.0) -> Update:
     facts = Facts(client_id, "completed", n_examples, 1, 1, 1, 1.0, 1.0, 1, 1, loss)
     coverage = (None,) * len(task.structure.groups)
-    return Update(facts, arrays, coverage, np.array([n_examples], np.int64))
+    return Update(facts, arrays, Coverage(coverage, np.array([n_examples], np.int64)))
 
 
 def full(task: Task, value: float) -> dict[str, np.ndarray]:
@@ -66,9 +68,9 @@ def full(task: Task, value: float) -> dict[str, np.ndarray]:
 def play(task: Task, start: float, rounds: Sequence[Sequence[tuple[float, int]]]) -> list[float]:
     """The value of all parameters after each round. rounds: of each client (value, number of examples)."""
     state, values = State(full(task, start)), []
-    for clients in rounds:
+    for number, clients in enumerate(rounds, 1):
         updates = [update(task, c, full(task, value), n) for c, (value, n) in enumerate(clients)]
-        state = merge_updates(task, state, iter(updates), "examples")
+        state = merge_updates(task, state, round_of((), number), iter(updates), "examples")
         for name, array in state.arrays.items():
             assert array.dtype == np.float32
             assert array.shape == task.structure.tensors[name].shape
@@ -198,7 +200,7 @@ def ours(task: Task, start: Arrays, *, interrupted: bool = False) -> State:
     for round_number in range(1, N_ROUNDS + 1):
         replies = [step(c, round_number, state.arrays) for c in range(N_CLIENTS)]
         updates = [update(task, c, *reply) for c, reply in enumerate(replies)]
-        state = merge_updates(task, state, iter(updates), "examples")
+        state = merge_updates(task, state, round_of((), round_number), iter(updates), "examples")
         if interrupted:
             arrays, extras = (load(save(dict(part))) for part in (state.arrays, state.extras))
             state = State(*(dict(reversed(part.items())) for part in (arrays, extras)))
@@ -243,42 +245,45 @@ def test_state_goes_in_and_comes_out(task: Task, start: dict[str, np.ndarray]) -
     own = State(first.arrays, {**first.extras, "mine": np.array([4.0])})
     before = pickle.dumps({n: a.tobytes() for n, a in {**own.arrays, **own.extras}.items()})
     updates = [update(task, 0, full(task, 1.0), 1)]
-    one, other = (merge_updates(merging, own, iter(updates), "examples") for _ in range(2))
+    one, other = (
+        merge_updates(merging, own, round_of((), N_ROUNDS + 1), iter(updates), "examples") for _ in range(2)
+    )
     assert pickle.dumps({n: a.tobytes() for n, a in {**own.arrays, **own.extras}.items()}) == before
     assert one.arrays["linear.bias"].tolist() == other.arrays["linear.bias"].tolist() == [1 + 0.5 * 4] * 10
     assert one.extras["mine"] is own.extras["mine"]
 
 
-def test_adam_keeps_its_moments_and_the_round_only(task: Task, start: dict[str, np.ndarray]) -> None:
+def test_adam_keeps_its_moments_only(task: Task, start: dict[str, np.ndarray]) -> None:
     extras = ours(with_merge(task, flower="FedAdam"), start).extras
-    assert len(extras) == 1 + 2 * len(start)
-    assert {key.rsplit("/", 1)[0].rpartition("/dict/")[0] for key in extras} == {"", "merge/m_t", "merge/v_t"}
-    assert extras["merge/round"] == N_ROUNDS
+    assert len(extras) == 2 * len(start)
+    assert {key.rsplit("/", 1)[0].rpartition("/dict/")[0] for key in extras} == {"merge/m_t", "merge/v_t"}
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_round_without_updates(name: str, task: Task, start: dict[str, np.ndarray]) -> None:
-    """Nothing moves, momentum neither; only the round is counted."""
+    """Nothing moves, momentum neither."""
     merging = with_merge(task, flower=name, **STRATEGIES[name])
     before = ours(merging, start)
-    after = merge_updates(merging, before, iter([]), "examples")
+    after = merge_updates(merging, before, round_of((), N_ROUNDS + 1), iter([]), "examples")
     assert {n: a.tobytes() for n, a in after.arrays.items()} == {
         n: a.tobytes() for n, a in before.arrays.items()
     }
-    rest = {n: a.tobytes() for n, a in before.extras.items() if n != "merge/round"}
-    assert {n: a.tobytes() for n, a in after.extras.items() if n != "merge/round"} == rest
-    assert after.extras["merge/round"] == N_ROUNDS + 1
+    assert {n: a.tobytes() for n, a in after.extras.items()} == {
+        n: a.tobytes() for n, a in before.extras.items()
+    }
 
 
 def test_parts_of_the_network_are_refused(task: Task) -> None:
     merging = with_merge(task, flower="FedMedian")
     whole = update(task, 3, full(task, 1.0), 1)
     channels = task.structure.groups[0].channels
-    thinned = replace(whole, coverage=(np.ones((1, channels), bool), *whole.coverage[1:]))
+    thinned = replace(
+        whole, coverage=replace(whole.coverage, kept=(np.ones((1, channels), bool), *whole.coverage.kept[1:]))
+    )
     frozen = replace(whole, arrays={n: a for n, a in whole.arrays.items() if n != "linear.bias"})
     for part in (thinned, frozen):
         with pytest.raises(InputError) as caught:
-            merge_updates(merging, State(full(task, 0.0)), iter([whole, part]), "examples")
+            merge_updates(merging, State(full(task, 0.0)), ROUND, iter([whole, part]), "examples")
         assert str(caught.value) == (
             "merge.flower FedMedian can only merge updates of the whole network, and client 3 trained a part "
             "of it; use a method that always trains all, like method.name=fedavg, or leave merge.flower out"
@@ -289,7 +294,7 @@ def test_what_no_checkpoint_can_hold_is_refused(task: Task) -> None:
     merging = with_merge(task, flower="strategies.Hoarding")
     with pytest.raises(InputError) as caught:
         merge_updates(
-            merging, State(full(task, 0.0)), iter([update(task, 0, full(task, 1.0), 1)]), "examples"
+            merging, State(full(task, 0.0)), ROUND, iter([update(task, 0, full(task, 1.0), 1)]), "examples"
         )
     assert str(caught.value) == (
         "merge.flower strategies.Hoarding keeps `optimizer`, a object, from round to round; a checkpoint can "
@@ -394,12 +399,12 @@ def test_every_method_says_if_its_clients_train_parts(name: str) -> None:
         return
     task, fleet = toy_fleet(made)
     state = made.method.start(task, State(task.engine.export()))
-    jobs = made.method.plan(task, state, 1, 0.0, range(12))
-    updates = [update for update in fleet.train(jobs) if update.counts]
+    jobs = made.method.plan(task, state, round_of(range(12)))
+    updates = [update for update in fleet.train(jobs) if update.is_merged]
     assert updates
     for one in updates:
         assert set(one.arrays) == set(state.arrays)
-        assert not [kept for kept in one.coverage if kept is not None]
+        assert not [kept for kept in one.coverage.kept if kept is not None]
 
 
 def test_defaults_are_written_down() -> None:

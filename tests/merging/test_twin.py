@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, Update
 from distreal_sim.merging.average import Weight, weighted_average
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -168,7 +169,7 @@ def test_equals_plain_loops(
         facts = Facts(
             client_id, "completed", int(rng.integers(1, 50)), n_steps, n_steps, 1, 1.0, 1.0, 1, 1, 1.0
         )
-        updates.append(Update(facts, arrays, coverage_of(structure, masks), examples))
+        updates.append(Update(facts, arrays, Coverage(coverage_of(structure, masks), examples)))
         all_steps.append(touched)
 
     outputs = {"outputs": lambda update: rows[update.facts.client_id]} if parts else {}
@@ -185,7 +186,7 @@ def test_equals_plain_loops(
             for u, touched in zip(updates, all_steps, strict=True):
                 steps = touched[name][(slice(None), *index)]
                 if weight == "steps":
-                    w, whole = float(steps @ u.step_examples), float(u.step_examples.sum())
+                    w, whole = float(steps @ u.coverage.examples), float(u.coverage.examples.sum())
                 else:
                     whole = float(u.facts.n_examples) if weight == "examples" else 1.0
                     w = whole * bool(steps.any())

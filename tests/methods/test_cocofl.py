@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rounds import play, updates_of
+from rounds import ROUND, play, updates_of
 from toys import toy
 
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, State, Update
 from distreal_sim.client.train import Traffic
 from distreal_sim.config.build import build
 from distreal_sim.methods.cocofl import CoCoFL, Window, largest, windows
 from distreal_sim.submodels.blocks import blocks_of
+from distreal_sim.submodels.levels import Level
 
 
 def task_of(model: str) -> Any:
@@ -61,7 +63,7 @@ def test_windows_cost_what_freezing_leaves() -> None:
     and 170 parameters.
     """
     task = build(toy(method={"name": "cocofl"}))
-    found = {(w.first, w.last): w for w in windows(task)}
+    found = {(w.first, w.last): w.level for w in windows(task)}
     assert len(found) == 10
     assert found[0, 1].macs_per_example == 11680 + 2304 + 4608 + 4608 + 160
     assert found[3, 4].macs_per_example == 11680 + 160
@@ -73,7 +75,7 @@ def test_windows_cost_what_freezing_leaves() -> None:
 
 def test_only_windows_within_no_other_are_left() -> None:
     """Of 0-2, 1-2, 2-4, 3-4 and 1-3: 1-2 lies in 0-2 and 1-3, and 3-4 in 2-4."""
-    made = [Window(a, b, (), 0, Traffic(0, 0)) for a, b in [(0, 2), (1, 2), (2, 4), (3, 4), (1, 3)]]
+    made = [Window(a, b, Level((), 0, Traffic(0, 0))) for a, b in [(0, 2), (1, 2), (2, 4), (3, 4), (1, 3)]]
     assert [(w.first, w.last) for w in largest(made)] == [(0, 2), (2, 4), (1, 3)]
 
 
@@ -91,8 +93,8 @@ def test_damped_average() -> None:
     for client_id, value in enumerate(values):
         arrays = {} if value is None else {"linear.weight": np.full((10, 16), value, np.float32)}
         facts = Facts(client_id, "completed", 1 + client_id, 1, 1, 0, 0.0, 1.0, 0, 0, 0.0)
-        updates.append(Update(facts, arrays, (None,) * 3, np.array([1])))
-    merged = CoCoFL().merge(task, State(old), iter(updates)).arrays
+        updates.append(Update(facts, arrays, Coverage((None,) * 3, np.array([1]))))
+    merged = CoCoFL().merge(task, State(old), ROUND, iter(updates)).arrays
     np.testing.assert_allclose(merged["linear.weight"], 0.4, rtol=1e-7)
     assert merged["linear.bias"].tobytes() == old["linear.bias"].tobytes()
 
@@ -106,15 +108,15 @@ def test_frozen_blocks_rest_and_do_not_travel() -> None:
     task, state, updates = updates_of(
         toy(method={"name": "cocofl"}, partition={"name": "iid"}, profile=steady), 12
     )
-    known = {frozenset(w.names): w for w in windows(task)}
+    known = {frozenset(w.level.trained or ()): w for w in windows(task)}
     seen = set()
     for update in updates:
         window = known[frozenset(update.arrays)]
         seen.add((window.first, window.last))
         moved = {n for n, a in update.arrays.items() if a.tobytes() != state.arrays[n].tobytes()}
-        assert moved == set(window.names)
-        assert update.facts.upload_bytes == window.traffic.upload_bytes
-        assert update.facts.macs == window.macs_per_example * int(update.step_examples.sum())
+        assert moved == set(window.level.trained or ())
+        assert update.facts.upload_bytes == window.level.traffic.upload_bytes
+        assert update.facts.macs == window.level.macs_per_example * update.coverage.n_examples
     assert seen == {(1, 2), (2, 4)}
 
 

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rounds import ROUND, round_of
 from toys import toy, toy_fleet
 
 from distreal_sim.base.plugins import load, names
-from distreal_sim.base.rng import Rngs
+from distreal_sim.client.client import do
 from distreal_sim.client.messages import Job, State, Update
 from distreal_sim.config.build import build
 from distreal_sim.methods import Method
 from distreal_sim.simulation.play import final_model
-from distreal_sim.simulation.rounds import Progress, play_round, start
+from distreal_sim.simulation.rounds import Progress, Simulation, play_round, start
 
 NAMES = names(Method)
 
@@ -40,17 +41,8 @@ def updates_of(
 ) -> tuple[Any, State, list[Update]]:
     task = build(experiment)
     state = start(experiment, task).state
-    jobs = experiment.method.plan(task, state, round_number, 0.0, list(range(8)))
-    jobs = [jobs[client] for client in clients]
-    train = experiment.method.train
-    return (
-        task,
-        state,
-        [
-            train(task, j, task.capacity(j.client_id, 0.0), Rngs(task.seed, (round_number, j.client_id)))
-            for j in jobs
-        ],
-    )
+    jobs = experiment.method.plan(task, state, round_of(range(8), round_number))
+    return task, state, [do(task, experiment.method, jobs[client]) for client in clients]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,7 +63,7 @@ def test_zero_learning_rate_changes_no_byte(name: str) -> None:
     )
     task, fleet = toy_fleet(experiment)
     before = start(experiment, task)
-    after, row = play_round(experiment, task, fleet, before, NoRecords())
+    after, row = play_round(Simulation(experiment, task, fleet, NoRecords()), before)
     assert row.macs > 0
     for key, value in before.state.arrays.items():
         assert after.state.arrays[key].tobytes() == value.tobytes(), key
@@ -84,7 +76,7 @@ def test_training_moves_the_model(name: str) -> None:
     experiment = toy(method={"name": name, "overrun": "partial"}, profile=unequal, clients_per_round=12)
     task, fleet = toy_fleet(experiment)
     before = start(experiment, task)
-    after, _ = play_round(experiment, task, fleet, before, NoRecords())
+    after, _ = play_round(Simulation(experiment, task, fleet, NoRecords()), before)
     moved = [k for k, v in before.state.arrays.items() if after.state.arrays[k].tobytes() != v.tobytes()]
     assert moved == list(before.state.arrays)
 
@@ -100,7 +92,7 @@ def test_a_job_done_twice_gives_the_same_update(name: str) -> None:
     for a, b in zip(first, second[::-1], strict=True):
         assert repr(a.facts) == repr(b.facts)
         assert all(a.arrays[k].tobytes() == b.arrays[k].tobytes() for k in a.arrays)
-        for x, y in zip(a.coverage, b.coverage, strict=True):
+        for x, y in zip(a.coverage.kept, b.coverage.kept, strict=True):
             np.testing.assert_array_equal(x, y)
 
 
@@ -114,16 +106,16 @@ def test_a_coordinate_nobody_trained_keeps_its_bytes(name: str) -> None:
     key = next(k for k in state.arrays if k.endswith("conv3.conv.weight"))
     claimed = []
     for update in updates:
-        if not update.counts:
+        if not update.is_merged:
             continue
         kept = np.ones((update.n_steps, task.structure.groups[group].channels), bool)
         kept[:, 0] = False
         arrays = {k: v.copy() for k, v in update.arrays.items()}
         if key in arrays:
             arrays[key][0] = state.arrays[key][0]
-        coverage = (*update.coverage[:group], kept)
+        coverage = replace(update.coverage, kept=(*update.coverage.kept[:group], kept))
         claimed.append(replace(update, coverage=coverage, arrays=arrays))
-    merged = experiment.method.merge(task, state, iter(claimed))
+    merged = experiment.method.merge(task, state, ROUND, iter(claimed))
     assert merged.arrays[key][0].tobytes() == state.arrays[key][0].tobytes()
     if any(key in update.arrays for update in claimed):
         assert merged.arrays[key][1].tobytes() != state.arrays[key][1].tobytes()
@@ -134,7 +126,7 @@ def test_all_updates_lost_leaves_the_state(name: str) -> None:
     experiment = toy(method={"name": name})
     task = build(experiment)
     state = start(experiment, task).state
-    merged = experiment.method.merge(task, state, iter(()))
+    merged = experiment.method.merge(task, state, ROUND, iter(()))
     assert all(merged.arrays[k].tobytes() == v.tobytes() for k, v in state.arrays.items())
 
 
@@ -156,7 +148,7 @@ def test_facts_are_consistent(name: str) -> None:
         if facts.status == "dropped":
             assert (facts.upload_bytes, dict(update.arrays)) == (0, {})
         else:
-            coverage_bytes = sum(-(-k.size // 8) for k in update.coverage if k is not None)
+            coverage_bytes = sum(-(-k.size // 8) for k in update.coverage.kept if k is not None)
             assert 0 < facts.upload_bytes <= model_bytes + coverage_bytes
             assert 0 < facts.mean_keep_rate <= 1
 
@@ -182,9 +174,9 @@ def test_the_whole_model_travels(name: str) -> None:
     _, state, updates = updates_of(toy(method={"name": name}))
     model_bytes = sum(a.nbytes for a in state.arrays.values())
     for update in updates:
-        coverage_bytes = sum(-(-k.size // 8) for k in update.coverage if k is not None)
+        coverage_bytes = sum(-(-k.size // 8) for k in update.coverage.kept if k is not None)
         assert update.facts.download_bytes == model_bytes
-        assert update.facts.upload_bytes == (model_bytes + coverage_bytes if update.counts else 0)
+        assert update.facts.upload_bytes == (model_bytes + coverage_bytes if update.is_merged else 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -194,7 +186,7 @@ def test_final_model_loads_into_the_network(name: str) -> None:
 
     experiment = toy(method={"name": name})
     task, fleet = toy_fleet(experiment)
-    progress, _ = play_round(experiment, task, fleet, start(experiment, task), NoRecords())
+    progress, _ = play_round(Simulation(experiment, task, fleet, NoRecords()), start(experiment, task))
     progress = replace(progress, statistics=fleet.statistics(progress.state.arrays, 1, [0, 1, 2]))
     saved = {k: torch.from_numpy(np.array(v)) for k, v in final_model(task, progress).items()}
     assert not any(task.module.load_state_dict(saved, strict=True))
@@ -204,8 +196,10 @@ def test_final_model_loads_into_the_network(name: str) -> None:
 def test_jobs_are_one_per_client_in_order(name: str) -> None:
     experiment = toy(method={"name": name})
     task = build(experiment)
-    jobs: list[Job] = experiment.method.plan(task, start(experiment, task).state, 3, 20.0, [1, 4, 5])
-    assert [(j.client_id, j.round_number, j.start_s) for j in jobs] == [
+    jobs: list[Job] = experiment.method.plan(
+        task, start(experiment, task).state, round_of([1, 4, 5], 3, 20.0)
+    )
+    assert [(j.client_id, j.round.number, j.round.start_s) for j in jobs] == [
         (1, 3, 20.0),
         (4, 3, 20.0),
         (5, 3, 20.0),

@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from rounds import play, updates_of
+from rounds import ROUND, play, updates_of
 from torch.utils.flop_counter import FlopCounterMode
 from toys import toy
 
@@ -137,8 +137,8 @@ def test_a_client_trains_what_it_holds_and_nothing_else(method: str) -> None:
         for update in updates:
             assert update.arrays.keys() == depth.names
             assert all(a.tobytes() != state.arrays[n].tobytes() for n, a in update.arrays.items())
-            assert update.facts.macs == depth.level.macs_per_example * int(update.step_examples.sum())
-        merged = experiment.method.merge(task, state, iter(updates)).arrays
+            assert update.facts.macs == depth.level.macs_per_example * update.coverage.n_examples
+        merged = experiment.method.merge(task, state, ROUND, iter(updates)).arrays
         a, b = (update.arrays["network.conv1.conv.weight"].astype(float) for update in updates)
         np.testing.assert_allclose(merged["network.conv1.conv.weight"], (a + b) / 2, rtol=1e-6)
         rest = merged.keys() - depth.names

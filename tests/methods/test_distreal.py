@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from choices import from_front
+from rounds import round_of
 from toys import toy, toy_fleet
 
 from distreal_sim.client.messages import Facts
@@ -14,8 +16,8 @@ from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
 from distreal_sim.fronts.front import Entry, Front
 from distreal_sim.methods.small import Small
-from distreal_sim.simulation.rounds import Progress, play_round, start
-from distreal_sim.submodels.per_step import pick, step_orders
+from distreal_sim.simulation.rounds import Progress, Simulation, play_round, start
+from distreal_sim.submodels.per_step import step_orders
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.masks import take
 
@@ -42,7 +44,7 @@ def states(rounds: int, **changes: Any) -> tuple[Task, list[dict[str, bytes]], l
     progress, rows = start(experiment, task), Rows()
     seen = []
     for _ in range(rounds):
-        progress, _ = play_round(experiment, task, fleet, progress, rows)
+        progress, _ = play_round(Simulation(experiment, task, fleet, rows), progress)
         seen.append({k: v.tobytes() for k, v in progress.state.arrays.items()})
     return task, seen, rows.clients
 
@@ -99,17 +101,18 @@ def test_every_pick_fits_what_the_client_knows() -> None:
     """100 MAC/s, 6 s left, 60 examples left: 10 MACs an example; 9 fits, 11 does not."""
     entries = tuple(Entry((), (k,), macs, macs / 20) for k, macs in enumerate((3, 9, 11, 20)))
     front = Front(entries, "", (), {})
-    assert pick(front, Moment(4.0, 10.0, 100.0, [32, 28])) == (1,)
-    assert pick(front, Moment(4.0, 10.0, 110.0, [32, 28])) == (2,), "11 x 60 = 110 x 6 just fits"
-    assert pick(front, Moment(4.0, 10.0, 0.0, [32, 28])) == (0,), "nothing fits: the cheapest"
-    assert pick(front, Moment(4.0, 10.0, math.inf, [32, 28])) == (3,)
+    choose = from_front(front)
+    assert choose(Moment(4.0, 10.0, 100.0, [32, 28])).counts == (1,)
+    assert choose(Moment(4.0, 10.0, 110.0, [32, 28])).counts == (2,), "11 x 60 = 110 x 6 just fits"
+    assert choose(Moment(4.0, 10.0, 0.0, [32, 28])).counts == (0,), "nothing fits: the cheapest"
+    assert choose(Moment(4.0, 10.0, math.inf, [32, 28])).counts == (3,)
 
 
 def test_reply_order_does_not_matter() -> None:
     """The fleet hands updates over in client order, whoever answers first."""
     experiment = toy()
     task, fleet = toy_fleet(experiment)
-    jobs = experiment.method.plan(task, start(experiment, task).state, 1, 0.0, [0, 3, 5, 7])
+    jobs = experiment.method.plan(task, start(experiment, task).state, round_of([0, 3, 5, 7]))
     one_at_a_time = type(fleet)(fleet.grid, task, nodes=None, window=1, states=None)
     wide = [u.facts for u in fleet.train(jobs)]
     narrow = [u.facts for u in one_at_a_time.train(jobs)]
@@ -132,7 +135,7 @@ def test_small_is_the_widest_network_that_the_weakest_client_can_train() -> None
     assert training_macs(full.structure, next_wider) * most > budget
     facts: list[Facts] = [
         u.facts
-        for u in fleet.train(experiment.method.plan(task, start(experiment, task).state, 1, 0.0, range(12)))
+        for u in fleet.train(experiment.method.plan(task, start(experiment, task).state, round_of(range(12))))
     ]
     assert {f.status for f in facts} == {"completed"}
 
@@ -170,9 +173,9 @@ def test_a_round_without_clients_changes_nothing() -> None:
     """Nobody is available: the model, its statistics and its accuracy are those of the round before."""
     experiment = toy(rounds=2)
     task, fleet = toy_fleet(experiment)
-    first, row = play_round(experiment, task, fleet, start(experiment, task), Rows())
+    first, row = play_round(Simulation(experiment, task, fleet, Rows()), start(experiment, task))
     away = toy(rounds=2, availability={"name": "random", "share": 1e-9})
-    second, again = play_round(away, task, fleet, first, Rows())
+    second, again = play_round(Simulation(away, task, fleet, Rows()), first)
     assert (again.n_selected, again.train_loss) == (0, None)
     assert second.statistics is first.statistics
     assert (again.test_accuracy, again.test_loss) == (row.test_accuracy, row.test_loss)

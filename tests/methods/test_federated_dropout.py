@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rounds import play
+from rounds import ROUND, play, round_of
 from toys import toy
 
-from distreal_sim.client.messages import Facts, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.coverage import Coverage
+from distreal_sim.client.messages import Facts, Job, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
 from distreal_sim.methods.federated_dropout import FederatedDropout
 from distreal_sim.simulation.rounds import start
 from distreal_sim.thinning.cost import n_parameters
 from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.structure import Counts
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,14 @@ def kept(mask: Mask) -> list[list[int] | None]:
     return [None if k is None else k.tolist() for k in mask.kept]
 
 
+def mask_of(method: FederatedDropout, task: Task, number: int, client_id: int, counts: Counts) -> Mask:
+    """The channels of a client's sub-network in a round."""
+    now = round_of([client_id], number)
+    mask = method.masks(Client(task, client_id, now), Job(client_id, now, {}))(0, counts)
+    assert mask is not None
+    return mask
+
+
 def test_each_channel_is_kept_as_often_as_the_share_says(task: Task) -> None:
     """n = 400 rounds, 2 of 8 channels: each is kept Binomial(400, 1/4) times: 100, standard deviation 8.66.
 
@@ -38,7 +49,7 @@ def test_each_channel_is_kept_as_often_as_the_share_says(task: Task) -> None:
     counts, n = (1, 2, 4), 400
     frequency = [np.zeros(group.channels) for group in task.structure.groups]
     for round_number in range(1, n + 1):
-        mask = FederatedDropout().mask(task, round_number, 3, counts)
+        mask = mask_of(FederatedDropout(), task, round_number, 3, counts)
         assert mask.counts(task.structure) == counts
         for total, channels in zip(frequency, mask.kept, strict=True):
             total[channels] += 1
@@ -52,15 +63,15 @@ def test_two_clients_differ_only_if_drawn_per_client(task: Task) -> None:
     """Also: the same client has the same channels when asked again, and others in the next round."""
     counts = (2, 4, 8)
     each, shared = FederatedDropout(), FederatedDropout(sub_models="per_round")
-    assert kept(each.mask(task, 1, 3, counts)) != kept(each.mask(task, 1, 4, counts))
-    assert kept(shared.mask(task, 1, 3, counts)) == kept(shared.mask(task, 1, 4, counts))
+    assert kept(mask_of(each, task, 1, 3, counts)) != kept(mask_of(each, task, 1, 4, counts))
+    assert kept(mask_of(shared, task, 1, 3, counts)) == kept(mask_of(shared, task, 1, 4, counts))
     for method in (each, shared):
-        assert kept(method.mask(task, 1, 3, counts)) == kept(method.mask(task, 1, 3, counts))
-        assert kept(method.mask(task, 1, 3, counts)) != kept(method.mask(task, 2, 3, counts))
+        assert kept(mask_of(method, task, 1, 3, counts)) == kept(mask_of(method, task, 1, 3, counts))
+        assert kept(mask_of(method, task, 1, 3, counts)) != kept(mask_of(method, task, 2, 3, counts))
 
 
 def test_narrower_levels_are_part_of_wider_ones_within_a_draw(task: Task) -> None:
-    narrow, wide = (FederatedDropout().mask(task, 1, 3, c) for c in ((1, 2, 4), (2, 4, 8)))
+    narrow, wide = (mask_of(FederatedDropout(), task, 1, 3, c) for c in ((1, 2, 4), (2, 4, 8)))
     assert all(set(a) < set(b) for a, b in zip(narrow.kept, wide.kept, strict=True))
 
 
@@ -116,7 +127,7 @@ def test_levels_follow_the_capacity_and_bytes_the_level() -> None:
 
 
 def test_who_fits_no_level_skips_the_round_without_a_download() -> None:
-    method = {"name": "federated_dropout", "levels": [1.0]}
+    method = {"name": "federated_dropout", "widths": [1.0]}
     rows = play(1, profile={"name": "constant", "level": 0.1}, method=method).clients
     assert {(r.status, r.macs, r.download_bytes, r.upload_bytes) for r in rows} == {("dropped", 0, 0, 0)}
 
@@ -148,10 +159,10 @@ def test_golden_averages(task: Task, average: str, expected: tuple[float, float]
     def update(client_id: int, value: float, coverage: Any, n_examples: int) -> Update:
         facts = Facts(client_id, "completed", n_examples, 1, 1, 1, 1.0, 1.0, 1, 1, 1.0)
         arrays = {k: np.full_like(v, value) for k, v in state.arrays.items()}
-        return Update(facts, arrays, coverage, np.array([n_examples]))
+        return Update(facts, arrays, Coverage(coverage, np.array([n_examples])))
 
     updates = [update(0, 1.0, half, 50), update(1, 3.0, (None,) * 3, 7)]
-    merged = experiment.method.merge(task, state, iter(updates)).arrays["conv2.conv.weight"]
+    merged = experiment.method.merge(task, state, ROUND, iter(updates)).arrays["conv2.conv.weight"]
     both, alone = expected
     assert (merged[:4, :2] == both).all()
     assert (merged[4:] == alone).all()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from rounds import play
+from rounds import ROUND, play
 from torch import nn
 from toys import toy
 
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, State, Update
 from distreal_sim.config.build import build
 from distreal_sim.methods.fednova import gradient_norm
@@ -26,7 +28,7 @@ def came_back(state: State, value: float, n_steps: int, n_examples: int = 1) -> 
     """A client in which n_steps steps turned every parameter into `value`."""
     facts = Facts(0, "partial", n_examples, 9, n_steps, 1, 1.0, 1.0, 1, 1, 1.0)
     arrays = {name: np.full_like(array, value) for name, array in state.arrays.items()}
-    return Update(facts, arrays, (None, None, None), np.full(n_steps, 16, np.int64))
+    return Update(facts, arrays, Coverage((None, None, None), np.full(n_steps, 16, np.int64)))
 
 
 def merged(
@@ -44,9 +46,8 @@ def merged(
     state = start(experiment, task).state
     zeros = {name: np.zeros_like(array) for name, array in state.arrays.items()}
     state = State(zeros, state.extras)
-    for _ in range(n_rounds - 1):
-        state = experiment.method.merge(task, state, iter([]))
-    after = experiment.method.merge(task, state, iter([came_back(state, *c) for c in clients]))
+    now = replace(ROUND, number=n_rounds, lr=task.local.rate(n_rounds, n_rounds))
+    after = experiment.method.merge(task, state, now, iter([came_back(state, *c) for c in clients]))
     values = np.concatenate([a.ravel() for a in after.arrays.values()])
     assert values.dtype == np.float32
     assert (values == values[0]).all()
@@ -140,9 +141,3 @@ def test_equal_steps_are_fedavg() -> None:
 def test_unequal_steps_are_not() -> None:
     nova = play(1, profile=UNLIMITED, method={"name": "fednova"})
     assert nova.model != play(1, profile=UNLIMITED, method={"name": "fedavg"}).model
-
-
-def test_the_round_is_in_the_state() -> None:
-    """A resumed run's next learning rate: the number of merges travels with the checkpoint."""
-    states = play(3, method={"name": "fednova"}).states
-    assert [int(s.extras["rounds_merged"]) for s in states] == [0, 1, 2, 3]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from rounds import model_bytes, play
 from torch import nn
 
-from distreal_sim.submodels.proximal import proximal_steps
+from distreal_sim.submodels.steps import proximal_steps
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
 

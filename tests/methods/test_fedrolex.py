@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from rounds import play, updates_of
+from rounds import ROUND, play, updates_of
 from toys import toy
 
 from distreal_sim.client.task import Task
@@ -86,7 +86,7 @@ def test_floor_and_ceil() -> None:
 def test_untrained_channels_stay_and_the_next_round_moves_on() -> None:
     """All at a quarter of the width: round 1 trains channels 0 and 1 of conv2's 8, round 2 channels 1, 2."""
     steady = {"name": "constant", "level": math.inf}
-    states = play(2, profile=steady, method={"name": "fedrolex", "levels": [0.25]}).states
+    states = play(2, profile=steady, method={"name": "fedrolex", "widths": [0.25]}).states
     moved = []
     for before, after in pairwise(states):
         change = after.arrays["conv2.conv.weight"] != before.arrays["conv2.conv.weight"]
@@ -111,6 +111,6 @@ def test_classifier_rows_of_absent_classes_rest(mask_labels: bool) -> None:
     labels = np.concatenate([task.data.train.y[task.split[u.facts.client_id]] for u in updates])
     has = np.isin(range(10), labels)
     assert 0 < has.sum() < 10
-    merged = experiment.method.merge(task, state, iter(updates)).arrays
+    merged = experiment.method.merge(task, state, ROUND, iter(updates)).arrays
     moved = (merged["linear.weight"] != state.arrays["linear.weight"]).any(axis=1)
     assert moved.tolist() == (has.tolist() if mask_labels else [True] * 10)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rounds import play, updates_of
+from rounds import ROUND, play, updates_of
 from toys import toy
 
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_indices, batch_sizes
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, State, Update
 from distreal_sim.config.build import build
 from distreal_sim.methods.fiarse import Fiarse, large_weights, masked_names, threshold
@@ -56,15 +57,17 @@ def test_changes_are_averaged_over_those_who_changed() -> None:
     updates = []
     for client_id, values in enumerate(([3.0, 1.0, -0.0], [5.0, 0.5, -0.0], [1.0, 1.0, -0.0])):
         facts = Facts(client_id, "completed", 10**client_id, 1, 1, 0, 0.0, 1.0, 0, 0, 0.0)
-        updates.append(Update(facts, {"w": np.array(values, np.float32)}, (None,) * 3, np.array([1])))
-    merged = Fiarse().merge(task, State(old), iter(updates)).arrays["w"]
+        updates.append(
+            Update(facts, {"w": np.array(values, np.float32)}, Coverage((None,) * 3, np.array([1])))
+        )
+    merged = Fiarse().merge(task, State(old), ROUND, iter(updates)).arrays["w"]
     assert merged.tobytes() == np.array([4.0, 0.5, -0.0], np.float32).tobytes()
 
 
 def test_local_steps_against_a_plain_loop() -> None:
     """A client with a quarter of the weights: two SGD steps with momentum and weight decay in plain torch."""
     local = {"steps": 2, "batch_size": 16, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}
-    experiment = toy(method={"name": "fiarse", "levels": [0.25]}, local=local, **STEADY)
+    experiment = toy(method={"name": "fiarse", "shares": [0.25]}, local=local, **STEADY)
     task, state, (update,) = updates_of(experiment, 1)
     names = masked_names(task.structure)
     theta = threshold(state.arrays, names, 0.25)
@@ -101,13 +104,13 @@ def test_bytes_follow_the_size_and_macs_do_not() -> None:
     """36 + 288 + 1152 + 170 = 1,646 weights and biases, of which a quarter is 411; the norms have 56
     parameters; 4 bytes each.
     """
-    experiment = toy(method={"name": "fiarse", "levels": [1.0, 0.25]}, **STEADY)
+    experiment = toy(method={"name": "fiarse", "shares": [1.0, 0.25]}, **STEADY)
     task, _, updates = updates_of(experiment, 12)
     full = task.macs_per_example(task.structure.full_counts())
-    shares = [Fiarse(levels=(1.0, 0.25)).share(task, u.facts.client_id) for u in updates]
+    shares = [Fiarse(shares=(1.0, 0.25)).share(task, u.facts.client_id) for u in updates]
     assert sorted(shares) == [0.25] * 6 + [1.0] * 6
     for update, share in zip(updates, shares, strict=True):
-        assert update.facts.macs == full * int(update.step_examples.sum())
+        assert update.facts.macs == full * update.coverage.n_examples
         expected = 4 * (1646 + 56) if share == 1 else 4 * (411 + 56)
         assert update.facts.download_bytes == update.facts.upload_bytes == expected
 
@@ -116,7 +119,7 @@ def test_all_weights_are_fedavg_but_for_rounding() -> None:
     """Mean of changes added to the old value, against the mean of values, clients of equal weight."""
     states = [
         play(2, method=method, merge={"weight": "clients"}, **STEADY).states[-1].arrays
-        for method in ({"name": "fiarse", "levels": [1.0]}, {"name": "fedavg"})
+        for method in ({"name": "fiarse", "shares": [1.0]}, {"name": "fedavg"})
     ]
     for name, value in states[0].items():
         np.testing.assert_allclose(value, states[1][name], rtol=1e-3, atol=1e-5)

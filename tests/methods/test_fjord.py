@@ -11,19 +11,21 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from rounds import play, updates_of
+from rounds import ROUND, play, updates_of
 from torch import nn
 from toys import toy
 
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.client import do
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
-from distreal_sim.methods.fjord import Fjord, drawn, holding
+from distreal_sim.methods.fjord import Fjord, drawn
 from distreal_sim.simulation.rounds import start
-from distreal_sim.submodels.distil import distil_step
 from distreal_sim.submodels.prefixes import widest_trained
+from distreal_sim.submodels.steps import distil_step
 from distreal_sim.submodels.widths import width_counts
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
@@ -44,7 +46,7 @@ def outside(task: Task, update: Update, name: str, counts: tuple[int, ...]) -> n
 
 def held_counts(task: Task, update: Update) -> tuple[int, ...]:
     """(G,) channels that the update says its client holds."""
-    pairs = zip(task.structure.groups, update.coverage, strict=True)
+    pairs = zip(task.structure.groups, update.coverage.kept, strict=True)
     return tuple(g.channels if kept is None else int(kept[0].sum()) for g, kept in pairs)
 
 
@@ -59,7 +61,7 @@ def test_width_1_alone_is_fedavg_bit_for_bit(partition: dict[str, Any]) -> None:
 def test_widths_are_uniform_up_to_the_largest() -> None:
     """4,000 draws over 4 of 5 widths: 1,000 each within 5 standard deviations (27.4), the fifth never."""
     task = build(toy(method={"name": "fjord"}))
-    levels = Fjord().levels(task)
+    levels = Fjord().sub_models(task)
     assert [level.counts for level in levels] == [(1, 2, 4), (2, 4, 7), (3, 5, 10), (4, 7, 13), (4, 8, 16)]
     steps = drawn(levels, 3, np.random.default_rng(1).random(4000))
     times = [sum(step is level for step in steps) for level in levels]
@@ -76,7 +78,7 @@ def test_the_largest_width_is_that_whose_drawn_work_fits(distil: bool, level: fl
     """
     experiment = toy(method={"name": "fjord", "distil": distil}, profile={"name": "constant", "level": level})
     task, _, updates = updates_of(experiment)
-    levels = Fjord().levels(task)
+    levels = Fjord().sub_models(task)
     n_narrower = 0
     for update in updates:
         client = update.facts.client_id
@@ -89,7 +91,7 @@ def test_the_largest_width_is_that_whose_drawn_work_fits(distil: bool, level: fl
                 sum(n * (m + distil * top.macs_per_example) for n, m in zip(sizes, once, strict=True))
             )
         budget = task.capacity(client, 0.0)(0.0) * task.deadline_s
-        if not update.counts:
+        if not update.is_merged:
             assert work[0] > budget
             assert update.facts.download_bytes == 0
             continue
@@ -112,10 +114,10 @@ def test_nothing_beyond_the_largest_width_moves(distil: bool) -> None:
         local=DECAYING,
     )
     task, state, updates = updates_of(experiment)
-    counting = [u for u in updates if u.counts]
+    counting = [u for u in updates if u.is_merged]
     widest = np.max([held_counts(task, u) for u in counting], axis=0)
     assert tuple(widest) != task.structure.full_counts()
-    merged = experiment.method.merge(task, state, iter(counting))
+    merged = experiment.method.merge(task, state, ROUND, iter(counting))
     assert widest_trained(merged) == tuple(widest)
     for update in counting:
         counts = held_counts(task, update)
@@ -173,9 +175,10 @@ def test_the_merge_is_over_what_is_held() -> None:
     ):
         facts = replace(update.facts, n_examples=n)
         arrays = {name: np.full_like(a, value) for name, a in state.arrays.items()}
-        coverage = holding(task.structure, counts, update.n_steps)
+        holding = [first_mask(task.structure, counts)] * update.n_steps
+        coverage = Coverage.of(task.structure, holding, update.coverage.examples)
         made.append(replace(update, facts=facts, arrays=arrays, coverage=coverage))
-    merged = experiment.method.merge(task, old, iter(made))
+    merged = experiment.method.merge(task, old, ROUND, iter(made))
     for name, array in merged.arrays.items():
         expected = np.full(array.shape, 3.0)
         expected[kept_elements(task.structure.tensors[name], first_mask(task.structure, half).kept)] = 2.5
@@ -206,8 +209,8 @@ def test_clients_draw_from_their_own_generators() -> None:
     _, _, in_order = updates_of(experiment)
     task = build(experiment)
     arrays = start(experiment, task).state.arrays
-    job = Job(5, 1, 0.0, arrays)
-    alone = experiment.method.train(task, job, task.capacity(5, 0.0), Rngs(task.seed, (1, 5)))
+    job = Job(5, ROUND, arrays)
+    alone = do(task, experiment.method, job)
     assert all(alone.arrays[n].tobytes() == a.tobytes() for n, a in in_order[5].arrays.items())
     assert len({u.facts.mean_keep_rate for u in in_order}) > 4
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
-from rounds import updates_of
+from rounds import ROUND, updates_of
 from torch import nn
 from toys import toy, toy_fleet
 
 from distreal_sim.methods.heterofl import HeteroFL
-from distreal_sim.submodels.present_classes import masked_cross_entropy
+from distreal_sim.submodels.steps import masked_cross_entropy
 from distreal_sim.submodels.widths import width_counts
 from distreal_sim.thinning.cost import n_parameters
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -30,7 +30,7 @@ def test_levels_are_prefixes_each_part_of_the_wider_one() -> None:
     """Widths 1/16 to 1 of groups of 4, 8 and 16 channels: ceil(r K) = 1 1 1, 1 1 2, 1 2 4, 2 4 8, all."""
     task, _ = toy_fleet(toy(method={"name": "heterofl"}))
     structure = task.structure
-    levels = sorted(width_counts(structure, r, "ceil") for r in HeteroFL().levels)
+    levels = sorted(width_counts(structure, r, "ceil") for r in HeteroFL().widths)
     assert levels == [(1, 1, 1), (1, 1, 2), (1, 2, 4), (2, 4, 8), (4, 8, 16)]
     masks = [first_mask(structure, counts) for counts in levels[:-1]]
     for mask, counts in zip(masks, levels, strict=False):
@@ -55,7 +55,7 @@ def test_a_client_takes_the_largest_level_that_fits() -> None:
     """
     slow = {"name": "tiers", "levels": [2e-3, 0.05, 0.3, 3.0]}
     task, _, updates = updates_of(toy(method={"name": "heterofl"}, profile=slow))
-    levels = sorted(width_counts(task.structure, r, "ceil") for r in HeteroFL().levels)
+    levels = sorted(width_counts(task.structure, r, "ceil") for r in HeteroFL().widths)
     seen = set()
     for update in updates:
         facts = update.facts
@@ -75,7 +75,7 @@ def test_a_client_takes_the_largest_level_that_fits() -> None:
         assert facts.macs == task.macs_per_example(counts) * facts.n_examples
         assert facts.download_bytes == facts.upload_bytes == 4 * n_parameters(task.structure, counts)
         kept = [g.channels if k is None else int(k.any(0).sum())
-                for g, k in zip(task.structure.groups, update.coverage, strict=True)]  # fmt: skip
+                for g, k in zip(task.structure.groups, update.coverage.kept, strict=True)]  # fmt: skip
         assert tuple(kept) == counts
     assert len(seen) >= 3, "the clients are of different speeds"
 
@@ -83,7 +83,7 @@ def test_a_client_takes_the_largest_level_that_fits() -> None:
 def test_fixed_levels_have_exact_proportions() -> None:
     """12 clients, proportions 1 : 0 : 2 : 1: 3 at the first level, none at the second, 6, 3; for ever."""
     method = {"name": "heterofl", "assignment": "fixed", "proportions": [1, 0, 2, 1]}
-    experiment = toy(method={**method, "levels": [1, 0.5, 0.25, 0.125]})
+    experiment = toy(method={**method, "widths": [1, 0.5, 0.25, 0.125]})
     task, _ = toy_fleet(experiment)
     drawn = [[experiment.method.assigned(task, n, c) for c in range(12)] for n in (1, 2)]
     assert drawn[0] == drawn[1]
@@ -93,7 +93,7 @@ def test_fixed_levels_have_exact_proportions() -> None:
 
 def test_dynamic_levels_are_drawn_each_round() -> None:
     """600 draws with probabilities 1/4, 3/4: the first has 150 +- 5 sqrt(600 * 3/16) = 150 +- 53."""
-    method = {"name": "heterofl", "assignment": "dynamic", "levels": [1, 0.5], "proportions": [1, 3]}
+    method = {"name": "heterofl", "assignment": "dynamic", "widths": [1, 0.5], "proportions": [1, 3]}
     experiment = toy(method=method)
     task, _ = toy_fleet(experiment)
     drawn = np.array([[experiment.method.assigned(task, n, c) for c in range(12)] for n in range(1, 51)])
@@ -105,8 +105,8 @@ def test_dynamic_levels_are_drawn_each_round() -> None:
     ("options", "message"),
     [
         ({"assignment": "fixed", "proportions": [1, 2]}, "must be 5 numbers, one for each level"),
-        ({"assignment": "fixed", "levels": [1, 0.5], "proportions": [0, 0]}, "at least one is not 0"),
-        ({"levels": [1, 0.5], "proportions": [1, 1]}, "proportions are for assignment fixed or dynamic"),
+        ({"assignment": "fixed", "widths": [1, 0.5], "proportions": [0, 0]}, "at least one is not 0"),
+        ({"widths": [1, 0.5], "proportions": [1, 1]}, "proportions are for assignment fixed or dynamic"),
     ],
 )
 def test_impossible_proportions(options: dict[str, Any], message: str) -> None:
@@ -145,7 +145,7 @@ def test_rows_of_absent_classes_rest() -> None:
         absent, held = ~has.any(axis=0), has.any(axis=0)
         assert absent.any()
         assert (has.sum(axis=0) < 3)[held].any()
-        merged = experiment.method.merge(task, state, iter(cohort)).arrays
+        merged = experiment.method.merge(task, state, ROUND, iter(cohort)).arrays
         for name in ("linear.weight", "linear.bias"):
             moved = [(u.arrays[name] != state.arrays[name]).reshape(10, -1).any(axis=1) for u in cohort]
             assert np.array(moved)[has].all()
@@ -163,7 +163,7 @@ def test_without_label_masks_every_row_is_trained() -> None:
     method = {"name": "heterofl", "mask_labels": False}
     experiment = toy(**sharded, method=method, profile=UNLIMITED)
     task, state, updates = updates_of(experiment)
-    merged = experiment.method.merge(task, state, iter(updates[:1])).arrays
+    merged = experiment.method.merge(task, state, ROUND, iter(updates[:1])).arrays
     assert merged["linear.weight"].tobytes() == updates[0].arrays["linear.weight"].tobytes()
     assert (merged["linear.weight"] != state.arrays["linear.weight"]).any(axis=1).all()
 

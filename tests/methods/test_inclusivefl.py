@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rounds import updates_of
+from rounds import ROUND, updates_of
 from toys import toy
 
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
@@ -34,12 +35,12 @@ def update(task: Task, client_id: int, depth: int, **changes: float) -> Update:
         for name in depths_of(task, earlier_exits=False)[depth].names
     }
     facts = Facts(client_id, "completed", 10 * (client_id + 1), 1, 1, 0, 0.0, 1.0, 0, 0, 0.0)
-    return Update(facts, arrays, (None,) * len(task.structure.groups), np.array([4]))
+    return Update(facts, arrays, Coverage((None,) * len(task.structure.groups), np.array([4])))
 
 
 def merged(task: Task, updates: list[Update], **options: Any) -> dict[str, float]:
     """The one value of each layer after the merge of these updates of zeros."""
-    arrays = InclusiveFL(**options).merge(task, zeros(task), iter(updates)).arrays
+    arrays = InclusiveFL(**options).merge(task, zeros(task), ROUND, iter(updates)).arrays
     values: dict[str, set[float]] = {}
     for name, array in arrays.items():
         values.setdefault(name.rpartition(".")[0], set()).update(np.unique(array).tolist())
@@ -126,11 +127,11 @@ def test_equals_a_plain_loop(beta: float) -> None:
         local={"steps": 2, "batch_size": 8, "lr": 0.05},
     )
     task, state, updates = updates_of(experiment, 12)
-    assert all(u.counts for u in updates)
+    assert all(u.is_merged for u in updates)
     names = [depth.names for depth in depths_of(task, earlier_exits=False)]
     of_depth = [[u for u in updates if u.arrays.keys() == own] for own in names]
     assert min(map(len, of_depth)) > 1
-    result = experiment.method.merge(task, state, iter(updates)).arrays
+    result = experiment.method.merge(task, state, ROUND, iter(updates)).arrays
     for name, old in state.arrays.items():
         total, n = np.zeros(old.shape), 0
         for depth, holders in enumerate(of_depth):
@@ -153,5 +154,7 @@ def test_sub_models_of_one_depth_teach_nobody() -> None:
         profile={"name": "constant", "level": 0.6},
     )
     task, state, updates = updates_of(experiment, 3)
-    with_it, without = (InclusiveFL(beta=beta).merge(task, state, iter(updates)) for beta in (0.2, 0.0))
+    with_it, without = (
+        InclusiveFL(beta=beta).merge(task, state, ROUND, iter(updates)) for beta in (0.2, 0.0)
+    )
     assert all(with_it.arrays[n].tobytes() == a.tobytes() for n, a in without.arrays.items())

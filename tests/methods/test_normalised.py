@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from rounds import play, updates_of
+from rounds import ROUND, play, updates_of
 from torch import nn
 from toys import toy
 
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, Update
 from distreal_sim.merging.average import weighted_average
 from distreal_sim.merging.normalised import accumulated, step_normalised_average
@@ -30,7 +31,7 @@ def update(
     n_steps = steps if isinstance(steps, int) else len(steps)
     facts = Facts(0, "completed", n_examples, n_steps, n_steps, 1, 1.0, 1.0, 1, 1, 0.0)
     arrays = {n: np.full(structure.tensors[n].shape, value, np.float32) for n in structure.parameters}
-    return Update(facts, arrays, (kept,), np.full(n_steps, 1, np.int64))
+    return Update(facts, arrays, Coverage((kept,), np.full(n_steps, 1, np.int64)))
 
 
 def zeros(structure: Structure) -> dict[str, np.ndarray]:
@@ -105,8 +106,8 @@ def test_a_thinned_round_against_a_plain_loop() -> None:
     """Twenty coordinates of each parameter of a round with momentum, one at a time; 1e-6."""
     experiment = toy(method={"name": "distreal", "step_normalised": True})
     task, state, updates = updates_of(experiment)
-    counting = [u for u in updates if u.counts]
-    merged = experiment.method.merge(task, state, iter(counting)).arrays
+    counting = [u for u in updates if u.is_merged]
+    merged = experiment.method.merge(task, state, ROUND, iter(counting)).arrays
     momentum = task.local.momentum
     rng = np.random.default_rng(3)
     for name, layout in task.structure.tensors.items():
@@ -123,8 +124,8 @@ def test_a_thinned_round_against_a_plain_loop() -> None:
                 kept = np.ones(u.n_steps, bool)
                 for dim in range(len(layout.axes)):
                     group = owners[dim][at[dim]]
-                    if group >= 0 and u.coverage[group] is not None:
-                        kept &= u.coverage[group][:, channel[dim][at[dim]]]
+                    if group >= 0 and u.coverage.kept[group] is not None:
+                        kept &= u.coverage.kept[group][:, channel[dim][at[dim]]]
                 if not kept.any():
                     continue
                 a = sum((1 - momentum**k) / (1 - momentum) for k in range(1, int(kept.sum()) + 1))

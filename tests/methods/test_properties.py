@@ -6,12 +6,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
-from rounds import model_bytes, play
+from rounds import ROUND, model_bytes, play, round_of
 from toys import toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
-from distreal_sim.base.rng import Rngs
+from distreal_sim.client.client import do
 from distreal_sim.client.messages import State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
@@ -78,17 +78,16 @@ def updates_at(level: float, method: dict[str, Any], net: str) -> tuple[Any, Tas
         _skip_if_refused(method["name"], error)
     state = start(experiment, task).state
     updates = []
-    for job in experiment.method.plan(task, state, 1, 0.0, [2, 5]):
-        rngs = Rngs(task.seed, (1, job.client_id))
-        updates.append(experiment.method.train(task, job, task.capacity(job.client_id, 0.0), rngs))
-    return experiment.method, task, state, [u for u in updates if u.counts]
+    for job in experiment.method.plan(task, state, round_of([2, 5])):
+        updates.append(do(task, experiment.method, job))
+    return experiment.method, task, state, [u for u in updates if u.is_merged]
 
 
 def held(task: Task, update: Update) -> dict[str, np.ndarray]:
     """The elements of each parameter that some step of the update kept, bool, by a loop over the steps."""
     masks = {name: np.zeros(task.structure.tensors[name].shape, bool) for name in task.structure.parameters}
     for step in range(update.n_steps):
-        kept = [None if c is None else np.flatnonzero(c[step]) for c in update.coverage]
+        kept = [None if c is None else np.flatnonzero(c[step]) for c in update.coverage.kept]
         for name in update.arrays:
             masks[name][kept_elements(task.structure.tensors[name], kept)] = True
     return masks
@@ -121,14 +120,14 @@ def test_what_nobody_held_keeps_its_bytes(name: str, net: str) -> None:
     """
     method, task, state, updates = weak_updates(options(name), net)
     assert updates
-    merged = method.merge(task, state, iter(updates)).arrays
+    merged = method.merge(task, state, ROUND, iter(updates)).arrays
     masks = [held(task, update) for update in updates]
     n_left = 0
     for key, old in state.arrays.items():
         nobody = ~np.logical_or.reduce([mask[key] for mask in masks])
         assert merged[key][nobody].tobytes() == old[nobody].tobytes(), key
         n_left += int(nobody.sum())
-    whole = all(c is None for u in updates for c in u.coverage) and all(
+    whole = all(c is None for u in updates for c in u.coverage.kept) and all(
         u.arrays.keys() == state.arrays.keys() for u in updates
     )
     assert (n_left == 0) == whole or name == "distreal", "two clients of distreal may hold everything"
@@ -141,7 +140,7 @@ def test_what_one_client_held_is_its_value_and_the_rest_a_mean(method: dict[str,
     w is the client's number of examples, or 1 where the method counts clients.
     """
     merger, task, state, (a, b) = weak_updates(method, net)
-    merged = merger.merge(task, state, iter([a, b])).arrays
+    merged = merger.merge(task, state, ROUND, iter([a, b])).arrays
     of_a, of_b = held(task, a), held(task, b)
     wa, wb = (1, 1) if merger.weight == "clients" else (a.facts.n_examples, b.facts.n_examples)
     for key, value in merged.items():

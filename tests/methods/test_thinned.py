@@ -69,7 +69,7 @@ def test_both_passes_are_paid_for_and_fit(filters: str) -> None:
         assert update.facts.status == "completed"
         assert update.facts.macs <= task.capacity(client, 0.0)(0.0) * task.deadline_s * (1 + 1e-9)
         kept = [np.full(update.n_steps, g.channels) if k is None else k.sum(axis=1)
-                for g, k in zip(task.structure.groups, update.coverage, strict=True)]  # fmt: skip
+                for g, k in zip(task.structure.groups, update.coverage.kept, strict=True)]  # fmt: skip
         teachers = [
             task.macs_per_example(tuple(int(n) for n in counts)) for counts in zip(*kept, strict=True)
         ]
@@ -102,21 +102,8 @@ def test_rolling_windows_are_the_rounds_not_the_clients() -> None:
     assert len(set(models.values())) == 3
 
 
-@pytest.mark.parametrize("distil", [False, True])
-def test_ordered_distreal_is_distreal_with_ordered_filters(distil: bool) -> None:
-    """The same bytes and the same facts; both know the widest sub-network trained so far."""
-    one = play(3, method={"name": "ordered_distreal", "distil": distil})
-    two = play(3, method={"name": "distreal", "filters": "ordered", "distil": distil})
-    assert one.model == two.model
-    assert repr(one.clients) == repr(two.clients)
-    assert widest_trained(one.states[0]) is None
-    assert widest_trained(one.states[-1]) is not None
-    assert [widest_trained(state) for state in one.states] == [widest_trained(state) for state in two.states]
-    assert repr(one.rounds) == repr(two.rounds)
-
-
-def test_ordered_distreal_at_unlimited_capacity_is_fedavg_bit_for_bit() -> None:
-    ordered = play(3, method={"name": "ordered_distreal"}, profile=UNLIMITED)
+def test_ordered_filters_at_unlimited_capacity_is_fedavg_bit_for_bit() -> None:
+    ordered = play(3, method={"name": "distreal", "filters": "ordered"}, profile=UNLIMITED)
     assert ordered.model == play(3, method={"name": "fedavg"}, profile=UNLIMITED).model
 
 
@@ -124,7 +111,9 @@ def test_nothing_beyond_the_widest_sub_network_moves() -> None:
     """Level 0.3, momentum and weight decay: filters that nobody's vector reached keep their bytes for three
     rounds, and in the last of the widest some byte has moved.
     """
-    played = play(3, method={"name": "ordered_distreal"}, profile={"name": "constant", "level": 0.3})
+    played = play(
+        3, method={"name": "distreal", "filters": "ordered"}, profile={"name": "constant", "level": 0.3}
+    )
     widest = widest_trained(played.states[-1])
     assert widest is not None
     assert all(n < g.channels for n, g in zip(widest, played.task.structure.groups, strict=True))

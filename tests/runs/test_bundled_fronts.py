@@ -21,7 +21,6 @@ from distreal_sim.fronts.bundled import BundledFront
 from distreal_sim.fronts.file import read_front
 from distreal_sim.fronts.front import fingerprint, make_front
 from distreal_sim.methods.distreal import Distreal
-from distreal_sim.methods.ordered_distreal import OrderedDistreal
 from distreal_sim.run import run
 from distreal_sim.thinning.coupling.groups import find_groups
 
@@ -56,7 +55,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def taken(experiment: Experiment) -> Any:
-    assert isinstance(experiment.method, Distreal | OrderedDistreal)
+    assert isinstance(experiment.method, Distreal)
     return experiment.method.front
 
 
@@ -87,7 +86,6 @@ def test_one_for_each_way_of_thinning() -> None:
     put("small_cnn-digitised")  # of another data set whose name begins alike: never looked at
     assert taken(toy()).bundled == "small_cnn-digits"
     assert taken(toy(method={"name": "distreal", "filters": "ordered"})).bundled == "small_cnn-digits-ordered"
-    assert taken(toy(method={"name": "ordered_distreal"})).bundled == "small_cnn-digits-ordered"
 
 
 def test_the_hash_depends_on_the_content() -> None:
@@ -166,5 +164,5 @@ def test_check_and_inspect_say_what_is_taken(tmp_path: Path) -> None:
     assert "way of thinning small_cnn-digits is bundled (method.front=auto)\n" in said
     assert "way of thinning none is bundled\n" in cli("check", str(path), "model.width=3")
     put("small_cnn-digits-ordered", filters="ordered")
-    said = cli("check", str(path), "method={name: ordered_distreal, front: {uniform: 4}}")
+    said = cli("check", str(path), "method={name: distreal, filters: ordered, front: {uniform: 4}}")
     assert "way of thinning small_cnn-digits-ordered is bundled (method.front=auto)\n" in said

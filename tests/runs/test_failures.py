@@ -24,7 +24,7 @@ from misbehaving import (
 from toys import toy
 
 from distreal_sim.base.errors import ClientFailedError
-from distreal_sim.client.messages import State, Update
+from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
@@ -34,7 +34,7 @@ from distreal_sim.grids.ray.team import WorkersDiedError
 from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.run import open_fleet, run
 from distreal_sim.simulation.cohort import select_cohort
-from distreal_sim.simulation.rounds import play_round, start
+from distreal_sim.simulation.rounds import Simulation, play_round, start
 from distreal_sim.simulation.rows import RoundRow
 
 from .compare import assert_same_results
@@ -57,7 +57,7 @@ def memories(experiment: Experiment, grid: GridName, n_rounds: int) -> dict[int,
     with open_fleet(choice, task, experiment) as fleet:
         progress = start(experiment, task)
         for _ in range(n_rounds):
-            progress, _ = play_round(experiment, task, fleet, progress, NoRecord())
+            progress, _ = play_round(Simulation(experiment, task, fleet, NoRecord()), progress)
         return {c: dict(decode_memory(data)) for c, data in fleet.contexts().items()}
 
 
@@ -181,8 +181,8 @@ def test_who_waits_behind_a_client_that_kills_is_not_blamed(
 class Hasty(FedAvg):
     """It merges the first update only."""
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        return super().merge(task, state, iter([next(updates)]))
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
+        return super().merge(task, state, now, iter([next(updates)]))
 
 
 @pytest.mark.parametrize("grid", ["serial", "ray"])

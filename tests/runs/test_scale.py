@@ -18,7 +18,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.grids.flower.client_app import make_client_app
 from distreal_sim.grids.flower.fleet import GridFleet
-from distreal_sim.simulation.rounds import play_round, start
+from distreal_sim.simulation.rounds import Simulation, play_round, start
 
 
 def fleet_of(n_clients: int, method: str) -> Experiment:
@@ -62,7 +62,7 @@ def test_a_round_costs_what_its_clients_cost(method: str) -> None:
     def calls(n_clients: int) -> int:
         experiment = fleet_of(n_clients, method)
         task, fleet = toy_fleet(experiment)
-        progress, _ = play_round(experiment, task, fleet, start(experiment, task), Rows())
+        progress, _ = play_round(Simulation(experiment, task, fleet, Rows()), start(experiment, task))
         n_calls = 0
 
         def count(frame: Any, event: str, arg: Any) -> None:
@@ -71,7 +71,7 @@ def test_a_round_costs_what_its_clients_cost(method: str) -> None:
 
         sys.setprofile(count)
         try:
-            play_round(experiment, task, fleet, progress, Rows())
+            play_round(Simulation(experiment, task, fleet, Rows()), progress)
         finally:
             sys.setprofile(None)
         return n_calls
@@ -106,7 +106,7 @@ def test_1000_clients_a_round_wait_in_a_window() -> None:
         fleet = GridFleet(grid, task, nodes=None, window=8, states=grid)
         tracemalloc.start()
         try:
-            play_round(experiment, task, fleet, start(experiment, task), Rows())
+            play_round(Simulation(experiment, task, fleet, Rows()), start(experiment, task))
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

@@ -15,7 +15,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.grids.serial import SerialFleet
 from distreal_sim.methods import Method
 from distreal_sim.simulation.fleet import Fleet
-from distreal_sim.simulation.rounds import play_round, start
+from distreal_sim.simulation.rounds import Simulation, play_round, start
 
 METHODS: dict[str, Any] = {name: {"name": name} for name in names(Method)} | {"remembering": Remembering()}
 
@@ -25,7 +25,7 @@ def outcome(experiment: Experiment, task: Task, fleet: Fleet) -> tuple[Any, ...]
     task.engine.load({name: p.detach().numpy() for name, p in task.module.named_parameters()})
     progress, rows = start(experiment, task), Rows()
     for _ in range(2):
-        progress, _ = play_round(experiment, task, fleet, progress, rows)
+        progress, _ = play_round(Simulation(experiment, task, fleet, rows), progress)
     statistics = {name: array.tobytes() for name, array in progress.statistics.items()}
     return model_bytes(progress.state), statistics, repr(rows.rounds), repr(rows.clients), fleet.contexts()
 

@@ -16,7 +16,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.methods import Method
 from distreal_sim.run import run
-from distreal_sim.simulation.rounds import Progress
+from distreal_sim.simulation.rounds import Progress, Simulation
 from distreal_sim.simulation.rows import ClientRow, RoundRow, Timing
 from distreal_sim.simulation.verify import InvariantError, Verifying
 
@@ -133,5 +133,7 @@ def first_round(experiment: Experiment) -> tuple[RoundRow, list[ClientRow], Timi
 
     task = dataclasses.replace(build(experiment), computes=False)
     seen = Seen()
-    play_round(experiment, task, TimedFleet(task, experiment.method), start(experiment, task), seen)
+    play_round(
+        Simulation(experiment, task, TimedFleet(task, experiment.method), seen), start(experiment, task)
+    )
     return seen.rounds[0]

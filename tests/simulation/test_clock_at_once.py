@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from choices import from_front
 from hypothesis import given
 from hypothesis import strategies as st
 from rounds import Rows
@@ -27,10 +28,9 @@ from distreal_sim.devices.profiles.markov import Markov
 from distreal_sim.fronts.front import Entry, Front
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.methods.fedavg import FedAvg
-from distreal_sim.simulation.clock.rounds import TimedFleet, known_ladder, run_clock
+from distreal_sim.simulation.clock.rounds import TimedFleet, known_levels, run_clock
 from distreal_sim.simulation.clock.schedules import Moments, Work, schedules
-from distreal_sim.simulation.rounds import simulate, start
-from distreal_sim.submodels.per_step import pick
+from distreal_sim.simulation.rounds import Simulation, simulate, start
 
 METHODS: list[dict[str, Any]] = [
     {"name": "fedavg"},
@@ -43,7 +43,7 @@ METHODS: list[dict[str, Any]] = [
     {"name": "federated_dropout", "keep": 0.5},
     {"name": "depthfl"},
     {"name": "distreal"},
-    {"name": "ordered_distreal"},
+    {"name": "distreal", "filters": "ordered"},
 ]
 """All that say what their clients choose from."""
 
@@ -63,10 +63,10 @@ def timed(experiment: Experiment, task: Task, at_once: bool) -> Rows:
     """The rows of a run of the clock alone, in either way."""
     rows, progress = Rows(), start(experiment, task)
     if at_once:
-        assert known_ladder(experiment.method, task, progress) is not None
+        assert known_levels(experiment.method, task) is not None
         run_clock(experiment, task, progress, rows)
     else:
-        simulate(experiment, task, TimedFleet(task, experiment.method), progress, rows)
+        simulate(Simulation(experiment, task, TimedFleet(task, experiment.method), rows), progress)
     return rows
 
 
@@ -143,13 +143,12 @@ def test_schedules_are_those_of_the_clients_one_by_one(
         plan = schedule(
             sizes,
             Capacity(line, 2.5, at_s),
-            lambda counts: counts[0],
-            lambda moment: pick(front, moment),
+            from_front(front),
             start_s=start_s,
             end_s=end_s,
             **limits,
         )
-        return [step.counts[0] for step in plan.steps], plan.macs, plan.compute_end_s
+        return [step.choice.counts[0] for step in plan.steps], plan.macs, plan.compute_end_s
 
     def at_once() -> list[tuple[Any, ...]]:
         def choose(moments: Moments) -> np.ndarray:
@@ -220,8 +219,8 @@ class Half(FedAvg):
 def test_an_inherited_ladder_is_not_that_of_another_train() -> None:
     experiment = toy(method={"name": "fedavg"})
     task = dataclasses.replace(build(experiment), computes=False)
-    assert known_ladder(FedAvg(), task, start(experiment, task)) is not None
-    assert known_ladder(Half(), task, start(experiment, task)) is None
+    assert known_levels(FedAvg(), task) is not None
+    assert known_levels(Half(), task) is None
 
 
 def test_clients_cost_no_python() -> None:

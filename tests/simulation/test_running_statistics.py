@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from rounds import play, updates_of
+from rounds import ROUND, play, updates_of
 from torch import nn
 from toys import toy, toy_fleet
 
@@ -39,7 +39,7 @@ def test_equals_plain_torch_with_averaged_state_dicts() -> None:
     """
     experiment = toy(**RUNNING)
     task, state, updates = updates_of(experiment, n_clients=3)
-    merged = experiment.method.merge(task, state, iter(updates)).arrays
+    merged = experiment.method.merge(task, state, ROUND, iter(updates)).arrays
     total: dict[str, torch.Tensor] = {}
     n_all = sum(len(task.split[c]) for c in range(3))
     for client in range(3):

@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from distreal_sim.client.coverage import Coverage
+
 Arrays = Mapping[str, np.ndarray]
 """Parameters by name, at the width the network was built with."""
 
@@ -26,18 +28,31 @@ class State:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What goes to a client: the arrays it starts from and, for methods that need it, further settings.
+class Round:
+    """One round, as the server begins it.
 
-    start_s: absolute simulated time at which the round begins. memory: what this client kept from its last
-    round; it does not travel.
+    number: from 1; n_rounds: the planned number of rounds; start_s: absolute simulated time of its start;
+    lr: learning rate of its steps; cohort: ids of its clients, ascending, and () where a client is told of
+    its round, which does not know the others.
+    """
+
+    number: int
+    n_rounds: int
+    start_s: float
+    lr: float
+    cohort: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What goes to a client: the round, and the arrays that it starts from.
+
+    memory: what this client kept from its last round; it does not travel.
     """
 
     client_id: int
-    round_number: int
-    start_s: float
+    round: Round
     arrays: Arrays
-    settings: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     memory: Arrays = field(default_factory=dict)
 
 
@@ -46,9 +61,8 @@ class Facts:
     """One client's round, as it goes into clients.parquet.
 
     sim_s: simulated seconds from the round's start until the client was done, the deadline if its update was
-    lost; mean_keep_rate: kept share of
-    channels, averaged over coupling groups and finished steps (NaN without one); train_loss: mean over the
-    examples of the finished steps (NaN without one).
+    lost; mean_keep_rate: kept share of channels, averaged over coupling groups and finished steps (NaN
+    without one); train_loss: mean over the examples of the finished steps (NaN without one).
     """
 
     client_id: int
@@ -68,24 +82,21 @@ class Facts:
 class Update:
     """What comes back from a client.
 
-    arrays: empty if the update was lost. coverage: for each coupling group which of the finished steps kept
-    which channels, (n_steps, channels) bool, or None where every step kept all. step_examples: (n_steps,)
-    int64, examples of each of these steps. memory: what the client keeps for its next round (it does not
-    travel); None leaves what it had.
+    arrays: empty if the update was lost. coverage: which of the finished steps kept which channels. memory:
+    what the client keeps for its next round (it does not travel); None leaves what it had.
     """
 
     facts: Facts
     arrays: Arrays
-    coverage: tuple[np.ndarray | None, ...]
-    step_examples: np.ndarray
+    coverage: Coverage
     memory: Arrays | None = None
 
     @property
     def n_steps(self) -> int:
         """Finished steps."""
-        return len(self.step_examples)
+        return self.coverage.n_steps
 
     @property
-    def counts(self) -> bool:
+    def is_merged(self) -> bool:
         """Whether the update takes part in the merge."""
         return self.facts.status in ("completed", "partial")

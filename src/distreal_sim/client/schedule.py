@@ -11,8 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from torch import Tensor
+
 from distreal_sim.client.messages import Status
 from distreal_sim.devices.capacity import Capacity
+from distreal_sim.thinning.engine.engine import Engine
+from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts
 
 Overrun = Literal["drop", "partial", "wait"]
@@ -39,14 +43,15 @@ def never_done(index: int, n_planned: int) -> str:
 class Moment(NamedTuple):
     """What a client knows before a step; times relative to the start of the round.
 
-    macs_per_s: capacity now. end_s: when the computation must be done. n_left: examples of this and all
-    later planned steps. remaining: sizes of those batches.
+    macs_per_s: capacity at t_s; end_s: when the computation must be done; remaining: sizes of the batches of
+    this and all later planned steps; n_left: their examples; step: number of this step, from 0.
     """
 
     t_s: float
     end_s: float
     macs_per_s: float
     remaining: Sequence[int]
+    step: int = 0
 
     @property
     def n_left(self) -> int:
@@ -60,15 +65,43 @@ class Moment(NamedTuple):
         return self.macs_per_s * (self.end_s - self.t_s) * (1 + TOLERANCE)
 
 
-Choose = Callable[[Moment], Counts]
-"""Chooses the kept channels of the next step."""
+Compute = Callable[[Engine, Tensor, Tensor, Mask | None, float], float]
+"""compute(engine, x, y, mask, lr): computes one step and returns its loss."""
+
+
+def sgd_step(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
+    """A step of SGD on the cross-entropy, thinned where there is a mask."""
+    return engine.step(x, y, mask, lr)
+
+
+def keep_all() -> Mask | None:
+    """Every channel."""
+    return None
+
+
+class Choice(NamedTuple):
+    """What a client does in its next step.
+
+    counts: (G,) kept channels of each group; macs_per_example: what the step is charged; mask: draws which
+    channels these are, None for all, and is asked only for steps that are computed, in their order; compute:
+    the step's arithmetic.
+    """
+
+    counts: Counts
+    macs_per_example: int
+    mask: Callable[[], Mask | None] = keep_all
+    compute: Compute = sgd_step
+
+
+Choose = Callable[[Moment], Choice]
+"""Chooses the next step from what the client knows just before it."""
 
 
 class Step(NamedTuple):
     """A finished step."""
 
     n_examples: int
-    counts: Counts
+    choice: Choice
     macs: int
     start_s: float
     end_s: float
@@ -91,7 +124,6 @@ class Schedule:
 def schedule(
     sizes: Sequence[int],
     capacity: Capacity,
-    macs_per_example: Callable[[Counts], int],
     choose: Choose,
     *,
     start_s: float,
@@ -113,8 +145,8 @@ def schedule(
     for index, size in enumerate(sizes):
         if t_s >= limit_s and not waits:
             break
-        counts = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:]))
-        cost = macs_per_example(counts) * size
+        choice = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:], index))
+        cost = choice.macs_per_example * size
         done_s = capacity.finish(t_s, cost, limit_s)
         if done_s == math.inf and waits:
             raise NeverDoneError(never_done(index, len(sizes)))
@@ -126,7 +158,7 @@ def schedule(
                 t_s = end_s
                 break
             done_s = end_s
-        steps.append(Step(size, counts, cost, t_s, done_s))
+        steps.append(Step(size, choice, cost, t_s, done_s))
         t_s, macs = done_s, macs + cost
     if len(steps) == len(sizes):
         status: Status = "completed"

@@ -45,7 +45,6 @@ class Task:
     """
 
     seed: int
-    rounds: int
     deadline_s: float
     local: Local
     merge: Merge
@@ -77,8 +76,13 @@ class Task:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        scratch = ("engine", "_costs", "_normalisation")
+        scratch = ("engine", "memo", "_costs", "_normalisation")
         return {key: value for key, value in self.__dict__.items() if key not in scratch}
+
+    @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What others work out once for this task, by name; it does not travel."""
+        return {}
 
     @cached_property
     def _costs(self) -> dict[Counts, int]:
@@ -89,6 +93,24 @@ class Task:
         if counts not in self._costs:
             self._costs[counts] = training_macs(self.structure, counts)
         return self._costs[counts]
+
+    @property
+    def full(self) -> Counts:
+        """(G,) channels of each group of the whole network."""
+        return self.structure.full_counts()
+
+    @cached_property
+    def model_bytes(self) -> int:
+        """Bytes of the whole model: everything that a job carries and an update of all of it brings back."""
+        return sum(array.nbytes for array in self.engine.export().values())
+
+    def predicted_macs(self, client_id: int, start_s: float) -> float:
+        """A guess at a client's round that begins at start_s, which runs no code of a method: its planned
+        work with the full network, or what its capacity allows until the deadline, whichever is less.
+        """
+        planned = sum(batch_sizes(len(self.split[client_id]), self.local))
+        full_macs = planned * self.macs_per_example(self.full)
+        return min(float(full_macs), self.capacity(client_id, start_s).offered(0.0, self.deadline_s))
 
     def capacity(self, client_id: int, start_s: float) -> Capacity:
         """The client's capacity during a round that begins at absolute time start_s."""
@@ -173,12 +195,3 @@ def _copy(array: np.ndarray, indices: np.ndarray | slice) -> np.ndarray:
 def network_bytes(module: nn.Module) -> int:
     """Bytes of the trained parameters of a network: what travels in either direction."""
     return sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
-
-
-def predicted_macs(task: Task, client_id: int, start_s: float) -> float:
-    """MACs of a client's round that begins at start_s: its planned work with the full network, or what its
-    capacity allows until the deadline, whichever is less.
-    """
-    planned = sum(batch_sizes(len(task.split[client_id]), task.local))
-    full_macs = planned * task.macs_per_example(task.structure.full_counts())
-    return min(float(full_macs), task.capacity(client_id, start_s).offered(0.0, task.deadline_s))

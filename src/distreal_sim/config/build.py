@@ -66,7 +66,6 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         )
     task = Task(
         seed=experiment.seed,
-        rounds=experiment.rounds,
         deadline_s=experiment.deadline_s,
         local=experiment.local,
         merge=experiment.merge,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.task import Task, network_bytes, predicted_macs
+from distreal_sim.client.task import Task, network_bytes
 from distreal_sim.config import Experiment
 from distreal_sim.simulation.cohort import select_cohort
 
@@ -104,7 +104,7 @@ def _predicted_wall_s(experiment: Experiment, task: Task, at_once: int) -> tuple
     jobs = []
     for client_id in cohort:
         sizes = batch_sizes(len(task.split[client_id]), task.local)
-        macs = predicted_macs(task, client_id, 0.0)
+        macs = task.predicted_macs(client_id, 0.0)
         n_steps = len(sizes) * macs / (full_macs * sum(sizes))
         jobs.append(step_wall_s(task, macs, n_steps))
     test_macs = full_macs / 3 * len(task.data.test) / experiment.evaluation.every

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from distreal_sim.base.errors import ClientFailedError
-from distreal_sim.base.rng import Rngs
+from distreal_sim.client.client import do
 from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.methods import Method
@@ -31,13 +31,11 @@ class SerialFleet:
         return map(self._answer, jobs)
 
     def _answer(self, job: Job) -> Update:
-        task = self._task
         try:
             known = replace(job, arrays=self._lend(job.arrays), memory=self._memories.get(job.client_id, {}))
-            rngs = Rngs(task.seed, (job.round_number, job.client_id))
-            update = self._method.train(task, known, task.capacity(job.client_id, job.start_s), rngs)
+            update = do(self._task, self._method, known)
         except Exception as error:
-            raise _failure(f"client {job.client_id}, round {job.round_number}", "training", error) from error
+            raise _failure(f"client {job.client_id}, round {job.round.number}", "training", error) from error
         if update.memory is not None:
             self._memories[job.client_id] = _frozen({k: np.array(v) for k, v in update.memory.items()})
         return update

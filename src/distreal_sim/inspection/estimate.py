@@ -14,7 +14,8 @@ import numpy as np
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.messages import Update
+from distreal_sim.client.client import do
+from distreal_sim.client.messages import Round, Update
 from distreal_sim.client.schedule import Moment, NeverDoneError
 from distreal_sim.client.settings import Evaluation
 from distreal_sim.client.task import Task, network_bytes
@@ -66,10 +67,10 @@ def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> l
     method, timed = experiment.method, replace(task, computes=False)
     state = start(experiment, task).state
     updates = []
-    for job in method.plan(timed, state, 1, 0.0, client_ids):
-        rngs = Rngs(task.seed, (1, job.client_id))
+    first = Round(1, experiment.rounds, 0.0, task.local.rate(1, experiment.rounds), tuple(client_ids))
+    for job in method.plan(timed, state, first):
         try:
-            updates.append(method.train(timed, job, task.capacity(job.client_id, 0.0), rngs))
+            updates.append(do(timed, method, job))
         except NeverDoneError as error:
             raise InputError(
                 f"method.overrun wait: client {job.client_id} would keep the server waiting for ever "
@@ -104,9 +105,9 @@ class WallTimes:
         A client's steps count with its mean MACs per example.
         """
         totals = [
-            self.job_wall_s + u.n_steps * self.step_wall_s(u.facts.macs / int(u.step_examples.sum()))
+            self.job_wall_s + u.n_steps * self.step_wall_s(u.facts.macs / u.coverage.n_examples)
             for u in updates
-            if u.counts
+            if u.is_merged
         ]
         return sum(totals) / len(updates)
 
@@ -164,7 +165,7 @@ def measure(task: Task, cohort: Sequence[int], updates: Sequence[Update]) -> Wal
 
 def _typical(task: Task, updates: Sequence[Update]) -> Counts | None:
     """(G,) equal shares of all channels that cost about what a forecast's median client computes; or None."""
-    costs = [u.facts.macs / int(u.step_examples.sum()) for u in updates if u.counts]
+    costs = [u.facts.macs / u.coverage.n_examples for u in updates if u.is_merged]
     share = median(costs) / task.macs_per_example(task.structure.full_counts()) if costs else 1.0
     if share > CLEARLY_LESS:
         return None

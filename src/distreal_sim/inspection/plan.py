@@ -209,7 +209,7 @@ def _method(experiment: Experiment, task: Task, full: Structure, round_1: Sequen
     kinds: tuple[Status, ...] = ("completed", "partial", "dropped")
     shares = ", ".join(f"{percent(status.count(kind) / len(status))} {kind}" for kind in kinds)
     yield "in time", f"in round 1 as it comes: {shares}"
-    if keep_rates := [u.facts.mean_keep_rate for u in round_1 if u.counts and u.facts.mean_keep_rate < 1]:
+    if keep_rates := [u.facts.mean_keep_rate for u in round_1 if u.is_merged and u.facts.mean_keep_rate < 1]:
         share = percent(len(keep_rates) / len(status))
         yield "in time", f"{share} are thinned, and keep on average of their channels {spread(keep_rates)}"
     down, up = ([getattr(u.facts, f"{way}load_bytes") for u in round_1] for way in ("down", "up"))

@@ -8,14 +8,14 @@ was trained in the steps that kept both, so the counts of all weights of a layer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
 
 from distreal_sim.client.messages import Arrays, Update
 from distreal_sim.merging.arithmetic import add_scaled, divide
-from distreal_sim.thinning.structure import FIXED, Axis, Structure, TensorLayout
+from distreal_sim.thinning.structure import Axis, Structure, TensorLayout
 
 Weight = Literal["examples", "steps", "clients"]
 Outputs = Callable[[Update], "np.ndarray | None"]
@@ -43,7 +43,7 @@ def weighted_average(
     weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or one a channel (pair)
     everyone = 0.0
     for update in updates:
-        examples = update.step_examples.astype(float)
+        examples = update.coverage.examples.astype(float)
         limited = trained_steps(structure, update, examples if weight == "steps" else None, outputs(update))
         whole = client_weight(update, weight)
         everyone += whole
@@ -73,7 +73,7 @@ def client_weight(update: Update, weight: Weight) -> float:
     """A client's weight in the mean of what it trained in all its steps, not yet divided by that of all."""
     if weight == "clients":
         return 1.0
-    return float(update.step_examples.sum() if weight == "steps" else update.facts.n_examples)
+    return float(update.coverage.n_examples if weight == "steps" else update.facts.n_examples)
 
 
 def _spread_any(
@@ -101,7 +101,7 @@ def trained_steps(
     counts as its entry in step_weights (n_steps,), or 1. outputs: (n_classes,) bool, the classifier's rows
     that count as trained, or None for all.
     """
-    limited = {g for g, kept in enumerate(update.coverage) if kept is not None}
+    limited = {g for g, kept in enumerate(update.coverage.kept) if kept is not None}
     classifier = structure.classifier if outputs is not None else ()
     if not limited and not classifier:
         return {}
@@ -111,13 +111,13 @@ def trained_steps(
         layout = structure.tensors[name]
         if limited.isdisjoint(layout.cut_groups) and name not in classifier:
             continue
-        rows = _kept_steps(layout.axes[0], update.coverage, update.n_steps) * ones[:, None]
+        rows = update.coverage.axis(layout.axes[0]) * ones[:, None]
         if name in classifier:
             rows = rows * outputs
         if len(layout.axes) == 1:
             result[name] = rows.sum(axis=0)
             continue
-        columns = _kept_steps(layout.axes[1], update.coverage, update.n_steps)
+        columns = update.coverage.axis(layout.axes[1])
         blocks = layout.blocks
         rows = rows.reshape(update.n_steps, blocks, -1).transpose(1, 2, 0)
         columns = columns.reshape(update.n_steps, blocks, -1).transpose(1, 0, 2)
@@ -149,15 +149,6 @@ def spread(layout: TensorLayout, per_channel: np.ndarray) -> tuple[tuple[int, ..
             shape.append(size)
             broadcast.append(size)
     return tuple(shape), per_channel.reshape(broadcast)
-
-
-def _kept_steps(axis: Axis, coverage: Sequence[np.ndarray | None], n_steps: int) -> np.ndarray:
-    """(n_steps, channels of the axis) float64: 1 where the step kept the channel."""
-    parts = []
-    for segment in axis:
-        kept = None if segment.group == FIXED else coverage[segment.group]
-        parts.append(np.ones((n_steps, segment.size)) if kept is None else kept.astype(float))
-    return np.concatenate(parts, axis=1)
 
 
 def _inner(axis: Axis) -> np.ndarray:

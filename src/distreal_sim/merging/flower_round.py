@@ -19,26 +19,22 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
 from distreal_sim.base.errors import InputError, RunError
-from distreal_sim.client.messages import Arrays, State, Update
+from distreal_sim.client.messages import Arrays, Round, State, Update
 from distreal_sim.client.settings import Merge
 from distreal_sim.merging.flower_options import make
 from distreal_sim.merging.flower_state import PREFIX, recall, remember
-
-ROUND = f"{PREFIX}round"
-"""The extra that counts the rounds: FedAdam corrects its step size by their number."""
 
 NO_GRID = cast(Grid, None)
 """The clients have been reached already."""
 
 
-def aggregate(merge: Merge, state: State, updates: Iterator[Update]) -> State:
+def aggregate(merge: Merge, state: State, now: Round, updates: Iterator[Update]) -> State:
     """The state after the strategy's `aggregate_train`; the arrays keep their types.
 
-    A round without updates changes nothing but the count of rounds, and neither does one in which the
-    strategy declines to merge. Raises InputError for an update that covers only a part of the network,
-    RunError for what the strategy itself complains about.
+    FedAdam corrects its step size by the number of the round. A round without updates changes nothing, and
+    neither does one in which the strategy declines to merge. Raises InputError for an update that covers only
+    a part of the network, RunError for what the strategy itself complains about.
     """
-    round_number = int(state.extras.get(ROUND, np.array(0))) + 1
     strategy = make(merge)
     recall(strategy, state.extras)
     names = sorted(state.arrays)  # an order that outlives a checkpoint: Krum's sums depend on it
@@ -46,12 +42,12 @@ def aggregate(merge: Merge, state: State, updates: Iterator[Update]) -> State:
     try:
         with _quick_and_quiet():
             # It samples nobody here; it is shown the arrays that the clients got.
-            strategy.configure_train(round_number, _record(state.arrays, names), ConfigRecord(), NO_GRID)
-            merged, _ = strategy.aggregate_train(round_number, replies)
+            strategy.configure_train(now.number, _record(state.arrays, names), ConfigRecord(), NO_GRID)
+            merged, _ = strategy.aggregate_train(now.number, replies)
     except AppExitException as error:
-        raise RunError(f"merge.flower {merge.flower}, round {round_number}: {error}") from error
+        raise RunError(f"merge.flower {merge.flower}, round {now.number}: {error}") from error
     extras = {key: value for key, value in state.extras.items() if not key.startswith(PREFIX)}
-    extras |= {ROUND: np.array(round_number), **remember(merge, strategy)}
+    extras |= remember(merge, strategy)
     return State(state.arrays if merged is None else _arrays(merged, state.arrays), extras)
 
 
@@ -60,7 +56,7 @@ def _reply(merge: Merge, strategy: FedAvg, old: Arrays, names: Sequence[str], up
     shapes = {name: array.shape for name, array in update.arrays.items()}
     whole = shapes == {name: array.shape for name, array in old.items()}
     client_id = update.facts.client_id
-    if not whole or any(kept is not None for kept in update.coverage):
+    if not whole or any(kept is not None for kept in update.coverage.kept):
         raise InputError(
             f"merge.flower {merge.flower} can only merge updates of the whole network, and client "
             f"{client_id} trained a part of it; use a method that always trains all, like "

@@ -37,7 +37,7 @@ def step_normalised_average(
     weights = {name: np.zeros(1) for name in old}  # one for all, or one a channel (pair)
     norms = {name: np.zeros(1) for name in old}
     for update in updates:
-        examples = update.step_examples.astype(float)
+        examples = update.coverage.examples.astype(float)
         steps = trained_steps(structure, update)
         on_examples = trained_steps(structure, update, examples) if weight == "steps" else {}
         for name, value in update.arrays.items():

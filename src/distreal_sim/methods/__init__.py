@@ -1,33 +1,44 @@
 """Methods: federated learning algorithms; one plug-in a file.
 
-A method is a frozen set of options with three functions: `plan` and `merge` run on the server, `train` on a
-client. What survives a round is in the State that goes in and comes out.
+A method is a frozen set of options. `plan` and `merge` run on the server; `levels` says what the clients may
+train, and `masks` and `compute` how, which is what `train` does on a client. What survives a round is in the
+State that goes in and comes out.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 from torch import nn
 
 from distreal_sim.base.plugins import Plugin
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, State, Update
-from distreal_sim.client.schedule import Overrun
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.schedule import Choice, Compute, Moment, Overrun, sgd_step
 from distreal_sim.client.task import Task
-from distreal_sim.devices.capacity import Capacity
+from distreal_sim.client.train import skip, train
 from distreal_sim.fronts.front import Front
 from distreal_sim.merging.average import Weight
 from distreal_sim.merging.merge import merge_updates
-from distreal_sim.submodels.levels import Ladder
+from distreal_sim.submodels.levels import Level, Levels
 from distreal_sim.thinning.engine.engine import Scaling
+from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts, Structure
 
 Fits = Callable[[int, int], bool]
 """fits(macs_per_example, model_bytes): whether the weakest client can do its planned local work in time."""
+
+
+DrawMask = Callable[[int, Counts], Mask | None]
+"""draw(step, counts): which channels a step keeps; None for all. Asked step by step."""
+
+
+def whole(step: int, counts: Counts) -> Mask | None:
+    """Every channel."""
+    return None
 
 
 OverrunOption = Annotated[
@@ -74,11 +85,9 @@ class Method(Plugin):
         """The state before round 1, given the initial parameters."""
         return state
 
-    def plan(
-        self, task: Task, state: State, round_number: int, start_s: float, cohort: Sequence[int]
-    ) -> list[Job]:
+    def plan(self, task: Task, state: State, now: Round) -> list[Job]:
         """A job for every client of the cohort, in its order."""
-        return [Job(client_id, round_number, start_s, state.arrays) for client_id in cohort]
+        return [Job(client_id, now, state.arrays) for client_id in now.cohort]
 
     def widest(self, task: Task, state: State) -> Counts | None:
         """The largest sub-network trained so far, for methods that train first channels or first stages.
@@ -89,18 +98,47 @@ class Method(Plugin):
         """
         return None
 
-    @abstractmethod
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        """What one client does with its job. capacity: its own, in time relative to the round's start."""
+    def levels(self, task: Task) -> Levels | None:
+        """What the clients may train, where capacity alone decides; None where it takes more (`own_levels`).
 
-    def ladder(self, task: Task, arrays: Arrays) -> Ladder | None:
-        """What the clients' `train` chooses from, where capacity alone decides; None: only `train` can say.
-
-        arrays: what the server sends. The clock alone (`run --no-training`) then times thousands of clients
-        at once instead of asking `train` for each; its times and costs must be the same.
+        The simulated clock alone (`run --no-training`) times thousands of clients at once with it.
         """
         return None
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+    def own_levels(self, client: Client, job: Job) -> Levels:
+        """What one client may train in this round; by default what all may."""
+        known = client.task.memo.get("levels")
+        if known is None or known[0] is not self:
+            levels = self.levels(client.task)
+            assert levels is not None, f"method {self.name} has neither levels nor own_levels"
+            known = client.task.memo["levels"] = (self, levels)
+        own: Levels = known[1]
+        return own
+
+    def masks(self, client: Client, job: Job) -> DrawMask:
+        """How the channels of a step are drawn; by default the whole network's, without a draw."""
+        return whole
+
+    def compute(self, client: Client, job: Job, level: Level) -> Compute:
+        """The arithmetic of the steps of a round that begins with this level; by default plain SGD."""
+        return sgd_step
+
+    def train(self, client: Client, job: Job) -> Update:
+        """What one client does with its job."""
+        levels = self.own_levels(client, job)
+        start = levels.at_start(client)
+        if start is None:
+            return skip(client)
+        draw, compute = self.masks(client, job), self.compute(client, job, start)
+
+        def choose(moment: Moment) -> Choice:
+            level = levels.now(moment, start)
+            return Choice(
+                level.counts, level.macs_per_example, partial(draw, moment.step, level.counts), compute
+            )
+
+        return train(client, job, choose, start.traffic, overrun=self.overrun, trained=start.trained)
+
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
-        return merge_updates(task, state, updates, self.weight)
+        return merge_updates(task, state, now, updates, self.weight)

@@ -28,29 +28,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import Traffic, skip, train
-from distreal_sim.devices.capacity import Capacity
+from distreal_sim.client.traffic import Traffic
 from distreal_sim.merging.average import Weight, weighted_average
 from distreal_sim.methods import Method
 from distreal_sim.submodels.blocks import blocks_of
-from distreal_sim.submodels.levels import fits
-from distreal_sim.submodels.partial import parameter_bytes, partial_steps
+from distreal_sim.submodels.levels import Always, Level, Levels, PerRound
+from distreal_sim.submodels.steps import parameter_bytes, partial_steps
 from distreal_sim.thinning.cost import partial_macs_of_each
 
 
 @dataclass(frozen=True)
 class Window:
-    """Blocks first ... last - 1. names: their parameters; macs_per_example: of a step that trains them."""
+    """Blocks first ... last - 1, and what a round that trains them costs."""
 
     first: int
     last: int
-    names: tuple[str, ...]
-    macs_per_example: int
-    traffic: Traffic
+    level: Level
 
 
 class CoCoFL(Method):
@@ -59,33 +56,23 @@ class CoCoFL(Method):
     weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        n_examples = sum(batch_sizes(len(task.split[job.client_id]), task.local))
+    def own_levels(self, client: Client, job: Job) -> Levels:
+        n_examples = sum(client.batch_sizes)
         feasible = [
             window
-            for window in windows(task)
-            if fits(task, job, capacity, window.traffic, window.macs_per_example * n_examples)
+            for window in windows(client.task)
+            if client.fits(window.level.macs_per_example * n_examples, window.level.traffic)
         ]
         if not feasible:
-            return skip(task, job)
+            return PerRound(())
         choice = largest(feasible)
-        rng = Rngs(task.seed, (job.round_number, job.client_id))("cocofl window")
-        window = choice[int(rng.integers(len(choice)))]
-        full = task.structure.full_counts()
-        return train(
-            task,
-            job,
-            capacity,
-            rngs,
-            choose=lambda moment: full,
-            overrun=self.overrun,
-            take=partial_steps(window.names),
-            cost=lambda counts: window.macs_per_example,
-            traffic=window.traffic,
-            trained=window.names,
-        )
+        return Always(choice[int(client.rngs("cocofl window").integers(len(choice)))].level)
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+    def compute(self, client: Client, job: Job, level: Level) -> Compute:
+        assert level.trained is not None
+        return partial_steps(level.trained)
+
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         weight = task.merge.weight or self.weight
         merged = weighted_average(task.structure, state.arrays, updates, weight, dilute=True)
         return State(merged, state.extras)
@@ -99,7 +86,7 @@ def windows(task: Task) -> list[Window]:
     names = [tuple(name for block in blocks[a:b] for name in block) for a, b in bounds]
     costs = partial_macs_of_each(task.structure, full, map(frozenset, names))
     return [
-        Window(a, b, own, macs, Traffic(everything, parameter_bytes(task.structure, own)))
+        Window(a, b, Level(full, macs, Traffic(everything, parameter_bytes(task.structure, own)), own))
         for (a, b), own, macs in zip(bounds, names, costs, strict=True)
     ]
 

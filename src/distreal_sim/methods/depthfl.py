@@ -30,15 +30,15 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.merging.average import Weight
 from distreal_sim.methods import Fits, Method
-from distreal_sim.submodels.depths import deepest_trained, depths_of, merge_depths, train_depth
+from distreal_sim.submodels.depths import deepest_trained, depth_steps, depths_of, merge_depths
 from distreal_sim.submodels.exits import with_exits
-from distreal_sim.submodels.levels import Ladder
+from distreal_sim.submodels.levels import Level, PerRound
 from distreal_sim.thinning.structure import Counts, Structure
 
 
@@ -59,20 +59,19 @@ class DepthFL(Method):
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
         return with_exits(module, structure, self.depths, average=True)
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        strength = ramp(job.round_number - 1, self.ramp_rounds) if self.distil else 0.0
+    def levels(self, task: Task) -> PerRound:
+        return PerRound(tuple(depth.level for depth in depths_of(task, earlier_exits=True)))
+
+    def compute(self, client: Client, job: Job, level: Level) -> Compute:
+        strength = ramp(client.round.number - 1, self.ramp_rounds) if self.distil else 0.0
 
         def loss_of(scores: list[Tensor], y: Tensor) -> Tensor:
             return mutual_loss(scores, y, strength)
 
-        depths = depths_of(task, earlier_exits=True)
-        return train_depth(task, job, capacity, rngs, depths, overrun=self.overrun, loss_of=loss_of)
+        return depth_steps(client.task, level, depths_of(client.task, earlier_exits=True), loss_of)
 
-    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
-        return Ladder(tuple(depth.level for depth in depths_of(task, earlier_exits=True)), "round")
-
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        return merge_depths(task, state, updates, self.weight, depths_of(task, earlier_exits=True))
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
+        return merge_depths(task, state, now, updates, self.weight, depths_of(task, earlier_exits=True))
 
     def widest(self, task: Task, state: State) -> Counts | None:
         return deepest_trained(task, state)

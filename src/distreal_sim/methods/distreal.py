@@ -16,8 +16,8 @@ Differs from the paper with the options `filters`, `resample`, `distil` and `ste
   width, and the widest sub-network trained so far is tested beside the full width; `rolling` ones
   are FedRolex's window (Alam et al., NeurIPS 2022), which begins with channel j mod C of C after j rounds,
   the same for all clients. Every mini-batch keeps as much of it as its vector says.
-- `distil`: FjORD's self-distillation; see `_thinned.pick_pair` for which sub-networks.
-- `step_normalised`: see `_normalised.step_normalised_average`.
+- `distil`: FjORD's self-distillation; see `submodels.per_step.pick_pair` for which sub-networks.
+- `step_normalised`: see `merging.normalised`.
 """
 
 from __future__ import annotations
@@ -28,27 +28,21 @@ from typing import Any, ClassVar, Self
 from pydantic import Field
 from torch import nn
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.task import Task
-from distreal_sim.devices.capacity import Capacity
+from distreal_sim.client.train import train
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import FrontOption, front_of, settled_front
 from distreal_sim.merging.merge import merge_updates
 from distreal_sim.merging.normalised import step_normalised_average
-from distreal_sim.methods import Method, OverrunOption
+from distreal_sim.methods import DrawMask, Method, OverrunOption
 from distreal_sim.methods._options import Distil, DropLinear, ScalingOption
-from distreal_sim.submodels.levels import Ladder
-from distreal_sim.submodels.per_step import (
-    Resample,
-    front_entries,
-    step_orders,
-    train_distilled,
-    train_thinned,
-)
+from distreal_sim.submodels.levels import PerStep
+from distreal_sim.submodels.per_step import Orders, Resample, distilled, front_levels, step_orders
 from distreal_sim.submodels.prefixes import growing, widest_trained
 from distreal_sim.thinning.engine.engine import Scaling
-from distreal_sim.thinning.masks import Select
+from distreal_sim.thinning.masks import Select, take
 from distreal_sim.thinning.structure import Counts, Structure
 
 
@@ -84,25 +78,35 @@ class Distreal(Method):
     def build_front(self, module: nn.Module, structure: Structure) -> Front:
         return front_of(self.front, self.drop_linear, module, structure)
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        orders = step_orders(task.structure, rngs("masks"), self.filters, self.resample, job.round_number)
-        round_of = train_distilled if self.distil else train_thinned
-        return round_of(task, job, capacity, rngs, orders, overrun=self.overrun)
+    def levels(self, task: Task) -> PerStep | None:
+        return None if self.distil else front_levels(task)
 
-    def ladder(self, task: Task, arrays: Arrays) -> Ladder | None:
-        return None if self.distil else front_entries(task, arrays)
+    def masks(self, client: Client, job: Job) -> DrawMask:
+        orders = self.orders(client)
+        return lambda step, counts: take(client.task.structure, orders(step), counts)
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        if self.filters != "ordered":
-            return self._merged(task, state, updates)
-        return growing(task.structure, state, updates, lambda seen: self._merged(task, state, seen))
+    def orders(self, client: Client) -> Orders:
+        """Of which channels each step of a client's round keeps the first ones."""
+        rng, structure = client.rngs("masks"), client.task.structure
+        return step_orders(structure, rng, self.filters, self.resample, client.round.number)
+
+    def train(self, client: Client, job: Job) -> Update:
+        if not self.distil:
+            return super().train(client, job)
+        traffic = front_levels(client.task).levels[0].traffic
+        return train(client, job, distilled(client, self.orders(client)), traffic, overrun=self.overrun)
+
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
+        def merged(seen: Iterator[Update]) -> State:
+            if not self.step_normalised:
+                return merge_updates(task, state, now, seen, self.weight)
+            weight, momentum = task.merge.weight or self.weight, task.local.momentum
+            arrays = step_normalised_average(task.structure, state.arrays, seen, weight, momentum=momentum)
+            return State(arrays, state.extras)
+
+        return (
+            growing(task.structure, state, updates, merged) if self.filters == "ordered" else merged(updates)
+        )
 
     def widest(self, task: Task, state: State) -> Counts | None:
         return widest_trained(state)
-
-    def _merged(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        if not self.step_normalised:
-            return merge_updates(task, state, updates, self.weight)
-        weight, momentum = task.merge.weight or self.weight, task.local.momentum
-        merged = step_normalised_average(task.structure, state.arrays, updates, weight, momentum=momentum)
-        return State(merged, state.extras)

@@ -24,16 +24,14 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import skip
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.merging.average import Weight, weighted_average
-from distreal_sim.methods import Method
-from distreal_sim.submodels.levels import Ladder, largest_that_fits, width_level
-from distreal_sim.submodels.widths import HALVES, Rounding, Share, train_level, width_counts
-from distreal_sim.thinning.masks import Mask, draw_orders, take
-from distreal_sim.thinning.structure import Counts
+from distreal_sim.methods import DrawMask, Method
+from distreal_sim.submodels.levels import Always, PerRound
+from distreal_sim.submodels.widths import HALVES, Rounding, Share, of_widths
+from distreal_sim.thinning.masks import draw_orders, take
 
 
 class FederatedDropout(Method):
@@ -43,7 +41,7 @@ class FederatedDropout(Method):
         None,
         description="share of channels that every client keeps, whatever it can compute; instead of levels",
     )
-    levels: tuple[Share, ...] = Field(
+    widths: tuple[Share, ...] = Field(
         HALVES, min_length=1, description="shares of channels, of which a client takes the largest that fits"
     )
     sub_models: Literal["per_client", "per_round"] = Field(
@@ -61,28 +59,19 @@ class FederatedDropout(Method):
     weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        levels = self.ladder(task, job.arrays).levels
-        index = largest_that_fits(task, job, capacity, levels) if self.keep is None else 0
-        if index is None:
-            return skip(task, job)
-        level = levels[index]
-        mask = self.mask(task, job.round_number, job.client_id, level.counts)
-        return train_level(task, job, capacity, rngs, level, mask, overrun=self.overrun)
+    def levels(self, task: Task) -> Always | PerRound:
+        if self.keep is not None:
+            return Always(of_widths(task, (self.keep,), self.rounding).levels[0])
+        return of_widths(task, self.widths, self.rounding)
 
-    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
-        shares = self.levels if self.keep is None else (self.keep,)
-        counts = [width_counts(task.structure, share, self.rounding) for share in shares]
-        levels = tuple(width_level(task, own) for own in counts)
-        return Ladder(levels, "round" if self.keep is None else "never")
+    def masks(self, client: Client, job: Job) -> DrawMask:
+        whose = (client.id,) if self.sub_models == "per_client" else ()
+        rng = Rngs(client.task.seed, (client.round.number,))("federated dropout", *whose)
+        structure = client.task.structure
+        orders = draw_orders(structure, rng, "random")
+        return lambda step, counts: take(structure, orders, counts)
 
-    def mask(self, task: Task, round_number: int, client_id: int, counts: Counts) -> Mask:
-        """The channels of a client's sub-network: the first of one permutation a coupling group."""
-        whose = (client_id,) if self.sub_models == "per_client" else ()
-        rng = Rngs(task.seed, (round_number,))("federated dropout", *whose)
-        return take(task.structure, draw_orders(task.structure, rng, "random"), counts)
-
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         weight = task.merge.weight or self.weight
         dilute = self.average == "zero_update"
         return State(

@@ -25,15 +25,14 @@ from dataclasses import replace
 import numpy as np
 from pydantic import Field
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Arrays, Job, Round, State, Update
+from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import train
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.merging.average import client_weight, weighted_average
 from distreal_sim.methods import Method, OverrunOption
-from distreal_sim.submodels.levels import Ladder, whole_network
-from distreal_sim.submodels.proximal import proximal_steps
+from distreal_sim.submodels.levels import Always, Level, whole_network
+from distreal_sim.submodels.steps import proximal_steps
 
 
 class FedNova(Method):
@@ -42,34 +41,20 @@ class FedNova(Method):
     overrun: OverrunOption = "partial"
     mu: float = Field(0.0, ge=0, allow_inf_nan=False, description="strength of a proximal term (see fedprox)")
 
-    def start(self, task: Task, state: State) -> State:
-        return State(state.arrays, {**state.extras, "rounds_merged": np.array(0)})
+    def levels(self, task: Task) -> Always:
+        return whole_network(task)
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        full = task.structure.full_counts()
-        return train(
-            task,
-            job,
-            capacity,
-            rngs,
-            choose=lambda moment: full,
-            overrun=self.overrun,
-            take=proximal_steps(self.mu),
-        )
+    def compute(self, client: Client, job: Job, level: Level) -> Compute:
+        return proximal_steps(self.mu)
 
-    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
-        return whole_network(task, arrays)
-
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
-        round_number = int(state.extras["rounds_merged"]) + 1
-        lr = task.local.rate(round_number, task.rounds)
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         weight = task.merge.weight or self.weight
         effective = everyone = 0.0
 
         def per_step() -> Iterator[Update]:
             nonlocal effective, everyone
             for update in updates:
-                norm = gradient_norm(update.n_steps, lr, task.local.momentum, self.mu)
+                norm = gradient_norm(update.n_steps, now.lr, task.local.momentum, self.mu)
                 own = client_weight(update, weight)
                 effective += own * (update.n_steps if self.mu else norm)
                 everyone += own
@@ -79,7 +64,7 @@ class FedNova(Method):
         mean = weighted_average(task.structure, still, per_step(), weight)
         tau = effective / everyone if everyone else 0.0
         merged = {name: _added(value, tau * mean[name]) for name, value in state.arrays.items()}
-        return State(merged, {**state.extras, "rounds_merged": np.array(round_number)})
+        return State(merged, state.extras)
 
 
 def gradient_norm(n_steps: int, lr: float, momentum: float, mu: float) -> float:

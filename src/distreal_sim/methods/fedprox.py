@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job
+from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import train
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.methods import Method, OverrunOption
-from distreal_sim.submodels.levels import Ladder, whole_network
-from distreal_sim.submodels.proximal import proximal_steps
+from distreal_sim.submodels.levels import Always, Level, whole_network
+from distreal_sim.submodels.steps import proximal_steps
 
 
 class FedProx(Method):
@@ -31,17 +30,8 @@ class FedProx(Method):
     overrun: OverrunOption = "partial"
     mu: float = Field(0.01, ge=0, allow_inf_nan=False, description="strength of the proximal term")
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        full = task.structure.full_counts()
-        return train(
-            task,
-            job,
-            capacity,
-            rngs,
-            choose=lambda moment: full,
-            overrun=self.overrun,
-            take=proximal_steps(self.mu),
-        )
+    def levels(self, task: Task) -> Always:
+        return whole_network(task)
 
-    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
-        return whole_network(task, arrays)
+    def compute(self, client: Client, job: Job, level: Level) -> Compute:
+        return proximal_steps(self.mu)

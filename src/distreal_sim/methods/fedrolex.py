@@ -24,22 +24,22 @@ import numpy as np
 from pydantic import Field
 
 from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import skip
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.merging.average import Weight, weighted_average
-from distreal_sim.methods import Method
-from distreal_sim.submodels.levels import Ladder, largest_that_fits, width_level
-from distreal_sim.submodels.present_classes import classes_of, steps_among
-from distreal_sim.submodels.widths import HALVES, Rounding, Share, train_level, width_counts
+from distreal_sim.methods import DrawMask, Method
+from distreal_sim.submodels.levels import Level, PerRound
+from distreal_sim.submodels.steps import classes_of, steps_among
+from distreal_sim.submodels.widths import HALVES, Rounding, Share, of_widths
 from distreal_sim.thinning.masks import draw_orders, take
 
 
 class FedRolex(Method):
     """A rolling window of channels, fixed for a round."""
 
-    levels: tuple[Share, ...] = Field(
+    widths: tuple[Share, ...] = Field(
         HALVES, min_length=1, description="shares of channels, of which a client takes the largest that fits"
     )
     direction: Literal["up", "down"] = Field(
@@ -56,20 +56,15 @@ class FedRolex(Method):
     weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        levels = self.ladder(task, job.arrays).levels
-        index = largest_that_fits(task, job, capacity, levels)
-        if index is None:
-            return skip(task, job)
-        level = levels[index]
-        orders = self.orders(task, job.round_number)
-        mask = take(task.structure, orders, level.counts)
-        steps = steps_among(self._classes(task, job.client_id), task.device)
-        return train_level(task, job, capacity, rngs, level, mask, overrun=self.overrun, take=steps)
+    def levels(self, task: Task) -> PerRound:
+        return of_widths(task, self.widths, self.rounding)
 
-    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
-        counts = [width_counts(task.structure, share, self.rounding) for share in self.levels]
-        return Ladder(tuple(width_level(task, own) for own in counts), "round")
+    def masks(self, client: Client, job: Job) -> DrawMask:
+        orders = self.orders(client.task, client.round.number)
+        return lambda step, counts: take(client.task.structure, orders, counts)
+
+    def compute(self, client: Client, job: Job, level: Level) -> Compute:
+        return steps_among(self._classes(client.task, client.id), client.task.device)
 
     def orders(self, task: Task, round_number: int) -> list[np.ndarray]:
         """The channels of each group from the window's start on; sub-models of all levels begin there."""
@@ -77,7 +72,7 @@ class FedRolex(Method):
         rng = Rngs(task.seed, (round_number,))("fedrolex")  # rolling takes nothing from it
         return draw_orders(task.structure, rng, "rolling", moves if self.direction == "up" else -moves)
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         merged = weighted_average(
             task.structure,
             state.arrays,

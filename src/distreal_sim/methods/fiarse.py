@@ -38,10 +38,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Arrays, Job, Round, State, Update
+from distreal_sim.client.schedule import Choice
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import Traffic, train
-from distreal_sim.devices.capacity import Capacity
+from distreal_sim.client.traffic import Traffic
+from distreal_sim.client.train import train
 from distreal_sim.merging.average import Weight, client_weight
 from distreal_sim.methods import Method
 from distreal_sim.submodels.levels import BYTES_PER_PARAMETER
@@ -54,7 +56,7 @@ from distreal_sim.thinning.structure import Structure
 class Fiarse(Method):
     """The weights of largest magnitude; charged as the full network."""
 
-    levels: tuple[Share, ...] = Field(
+    shares: tuple[Share, ...] = Field(
         (1.0, 0.25, 0.0625, 0.015625),
         min_length=1,
         description="shares of weights, of which each client has one for ever",
@@ -63,9 +65,10 @@ class Fiarse(Method):
     weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        names, full = masked_names(task.structure), task.structure.full_counts()
-        theta = threshold(job.arrays, names, self.share(task, job.client_id))
+    def train(self, client: Client, job: Job) -> Update:
+        task = client.task
+        names = masked_names(task.structure)
+        theta = threshold(job.arrays, names, self.share(task, client.id))
         held = {name: np.abs(job.arrays[name]) >= theta for name in names}
         n_held = sum(int(mask.sum()) for mask in held.values())
         n_others = sum(array.size for name, array in job.arrays.items() if name not in held)
@@ -75,19 +78,11 @@ class Fiarse(Method):
             own = dict(module.named_parameters())
             return functional_call(module, {name: large_weights(own[name], theta) for name in names}, (x,))
 
-        def take(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
+        def compute(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
             return engine.step(x, y, mask, lr, run=run if theta else None)
 
-        update = train(
-            task,
-            job,
-            capacity,
-            rngs,
-            choose=lambda moment: full,
-            overrun=self.overrun,
-            take=take,
-            traffic=Traffic(n_bytes, n_bytes),
-        )
+        choice = Choice(task.full, task.macs_per_example(task.full), compute=compute)
+        update = train(client, job, lambda moment: choice, Traffic(n_bytes, n_bytes), overrun=self.overrun)
         arrays = {
             name: np.where(held[name], array, job.arrays[name]) if name in held else array
             for name, array in update.arrays.items()
@@ -98,9 +93,9 @@ class Fiarse(Method):
         """The share of weights that a client gets."""
         n_clients = len(task.split)
         place = places(task.seed, n_clients)[client_id]
-        return self.levels[int(place) * len(self.levels) // n_clients]
+        return self.shares[int(place) * len(self.shares) // n_clients]
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         weight = task.merge.weight or self.weight
         totals = {name: np.zeros(array.shape) for name, array in state.arrays.items()}
         weights = {name: np.zeros(array.shape) for name, array in state.arrays.items()}

@@ -27,28 +27,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.messages import Job, State, Update
-from distreal_sim.client.schedule import Moment
+from distreal_sim.client.client import Client
+from distreal_sim.client.coverage import Coverage
+from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.schedule import Choice, Moment, sgd_step
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import Coverage, skip, take_step, train
-from distreal_sim.devices.capacity import Capacity
+from distreal_sim.client.train import skip, train
 from distreal_sim.merging.average import Weight
 from distreal_sim.methods import Method
-from distreal_sim.submodels.distil import distil_step
-from distreal_sim.submodels.levels import Level, fits, width_level
+from distreal_sim.submodels.levels import Level
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
-from distreal_sim.submodels.widths import Share, width_counts
+from distreal_sim.submodels.steps import distil_step
+from distreal_sim.submodels.widths import Share, of_widths, prefix_masks
 from distreal_sim.thinning.engine.engine import Engine
-from distreal_sim.thinning.masks import Mask, first_mask
-from distreal_sim.thinning.structure import Counts, Structure
+from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.structure import Counts
 
 
 class Fjord(Method):
@@ -64,64 +64,53 @@ class Fjord(Method):
     weight: ClassVar[Weight] = "examples"
     trains_parts: ClassVar[bool] = True
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        sizes = batch_sizes(len(task.split[job.client_id]), task.local)
-        draws = rngs("widths").random(len(sizes))
-        levels = self.levels(task)
-        largest = self.largest(task, job, capacity, levels, sizes, draws)
+    def train(self, client: Client, job: Job) -> Update:
+        task = client.task
+        draws = client.rngs("widths").random(len(client.batch_sizes))
+        levels = self.sub_models(task)
+        largest = self.largest(client, levels, draws)
         if largest is None:
-            return skip(task, job)
+            return skip(client)
         steps, held = drawn(levels, largest, draws), levels[largest]
-        teacher = first_mask(task.structure, held.counts)
+        first = prefix_masks(task.structure)
+        teacher = first(0, held.counts)
         teacher_macs = held.macs_per_example if self.distil else 0
-
-        def choose(moment: Moment) -> Counts:
-            return steps[len(sizes) - len(moment.remaining)].counts
 
         def distil(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
             return distil_step(engine, x, y, teacher, mask, lr)
 
-        update = train(
-            task,
-            job,
-            capacity,
-            rngs,
-            choose=choose,
-            overrun=self.overrun,
-            draw_mask=lambda step, counts: first_mask(task.structure, counts),
-            take=distil if self.distil else take_step,
-            cost=lambda counts: teacher_macs + task.macs_per_example(counts),
-            traffic=held.traffic,
-        )
-        if not update.counts:
+        def choose(moment: Moment) -> Choice:
+            level = steps[moment.step]
+            return Choice(
+                level.counts,
+                teacher_macs + level.macs_per_example,
+                partial(first, moment.step, level.counts),
+                distil if self.distil else sgd_step,
+            )
+
+        update = train(client, job, choose, held.traffic, overrun=self.overrun)
+        if not update.is_merged:
             return update
-        return replace(update, coverage=holding(task.structure, held.counts, update.n_steps))
+        holding = [teacher] * update.n_steps  # whatever its steps kept of it
+        return replace(update, coverage=Coverage.of(task.structure, holding, update.coverage.examples))
 
-    def levels(self, task: Task) -> list[Level]:
+    def sub_models(self, task: Task) -> tuple[Level, ...]:
         """The widths as sub-models, narrowest first."""
-        widths = sorted(set(self.widths))
-        return [width_level(task, width_counts(task.structure, p, "ceil")) for p in widths]
+        return of_widths(task, sorted(set(self.widths)), "ceil").levels
 
-    def largest(
-        self,
-        task: Task,
-        job: Job,
-        capacity: Capacity,
-        levels: Sequence[Level],
-        sizes: Sequence[int],
-        draws: np.ndarray,
-    ) -> int | None:
-        """Index of p_max; None if no width fits. sizes, draws: (n_steps,) examples and u of each step."""
+    def largest(self, client: Client, levels: Sequence[Level], draws: np.ndarray) -> int | None:
+        """Index of p_max; None if no width fits. draws: (n_steps,) u of each planned step."""
+        sizes = client.batch_sizes
         for index in reversed(range(len(levels))):
             steps = drawn(levels, index, draws)
             work = sum(size * step.macs_per_example for size, step in zip(sizes, steps, strict=True))
             if self.distil:
                 work += sum(sizes) * levels[index].macs_per_example
-            if fits(task, job, capacity, levels[index].traffic, work):
+            if client.fits(work, levels[index].traffic):
                 return index
         return None
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         return merge_prefixes(task, state, updates, self.weight)
 
     def widest(self, task: Task, state: State) -> Counts | None:
@@ -131,16 +120,3 @@ class Fjord(Method):
 def drawn(levels: Sequence[Level], largest: int, draws: np.ndarray) -> list[Level]:
     """The sub-model of each step: uniform on the levels up to the `largest`. draws: (n_steps,) in [0, 1)."""
     return [levels[int(u * (largest + 1))] for u in draws]
-
-
-def holding(structure: Structure, counts: Counts, n_steps: int) -> Coverage:
-    """The coverage of a client that holds these first channels, whatever its steps kept of them."""
-    coverage: list[np.ndarray | None] = []
-    for group, kept in zip(structure.groups, first_mask(structure, counts).kept, strict=True):
-        if kept is None:
-            coverage.append(None)
-            continue
-        row = np.zeros(group.channels, bool)
-        row[kept] = True
-        coverage.append(np.tile(row, (n_steps, 1)))
-    return tuple(coverage)

@@ -37,25 +37,24 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import skip
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.merging.average import Weight
-from distreal_sim.methods import Method
-from distreal_sim.submodels.levels import Ladder, Level, largest_that_fits, width_level
+from distreal_sim.methods import DrawMask, Method
+from distreal_sim.submodels.levels import Always, Level, Levels, PerRound
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
-from distreal_sim.submodels.present_classes import classes_of, steps_among
-from distreal_sim.submodels.widths import HALVES, Share, train_level, width_counts
+from distreal_sim.submodels.steps import classes_of, steps_among
+from distreal_sim.submodels.widths import HALVES, Share, of_widths, prefix_masks
 from distreal_sim.thinning.engine.engine import Scaling
-from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.structure import Counts
 
 
 class HeteroFL(Method):
     """The first channels of every layer, as many as the client's level has."""
 
-    levels: tuple[Share, ...] = Field(HALVES, min_length=1, description="widths: shares of channels")
+    widths: tuple[Share, ...] = Field(HALVES, min_length=1, description="widths: shares of channels")
     assignment: Literal["budget", "fixed", "dynamic"] = Field(
         "budget",
         description="a client's level: the largest that fits its capacity at the start of the round; one for "
@@ -82,9 +81,9 @@ class HeteroFL(Method):
     def _check(self) -> HeteroFL:
         if self.proportions is None:
             return self
-        if len(self.proportions) != len(self.levels) or not sum(self.proportions):
+        if len(self.proportions) != len(self.widths) or not sum(self.proportions):
             raise ValueError(
-                f"proportions {list(self.proportions)} must be {len(self.levels)} numbers, one for each "
+                f"proportions {list(self.proportions)} must be {len(self.widths)} numbers, one for each "
                 "level, of which at least one is not 0"
             )
         if self.assignment == "budget":
@@ -97,37 +96,28 @@ class HeteroFL(Method):
             "inverted" if self.scaler and not any(isinstance(m, norms) for m in module.modules()) else "none"
         )
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        levels = self.sub_models(task)
+    def levels(self, task: Task) -> PerRound | None:
+        return self.sub_models(task) if self.assignment == "budget" else None
+
+    def own_levels(self, client: Client, job: Job) -> Levels:
         if self.assignment == "budget":
-            index = largest_that_fits(task, job, capacity, levels)
-        else:
-            index = self.assigned(task, job.round_number, job.client_id)
-        if index is None:
-            return skip(task, job)
-        level = levels[index]
-        return train_level(
-            task,
-            job,
-            capacity,
-            rngs,
-            level,
-            first_mask(task.structure, level.counts),
-            overrun=self.overrun,
-            take=steps_among(self._classes(task, job.client_id), task.device, self.clip_norm),
-        )
+            return super().own_levels(client, job)
+        index = self.assigned(client.task, client.round.number, client.id)
+        return Always(self.sub_models(client.task).levels[index])
 
-    def ladder(self, task: Task, arrays: Arrays) -> Ladder | None:
-        return Ladder(self.sub_models(task), "round") if self.assignment == "budget" else None
+    def masks(self, client: Client, job: Job) -> DrawMask:
+        return prefix_masks(client.task.structure)
 
-    def sub_models(self, task: Task) -> tuple[Level, ...]:
-        """The sub-model of each level."""
-        counts = [width_counts(task.structure, share, "ceil") for share in self.levels]
-        return tuple(width_level(task, own) for own in counts)
+    def compute(self, client: Client, job: Job, level: Level) -> Compute:
+        return steps_among(self._classes(client.task, client.id), client.task.device, self.clip_norm)
+
+    def sub_models(self, task: Task) -> PerRound:
+        """The sub-model of each width."""
+        return of_widths(task, self.widths, "ceil")
 
     def assigned(self, task: Task, round_number: int, client_id: int) -> int:
         """Index of the level that a client is given: in every round, or in this one."""
-        shares = np.array(self.proportions or [1.0] * len(self.levels))
+        shares = np.array(self.proportions or [1.0] * len(self.widths))
         shares = shares / shares.sum()
         if self.assignment == "dynamic":
             return int(
@@ -139,7 +129,7 @@ class HeteroFL(Method):
         bounds = np.floor(np.cumsum(shares) * n_clients + 0.5)
         return min(int(np.searchsorted(bounds, place, side="right")), len(shares) - 1)
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         def classes(update: Update) -> np.ndarray | None:
             return self._classes(task, update.facts.client_id)
 

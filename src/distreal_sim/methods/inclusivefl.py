@@ -38,21 +38,22 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.merging.average import Weight, client_weight, weighted_average
 from distreal_sim.methods import Fits, Method
 from distreal_sim.submodels.depths import (
     deepest_trained,
     depth_of,
+    depth_steps,
     depths_of,
     layers_of,
-    train_depth,
     with_deepest,
 )
 from distreal_sim.submodels.exits import with_exits
+from distreal_sim.submodels.levels import Level, PerRound
 from distreal_sim.thinning.structure import Counts, Structure
 
 Layer = tuple[str, ...]
@@ -81,19 +82,14 @@ class InclusiveFL(Method):
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
         return with_exits(module, structure, self.depths, average=False)
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        depths = depths_of(task, earlier_exits=False)
-        return train_depth(
-            task,
-            job,
-            capacity,
-            rngs,
-            depths,
-            overrun=self.overrun,
-            loss_of=lambda s, y: F.cross_entropy(s[0], y),
-        )
+    def levels(self, task: Task) -> PerRound:
+        return PerRound(tuple(depth.level for depth in depths_of(task, earlier_exits=False)))
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+    def compute(self, client: Client, job: Job, level: Level) -> Compute:
+        depths = depths_of(client.task, earlier_exits=False)
+        return depth_steps(client.task, level, depths, lambda scores, y: F.cross_entropy(scores[0], y))
+
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         weight = task.merge.weight or self.weight
         depths = depths_of(task, earlier_exits=False)
         layers = layers_of(task, depths)

@@ -33,26 +33,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.client.client import Client
+from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import Traffic, skip, train
-from distreal_sim.devices.capacity import Capacity
+from distreal_sim.client.traffic import Traffic
 from distreal_sim.merging.average import Weight
-from distreal_sim.methods import Method
+from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.blocks import blocks_of
-from distreal_sim.submodels.levels import BYTES_PER_PARAMETER, Level, largest_that_fits
-from distreal_sim.submodels.partial import partial_steps
+from distreal_sim.submodels.levels import BYTES_PER_PARAMETER, Level, PerRound
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
-from distreal_sim.submodels.widths import SLACK, Share, width_counts
+from distreal_sim.submodels.steps import partial_steps
+from distreal_sim.submodels.widths import SLACK, Share, prefix_masks, width_counts
 from distreal_sim.thinning.cost import n_parameters, partial_macs_of_each
-from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.structure import FIXED, Counts, Structure
 
 
@@ -77,40 +76,35 @@ class SLT(Method):
     weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        step = self.step(task, job.round_number)
-        counts, choices = step.counts, step.trained
+    def own_levels(self, client: Client, job: Job) -> PerRound:
+        step, structure = self.step(client.task, client.round), client.task.structure
+        choices = step.trained
         if self.depth != "budget":
             choices = (choices[min(self.depth, len(choices)) - 1],)
-        levels = levels_of(task.structure, counts, choices)
-        index = largest_that_fits(task, job, capacity, levels)
-        if index is None:
-            return skip(task, job)
-        level, trained = levels[index], choices[index]
-        mask = first_mask(task.structure, counts)
-        return train(
-            task,
-            job,
-            capacity,
-            rngs,
-            choose=lambda moment: counts,
-            draw_mask=lambda number, kept: mask,
-            overrun=self.overrun,
-            take=partial_steps(trained),
-            cost=lambda kept: level.macs_per_example,
-            traffic=level.traffic,
-            # Running statistics, where there are any, come back too.
-            trained=[n for n in job.arrays if n in trained or n not in task.structure.parameters],
-        )
 
-    def step(self, task: Task, round_number: int) -> Step:
+        def returned(trained: frozenset[str]) -> tuple[str, ...]:
+            """Running statistics, where there are any, come back too."""
+            return tuple(n for n in job.arrays if n in trained or n not in structure.parameters)
+
+        levels = levels_of(structure, step.counts, choices)
+        pairs = zip(levels, choices, strict=True)
+        return PerRound(tuple(replace(level, trained=returned(trained)) for level, trained in pairs))
+
+    def masks(self, client: Client, job: Job) -> DrawMask:
+        return prefix_masks(client.task.structure)
+
+    def compute(self, client: Client, job: Job, level: Level) -> Compute:
+        assert level.trained is not None
+        return partial_steps(level.trained)
+
+    def step(self, task: Task, now: Round) -> Step:
         """What is trained in this round."""
         steps = steps_of(task, self.ratio)
         sizes = [_elements(task.structure, step.counts, step.trained[0]) for step in steps]
-        ends = last_rounds(sizes[1:], self.ratio, task.rounds)
-        return steps[next(n for n, end in enumerate(ends) if round_number <= end)]
+        ends = last_rounds(sizes[1:], self.ratio, now.n_rounds)
+        return steps[next(n for n, end in enumerate(ends) if now.number <= end)]
 
-    def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         return merge_prefixes(task, state, updates, self.weight)
 
     def widest(self, task: Task, state: State) -> Counts | None:

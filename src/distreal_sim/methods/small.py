@@ -15,13 +15,9 @@ from pydantic import Field
 from torch import nn
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import train
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.methods import Fits, Method
-from distreal_sim.submodels.levels import Ladder, whole_network
+from distreal_sim.submodels.levels import Always, whole_network
 from distreal_sim.thinning.cost import n_parameters, training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.shrink import shrink
@@ -58,12 +54,8 @@ class Small(Method):
             )
         return shrink(module, structure, _uniform(structure, widths[n_fitting - 1]))
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        full = task.structure.full_counts()
-        return train(task, job, capacity, rngs, choose=lambda moment: full, overrun=self.overrun)
-
-    def ladder(self, task: Task, arrays: Arrays) -> Ladder:
-        return whole_network(task, arrays)
+    def levels(self, task: Task) -> Always:
+        return whole_network(task)
 
 
 def _uniform(structure: Structure, width: float) -> Counts:

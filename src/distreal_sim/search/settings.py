@@ -14,7 +14,6 @@ from distreal_sim.config import Experiment, load_experiment, read_yaml
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
 from distreal_sim.methods.distreal import Distreal
-from distreal_sim.methods.ordered_distreal import OrderedDistreal
 
 STOPS = ("generations", "evaluations", "stall", "wall_s")
 """Keys that say only when a search ends; a search may be resumed with others."""
@@ -87,13 +86,10 @@ def load_search(path: Path, overrides: Sequence[str] = ()) -> tuple[Search, Expe
         raise InputError(explain(error, source, "", Search)) from None
     passed_on = [text.removeprefix("experiment.") for text in overrides if text not in own]
     experiment, notes = load_experiment(search.experiment, passed_on)
-    if isinstance(experiment.method, OrderedDistreal):  # the same method under its other name
-        method = Distreal(filters="ordered", **experiment.method.model_dump())
-        experiment = experiment.model_copy(update={"method": method})
     if not isinstance(experiment.method, Distreal):
         raise InputError(
             f"{search.experiment}: method.name = {experiment.method.name} looks up no front; a search needs "
-            "distreal or ordered_distreal (experiment.method.name=distreal on the command line)"
+            "distreal (experiment.method.name=distreal on the command line)"
         )
     filled: dict[str, Any] = {
         "batch_size": search.batch_size or max(2, experiment.local.batch_size),

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.simulation.clock.rounds import run_clock
 from distreal_sim.simulation.fleet import Fleet
-from distreal_sim.simulation.rounds import Progress, simulate, start
-from distreal_sim.simulation.rows import RoundRow
+from distreal_sim.simulation.rounds import OnRound, Progress, Simulation, simulate, start
 from distreal_sim.simulation.run_directory import RunDirectory
 from distreal_sim.simulation.verify import Verifying
-
-OnRound = Callable[[RoundRow], None]
 
 
 def play(
@@ -39,7 +34,7 @@ def play(
         task.front.save(directory.path / "front.json")
     recorder = Verifying(directory, experiment, task, progress.sim_s) if verify else directory
     if fleet is not None:
-        progress = simulate(experiment, task, fleet, progress, recorder, on_round)
+        progress = simulate(Simulation(experiment, task, fleet, recorder), progress, on_round)
     else:
         progress = run_clock(experiment, task, progress, recorder, on_round)
     directory.finish(final_model(task, progress))

@@ -1,6 +1,6 @@
 """The order of a round. Nothing else knows it.
 
-cohort -> plan -> train on the clients -> merge in client order -> clock -> evaluate -> rows -> checkpoint
+cohort -> plan -> train on the clients -> merge in client order -> clock -> test -> rows -> checkpoint
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from distreal_sim.client.messages import Arrays, Facts, State, Update
+from distreal_sim.client.messages import Arrays, Facts, Round, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
+from distreal_sim.methods import Method
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.fleet import Fleet
-from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Tested, Timing
+from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Scores, Timing
+
+OnRound = Callable[[RoundRow], None]
 
 
 class Recorder(Protocol):
@@ -35,7 +38,7 @@ class Recorder(Protocol):
 class Progress:
     """Where a simulation stands between two rounds.
 
-    sim_s: simulated time; statistics: batch-norm statistics of the last evaluation.
+    sim_s: simulated time; statistics: batch-norm statistics of the last test.
     """
 
     round_number: int
@@ -50,84 +53,110 @@ def start(experiment: Experiment, task: Task) -> Progress:
     return Progress(0, 0.0, experiment.method.start(task, State(arrays)), {})
 
 
-def simulate(
-    experiment: Experiment,
-    task: Task,
-    fleet: Fleet,
-    progress: Progress,
-    recorder: Recorder,
-    on_round: Callable[[RoundRow], None] = lambda row: None,
-) -> Progress:
-    """Runs the rounds after `progress` to the end, recording and committing on the way."""
-    while progress.round_number < experiment.rounds:
-        progress, row = play_round(experiment, task, fleet, progress, recorder)
-        if (
-            progress.round_number % experiment.checkpoint_every == 0
-            or progress.round_number == experiment.rounds
-        ):
-            recorder.commit(progress, fleet.contexts())
-        on_round(row)
-    return progress
+@dataclass(frozen=True)
+class Simulation:
+    """What plays the rounds of an experiment."""
 
+    experiment: Experiment
+    task: Task
+    fleet: Fleet
+    recorder: Recorder
 
-def play_round(
-    experiment: Experiment, task: Task, fleet: Fleet, before: Progress, recorder: Recorder
-) -> tuple[Progress, RoundRow]:
-    """One round."""
-    round_number = before.round_number + 1
-    start_wall_s = time.perf_counter()
-    cohort = select_cohort(experiment, task, round_number)
-    jobs = experiment.method.plan(task, before.state, round_number, before.sim_s, cohort)
-    facts: list[Facts] = []
+    @property
+    def method(self) -> Method:
+        return self.experiment.method
 
-    def counting() -> Iterator[Update]:
-        for update in fleet.train(jobs):
-            facts.append(update.facts)
-            if update.counts:
-                yield update
+    @property
+    def on_schedule(self) -> bool:
+        """Whether every round begins at a time that is known beforehand."""
+        return self.experiment.round_end == "fixed" and self.method.overrun != "wait"
 
-    updates = counting()
-    state = experiment.method.merge(task, before.state, updates) if task.computes else before.state
-    deque(updates, maxlen=0)  # those that the merge did not ask for are answers and facts like the others
-    merged_wall_s = time.perf_counter()
+    def next_round(self, before: Progress) -> Round:
+        """The round after `before`; its cohort is a function of seed and round, the same for every method."""
+        number, n_rounds = before.round_number + 1, self.experiment.rounds
+        cohort = select_cohort(self.experiment, self.task, number)
+        lr = self.task.local.rate(number, n_rounds)
+        return Round(number, n_rounds, before.sim_s, lr, tuple(cohort))
 
-    duration_s = round_duration(experiment, [f.sim_s for f in facts])
-    end_s = round_number * task.deadline_s if on_schedule(experiment) else before.sim_s + duration_s
-    statistics = before.statistics
-    tested: Tested = None
-    submodel: Tested = None
-    due = round_number % experiment.evaluation.every == 0 or round_number == experiment.rounds
-    if due and task.computes:
-        who = [f.client_id for f in facts if f.status in ("completed", "partial")] or cohort
-        # With nobody there the model is the old one, and so are its statistics.
-        statistics = fleet.statistics(state.arrays, round_number, who) if who else before.statistics
-        tested = fleet.evaluate(state.arrays, statistics, round_number)
-        widest = experiment.method.widest(task, state)
-        if widest == task.structure.full_counts():
+    def merge(self, state: State, now: Round, updates: Iterator[Update]) -> State:
+        """The next state; the same one where nothing is computed."""
+        return self.method.merge(self.task, state, now, updates) if self.task.computes else state
+
+    def duration_s(self, sim_s: Sequence[float]) -> float:
+        """Simulated seconds of a round; sim_s: of each of its clients."""
+        last_s = max(sim_s, default=0.0)
+        if self.experiment.round_end == "early" and sim_s:
+            return last_s
+        return max(self.task.deadline_s, last_s) if self.method.overrun == "wait" else self.task.deadline_s
+
+    def end_s(self, now: Round, duration_s: float) -> float:
+        """Absolute simulated time at the end of the round; rounds on schedule add up no rounding errors."""
+        return now.number * self.task.deadline_s if self.on_schedule else now.start_s + duration_s
+
+    def test(self, state: State, now: Round, facts: Sequence[Facts], statistics: Arrays) -> Scores | None:
+        """Tests the model if this round is to be tested; statistics: of the last test."""
+        task, method = self.task, self.method
+        due = now.number % task.evaluation.every == 0 or now.number == now.n_rounds
+        if not due or not task.computes:
+            return None
+        who = [f.client_id for f in facts if f.status in ("completed", "partial")] or now.cohort
+        if who:  # with nobody there the model is the old one, and so are its statistics
+            statistics = self.fleet.statistics(state.arrays, now.number, who)
+        tested = self.fleet.evaluate(state.arrays, statistics, now.number)
+        submodel, widest = None, method.widest(task, state)
+        if widest == task.full:
             submodel = tested
         elif widest is not None and who:
-            own = fleet.statistics(state.arrays, round_number, who, widest)
-            submodel = fleet.evaluate(state.arrays, own, round_number, widest)
-    evaluated_wall_s = time.perf_counter()
-
-    offered = [task.capacity(f.client_id, before.sim_s).offered(0.0, duration_s) for f in facts]
-    rows = ClientRows.of_round(round_number, facts, offered)
-    row = RoundRow.of(round_number, end_s, tested, submodel, rows)
-    timing = Timing(round_number, merged_wall_s - start_wall_s, evaluated_wall_s - merged_wall_s)
-    recorder.write(row, rows, timing)
-    return Progress(round_number, end_s, state, statistics), row
+            own = self.fleet.statistics(state.arrays, now.number, who, widest)
+            submodel = self.fleet.evaluate(state.arrays, own, now.number, widest)
+        return Scores(tested, submodel, statistics)
 
 
-def round_duration(experiment: Experiment, sim_s: Sequence[float]) -> float:
-    """Simulated seconds of a round; sim_s: of each of its clients."""
-    last_s = max(sim_s, default=0.0)
-    if experiment.round_end == "early" and sim_s:
-        return last_s
-    return (
-        max(experiment.deadline_s, last_s) if experiment.method.overrun == "wait" else experiment.deadline_s
-    )
+class Tally:
+    """Updates on their way to the merge, and the facts of all that passed."""
+
+    def __init__(self, updates: Iterator[Update]) -> None:
+        self._updates, self._facts = updates, list[Facts]()
+
+    def that_count(self) -> Iterator[Update]:
+        """Those that take part in the merge."""
+        for update in self._updates:
+            self._facts.append(update.facts)
+            if update.is_merged:
+                yield update
+
+    def drain(self) -> list[Facts]:
+        """The facts of all updates, of those too that the merge did not ask for."""
+        deque(self.that_count(), maxlen=0)
+        return self._facts
 
 
-def on_schedule(experiment: Experiment) -> bool:
-    """Whether every round begins at a time that is known beforehand."""
-    return experiment.round_end == "fixed" and experiment.method.overrun != "wait"
+def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
+    """One round."""
+    begin_wall_s = time.perf_counter()
+    now = sim.next_round(before)
+    updates = Tally(sim.fleet.train(sim.method.plan(sim.task, before.state, now)))
+    state = sim.merge(before.state, now, updates.that_count())
+    facts = updates.drain()
+    merged_wall_s = time.perf_counter()
+    duration_s = sim.duration_s([f.sim_s for f in facts])
+    end_s = sim.end_s(now, duration_s)
+    scores = sim.test(state, now, facts, before.statistics)
+    timing = Timing(now.number, merged_wall_s - begin_wall_s, time.perf_counter() - merged_wall_s)
+    offered = [sim.task.capacity(f.client_id, now.start_s).offered(0.0, duration_s) for f in facts]
+    rows = ClientRows.of_round(now.number, facts, offered)
+    row = RoundRow.of(now.number, end_s, scores, rows)
+    sim.recorder.write(row, rows, timing)
+    return Progress(now.number, end_s, state, scores.statistics if scores else before.statistics), row
+
+
+def simulate(sim: Simulation, progress: Progress, on_round: OnRound = lambda row: None) -> Progress:
+    """Plays the rounds after `progress` to the end, recording and committing on the way."""
+    experiment = sim.experiment
+    while progress.round_number < experiment.rounds:
+        progress, row = play_round(sim, progress)
+        last = progress.round_number == experiment.rounds
+        if last or progress.round_number % experiment.checkpoint_every == 0:
+            sim.recorder.commit(progress, sim.fleet.contexts())
+        on_round(row)
+    return progress

@@ -11,10 +11,23 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from distreal_sim.client.messages import STATUSES, Facts
+from distreal_sim.client.messages import STATUSES, Arrays, Facts
 
 Tested = tuple[float, float] | None
 """(loss, accuracy) on the test set; None: not tested."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a test found.
+
+    full: of the whole network; submodel: of the largest sub-network trained so far (`Method.widest`);
+    statistics: the batch-norm statistics of the whole network that were used.
+    """
+
+    full: Tested
+    submodel: Tested
+    statistics: Arrays
 
 
 @dataclass(frozen=True)
@@ -129,13 +142,12 @@ class RoundRow:
         cls,
         round_number: int,
         sim_s: float,
-        tested: Tested,
-        submodel: Tested,
+        scores: Scores | None,
         rows: ClientRows,
     ) -> RoundRow:
         """Sums the clients' rows; losses are weighted by examples."""
-        loss, accuracy = tested or (None, None)
-        submodel_loss, submodel_accuracy = submodel or (None, None)
+        loss, accuracy = (scores and scores.full) or (None, None)
+        submodel_loss, submodel_accuracy = (scores and scores.submodel) or (None, None)
         columns = rows.columns
         status = columns["status"]
         n_of = dict(zip(STATUSES, np.bincount(status, minlength=len(STATUSES)).tolist(), strict=True))

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Job, State, Update
-from distreal_sim.client.schedule import Overrun
+from distreal_sim.client.messages import Round, State, Update
+from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import Traffic, skip, train
-from distreal_sim.devices.capacity import Capacity
+from distreal_sim.client.traffic import Traffic
 from distreal_sim.merging.average import Weight
 from distreal_sim.merging.merge import merge_updates
 from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.exits import WithExits
-from distreal_sim.submodels.levels import Level, largest_that_fits
-from distreal_sim.submodels.partial import parameter_bytes
+from distreal_sim.submodels.levels import Level
+from distreal_sim.submodels.steps import parameter_bytes
 from distreal_sim.thinning.cost import partial_macs
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
@@ -56,7 +54,8 @@ def depths_of(task: Task, earlier_exits: bool) -> list[Depth]:
         names = frozenset().union(*(needed[number] for number in exits))
         n_bytes = parameter_bytes(structure, names)
         macs = partial_macs(structure, full, names, run=names)
-        found.append(Depth(exits, names, Level(full, macs, Traffic(n_bytes, n_bytes))))
+        level = Level(full, macs, Traffic(n_bytes, n_bytes), tuple(sorted(names)))
+        found.append(Depth(exits, names, level))
     return found
 
 
@@ -75,7 +74,12 @@ def depth_of(update: Update, depths: Sequence[Depth]) -> int:
 
 
 def merge_depths(
-    task: Task, state: State, updates: Iterator[Update], weight: Weight, depths: Sequence[Depth]
+    task: Task,
+    state: State,
+    now: Round,
+    updates: Iterator[Update],
+    weight: Weight,
+    depths: Sequence[Depth],
 ) -> State:
     """The state with averaged arrays, and with the deepest exit that any updates so far trained."""
     trained: set[int] = set()
@@ -85,7 +89,7 @@ def merge_depths(
             trained.add(depth_of(update, depths))
             yield update
 
-    return with_deepest(merge_updates(task, state, watched(), weight), trained)
+    return with_deepest(merge_updates(task, state, now, watched(), weight), trained)
 
 
 def with_deepest(state: State, trained: Collection[int]) -> State:
@@ -105,37 +109,19 @@ def layers_of(task: Task, depths: Sequence[Depth]) -> list[list[tuple[str, ...]]
     return [[block for block in blocks if depth.names.issuperset(block)] for depth in depths]
 
 
-def train_depth(
+def depth_steps(
     task: Task,
-    job: Job,
-    capacity: Capacity,
-    rngs: Rngs,
+    level: Level,
     depths: Sequence[Depth],
-    *,
-    overrun: Overrun,
     loss_of: Callable[[list[Tensor], Tensor], Tensor],
-) -> Update:
-    """Trains the deepest sub-model that fits; loss_of: the loss, of its exits' scores and the labels."""
-    index = largest_that_fits(task, job, capacity, [depth.level for depth in depths])
-    if index is None:
-        return skip(task, job)
-    depth = depths[index]
+) -> Compute:
+    """Steps that train the sub-model of this level; loss_of: of its exits' scores and the labels."""
+    depth = next(depth for depth in depths if depth.level == level)
 
     def run(module: nn.Module, x: Tensor) -> list[Tensor]:
         return module.scores(x, depth.exits) if isinstance(module, WithExits) else [module(x)]
 
-    def take(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
+    def compute(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
         return engine.step(x, y, mask, lr, loss_of, trained=depth.names, run=run)
 
-    return train(
-        task,
-        job,
-        capacity,
-        rngs,
-        choose=lambda moment: depth.level.counts,
-        overrun=overrun,
-        take=take,
-        cost=lambda counts: depth.level.macs_per_example,
-        traffic=depth.level.traffic,
-        trained=tuple(depth.names),
-    )
+    return compute

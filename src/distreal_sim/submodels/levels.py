@@ -1,17 +1,15 @@
-"""Sub-models fixed for a round: which one a client takes."""
+"""What a client may train: one network, sub-models fixed for a round, or another one in every step."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.messages import Arrays, Job
+from distreal_sim.client.client import Client
 from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import Traffic, both_ways
-from distreal_sim.devices.capacity import Capacity
+from distreal_sim.client.traffic import Traffic
 from distreal_sim.thinning.cost import n_parameters
 from distreal_sim.thinning.structure import Counts
 
@@ -22,32 +20,81 @@ BYTES_PER_PARAMETER = 4
 class Level:
     """One size of sub-model.
 
-    counts: (G,) kept channels; macs_per_example: of a training step; traffic: what travels with it.
+    counts: (G,) kept channels; macs_per_example: of a training step; traffic: what travels with it; trained:
+    names of the parameters that it trains and that come back, None for all.
     """
 
     counts: Counts
     macs_per_example: int
     traffic: Traffic
+    trained: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """What clients may train, for methods whose clients go by their capacity alone (`Method.ladder`).
+class Always:
+    """Every step of every client is on one level."""
 
-    levels: what there is to choose from. when: `never`: there is one level, for everybody; `round`: the
-    dearest that fits at the start of the round (`largest_that_fits`), and who fits none skips it; `step`:
-    before every step the dearest with which all examples left fit, or else the cheapest (`Front.lookup`;
-    cheapest first).
+    level: Level
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        return (self.level,)
+
+    def at_start(self, client: Client) -> Level | None:
+        """The level of the client's round; None if it takes no part."""
+        return self.level
+
+    def now(self, moment: Moment, start: Level) -> Level:
+        """The level of a step, in a round that began with `start`."""
+        return self.level
+
+
+@dataclass(frozen=True)
+class PerRound:
+    """The most expensive level that fits at the start of the round, for all its steps (`largest_that_fits`).
+
+    A client that none fits skips the round.
     """
 
     levels: tuple[Level, ...]
-    when: Literal["never", "round", "step"]
+
+    def at_start(self, client: Client) -> Level | None:
+        """The level of the client's round; None if it takes no part."""
+        index = largest_that_fits(client, self.levels)
+        return None if index is None else self.levels[index]
+
+    def now(self, moment: Moment, start: Level) -> Level:
+        """The level of a step, in a round that began with `start`."""
+        return start
 
 
-def whole_network(task: Task, arrays: Arrays) -> Ladder:
-    """Everybody trains everything."""
-    full = task.structure.full_counts()
-    return Ladder((Level(full, task.macs_per_example(full), both_ways(arrays)),), "never")
+@dataclass(frozen=True)
+class PerStep:
+    """Before every step the most expensive level with which all examples left fit, or else the cheapest.
+
+    levels: cheapest first, with one traffic (`Front.lookup`).
+    """
+
+    levels: tuple[Level, ...]
+
+    def at_start(self, client: Client) -> Level | None:
+        """One of the levels, for its traffic."""
+        return self.levels[0]
+
+    def now(self, moment: Moment, start: Level) -> Level:
+        """The level of a step, in a round that began with `start`."""
+        budget_macs = moment.budget_macs / moment.n_left
+        return self.levels[max(0, bisect_right(self.levels, budget_macs, key=_macs) - 1)]
+
+
+Levels = Always | PerRound | PerStep
+"""What a method lets its clients train. Training and the simulated clock alone both follow from it."""
+
+
+def whole_network(task: Task) -> Always:
+    """Everybody trains everything, and the whole model travels both ways."""
+    n_bytes = task.model_bytes
+    return Always(Level(task.full, task.macs_per_example(task.full), Traffic(n_bytes, n_bytes)))
 
 
 def width_level(task: Task, counts: Counts) -> Level:
@@ -56,26 +103,20 @@ def width_level(task: Task, counts: Counts) -> Level:
     return Level(counts, task.macs_per_example(counts), Traffic(n_bytes, n_bytes))
 
 
-def fits(task: Task, job: Job, capacity: Capacity, traffic: Traffic, work_macs: int) -> bool:
-    """Whether this much work ends in time if the capacity stays as it is now.
+def largest_that_fits(client: Client, levels: Sequence[Level]) -> int | None:
+    """Index of the most expensive level whose planned work ends in time if the capacity of the start holds.
 
-    Both transfers are left room for.
+    The work is that of the client's real batches. Of equally expensive levels the first; None if not even
+    the cheapest fits.
     """
-    link = task.link(job.client_id)
-    start_s = traffic.download_bytes / link.download_bytes_per_s
-    end_s = task.deadline_s - traffic.upload_bytes / link.upload_bytes_per_s
-    return work_macs <= Moment(start_s, end_s, capacity(0.0), ()).budget_macs
-
-
-def largest_that_fits(task: Task, job: Job, capacity: Capacity, levels: Sequence[Level]) -> int | None:
-    """Index of the dearest level whose planned work ends in time if the capacity stays as it is now.
-
-    The work is that of the client's real batches. None if not even the cheapest fits.
-    """
-    n_examples = sum(batch_sizes(len(task.split[job.client_id]), task.local))
+    n_examples = sum(client.batch_sizes)
     fitting = [
         (level.macs_per_example, -index)
         for index, level in enumerate(levels)
-        if fits(task, job, capacity, level.traffic, level.macs_per_example * n_examples)
+        if client.fits(level.macs_per_example * n_examples, level.traffic)
     ]
     return -max(fitting)[1] if fitting else None
+
+
+def _macs(level: Level) -> int:
+    return level.macs_per_example

@@ -53,14 +53,8 @@ def growing(
 
     def seen() -> Iterator[Update]:
         for update in updates:
-            np.maximum(widest, _trained(structure, update), out=widest)
+            np.maximum(widest, update.coverage.widest(structure), out=widest)
             yield update
 
     merged = merge(seen())
     return State(merged.arrays, {**merged.extras, WIDEST: widest} if widest.all() else merged.extras)
-
-
-def _trained(structure: Structure, update: Update) -> np.ndarray:
-    """(G,) channels of each group that some step of the update kept."""
-    pairs = zip(structure.groups, update.coverage, strict=True)
-    return np.array([g.channels if kept is None else kept.any(axis=0).sum() for g, kept in pairs], np.int64)

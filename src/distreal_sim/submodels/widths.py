@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Job, Update
-from distreal_sim.client.schedule import Overrun
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import TakeStep, take_step, train
-from distreal_sim.devices.capacity import Capacity
-from distreal_sim.submodels.levels import Level
-from distreal_sim.thinning.masks import Mask
+from distreal_sim.submodels.levels import PerRound, width_level
+from distreal_sim.thinning.masks import Mask, first_mask
 from distreal_sim.thinning.structure import Counts, Structure
 
 Rounding = Literal["floor", "ceil"]
@@ -37,26 +33,19 @@ def width_counts(structure: Structure, share: float, rounding: Rounding) -> Coun
     return tuple(counts)
 
 
-def train_level(
-    task: Task,
-    job: Job,
-    capacity: Capacity,
-    rngs: Rngs,
-    level: Level,
-    mask: Mask,
-    *,
-    overrun: Overrun,
-    take: TakeStep = take_step,
-) -> Update:
-    """Trains one sub-model for the whole round; mask: its channels, `level.counts` of them."""
-    return train(
-        task,
-        job,
-        capacity,
-        rngs,
-        choose=lambda moment: level.counts,
-        draw_mask=lambda step, counts: mask,
-        overrun=overrun,
-        take=take,
-        traffic=level.traffic,
-    )
+def of_widths(task: Task, shares: Sequence[float], rounding: Rounding) -> PerRound:
+    """The sub-models of these widths, of which a client takes the largest that fits."""
+    counts = [width_counts(task.structure, share, rounding) for share in shares]
+    return PerRound(tuple(width_level(task, own) for own in counts))
+
+
+def prefix_masks(structure: Structure) -> Callable[[int, Counts], Mask]:
+    """The first channels of each layer, in every step."""
+    known: dict[Counts, Mask] = {}
+
+    def draw(step: int, counts: Counts) -> Mask:
+        if counts not in known:
+            known[counts] = first_mask(structure, counts)
+        return known[counts]
+
+    return draw

@@ -22,9 +22,9 @@ from distreal_sim.methods.fedavg import FedAvg
 
 class FlatBattery(FedAvg):
     def train(self, task, job, capacity, rngs):
-        if job.round_number == 2:
+        if job.round.number == 2:
             raise RuntimeError("no battery")
-        return super().train(task, job, capacity, rngs)
+        return super().train(client, job)
 """
 
 COUNTING = """
@@ -35,7 +35,7 @@ from distreal_sim.methods.fedavg import FedAvg
 class Counting(FedAvg):
     def train(self, task, job, capacity, rngs):
         count = job.memory.get("count", np.zeros(1)) + 1
-        update = super().train(task, job, capacity, rngs)
+        update = super().train(client, job)
         facts = replace(update.facts, upload_bytes=int(count[0]) * 1_000_000 + job.client_id)
         return replace(update, facts=facts, memory={"count": count})
 """

@@ -10,10 +10,8 @@ import pandas as pd
 import pytest
 from toys import toy
 
-from distreal_sim.base.rng import Rngs
+from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Update
-from distreal_sim.client.task import Task
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.run import run
 from distreal_sim.simulation.rows import RoundRow
@@ -22,9 +20,9 @@ from distreal_sim.simulation.rows import RoundRow
 class Counting(FedAvg):
     """Each client counts its rounds and reports count x 1,000,000 + client id as its upload."""
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
+    def train(self, client: Client, job: Job) -> Update:
         count = job.memory.get("count", np.zeros(1)) + 1
-        update = super().train(task, job, capacity, rngs)
+        update = super().train(client, job)
         facts = replace(update.facts, upload_bytes=int(count[0]) * 1_000_000 + job.client_id)
         return replace(update, facts=facts, memory={"count": count})
 

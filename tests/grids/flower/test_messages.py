@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord
 
-from distreal_sim.client.messages import Facts, Job, Update
+from distreal_sim.client.coverage import Coverage
+from distreal_sim.client.messages import Facts, Job, Round, Update
 from distreal_sim.grids.flower.messages import (
     decode_array,
     decode_arrays,
@@ -57,11 +58,10 @@ def test_objects_are_refused() -> None:
 
 
 def test_job_round_trip() -> None:
-    job = Job(3, 17, 0.1 + 0.2, ARRAYS, {"level": 0.25, "name": "x"}, {"m": np.ones(2)})
+    job = Job(3, Round(17, 20, 0.1 + 0.2, 0.05, (3, 4)), ARRAYS, {"m": np.ones(2)})
     content = encode_job(job, encode_arrays(ARRAYS))
     again = decode_job(content, decode_arrays(content.array_records["arrays"]), job.memory)
-    assert (again.client_id, again.round_number, again.start_s) == (3, 17, 0.1 + 0.2)
-    assert again.settings == {"level": 0.25, "name": "x"}
+    assert (again.client_id, again.round) == (3, Round(17, 20, 0.1 + 0.2, 0.05))
     assert again.memory is job.memory
 
 
@@ -69,15 +69,15 @@ def test_update_round_trip() -> None:
     """Coverage travels as bits: 3 steps x 5 channels = 15 bits = 2 bytes, and comes back as it was."""
     kept = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 1], [1, 1, 1, 1, 1]], bool)
     facts = Facts(3, "partial", 40, 4, 3, 10**12, 9.75, 0.5, 100, 90, math.nan)
-    update = Update(facts, ARRAYS, (None, kept, None), np.array([16, 16, 8]))
+    update = Update(facts, ARRAYS, Coverage((None, kept, None), np.array([16, 16, 8])))
     content = encode_update(update)
     assert len(content.array_records["coverage"]["1"].numpy()) == 2
     again = decode_update(content)
     assert again.facts.macs == 10**12
     assert math.isnan(again.facts.train_loss)
     assert (again.facts.status, again.n_steps) == ("partial", 3)
-    assert again.coverage[0] is None
-    assert again.coverage[2] is None
-    np.testing.assert_array_equal(again.coverage[1], kept)
-    np.testing.assert_array_equal(again.step_examples, [16, 16, 8])
+    assert again.coverage.kept[0] is None
+    assert again.coverage.kept[2] is None
+    np.testing.assert_array_equal(again.coverage.kept[1], kept)
+    np.testing.assert_array_equal(again.coverage.examples, [16, 16, 8])
     assert all(again.arrays[k].tobytes() == ARRAYS[k].tobytes() for k in ARRAYS)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, Update
 from distreal_sim.codecs.npy import allocating
 from distreal_sim.grids.flower.messages import decode_arrays, decode_update, encode_arrays, encode_update
@@ -171,7 +172,7 @@ def test_a_reply_is_free_without_the_garbage_collector() -> None:
     """No reference cycle holds a decoded update, so that its slot is there for the next one."""
     facts = Facts(1, "completed", 10, 1, 1, 5, 1.0, 1.0, 8, 8, 0.5)
     coverage = (np.ones((1, 3), bool), None)
-    update = Update(facts, {"w": np.ones(100)}, coverage, np.array([10]))
+    update = Update(facts, {"w": np.ones(100)}, Coverage(coverage, np.array([10])))
     arena = Arena(1)
     slot = take(arena)
     gc.collect()

@@ -12,7 +12,7 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from distreal_sim.base.rng import Rngs
+from distreal_sim.client.client import do
 from distreal_sim.client.messages import Arrays
 from distreal_sim.client.task import Task
 from distreal_sim.grids.flower.messages import (
@@ -57,8 +57,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             arrays = decoded.get(arrays_of(message.content, "arrays"))
             job = decode_job(message.content, arrays, memory)
             stage = "training"
-            rngs = Rngs(task.seed, (job.round_number, job.client_id))
-            update = method.train(task, job, task.capacity(job.client_id, job.start_s), rngs)
+            update = do(task, method, job)
             stage = "encoding its update"
             if update.memory is not None:
                 context.state[MEMORY] = remember(update.memory)

@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 
 from distreal_sim.base.errors import ClientFailedError
 from distreal_sim.client.messages import Arrays, Job, Update
-from distreal_sim.client.task import Task, predicted_macs
+from distreal_sim.client.task import Task
 from distreal_sim.grids.flower.grid import LocalGrid
 from distreal_sim.grids.flower.messages import (
     arrays_of,
@@ -69,11 +69,11 @@ class GridFleet:
             Parcel(
                 job.client_id,
                 encode_job(job, self._encode(job.arrays)),
-                predicted_macs(self.task, job.client_id, job.start_s),
+                self.task.predicted_macs(job.client_id, job.round.start_s),
             )
             for job in jobs
         ]
-        group = str(jobs[0].round_number) if jobs else ""
+        group = str(jobs[0].round.number) if jobs else ""
         return (decode_update(reply) for reply in self._exchange("train", group, parcels))
 
     def statistics(

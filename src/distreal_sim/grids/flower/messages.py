@@ -6,7 +6,6 @@ copy on the client's side, none on the server's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -15,7 +14,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
 
-from distreal_sim.client.messages import Arrays, Facts, Job, Update
+from distreal_sim.client.coverage import Coverage
+from distreal_sim.client.messages import Arrays, Facts, Job, Round, Update
 from distreal_sim.codecs import npy
 
 NUMPY_FILE = "numpy.ndarray"
@@ -68,36 +68,31 @@ def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
     """Content of a train message; arrays: the encoded job.arrays, shared between clients."""
     config = ConfigRecord()
     config["client_id"] = job.client_id
-    config["round"] = job.round_number
-    config["start_s"] = job.start_s
-    config["settings"] = json.dumps(dict(job.settings))
+    config["round"] = job.round.number
+    config["n_rounds"] = job.round.n_rounds
+    config["start_s"] = job.round.start_s
+    config["lr"] = job.round.lr
     return RecordDict({"arrays": arrays, "job": config})
 
 
 def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
     """The job of a train message, given its decoded arrays and what the client remembers."""
     config = values_of(content, "job")
-    return Job(
-        client_id=config["client_id"],
-        round_number=config["round"],
-        start_s=config["start_s"],
-        arrays=arrays,
-        settings=json.loads(config["settings"]),
-        memory=memory,
-    )
+    now = Round(config["round"], config["n_rounds"], config["start_s"], config["lr"])
+    return Job(config["client_id"], now, arrays, memory)
 
 
 def encode_update(update: Update) -> RecordDict:
     """Content of a reply: arrays, packed coverage, and the facts of the client's round."""
     coverage = {
         str(group): np.packbits(kept, axis=None)
-        for group, kept in enumerate(update.coverage)
+        for group, kept in enumerate(update.coverage.kept)
         if kept is not None
     }
     facts = dict(vars(update.facts))
-    widths = [0 if kept is None else kept.shape[1] for kept in update.coverage]
+    widths = [0 if kept is None else kept.shape[1] for kept in update.coverage.kept]
     config = ConfigRecord(
-        {"status": facts.pop("status"), "widths": widths, "step_examples": update.step_examples.tolist()}
+        {"status": facts.pop("status"), "widths": widths, "step_examples": update.coverage.examples.tolist()}
     )
     return RecordDict(
         {
@@ -114,7 +109,7 @@ def decode_update(content: RecordDict) -> Update:
     config = values_of(content, "update")
     widths, examples = config["widths"], config["step_examples"]
     packed = decode_arrays(arrays_of(content, "coverage"))
-    coverage = tuple(
+    kept = tuple(
         np.unpackbits(packed[str(group)], count=len(examples) * width).reshape(-1, width).astype(bool)
         if width
         else None
@@ -122,7 +117,8 @@ def decode_update(content: RecordDict) -> Update:
     )
     values = values_of(content, "facts")
     facts = Facts(status=config["status"], **values)
-    return Update(facts, decode_arrays(arrays_of(content, "arrays")), coverage, np.array(examples, np.int64))
+    coverage = Coverage(kept, np.array(examples, np.int64))
+    return Update(facts, decode_arrays(arrays_of(content, "arrays")), coverage)
 
 
 def remember(memory: Arrays) -> ArrayRecord:

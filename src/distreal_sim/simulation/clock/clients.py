@@ -1,4 +1,4 @@
-"""What many clients' rounds take, without the training: `local.train` for arrays, equal to the last bit."""
+"""What many clients' rounds take, without the training: `client.train` for arrays, equal to the last bit."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from functools import cached_property
 import numpy as np
 
 from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.coverage import keep_rate
 from distreal_sim.client.messages import STATUSES
 from distreal_sim.client.schedule import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.devices.many import Capacities
 from distreal_sim.simulation.clock.schedules import Moments, Schedules, Work, schedules
-from distreal_sim.submodels.levels import Ladder
+from distreal_sim.submodels.levels import Levels, PerRound, PerStep
 
 SKIPS = -1
 """The level of a client that takes no part."""
 
 Columns = dict[str, np.ndarray]
-"""(n,) arrays by the names of the fields of `types.Facts`; status: indices into STATUSES."""
+"""(n,) arrays by the names of the fields of `client.messages.Facts`; status: indices into STATUSES."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class TimedClients:
     """The clients of a task, who choose alike."""
 
     task: Task
-    ladder: Ladder
+    choice: Levels
     overrun: Overrun
 
     @cached_property
@@ -39,14 +40,14 @@ class TimedClients:
 
     @cached_property
     def _macs(self) -> np.ndarray:
-        return np.array([level.macs_per_example for level in self.ladder.levels])
+        return np.array([level.macs_per_example for level in self.choice.levels])
 
     def facts(self, client_ids: np.ndarray, start_s: np.ndarray) -> tuple[Columns, Capacities]:
         """The facts of each client's round, and its capacities, walked to the end of its work.
 
         start_s: (n,) when the rounds begin, absolute.
         """
-        task, levels = self.task, self.ladder.levels
+        task, levels = self.task, self.choice.levels
         work, kinds = self._kinds
         kind = kinds[client_ids]
         capacities = task.capacities(client_ids, start_s)
@@ -54,7 +55,7 @@ class TimedClients:
         download = np.array([level.traffic.download_bytes for level in levels])
         upload = np.array([level.traffic.upload_bytes for level in levels])
         level = np.zeros(len(kind), np.int64)
-        if self.ladder.when == "round":
+        if isinstance(self.choice, PerRound):
             level = self._that_fits(
                 work.n_left[kind, 0], capacities, download / down[:, None], upload / up[:, None]
             )
@@ -65,7 +66,7 @@ class TimedClients:
             kind,
             capacities,
             self._macs,
-            self._lookup if self.ladder.when == "step" else lambda moments: level[moments.rows],
+            self._lookup if isinstance(self.choice, PerStep) else lambda moments: level[moments.rows],
             rows=np.flatnonzero(level != SKIPS),
             start_s=download[level] / down,
             end_s=task.deadline_s - (upload[level] + most) / up,
@@ -124,12 +125,12 @@ class TimedClients:
 
     def _coverage_bytes(self, n_steps: np.ndarray) -> np.ndarray:
         """(n, G): a bit a channel and step."""
-        n_bytes: np.ndarray = (n_steps[:, None] * self._channels + 7) // 8
+        n_bytes: np.ndarray = (n_steps[:, None] * self._channels + 7) // 8  # `packed_bytes`
         return n_bytes
 
     def _dropped(self, timed: Schedules) -> np.ndarray:
         """(n, G): whether some finished step dropped something of the group."""
-        narrow = np.array([level.counts for level in self.ladder.levels]) < self._channels
+        narrow = np.array([level.counts for level in self.choice.levels]) < self._channels
         dropped = np.zeros((len(timed.macs), len(self._channels)), bool)
         for rows, level in timed.steps:
             dropped[rows] |= narrow[level]
@@ -137,8 +138,8 @@ class TimedClients:
 
     def _mean_keep_rates(self, timed: Schedules) -> np.ndarray:
         """(n,) kept share of channels, mean over groups and finished steps; NaN without one."""
-        kept = [np.array(level.counts) / self._channels for level in self.ladder.levels]
-        shares = np.array([np.mean(own) if len(own) else 1.0 for own in kept])
+        structure = self.task.structure
+        shares = np.array([keep_rate(structure, level.counts) for level in self.choice.levels])
         total = np.zeros(len(timed.macs))
         for rows, level in timed.steps:
             total[rows] += shares[level]
