@@ -22,13 +22,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from distreal_sim.build import build
-from distreal_sim.clock import TimedFleet, run_clock
+from distreal_sim.base.process import prepare_process
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, parse_experiment
-from distreal_sim.process import prepare_process
-from distreal_sim.run_directory import RunDirectory
-from distreal_sim.simulation import Progress, simulate, start
-from distreal_sim.task import Task
+from distreal_sim.config.build import build
+from distreal_sim.simulation.clock.rounds import TimedFleet, run_clock
+from distreal_sim.simulation.rounds import Progress, simulate, start
+from distreal_sim.simulation.run_directory import RunDirectory
 
 FLEET: dict[str, Any] = {
     "name": "clock",

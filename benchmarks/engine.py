@@ -27,18 +27,18 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from distreal_sim.batches import batch_sizes
-from distreal_sim.build import build
+from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.schedule import Moment, Schedule, schedule
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, load_experiment
-from distreal_sim.evaluation import statistics_shards
-from distreal_sim.grids.cluster import ray_instance
-from distreal_sim.methods._thinned import pick
-from distreal_sim.records import RoundRow
+from distreal_sim.config.build import build
+from distreal_sim.grids.ray.cluster import ray_instance
 from distreal_sim.run import run
-from distreal_sim.schedule import Moment, Schedule, schedule
-from distreal_sim.simulation import select_cohort
-from distreal_sim.task import Task
-from distreal_sim.types import Counts
+from distreal_sim.simulation.cohort import select_cohort
+from distreal_sim.simulation.evaluation import statistics_shards
+from distreal_sim.simulation.rows import RoundRow
+from distreal_sim.submodels.per_step import pick
+from distreal_sim.thinning.structure import Counts
 
 CONFIG = Path(__file__).parent.parent / "configs" / "mnist_writers.yaml"
 IDEAL = Path(__file__).with_name("_ideal.py")

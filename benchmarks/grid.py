@@ -10,7 +10,7 @@ split into a part per client and a part per round by rounds of 10 and of 40 clie
 100,000 clients have the same jobs. Wall milliseconds count; those of the processor, of the driver and its
 workers, are beside them, for machines that do other work.
 
-The second table is for `distreal_sim.choice`: what a training step takes, and what the constants there say.
+The second table is for `distreal_sim.grids.choose`: what a training step takes, and what the constants there say.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
-from distreal_sim.build import build
-from distreal_sim.choice import LAYER_WALL_S, MACS_PER_WALL_S, step_wall_s
-from distreal_sim.client import client_app
+from distreal_sim.base.process import prepare_process
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Job
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, parse_experiment
-from distreal_sim.datasets import Data, Examples
-from distreal_sim.grids.cluster import ray_instance
-from distreal_sim.grids.ray import RayGrid
+from distreal_sim.config.build import build
+from distreal_sim.data.datasets import Data, Examples
+from distreal_sim.grids.choose import LAYER_WALL_S, MACS_PER_WALL_S, step_wall_s
+from distreal_sim.grids.flower.client_app import client_app
+from distreal_sim.grids.flower.fleet import GridFleet
+from distreal_sim.grids.ray.cluster import ray_instance
+from distreal_sim.grids.ray.grid import RayGrid
 from distreal_sim.grids.serial import SerialFleet
-from distreal_sim.process import prepare_process
-from distreal_sim.rng import Rngs
-from distreal_sim.server import GridFleet
-from distreal_sim.simulation import Fleet, start
-from distreal_sim.task import Task
-from distreal_sim.types import Job
+from distreal_sim.simulation.fleet import Fleet
+from distreal_sim.simulation.rounds import start
 
 EXAMPLES, BATCH = 20, 10
 FLEETS = (100, 100_000)
@@ -206,7 +207,7 @@ def split(beyond_ms: dict[int, float]) -> tuple[float, float]:
 
 
 def steps(repeats: int) -> Table:
-    """Milliseconds of a step against the constants of `distreal_sim.choice`."""
+    """Milliseconds of a step against the constants of `distreal_sim.grids.choose`."""
     constants = f"{MACS_PER_WALL_S:.2g} MAC/s, {1e3 * LAYER_WALL_S:g} ms a layer"
     result = Table(title=f"a step, batch {BATCH}; predicted with {constants}")
     for head in ("model", "input", "MMAC", "ms", "predicted ms", "predicted / measured"):

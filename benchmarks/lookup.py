@@ -13,7 +13,7 @@ from statistics import median
 
 import numpy as np
 
-from distreal_sim.front import Entry, Front
+from distreal_sim.fronts.front import Entry, Front
 
 SIZES = (16, 1000)
 LOOKUPS = 100_000

@@ -29,14 +29,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from distreal_sim.process import prepare_process
+from distreal_sim.base.process import prepare_process
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import open_directory
 from distreal_sim.search.explore import Evaluate, Generation, explore
 from distreal_sim.search.objective import Objective, Score, make_objective
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.workers import open_workers
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 CONFIG = Path(__file__).parent.parent / "configs" / "search" / "digits_small_cnn.yaml"
 

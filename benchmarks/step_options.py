@@ -17,12 +17,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from distreal_sim.base.plugins import load, names
+from distreal_sim.base.process import prepare_process
+from distreal_sim.base.rng import Rngs
 from distreal_sim.models import Model
-from distreal_sim.plugins import load, names
-from distreal_sim.process import prepare_process
-from distreal_sim.rng import Rngs
-from distreal_sim.thinning.engine import Engine
-from distreal_sim.thinning.groups import find_groups
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.engine.engine import Engine
 
 GREY = ("femnist_cnn", "heterofl_cnn", "logistic")
 """Models for 1x28x28; the others get 3x32x32."""

@@ -28,13 +28,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from distreal_sim.base.plugins import load
+from distreal_sim.base.process import prepare_process
+from distreal_sim.base.rng import Rngs
 from distreal_sim.models import Model
-from distreal_sim.plugins import load
-from distreal_sim.process import prepare_process
-from distreal_sim.rng import Rngs
-from distreal_sim.thinning.engine import Engine
-from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.macs import training_macs
+from distreal_sim.thinning.cost import training_macs
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import keep_counts, sample_mask
 from distreal_sim.thinning.shrink import shrink
 

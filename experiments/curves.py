@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
 
-from distreal_sim.plots._lines import method_line
+from distreal_sim.results.plots._lines import method_line
 
 SHOWN = {
     "full": "fedavg",

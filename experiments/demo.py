@@ -12,11 +12,12 @@ from pathlib import Path
 from rich.console import Console
 
 from distreal_sim.config import load_experiment
-from distreal_sim.grids.cluster import ray_instance
-from distreal_sim.plots.accuracy import accuracy
+from distreal_sim.grids.ray.cluster import ray_instance
+from distreal_sim.results.plots.accuracy import accuracy
+from distreal_sim.results.runs import find_runs
+from distreal_sim.results.statistics import time_to_accuracy
+from distreal_sim.results.table import render, to_csv
 from distreal_sim.run import run
-from distreal_sim.runs import find_runs
-from distreal_sim.tables import render, time_to_accuracy, to_csv
 
 CONFIG = Path(__file__).parent.parent / "configs" / "digits.yaml"
 METHODS = ("fedavg", "small", "distreal")

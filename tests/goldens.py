@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from toys import toy, toy_fleet
 
-from distreal_sim.simulation import Progress, play_round, start
+from distreal_sim.simulation.rounds import Progress, play_round, start
 
 FOLDER = Path(__file__).parent / "methods" / "goldens"
 

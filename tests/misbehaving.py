@@ -15,11 +15,11 @@ import numpy as np
 import psutil
 from torch import Tensor, nn
 
-from distreal_sim.capacity import Capacity
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Job, Update
+from distreal_sim.client.task import Task
+from distreal_sim.devices.capacity import Capacity
 from distreal_sim.methods.fedavg import FedAvg
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.types import Job, Update
 
 
 class Remembering(FedAvg):

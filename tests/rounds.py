@@ -7,11 +7,11 @@ from typing import Any
 
 from toys import toy, toy_fleet
 
-from distreal_sim.build import build
-from distreal_sim.rng import Rngs
-from distreal_sim.simulation import Progress, play_round, start
-from distreal_sim.task import Task
-from distreal_sim.types import State, Update
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.config.build import build
+from distreal_sim.simulation.rounds import Progress, play_round, start
 
 
 class Rows:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from flwr.app import Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from distreal_sim.grids.local import LocalGrid, make_context
+from distreal_sim.grids.flower.grid import LocalGrid, make_context
 
 
 class SerialGrid(LocalGrid):

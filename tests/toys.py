@@ -6,11 +6,11 @@ from typing import Any
 
 from serial_grid import SerialGrid
 
-from distreal_sim.build import build
-from distreal_sim.client import make_client_app
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, parse_experiment
-from distreal_sim.server import GridFleet
-from distreal_sim.task import Task
+from distreal_sim.config.build import build
+from distreal_sim.grids.flower.client_app import make_client_app
+from distreal_sim.grids.flower.fleet import GridFleet
 
 TOY: dict[str, Any] = {
     "name": "toy",

@@ -18,12 +18,12 @@ import pandas as pd
 from on_ours import experiment
 from workloads import Record, options
 
-from distreal_sim.batches import batch_sizes
-from distreal_sim.build import build
+from distreal_sim.client.batches import batch_sizes
 from distreal_sim.config import Experiment
-from distreal_sim.evaluation import statistics_shards
+from distreal_sim.config.build import build
 from distreal_sim.run import run
-from distreal_sim.widths import width_counts
+from distreal_sim.simulation.evaluation import statistics_shards
+from distreal_sim.submodels.widths import width_counts
 
 IDEAL = Path(__file__).parent.parent / "_ideal.py"
 

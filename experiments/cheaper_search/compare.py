@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from distreal_sim.process import prepare_process
+from distreal_sim.base.process import prepare_process
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.explore import Evaluate, explore, table_of
 from distreal_sim.search.objective import Objective, Stream, make_objective

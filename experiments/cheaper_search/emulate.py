@@ -20,16 +20,16 @@ from rich.console import Console
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from distreal_sim.build import build
+from distreal_sim.base.process import prepare_process
+from distreal_sim.config.build import build
 from distreal_sim.methods.distreal import Distreal
-from distreal_sim.process import prepare_process
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.explore import explore, table_of
 from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 KNOWN = 600
 """Real scores that the emulation is fitted to."""

@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 from fronts import greedy, random, searched, uniform
 
-from distreal_sim.build import build
+from distreal_sim.base.rng import Rngs
 from distreal_sim.config import Experiment, load_experiment
-from distreal_sim.front import fingerprint, make_front
+from distreal_sim.config.build import build
+from distreal_sim.fronts.front import fingerprint, make_front
 from distreal_sim.methods.distreal import Distreal
-from distreal_sim.rng import Rngs
 from distreal_sim.run import run
 from distreal_sim.search.run import run_search
 from distreal_sim.search.settings import load_search

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import t
 
-from distreal_sim.plots._legend import legend_above
-from distreal_sim.plots._save import look, save
+from distreal_sim.results.plots._legend import legend_above
+from distreal_sim.results.plots._save import look, save
 
 HERE = Path(__file__).parent
 FIGURE = HERE.parents[1] / "docs" / "figures" / "front_ablation.png"

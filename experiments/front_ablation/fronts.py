@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from distreal_sim.front import uniform_rates
+from distreal_sim.fronts.front import uniform_rates
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 Kind = Literal["uniform", "random", "greedy", "searched"]
 

@@ -19,8 +19,8 @@ sys.path.insert(0, str(HERE.parent))
 
 from curves import SHOWN, draw, half_width, load, markdown  # noqa: E402
 
-from distreal_sim.plots._legend import legend_above  # noqa: E402
-from distreal_sim.plots._save import look, save  # noqa: E402
+from distreal_sim.results.plots._legend import legend_above  # noqa: E402
+from distreal_sim.results.plots._save import look, save  # noqa: E402
 
 FIGURES = HERE.parents[1] / "docs" / "figures"
 SETTING = ["skew", "spread", "change"]

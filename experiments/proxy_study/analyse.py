@@ -15,8 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau, rankdata
 
-from distreal_sim.plots._legend import legend_above
-from distreal_sim.plots._save import look, save
+from distreal_sim.results.plots._legend import legend_above
+from distreal_sim.results.plots._save import look, save
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

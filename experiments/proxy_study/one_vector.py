@@ -6,14 +6,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.local import train
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Job, Update
+from distreal_sim.client.schedule import Moment
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import train
+from distreal_sim.devices.capacity import Capacity
 from distreal_sim.methods import Method
-from distreal_sim.rng import Rngs
-from distreal_sim.schedule import Moment
-from distreal_sim.task import Task
 from distreal_sim.thinning.masks import Mask, draw_orders, keep_counts, take
-from distreal_sim.types import Counts, Job, Update
+from distreal_sim.thinning.structure import Counts
 
 
 class OneVector(Method):

@@ -19,14 +19,14 @@ from typing import Any
 
 from vectors import draw_vectors
 
+from distreal_sim.base.process import prepare_process
+from distreal_sim.base.rng import Rngs
 from distreal_sim.config import load_experiment
-from distreal_sim.process import prepare_process
-from distreal_sim.rng import Rngs
 from distreal_sim.run import run
 from distreal_sim.search.objective import Objective, make_objective
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parents[1] / "configs"

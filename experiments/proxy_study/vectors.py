@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 LEVELS = (0.05, 0.12, 0.3, 0.6)
 """Relative training MACs."""

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from distreal_sim.build import build
-from distreal_sim.choice import Choice, GridName, choose
+from distreal_sim.base.process import prepare_process
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
+from distreal_sim.config.build import build
+from distreal_sim.grids.choose import Choice, GridName, choose
 from distreal_sim.grids.serial import SerialFleet
-from distreal_sim.process import prepare_process
-from distreal_sim.run_directory import RunDirectory
-from distreal_sim.session import OnRound, play
-from distreal_sim.simulation import Fleet
-from distreal_sim.task import Task
+from distreal_sim.simulation.fleet import Fleet
+from distreal_sim.simulation.play import OnRound, play
+from distreal_sim.simulation.run_directory import RunDirectory
 
 WINDOW_PER_WORKER = 4
 """Jobs that may run beyond the update that is merged next, per worker; bounds the driver's memory."""
@@ -78,10 +78,10 @@ def open_fleet(
     if choice.grid == "serial":
         yield SerialFleet(task, experiment.method)
         return
-    from distreal_sim.client import client_app  # Flower and Ray take a second to import
-    from distreal_sim.grids.cluster import gpu_share, n_workers_that_fit, ray_instance
-    from distreal_sim.grids.ray import RayGrid
-    from distreal_sim.server import GridFleet
+    from distreal_sim.grids.flower.client_app import client_app  # Flower and Ray take a second to import
+    from distreal_sim.grids.flower.fleet import GridFleet
+    from distreal_sim.grids.ray.cluster import gpu_share, n_workers_that_fit, ray_instance
+    from distreal_sim.grids.ray.grid import RayGrid
 
     with ray_instance((choice.n_workers or 1) * num_cpus, ray_address):
         fitting = n_workers_that_fit(num_cpus, num_gpus)

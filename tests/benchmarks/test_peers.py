@@ -15,9 +15,9 @@ import pytest
 import torch
 from torch import nn
 
-from distreal_sim.batches import batch_sizes
-from distreal_sim.datasets._stats import mean_std
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
+from distreal_sim.client.batches import batch_sizes
+from distreal_sim.data.datasets._stats import mean_std
 
 PEERS = Path(__file__).parent.parent.parent / "benchmarks" / "peers"
 sys.path.insert(0, str(PEERS))

@@ -12,14 +12,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from distreal_sim.build import build
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.text import duration, percent, si
 from distreal_sim.cli import app, main
 from distreal_sim.config import load_experiment
-from distreal_sim.errors import InputError
-from distreal_sim.front import Entry, Front
-from distreal_sim.inspection import compact, sparkline
-from distreal_sim.plan.estimate import WallTimes, forecast
-from distreal_sim.plan.text import duration, percent, si
+from distreal_sim.config.build import build
+from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.inspection.estimate import WallTimes, forecast
+from distreal_sim.inspection.tables import compact, sparkline
 
 SMALL: dict[str, Any] = {
     "name": "tiny [b]",
@@ -193,7 +193,7 @@ def test_wall_times_add_up(config: Path) -> None:
 
 def test_own_code_is_called_that(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_profiles.py").write_text(
-        "from distreal_sim.profiles.constant import Constant\nclass Mine(Constant):\n    pass\n"
+        "from distreal_sim.devices.profiles.constant import Constant\nclass Mine(Constant):\n    pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     out = cli("check", config, "profile.name=my_profiles.Mine")

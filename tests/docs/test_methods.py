@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from distreal_sim.base.plugins import names
 from distreal_sim.methods import Method
-from distreal_sim.plugins import names
 
 TABLE = (Path(__file__).parent.parent.parent / "docs" / "methods.md").read_text()
 

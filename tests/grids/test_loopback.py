@@ -7,7 +7,7 @@ import sys
 
 SCRIPT = """
 import psutil, ray
-from distreal_sim.grids.cluster import ray_instance
+from distreal_sim.grids.ray.cluster import ray_instance
 
 with ray_instance(2):
     ray.get([ray.remote(lambda: None).remote() for _ in range(2)])

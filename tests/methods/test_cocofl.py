@@ -9,11 +9,11 @@ import pytest
 from rounds import play, updates_of
 from toys import toy
 
-from distreal_sim.build import build
-from distreal_sim.local import Traffic
-from distreal_sim.methods._blocks import blocks_of
+from distreal_sim.client.messages import Facts, State, Update
+from distreal_sim.client.train import Traffic
+from distreal_sim.config.build import build
 from distreal_sim.methods.cocofl import CoCoFL, Window, largest, windows
-from distreal_sim.types import Facts, State, Update
+from distreal_sim.submodels.blocks import blocks_of
 
 
 def task_of(model: str) -> Any:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from toys import toy, toy_fleet
 
-from distreal_sim.build import build
+from distreal_sim.base.plugins import load, names
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.config.build import build
 from distreal_sim.methods import Method
-from distreal_sim.plugins import load, names
-from distreal_sim.rng import Rngs
-from distreal_sim.session import final_model
-from distreal_sim.simulation import Progress, play_round, start
-from distreal_sim.types import Job, State, Update
+from distreal_sim.simulation.play import final_model
+from distreal_sim.simulation.rounds import Progress, play_round, start
 
 NAMES = names(Method)
 

@@ -16,15 +16,15 @@ from rounds import play, updates_of
 from torch.utils.flop_counter import FlopCounterMode
 from toys import toy
 
-from distreal_sim.build import build
-from distreal_sim.errors import InputError
-from distreal_sim.evaluation import statistics_shards
-from distreal_sim.methods._depths import depths_of
-from distreal_sim.methods._exits import WithExits
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.task import Task
+from distreal_sim.config.build import build
+from distreal_sim.inspection.plan import print_plan
 from distreal_sim.methods.depthfl import mutual_loss, ramp
-from distreal_sim.plan import print_plan
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
+from distreal_sim.simulation.evaluation import statistics_shards
+from distreal_sim.submodels.depths import depths_of
+from distreal_sim.submodels.exits import WithExits
 
 METHODS = ["depthfl", "inclusivefl"]
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from toys import toy, toy_fleet
 
-from distreal_sim.front import Entry, Front
-from distreal_sim.methods._thinned import pick, step_orders
+from distreal_sim.client.messages import Facts
+from distreal_sim.client.schedule import Moment
+from distreal_sim.client.task import Task
+from distreal_sim.fronts.front import Entry, Front
 from distreal_sim.methods.small import Small
-from distreal_sim.schedule import Moment
-from distreal_sim.simulation import Progress, play_round, start
-from distreal_sim.task import Task
-from distreal_sim.thinning.macs import training_macs
+from distreal_sim.simulation.rounds import Progress, play_round, start
+from distreal_sim.submodels.per_step import pick, step_orders
+from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.masks import take
-from distreal_sim.types import Facts
 
 UNLIMITED = {"name": "constant", "level": math.inf}
 

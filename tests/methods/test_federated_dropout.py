@@ -10,13 +10,13 @@ import pytest
 from rounds import play
 from toys import toy
 
-from distreal_sim.build import build
+from distreal_sim.client.messages import Facts, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.config.build import build
 from distreal_sim.methods.federated_dropout import FederatedDropout
-from distreal_sim.simulation import start
-from distreal_sim.task import Task
-from distreal_sim.thinning.macs import n_parameters
+from distreal_sim.simulation.rounds import start
+from distreal_sim.thinning.cost import n_parameters
 from distreal_sim.thinning.masks import Mask
-from distreal_sim.types import Facts, State, Update
 
 
 @pytest.fixture(scope="module")

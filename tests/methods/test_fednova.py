@@ -12,12 +12,12 @@ from rounds import play
 from torch import nn
 from toys import toy
 
-from distreal_sim.build import build
+from distreal_sim.client.messages import Facts, State, Update
+from distreal_sim.config.build import build
 from distreal_sim.methods.fednova import gradient_norm
-from distreal_sim.simulation import start
-from distreal_sim.thinning.engine import Engine
-from distreal_sim.thinning.groups import find_groups
-from distreal_sim.types import Facts, State, Update
+from distreal_sim.simulation.rounds import start
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.engine.engine import Engine
 
 UNLIMITED = {"name": "constant", "level": math.inf}
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from rounds import model_bytes, play
 from torch import nn
 
-from distreal_sim.methods._proximal import proximal_steps
-from distreal_sim.thinning.engine import Engine
-from distreal_sim.thinning.groups import find_groups
+from distreal_sim.submodels.proximal import proximal_steps
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.engine.engine import Engine
 
 UNLIMITED = {"name": "constant", "level": math.inf}
 

@@ -11,12 +11,12 @@ import pytest
 from rounds import play, updates_of
 from toys import toy
 
-from distreal_sim.build import build
+from distreal_sim.client.task import Task
+from distreal_sim.config.build import build
 from distreal_sim.methods.fedrolex import FedRolex
-from distreal_sim.task import Task
+from distreal_sim.submodels.widths import width_counts
 from distreal_sim.thinning.masks import take
 from distreal_sim.thinning.structure import Group, Structure
-from distreal_sim.widths import width_counts
 
 Direction = Literal["up", "down"]
 

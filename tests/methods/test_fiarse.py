@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from rounds import play, updates_of
 from toys import toy
 
-from distreal_sim.batches import batch_indices, batch_sizes
-from distreal_sim.build import build
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.batches import batch_indices, batch_sizes
+from distreal_sim.client.messages import Facts, State, Update
+from distreal_sim.config.build import build
 from distreal_sim.methods.fiarse import Fiarse, large_weights, masked_names, threshold
-from distreal_sim.rng import Rngs
-from distreal_sim.types import Facts, State, Update
 
 STEADY: dict[str, Any] = {"profile": {"name": "constant", "level": math.inf}, "partition": {"name": "iid"}}
 

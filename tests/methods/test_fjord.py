@@ -15,20 +15,20 @@ from rounds import play, updates_of
 from torch import nn
 from toys import toy
 
-from distreal_sim.batches import batch_sizes
-from distreal_sim.build import build
-from distreal_sim.methods._distil import distil_step
-from distreal_sim.methods._prefix import widest_trained
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.messages import Job, Update
+from distreal_sim.client.task import Task
+from distreal_sim.config.build import build
 from distreal_sim.methods.fjord import Fjord, drawn, holding
-from distreal_sim.rng import Rngs
-from distreal_sim.simulation import start
-from distreal_sim.task import Task
-from distreal_sim.thinning.engine import Engine
-from distreal_sim.thinning.groups import find_groups
+from distreal_sim.simulation.rounds import start
+from distreal_sim.submodels.distil import distil_step
+from distreal_sim.submodels.prefixes import widest_trained
+from distreal_sim.submodels.widths import width_counts
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask, first_mask
 from distreal_sim.thinning.structure import kept_elements
-from distreal_sim.types import Job, Update
-from distreal_sim.widths import width_counts
 
 UNLIMITED = {"name": "constant", "level": math.inf}
 DECAYING = {"epochs": 2, "batch_size": 8, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}

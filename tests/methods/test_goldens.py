@@ -5,8 +5,8 @@ from __future__ import annotations
 import goldens
 import pytest
 
+from distreal_sim.base.plugins import names
 from distreal_sim.methods import Method
-from distreal_sim.plugins import names
 
 
 @pytest.mark.parametrize("method", names(Method))

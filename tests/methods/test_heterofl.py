@@ -14,14 +14,14 @@ from rounds import updates_of
 from torch import nn
 from toys import toy, toy_fleet
 
-from distreal_sim.methods._labels import masked_cross_entropy
 from distreal_sim.methods.heterofl import HeteroFL
-from distreal_sim.thinning.engine import Engine
-from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.macs import n_parameters
+from distreal_sim.submodels.present_classes import masked_cross_entropy
+from distreal_sim.submodels.widths import width_counts
+from distreal_sim.thinning.cost import n_parameters
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask, first_mask
 from distreal_sim.thinning.structure import kept_elements
-from distreal_sim.widths import width_counts
 
 UNLIMITED = {"name": "constant", "level": math.inf}
 

@@ -11,7 +11,7 @@ import pytest
 from rounds import Played, play
 from toys import toy
 
-from distreal_sim.build import build
+from distreal_sim.config.build import build
 
 EVEN: dict[str, Any] = {
     "dataset": {"name": "digits", "validation": 413 / 1437},

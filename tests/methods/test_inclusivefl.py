@@ -9,11 +9,11 @@ import pytest
 from rounds import updates_of
 from toys import toy
 
-from distreal_sim.build import build
-from distreal_sim.methods._depths import depths_of, layers_of
+from distreal_sim.client.messages import Facts, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.config.build import build
 from distreal_sim.methods.inclusivefl import InclusiveFL, matching
-from distreal_sim.task import Task
-from distreal_sim.types import Facts, State, Update
+from distreal_sim.submodels.depths import depths_of, layers_of
 
 FIRST, SECOND, THIRD, FOURTH = ("network.0", "network.2", "network.5", "network.8")
 """The convolutions of nets.EvenChain; sub-models end behind the second, third and fourth."""

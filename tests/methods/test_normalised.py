@@ -9,11 +9,11 @@ from rounds import play, updates_of
 from torch import nn
 from toys import toy
 
-from distreal_sim.merging import weighted_average
-from distreal_sim.methods._normalised import accumulated, step_normalised_average
-from distreal_sim.thinning.groups import find_groups
+from distreal_sim.client.messages import Facts, Update
+from distreal_sim.merging.average import weighted_average
+from distreal_sim.merging.normalised import accumulated, step_normalised_average
+from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Facts, Update
 
 
 @pytest.fixture(scope="module")

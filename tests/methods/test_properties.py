@@ -9,15 +9,15 @@ import pytest
 from rounds import model_bytes, play
 from toys import toy
 
-from distreal_sim.build import build
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.plugins import names
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.config.build import build
 from distreal_sim.methods import Method
-from distreal_sim.plugins import names
-from distreal_sim.rng import Rngs
-from distreal_sim.simulation import start
-from distreal_sim.task import Task
+from distreal_sim.simulation.rounds import start
 from distreal_sim.thinning.structure import kept_elements
-from distreal_sim.types import State, Update
 
 METHODS = names(Method)
 

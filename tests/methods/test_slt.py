@@ -10,8 +10,8 @@ import pytest
 from rounds import Played, play
 from toys import toy
 
-from distreal_sim.build import build
-from distreal_sim.local import Traffic
+from distreal_sim.client.train import Traffic
+from distreal_sim.config.build import build
 from distreal_sim.methods.slt import last_rounds, levels_of, steps_of
 
 

@@ -10,12 +10,12 @@ import pytest
 from rounds import play, updates_of
 from toys import toy
 
-from distreal_sim.batches import batch_sizes
-from distreal_sim.build import build
-from distreal_sim.front import Entry, Front
-from distreal_sim.methods._prefix import widest_trained
-from distreal_sim.methods._thinned import pick_pair, step_orders
-from distreal_sim.schedule import Moment
+from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.schedule import Moment
+from distreal_sim.config.build import build
+from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.submodels.per_step import pick_pair, step_orders
+from distreal_sim.submodels.prefixes import widest_trained
 from distreal_sim.thinning.masks import first_mask, take
 from distreal_sim.thinning.structure import kept_elements
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from distreal_sim.base.plugins import load
+from distreal_sim.base.rng import Rngs
 from distreal_sim.models import Model
 from distreal_sim.models._densenet import Bottleneck
 from distreal_sim.models._resnet import BasicBlock
 from distreal_sim.models.mobilenet_v2 import InvertedResidual
-from distreal_sim.plugins import load
-from distreal_sim.rng import Rngs
 
 
 @pytest.fixture(autouse=True)

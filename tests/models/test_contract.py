@@ -11,10 +11,10 @@ import torch
 from pydantic import ValidationError
 from torch import fx, nn
 
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.plugins import load, names
+from distreal_sim.base.rng import Rngs
 from distreal_sim.models import Model
-from distreal_sim.plugins import load, names
-from distreal_sim.rng import Rngs
 
 every_model = pytest.mark.parametrize("name", names(Model))
 OBLONG = (2, 32, 40)

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from distreal_sim.base.plugins import load, names
 from distreal_sim.models import Model
-from distreal_sim.plugins import load, names
 
 GREY_8, GREY_28, RGB_32 = (1, 8, 8), (1, 28, 28), (3, 32, 32)
 

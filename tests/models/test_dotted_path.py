@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from toys import TOY
 
-from distreal_sim.build import build
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.plugins import load
 from distreal_sim.config import parse_experiment
-from distreal_sim.errors import InputError
+from distreal_sim.config.build import build
 from distreal_sim.models import Model
-from distreal_sim.plugins import load
 
 MODULE = """
 from torch import nn

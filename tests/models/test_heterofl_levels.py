@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from distreal_sim.base.plugins import load
 from distreal_sim.models import Model
-from distreal_sim.plugins import load
-from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.macs import forward_macs, n_parameters
+from distreal_sim.thinning.cost import forward_macs, n_parameters
+from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.shrink import shrink
 from distreal_sim.thinning.structure import Structure
 

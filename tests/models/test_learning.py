@@ -9,9 +9,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from distreal_sim.base.plugins import load
+from distreal_sim.base.rng import Rngs, generator
 from distreal_sim.models import Model
-from distreal_sim.plugins import load
-from distreal_sim.rng import Rngs, generator
 
 
 @pytest.mark.parametrize(

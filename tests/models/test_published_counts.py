@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import nn
 
+from distreal_sim.base.plugins import load
 from distreal_sim.models import Model
 from distreal_sim.models._resnet import ResNet
-from distreal_sim.plugins import load
-from distreal_sim.thinning.groups import find_groups
-from distreal_sim.thinning.macs import forward_macs, n_parameters
+from distreal_sim.thinning.cost import forward_macs, n_parameters
+from distreal_sim.thinning.coupling.groups import find_groups
 
 GREY_28, RGB_24, RGB_32 = (1, 28, 28), (3, 24, 24), (3, 32, 32)
 

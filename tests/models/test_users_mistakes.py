@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from toys import TOY
 
-from distreal_sim.build import build
+from distreal_sim.base.errors import InputError
 from distreal_sim.config import parse_experiment
-from distreal_sim.errors import InputError
+from distreal_sim.config.build import build
 
 BODIES = {
     "AttributeFails": ("self.body = nn.Linear(64, 10)", "return self.nobody(x)", "nobody"),

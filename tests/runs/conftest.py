@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from distreal_sim.grids.cluster import ray_instance
+from distreal_sim.grids.ray.cluster import ray_instance
 
 
 @pytest.fixture(scope="package")

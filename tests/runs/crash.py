@@ -19,9 +19,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from distreal_sim import files, records, run_directory
+from distreal_sim.base import files
 from distreal_sim.config import Experiment, load_experiment
 from distreal_sim.run import run
+from distreal_sim.simulation import rows as records
+from distreal_sim.simulation import run_directory
 
 WRITERS = {files.__file__, records.__file__, run_directory.__file__}
 

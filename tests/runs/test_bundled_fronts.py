@@ -13,17 +13,17 @@ import yaml
 from toys import TOY, toy
 from typer.testing import CliRunner
 
-from distreal_sim import fronts
+from distreal_sim.base.errors import InputError
 from distreal_sim.cli import app
 from distreal_sim.config import Experiment, load_experiment
-from distreal_sim.errors import InputError
-from distreal_sim.front import fingerprint, make_front
-from distreal_sim.front_file import read_front
-from distreal_sim.fronts import BundledFront
+from distreal_sim.fronts import bundled as fronts
+from distreal_sim.fronts.bundled import BundledFront
+from distreal_sim.fronts.file import read_front
+from distreal_sim.fronts.front import fingerprint, make_front
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.methods.ordered_distreal import OrderedDistreal
 from distreal_sim.run import run
-from distreal_sim.thinning.groups import find_groups
+from distreal_sim.thinning.coupling.groups import find_groups
 
 from .compare import assert_same_results
 

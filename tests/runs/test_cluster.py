@@ -11,9 +11,9 @@ from clusters import free_port, raylets
 from misbehaving import Remembering
 from toys import toy
 
-from distreal_sim.errors import InputError
-from distreal_sim.records import RoundRow
+from distreal_sim.base.errors import InputError
 from distreal_sim.run import run
+from distreal_sim.simulation.rows import RoundRow
 
 from .compare import assert_same_results
 

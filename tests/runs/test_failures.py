@@ -23,18 +23,19 @@ from misbehaving import (
 )
 from toys import toy
 
-from distreal_sim.build import build
-from distreal_sim.choice import GridName, choose
+from distreal_sim.base.errors import ClientFailedError
+from distreal_sim.client.messages import State, Update
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
-from distreal_sim.errors import ClientFailedError
-from distreal_sim.grids.team import WorkersDiedError
-from distreal_sim.grids.wire import decode_memory
+from distreal_sim.config.build import build
+from distreal_sim.grids.choose import GridName, choose
+from distreal_sim.grids.flower.messages import decode_memory
+from distreal_sim.grids.ray.team import WorkersDiedError
 from distreal_sim.methods.fedavg import FedAvg
-from distreal_sim.records import RoundRow
 from distreal_sim.run import open_fleet, run
-from distreal_sim.simulation import play_round, select_cohort, start
-from distreal_sim.task import Task
-from distreal_sim.types import State, Update
+from distreal_sim.simulation.cohort import select_cohort
+from distreal_sim.simulation.rounds import play_round, start
+from distreal_sim.simulation.rows import RoundRow
 
 from .compare import assert_same_results
 

@@ -16,11 +16,11 @@ import yaml
 from safetensors.numpy import load_file
 from toys import toy
 
-from distreal_sim.build import build
+from distreal_sim.base.errors import InputError
 from distreal_sim.config import Experiment, parse_experiment
-from distreal_sim.errors import InputError
-from distreal_sim.records import RoundRow
+from distreal_sim.config.build import build
 from distreal_sim.run import run
+from distreal_sim.simulation.rows import RoundRow
 
 ROUNDS = (
     "round,sim_s,test_accuracy,test_loss,train_loss,n_selected,n_completed,n_partial,n_dropped,macs,"

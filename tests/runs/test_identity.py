@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from toys import TOY, toy
 
+from distreal_sim.base.plugins import names
 from distreal_sim.config import Experiment
-from distreal_sim.grids.arena import Arena, Packed, Slot
+from distreal_sim.grids.ray.shared_memory import Arena, Packed, Slot
 from distreal_sim.methods import Method
-from distreal_sim.plugins import names
 from distreal_sim.run import run
 
 from .compare import assert_same_results

@@ -15,9 +15,9 @@ import yaml
 from toys import TOY
 
 from distreal_sim.config import load_experiment
-from distreal_sim.grids.cluster import ray_instance
-from distreal_sim.records import RoundRow
+from distreal_sim.grids.ray.cluster import ray_instance
 from distreal_sim.run import run
+from distreal_sim.simulation.rows import RoundRow
 
 from .torment import kill_a_worker, lines, torment
 

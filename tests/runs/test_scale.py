@@ -14,11 +14,11 @@ from rounds import Rows
 from serial_grid import SerialGrid
 from toys import toy, toy_fleet
 
-from distreal_sim.build import build
-from distreal_sim.client import make_client_app
 from distreal_sim.config import Experiment
-from distreal_sim.server import GridFleet
-from distreal_sim.simulation import play_round, start
+from distreal_sim.config.build import build
+from distreal_sim.grids.flower.client_app import make_client_app
+from distreal_sim.grids.flower.fleet import GridFleet
+from distreal_sim.simulation.rounds import play_round, start
 
 
 def fleet_of(n_clients: int, method: str) -> Experiment:

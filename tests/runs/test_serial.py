@@ -9,12 +9,13 @@ from misbehaving import Remembering
 from rounds import Rows, model_bytes
 from toys import toy, toy_fleet
 
+from distreal_sim.base.plugins import names
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.grids.serial import SerialFleet
 from distreal_sim.methods import Method
-from distreal_sim.plugins import names
-from distreal_sim.simulation import Fleet, play_round, start
-from distreal_sim.task import Task
+from distreal_sim.simulation.fleet import Fleet
+from distreal_sim.simulation.rounds import play_round, start
 
 METHODS: dict[str, Any] = {name: {"name": name} for name in names(Method)} | {"remembering": Remembering()}
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from distreal_sim import fronts
 from distreal_sim.config import Experiment, load_experiment
-from distreal_sim.front import Front, fingerprint
-from distreal_sim.front_file import load_front
-from distreal_sim.fronts import BundledFront
+from distreal_sim.fronts import bundled as fronts
+from distreal_sim.fronts.bundled import BundledFront
+from distreal_sim.fronts.file import load_front
+from distreal_sim.fronts.front import Front, fingerprint
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.settings import Search, load_search
-from distreal_sim.thinning.groups import find_groups
+from distreal_sim.thinning.coupling.groups import find_groups
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs" / "search"
 

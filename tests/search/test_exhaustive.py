@@ -13,7 +13,7 @@ from distreal_sim.search.explore import explore, front_of
 from distreal_sim.search.objective import Score, make_objective
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 from .toy_search import tiny_search
 

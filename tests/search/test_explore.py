@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
 from distreal_sim.search.explore import Evaluate, Generation, explore, first_generation, front_of
 from distreal_sim.search.objective import Score
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 from .toy_search import toy_space
 

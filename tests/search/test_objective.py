@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from toys import TOY
 
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.rng import Rngs
 from distreal_sim.config import parse_experiment
-from distreal_sim.datasets import Examples
-from distreal_sim.errors import InputError
-from distreal_sim.rng import Rngs
+from distreal_sim.data.datasets import Examples
 from distreal_sim.search.objective import MIXED, WORST_LOSS, Objective, Score, make_objective
 
 from .toy_search import tiny_search

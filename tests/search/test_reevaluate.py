@@ -9,7 +9,7 @@ import pytest
 
 from distreal_sim.search.objective import Score
 from distreal_sim.search.reevaluate import reevaluate
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 from .toy_search import toy_space
 

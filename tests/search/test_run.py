@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from distreal_sim.build import build
-from distreal_sim.errors import InputError
-from distreal_sim.front import fingerprint
-from distreal_sim.front_file import load_front, read_front
+from distreal_sim.base.errors import InputError
+from distreal_sim.config.build import build
+from distreal_sim.fronts.file import load_front, read_front
+from distreal_sim.fronts.front import fingerprint
 from distreal_sim.search import workers
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.progress import Quiet

@@ -9,7 +9,7 @@ import numpy as np
 from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.screen import add_most, screen
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 from .toy_search import toy_space
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
 from distreal_sim.search.settings import Search, load_search
 
 from .toy_search import tiny_search, write_search

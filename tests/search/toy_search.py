@@ -14,7 +14,7 @@ from toys import TOY
 from distreal_sim.config import Experiment
 from distreal_sim.search.settings import Search, load_search
 from distreal_sim.search.space import Space
-from distreal_sim.thinning.groups import find_groups
+from distreal_sim.thinning.coupling.groups import find_groups
 
 TINY: dict[str, Any] = {
     "experiment": "toy.yaml",

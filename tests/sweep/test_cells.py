@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
 from distreal_sim.sweep.cells import load_cells, text
 
 from .toy_sweep import SWEEP, write_sweep

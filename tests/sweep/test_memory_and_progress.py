@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 from toys import toy
 
-from distreal_sim.build import build
+from distreal_sim.config.build import build
 from distreal_sim.sweep import run as sweep_run
 from distreal_sim.sweep.cells import load_cells
 from distreal_sim.sweep.memory import PROCESS_BYTES, n_fitting, run_bytes

@@ -19,12 +19,12 @@ import psutil
 import pytest
 from clusters import raylets
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.config import load_experiment
-from distreal_sim.errors import InputError
-from distreal_sim.grids.cluster import ray_instance
-from distreal_sim.grids.team import WorkersDiedError
+from distreal_sim.grids.ray.cluster import ray_instance
+from distreal_sim.grids.ray.team import WorkersDiedError
+from distreal_sim.results.runs import find_runs
 from distreal_sim.run import run
-from distreal_sim.runs import find_runs
 from distreal_sim.sweep import run as sweep_run
 from distreal_sim.sweep import workers
 from distreal_sim.sweep.cells import Cell, load_cells

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from distreal_sim.thinning.engine import Engine
-from distreal_sim.thinning.groups import find_groups
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.structure import kept_elements
 
 

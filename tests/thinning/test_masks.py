@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from distreal_sim.errors import InputError
-from distreal_sim.thinning.groups import find_groups
+from distreal_sim.base.errors import InputError
+from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.masks import draw_orders, keep_counts, sample_mask, take
 from distreal_sim.thinning.structure import Structure
 

@@ -7,11 +7,11 @@ import sys
 
 import typer
 
+from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.cli._look import check, inspect, schema
 from distreal_sim.cli._play import run, search, sweep
 from distreal_sim.cli._results import plot, table
 from distreal_sim.cli._shared import InterruptedCommandError
-from distreal_sim.errors import InputError, RunError
 
 __all__ = ["app", "main"]
 

@@ -15,7 +15,7 @@ from distreal_sim.cli._shared import Config, Overrides, Verbose, say
 def check(config: Config, overrides: Overrides = None, verbose: Verbose = False) -> None:
     """Validate a config and print what would run: clients, costs, simulated and estimated wall time."""
     from distreal_sim.config import load_experiment
-    from distreal_sim.plan import print_plan
+    from distreal_sim.inspection.plan import print_plan
 
     experiment, notes = load_experiment(config, overrides or [])
     say(notes)
@@ -30,7 +30,7 @@ def inspect(
 ) -> None:
     """Print a table of the model's layers, the clients' capacities, the front, or the data's partition."""
     from distreal_sim.config import load_experiment
-    from distreal_sim.inspection import inspect_experiment, inspect_front_file
+    from distreal_sim.inspection.tables import inspect_experiment, inspect_front_file
 
     if what == "front" and config.suffix == ".json":
         inspect_front_file(config, Console())

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.cli._shared import Config, InterruptedCommandError, Overrides, Quiet, Verbose, say
-from distreal_sim.errors import InputError, RunError
 
 RayAddress = Annotated[str | None, typer.Option(help="a running Ray cluster to work on, e.g. 127.0.0.1:6379")]
 
@@ -49,7 +49,7 @@ def run(
 ) -> None:
     """Run an experiment; prints the run directory and the final accuracy."""
     from distreal_sim.config import load_experiment
-    from distreal_sim.console import progress_bar, summary
+    from distreal_sim.inspection.console import progress_bar, summary
     from distreal_sim.run import run as run_experiment
 
     if ray_address is not None and grid == "serial":

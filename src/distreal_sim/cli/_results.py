@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.cli._shared import Verbose
-from distreal_sim.errors import InputError
 
 Metric = Annotated[
     Literal["trained", "full"],
@@ -40,13 +40,13 @@ def plot(
     The runs of a sweep get a panel for each of its settings.
     """
     if len(directories) == 1 and directories[0].suffix == ".json":
-        from distreal_sim.plots.front import front_file
+        from distreal_sim.results.plots.front import front_file
 
         out = out or Path("front.png")
         front_file(directories[0], out)
     else:
-        from distreal_sim.plots.accuracy import accuracy
-        from distreal_sim.runs import find_runs
+        from distreal_sim.results.plots.accuracy import accuracy
+        from distreal_sim.results.runs import find_runs
 
         out = out or Path("accuracy.png")
         runs = find_runs(directories, metric)
@@ -74,10 +74,11 @@ def table(
     verbose: Verbose = False,
 ) -> None:
     """Print time to accuracy per method: mean and 95 % interval over seeds; in a sweep ranks too."""
-    from distreal_sim.comparison import compare
-    from distreal_sim.files import write_atomically
-    from distreal_sim.runs import find_runs
-    from distreal_sim.tables import render, time_to_accuracy, to_csv
+    from distreal_sim.base.files import write_atomically
+    from distreal_sim.results.compare import compare
+    from distreal_sim.results.runs import find_runs
+    from distreal_sim.results.statistics import time_to_accuracy
+    from distreal_sim.results.table import render, to_csv
 
     runs = find_runs(directories, metric, last)
     if baseline is not None or runs[0].place is not None:

@@ -10,25 +10,25 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
-from distreal_sim.availability import Availability
-from distreal_sim.availability.always import Always
-from distreal_sim.config._explain import explain
+from distreal_sim.base.errors import InputError, closest
+from distreal_sim.base.plugins import Plugin, load, names
+from distreal_sim.client.settings import Evaluation, Local, Merge
 from distreal_sim.config._format import settled_format
 from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
-from distreal_sim.config._override import override
-from distreal_sim.config._read import flat_keys, read_yaml
-from distreal_sim.config._schema import schema_of
-from distreal_sim.config._statistics import check_statistics
-from distreal_sim.datasets import Dataset
-from distreal_sim.errors import InputError, closest
+from distreal_sim.config.checks import check_statistics
+from distreal_sim.config.explain import explain
+from distreal_sim.config.override import override
+from distreal_sim.config.read import flat_keys, read_yaml
+from distreal_sim.config.schema import schema_of
+from distreal_sim.data.datasets import Dataset
+from distreal_sim.data.partitions import Partition
+from distreal_sim.devices.availability import Availability
+from distreal_sim.devices.availability.always import Always
+from distreal_sim.devices.links import Network
+from distreal_sim.devices.links.unlimited import Unlimited
+from distreal_sim.devices.profiles import Profile
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
-from distreal_sim.networks import Network
-from distreal_sim.networks.unlimited import Unlimited
-from distreal_sim.partitions import Partition
-from distreal_sim.plugins import Plugin, load, names
-from distreal_sim.profiles import Profile
-from distreal_sim.settings import Evaluation, Local, Merge
 
 __all__ = [
     "KINDS",

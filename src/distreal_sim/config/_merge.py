@@ -7,17 +7,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from distreal_sim.config._explain import explain
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
+from distreal_sim.client.settings import Merge
+from distreal_sim.config.explain import explain
 from distreal_sim.methods import Method
-from distreal_sim.settings import Merge
 
 
 def parse_merge(value: Any, source: str) -> Any:
     """The block of a strategy of Flower, with its defaults; anything else as it is."""
     if not isinstance(value, Mapping) or value.get("flower") is None:
         return value
-    from distreal_sim.flower_merge import options  # Flower takes half a second to import
+    from distreal_sim.merging import flower_options as options
 
     name = value["flower"]
     if not isinstance(name, str):
@@ -59,7 +59,7 @@ def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:
 
 def merge_schema(plain: dict[str, Any]) -> dict[str, Any]:
     """A JSON schema of the block, given that of our own average."""
-    from distreal_sim.flower_merge import options
+    from distreal_sim.merging import flower_options as options
 
     flower = [options.options_of(name).model_json_schema() for name in options.strategies()]
     for choice in flower:

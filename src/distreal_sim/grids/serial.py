@@ -9,12 +9,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from distreal_sim import evaluation
-from distreal_sim.errors import ClientFailedError
+from distreal_sim.base.errors import ClientFailedError
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays, Job, Update
+from distreal_sim.client.task import Task
 from distreal_sim.methods import Method
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.types import Arrays, Counts, Job, Update
+from distreal_sim.simulation import evaluation
+from distreal_sim.thinning.structure import Counts
 
 
 class SerialFleet:
@@ -71,14 +72,14 @@ class SerialFleet:
         """What the clients keep between rounds, by client id, as grids write it into checkpoints."""
         if not self._memories:
             return {}
-        from distreal_sim.grids.wire import encode_memory  # Flower takes half a second to import
+        from distreal_sim.grids.flower.messages import encode_memory  # Flower takes half a second to import
 
         return {c: encode_memory(kept) for c, kept in sorted(self._memories.items())}
 
     def restore(self, contexts: dict[int, bytes]) -> None:
         """Goes back to what the clients kept at a checkpoint."""
         if contexts:
-            from distreal_sim.grids.wire import decode_memory
+            from distreal_sim.grids.flower.messages import decode_memory
 
             self._memories = {c: decode_memory(kept) for c, kept in contexts.items()}
 

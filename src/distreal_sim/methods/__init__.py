@@ -13,18 +13,18 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field
 from torch import nn
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.flower_merge import merge_updates
-from distreal_sim.front import Front
-from distreal_sim.levels import Ladder
-from distreal_sim.merging import Weight
-from distreal_sim.plugins import Plugin
-from distreal_sim.rng import Rngs
-from distreal_sim.schedule import Overrun
-from distreal_sim.task import Task
-from distreal_sim.thinning.engine import Scaling
-from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Arrays, Counts, Job, State, Update
+from distreal_sim.base.plugins import Plugin
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.schedule import Overrun
+from distreal_sim.client.task import Task
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.fronts.front import Front
+from distreal_sim.merging.average import Weight
+from distreal_sim.merging.merge import merge_updates
+from distreal_sim.submodels.levels import Ladder
+from distreal_sim.thinning.engine.engine import Scaling
+from distreal_sim.thinning.structure import Counts, Structure
 
 Fits = Callable[[int, int], bool]
 """fits(macs_per_example, model_bytes): whether the weakest client can do its planned local work in time."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from distreal_sim.thinning.engine import Scaling
+from distreal_sim.thinning.engine.engine import Scaling
 
 DropLinear = Annotated[bool, Field(description="hidden linear layers are thinned too")]
 

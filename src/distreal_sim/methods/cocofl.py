@@ -28,18 +28,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from distreal_sim.batches import batch_sizes
-from distreal_sim.capacity import Capacity
-from distreal_sim.levels import fits
-from distreal_sim.local import Traffic, skip, train
-from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import Traffic, skip, train
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.merging.average import Weight, weighted_average
 from distreal_sim.methods import Method
-from distreal_sim.methods._blocks import blocks_of
-from distreal_sim.methods._partial import parameter_bytes, partial_steps
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.thinning.macs import partial_macs_of_each
-from distreal_sim.types import Job, State, Update
+from distreal_sim.submodels.blocks import blocks_of
+from distreal_sim.submodels.levels import fits
+from distreal_sim.submodels.partial import parameter_bytes, partial_steps
+from distreal_sim.thinning.cost import partial_macs_of_each
 
 
 @dataclass(frozen=True)

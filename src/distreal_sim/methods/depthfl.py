@@ -30,16 +30,16 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.levels import Ladder
-from distreal_sim.merging import Weight
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.merging.average import Weight
 from distreal_sim.methods import Fits, Method
-from distreal_sim.methods._depths import deepest_trained, depths_of, merge_depths, train_depth
-from distreal_sim.methods._exits import with_exits
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Arrays, Counts, Job, State, Update
+from distreal_sim.submodels.depths import deepest_trained, depths_of, merge_depths, train_depth
+from distreal_sim.submodels.exits import with_exits
+from distreal_sim.submodels.levels import Ladder
+from distreal_sim.thinning.structure import Counts, Structure
 
 
 class DepthFL(Method):

@@ -28,22 +28,28 @@ from typing import Any, ClassVar, Self
 from pydantic import Field
 from torch import nn
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.flower_merge import merge_updates
-from distreal_sim.front import Front
-from distreal_sim.levels import Ladder
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.fronts.front import Front
+from distreal_sim.fronts.option import FrontOption, front_of, settled_front
+from distreal_sim.merging.merge import merge_updates
+from distreal_sim.merging.normalised import step_normalised_average
 from distreal_sim.methods import Method, OverrunOption
-from distreal_sim.methods._fronts import FrontOption, front_of, settled_front
-from distreal_sim.methods._normalised import step_normalised_average
 from distreal_sim.methods._options import Distil, DropLinear, ScalingOption
-from distreal_sim.methods._prefix import growing, widest_trained
-from distreal_sim.methods._thinned import Resample, front_entries, step_orders, train_distilled, train_thinned
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.thinning.engine import Scaling
+from distreal_sim.submodels.levels import Ladder
+from distreal_sim.submodels.per_step import (
+    Resample,
+    front_entries,
+    step_orders,
+    train_distilled,
+    train_thinned,
+)
+from distreal_sim.submodels.prefixes import growing, widest_trained
+from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Select
-from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Arrays, Counts, Job, State, Update
+from distreal_sim.thinning.structure import Counts, Structure
 
 
 class Distreal(Method):

@@ -10,13 +10,13 @@ lengthens the round.
 
 from __future__ import annotations
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.levels import Ladder, whole_network
-from distreal_sim.local import train
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays, Job, Update
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import train
+from distreal_sim.devices.capacity import Capacity
 from distreal_sim.methods import Method
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.types import Arrays, Job, Update
+from distreal_sim.submodels.levels import Ladder, whole_network
 
 
 class FedAvg(Method):

@@ -23,17 +23,17 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.levels import Ladder, largest_that_fits, width_level
-from distreal_sim.local import skip
-from distreal_sim.merging import Weight, weighted_average
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import skip
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.merging.average import Weight, weighted_average
 from distreal_sim.methods import Method
-from distreal_sim.methods._labels import classes_of, steps_among
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
+from distreal_sim.submodels.levels import Ladder, largest_that_fits, width_level
+from distreal_sim.submodels.present_classes import classes_of, steps_among
+from distreal_sim.submodels.widths import HALVES, Rounding, Share, train_level, width_counts
 from distreal_sim.thinning.masks import draw_orders, take
-from distreal_sim.types import Arrays, Job, State, Update
-from distreal_sim.widths import HALVES, Rounding, Share, train_level, width_counts
 
 
 class FedRolex(Method):

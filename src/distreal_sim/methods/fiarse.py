@@ -37,18 +37,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.levels import BYTES_PER_PARAMETER
-from distreal_sim.local import Traffic, train
-from distreal_sim.merging import Weight, client_weight
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import Traffic, train
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.merging.average import Weight, client_weight
 from distreal_sim.methods import Method
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.thinning.engine import Engine
+from distreal_sim.submodels.levels import BYTES_PER_PARAMETER
+from distreal_sim.submodels.widths import Share
+from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Arrays, Job, State, Update
-from distreal_sim.widths import Share
 
 
 class Fiarse(Method):

@@ -33,22 +33,22 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from distreal_sim.batches import batch_sizes
-from distreal_sim.capacity import Capacity
-from distreal_sim.levels import Level, fits, width_level
-from distreal_sim.local import Coverage, skip, take_step, train
-from distreal_sim.merging import Weight
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.client.schedule import Moment
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import Coverage, skip, take_step, train
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.merging.average import Weight
 from distreal_sim.methods import Method
-from distreal_sim.methods._distil import distil_step
-from distreal_sim.methods._prefix import merge_prefixes, widest_trained
-from distreal_sim.rng import Rngs
-from distreal_sim.schedule import Moment
-from distreal_sim.task import Task
-from distreal_sim.thinning.engine import Engine
+from distreal_sim.submodels.distil import distil_step
+from distreal_sim.submodels.levels import Level, fits, width_level
+from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
+from distreal_sim.submodels.widths import Share, width_counts
+from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask, first_mask
-from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Counts, Job, State, Update
-from distreal_sim.widths import Share, width_counts
+from distreal_sim.thinning.structure import Counts, Structure
 
 
 class Fjord(Method):

@@ -36,19 +36,20 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.levels import Ladder, Level, largest_that_fits, width_level
-from distreal_sim.local import skip
-from distreal_sim.merging import Weight
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays, Job, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import skip
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.merging.average import Weight
 from distreal_sim.methods import Method
-from distreal_sim.methods._labels import classes_of, steps_among
-from distreal_sim.methods._prefix import merge_prefixes, widest_trained
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.thinning.engine import Scaling
+from distreal_sim.submodels.levels import Ladder, Level, largest_that_fits, width_level
+from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
+from distreal_sim.submodels.present_classes import classes_of, steps_among
+from distreal_sim.submodels.widths import HALVES, Share, train_level, width_counts
+from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import first_mask
-from distreal_sim.types import Arrays, Counts, Job, State, Update
-from distreal_sim.widths import HALVES, Share, train_level, width_counts
+from distreal_sim.thinning.structure import Counts
 
 
 class HeteroFL(Method):

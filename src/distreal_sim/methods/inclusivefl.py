@@ -38,10 +38,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.merging import Weight, client_weight, weighted_average
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.merging.average import Weight, client_weight, weighted_average
 from distreal_sim.methods import Fits, Method
-from distreal_sim.methods._depths import (
+from distreal_sim.submodels.depths import (
     deepest_trained,
     depth_of,
     depths_of,
@@ -49,11 +52,8 @@ from distreal_sim.methods._depths import (
     train_depth,
     with_deepest,
 )
-from distreal_sim.methods._exits import with_exits
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Counts, Job, State, Update
+from distreal_sim.submodels.exits import with_exits
+from distreal_sim.thinning.structure import Counts, Structure
 
 Layer = tuple[str, ...]
 """The names of its parameters."""

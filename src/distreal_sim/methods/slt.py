@@ -39,21 +39,21 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.levels import BYTES_PER_PARAMETER, Level, largest_that_fits
-from distreal_sim.local import Traffic, skip, train
-from distreal_sim.merging import Weight
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import Traffic, skip, train
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.merging.average import Weight
 from distreal_sim.methods import Method
-from distreal_sim.methods._blocks import blocks_of
-from distreal_sim.methods._partial import partial_steps
-from distreal_sim.methods._prefix import merge_prefixes, widest_trained
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.thinning.macs import n_parameters, partial_macs_of_each
+from distreal_sim.submodels.blocks import blocks_of
+from distreal_sim.submodels.levels import BYTES_PER_PARAMETER, Level, largest_that_fits
+from distreal_sim.submodels.partial import partial_steps
+from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
+from distreal_sim.submodels.widths import SLACK, Share, width_counts
+from distreal_sim.thinning.cost import n_parameters, partial_macs_of_each
 from distreal_sim.thinning.masks import first_mask
-from distreal_sim.thinning.structure import FIXED, Structure
-from distreal_sim.types import Counts, Job, State, Update
-from distreal_sim.widths import SLACK, Share, width_counts
+from distreal_sim.thinning.structure import FIXED, Counts, Structure
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,18 @@ import numpy as np
 from pydantic import Field
 from torch import nn
 
-from distreal_sim.capacity import Capacity
-from distreal_sim.errors import InputError
-from distreal_sim.levels import Ladder, whole_network
-from distreal_sim.local import train
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays, Job, Update
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import train
+from distreal_sim.devices.capacity import Capacity
 from distreal_sim.methods import Fits, Method
-from distreal_sim.rng import Rngs
-from distreal_sim.task import Task
-from distreal_sim.thinning.macs import n_parameters, training_macs
+from distreal_sim.submodels.levels import Ladder, whole_network
+from distreal_sim.thinning.cost import n_parameters, training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.shrink import shrink
-from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Arrays, Counts, Job, Update
+from distreal_sim.thinning.structure import Counts, Structure
 
 
 class Small(Method):

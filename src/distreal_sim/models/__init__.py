@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from torch import nn
 
+from distreal_sim.base.plugins import Plugin
 from distreal_sim.models._module import model_class
-from distreal_sim.plugins import Plugin
 
 
 class Model(Plugin):

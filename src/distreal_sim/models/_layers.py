@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
 
 Norm = Literal["none", "batch"]
 """Normalisation of networks published without one; with `batch` the layers before it lose their bias."""

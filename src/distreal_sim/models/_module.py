@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import create_model
 from torch import nn
 
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
 
 FROM_DATA = ("shape", "in_channels", "n_classes", "num_classes")
 """Constructor parameters that the data decide, where the config does not set them."""

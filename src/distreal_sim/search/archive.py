@@ -12,12 +12,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from distreal_sim.errors import InputError
-from distreal_sim.files import naming
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.files import naming
 from distreal_sim.search.explore import Evaluate
 from distreal_sim.search.objective import Score
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 
 class Archive:

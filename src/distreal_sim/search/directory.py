@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.files import lock_directory, write_atomically
 from distreal_sim.config import Experiment, flat_keys, read_yaml
-from distreal_sim.errors import InputError
-from distreal_sim.files import lock_directory, write_atomically
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.settings import STOPS, Search
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distreal_sim.errors import InputError
-from distreal_sim.rng import Rngs
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.rng import Rngs
 from distreal_sim.search.nsga2 import Nsga2
 from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import best_subset, hypervolume, non_dominated
 from distreal_sim.search.screen import screen
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 Evaluate = Callable[[Sequence[Counts]], Iterable[Score]]
 """The scores of candidates, in their order."""

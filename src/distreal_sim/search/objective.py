@@ -14,20 +14,21 @@ from typing import Literal
 
 import numpy as np
 
-from distreal_sim.batches import batch_indices
-from distreal_sim.build import build, hold_out
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.batches import batch_indices
+from distreal_sim.client.messages import Arrays
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
-from distreal_sim.datasets import Examples
-from distreal_sim.errors import InputError
-from distreal_sim.methods._fronts import UniformFront
+from distreal_sim.config.build import build, hold_out
+from distreal_sim.data.datasets import Examples
+from distreal_sim.fronts.option import UniformFront
 from distreal_sim.methods.distreal import Distreal
-from distreal_sim.rng import Rngs
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
-from distreal_sim.task import Task
-from distreal_sim.thinning.evaluate import batch_statistics, evaluate, mean_statistics
 from distreal_sim.thinning.masks import Mask, draw_orders, take
-from distreal_sim.types import Arrays, Counts
+from distreal_sim.thinning.statistics import batch_statistics, evaluate, mean_statistics
+from distreal_sim.thinning.structure import Counts
 
 Stream = Literal["search", "reevaluation"]
 """Which seeds the short trainings use: those that the search sees, or fresh ones."""

@@ -15,7 +15,7 @@ from distreal_sim.search.explore import Evaluate
 from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 RESAMPLES = 1000
 """Bootstrap samples."""

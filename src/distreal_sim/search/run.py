@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from distreal_sim.base.process import prepare_process
+from distreal_sim.base.rng import Rngs
 from distreal_sim.config import Experiment
-from distreal_sim.front import Front, fingerprint, make_front
-from distreal_sim.process import prepare_process
-from distreal_sim.rng import Rngs
+from distreal_sim.fronts.front import Front, fingerprint, make_front
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
 from distreal_sim.search.explore import Exploration, Generation, explore, table_of
@@ -24,7 +24,7 @@ from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
 from distreal_sim.search.workers import Workers, open_workers
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
 

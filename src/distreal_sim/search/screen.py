@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import REFERENCE_MACS, Point, non_dominated
 from distreal_sim.search.space import Space
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 OPTIMISM = 1.0
 """Standard deviations of a prediction that are added to it, so that what is unknown is tried too."""

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.plugins import ConfigPath
 from distreal_sim.config import Experiment, load_experiment, read_yaml
-from distreal_sim.config._explain import explain
-from distreal_sim.config._override import override
-from distreal_sim.errors import InputError
+from distreal_sim.config.explain import explain
+from distreal_sim.config.override import override
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.methods.ordered_distreal import OrderedDistreal
-from distreal_sim.plugins import ConfigPath
 
 STOPS = ("generations", "evaluations", "stall", "wall_s")
 """Keys that say only when a search ends; a search may be resumed with others."""

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distreal_sim.thinning.macs import training_macs
+from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.masks import keep_counts
-from distreal_sim.thinning.structure import Structure
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts, Structure
 
 FINEST = 1000
 """Uniform rates that are tried to find the largest one allowed."""

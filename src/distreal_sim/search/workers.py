@@ -10,13 +10,13 @@ from typing import Any
 
 import ray
 
-from distreal_sim.errors import InputError
-from distreal_sim.grids.cluster import ray_instance, room_for
-from distreal_sim.grids.team import LOST, WorkersDiedError, last_line
-from distreal_sim.process import prepare_process
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.process import prepare_process
+from distreal_sim.grids.ray.cluster import ray_instance, room_for
+from distreal_sim.grids.ray.team import LOST, WorkersDiedError, last_line
 from distreal_sim.search.explore import Evaluate
 from distreal_sim.search.objective import Objective, Score, Stream
-from distreal_sim.types import Counts
+from distreal_sim.thinning.structure import Counts
 
 Workers = Callable[[Stream], Evaluate]
 """How candidates are scored with the seeds of a stream."""

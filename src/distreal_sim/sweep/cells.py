@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from distreal_sim.base.errors import InputError, unknown
 from distreal_sim.config import KINDS, Experiment, load_experiment
-from distreal_sim.errors import InputError, unknown
+from distreal_sim.results.sweep_table import FACTS, Place, assignments
 from distreal_sim.sweep.settings import Sweep, load_sweep
-from distreal_sim.swept import FACTS, Place, assignments
 
 RESERVED = {*FACTS, "label", "hash"}
 """Columns of sweep.csv that an axis must not be called."""

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import yaml
 
-from distreal_sim.files import lock_directory, write_atomically
-from distreal_sim.runs import read_run
+from distreal_sim.base.files import lock_directory, write_atomically
+from distreal_sim.results.runs import read_run
+from distreal_sim.results.statistics import seconds_to
+from distreal_sim.results.sweep_table import FACTS
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.settings import Sweep
-from distreal_sim.swept import FACTS
-from distreal_sim.tables import seconds_to
 
 UNCOMMITTED = (".lock", "sweep.yaml.tmp")
 """What a directory may hold that a sweep left before it began."""

@@ -9,10 +9,10 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from distreal_sim.batches import batch_sizes
-from distreal_sim.process import KERNEL_BYTES, N_KERNELS
+from distreal_sim.base.process import KERNEL_BYTES, N_KERNELS
+from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.task import Task
 from distreal_sim.run import WINDOW_PER_WORKER
-from distreal_sim.task import Task
 
 PROCESS_BYTES = 400 * 2**20
 """Python, torch and Flower in one process, before any data (measured: 330 to 380 MiB resident)."""

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.plugins import ConfigPath
 from distreal_sim.config import read_yaml
-from distreal_sim.config._explain import explain
-from distreal_sim.config._override import override
-from distreal_sim.config._read import parse_yaml
-from distreal_sim.errors import InputError
-from distreal_sim.plugins import ConfigPath
+from distreal_sim.config.explain import explain
+from distreal_sim.config.override import override
+from distreal_sim.config.read import parse_yaml
 
 
 class Sweep(BaseModel):

@@ -15,10 +15,10 @@ from typing import Any
 
 import ray
 
+from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.config import Experiment
-from distreal_sim.errors import InputError, RunError
-from distreal_sim.grids.cluster import ray_instance, room_for
-from distreal_sim.grids.team import LOST, Team, WorkersDiedError
+from distreal_sim.grids.ray.cluster import ray_instance, room_for
+from distreal_sim.grids.ray.team import LOST, Team, WorkersDiedError
 from distreal_sim.run import run
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.progress import Quiet

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
 from distreal_sim.thinning.structure import Structure
 
 Select = Literal["random", "ordered", "rolling"]

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from distreal_sim.errors import InputError
-from distreal_sim.thinning.groups import cut
+from distreal_sim.base.errors import InputError
+from distreal_sim.thinning.coupling.groups import cut
 from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.structure import Structure
 

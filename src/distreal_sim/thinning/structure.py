@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from distreal_sim.errors import InputError
+from distreal_sim.base.errors import InputError
 
 FIXED = -1
 """In place of a group index: positions that are never dropped (input channels, classifier outputs)."""

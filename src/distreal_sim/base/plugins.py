@@ -1,0 +1,154 @@
+"""Plug-ins: frozen pydantic models, one per file, found by file name or dotted path.
+
+`name: dirichlet` under `partition` is the one public subclass of `Partition` in
+`distreal_sim/partitions/dirichlet.py`; `name: my_package.my_module` or
+`my_package.my_module.MyPartition` is the user's own. There is no registry: adding a file adds a plug-in.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+
+from distreal_sim.base.errors import InputError, nearest, unknown
+
+
+def _against_config_file(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base_dir")
+    return (Path(base) / path.expanduser()).resolve() if base is not None else path
+
+
+ConfigPath = Annotated[Path, AfterValidator(_against_config_file)]
+"""A path in a config; a relative one is resolved against the folder of the config file."""
+
+
+class Plugin(BaseModel):
+    """Base of every plug-in; its fields are the keys that stand beside `name` in the YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, protected_namespaces=())
+
+    package: ClassVar[str]
+    """The package that holds the bundled plug-ins of this kind, set by each kind's base class."""
+    label: ClassVar[str]
+    """What one plug-in of this kind is called in messages, for example 'data set'."""
+
+    @property
+    def name(self) -> str:
+        """The name that loads this plug-in: its file's name, or the dotted path of outside code."""
+        module = type(self).__module__
+        if module.rpartition(".")[0] == self.package:
+            return module.rpartition(".")[2]
+        return f"{module}.{type(self).__qualname__}"
+
+    @classmethod
+    def adapt(cls, target: Any) -> type[Self] | None:
+        """A plug-in that stands for a foreign object at a dotted path, for kinds that take such objects."""
+        return None
+
+
+def answers_for(plugin: Plugin, many: str, one: str) -> bool:
+    """Whether the plug-in's method `many` was written for its method `one`.
+
+    It was not where a subclass has a new `one` and the old `many`.
+    """
+    lineage = type(plugin).__mro__
+    newest = [next(i for i, kind in enumerate(lineage) if name in vars(kind)) for name in (many, one)]
+    return newest[0] <= newest[1]
+
+
+P = TypeVar("P", bound=Plugin)
+
+
+def names(kind: type[Plugin]) -> list[str]:
+    """Names of the bundled plug-ins of a kind, sorted; imports none of them."""
+    package = importlib.import_module(kind.package)
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+
+
+def load(kind: type[P], name: str) -> type[P]:
+    """The plug-in class that `name` stands for.
+
+    Raises InputError for a name that is neither bundled nor an importable dotted path.
+    """
+    if "." not in name:
+        if name not in names(kind):
+            message = unknown(kind.label, name, names(kind))
+            raise InputError(f"{message}, or the dotted path of a class of your own")
+        return _only_plugin(kind, importlib.import_module(f"{kind.package}.{name}"))
+    target = import_dotted(name, kind.label)
+    if isinstance(target, ModuleType):
+        return _only_plugin(kind, target)
+    if inspect.isclass(target) and issubclass(target, kind) and not inspect.isabstract(target):
+        return target
+    adapted = kind.adapt(target)
+    if adapted is not None:
+        return adapted
+    raise InputError(f"{kind.label} '{name}' is not a complete subclass of {kind.__module__}.{kind.__name__}")
+
+
+def import_dotted(path: str, label: str) -> Any:
+    """The module or the attribute of a module at a dotted path of the user's own code.
+
+    Raises InputError for a path that leads nowhere and for a module that fails when it is imported.
+    """
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise InputError(f"{label} '{path}' must be a dotted path like my_package.my_module.MyClass")
+    for split in (path, path.rpartition(".")[0]):
+        module = _import(split, f"{label} '{path}'")
+        if module is None:
+            continue
+        if split == path:
+            return module
+        attribute = path.rpartition(".")[2]
+        if hasattr(module, attribute):
+            return getattr(module, attribute)
+        raise InputError(
+            f"{label} '{path}' cannot be imported: {split} has no '{attribute}'"
+            f"{nearest(attribute, _own(module))} (it has: {', '.join(_own(module)) or 'nothing'})"
+        )
+    raise InputError(f"{label} '{path}' cannot be imported: no module of that name on the Python path")
+
+
+def _own(module: ModuleType) -> list[str]:
+    """Public names of what a module itself defines, and of its submodules."""
+    here = module.__name__
+    defined = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == here]
+    inner = [m.name for m in pkgutil.iter_modules(getattr(module, "__path__", []))]
+    return sorted(name for name in {*defined, *inner} if not name.startswith("_"))
+
+
+def _import(path: str, what: str) -> ModuleType | None:
+    """The module, or None if there is none of that name."""
+    try:
+        return importlib.import_module(path)
+    except Exception as error:  # whatever a user's module raises is a mistake in the input
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{path}.".startswith(f"{missing}."):
+            return None
+        raise InputError(f"{what} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _only_plugin(kind: type[P], module: ModuleType) -> type[P]:
+    found = [
+        value
+        for key, value in vars(module).items()
+        if inspect.isclass(value)
+        and issubclass(value, kind)
+        and value.__module__ == module.__name__
+        and not key.startswith("_")
+    ]
+    if len(found) > 1:
+        several = ", ".join(f"{module.__name__}.{cls.__name__}" for cls in found)
+        raise InputError(f"{kind.label} '{module.__name__}' is a module with several: name one of {several}")
+    if not found:
+        raise InputError(
+            f"{kind.label} '{module.__name__}' is a module without a public subclass of "
+            f"{kind.__module__}.{kind.__name__}"
+        )
+    return found[0]

@@ -1,0 +1,1 @@
+"""One client's round: its messages, its settings, and the one SGD loop."""

@@ -1,0 +1,183 @@
+"""The task: network, data and devices of one run; built once, then only read.
+
+A process keeps one Task. Pickled, it travels without the scratch memory of its engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distreal_sim.base.plugins import answers_for
+from distreal_sim.base.rng import Rngs
+from distreal_sim.base.rng_many import Streams, streams
+from distreal_sim.client.settings import Evaluation, Local, Merge
+from distreal_sim.data.datasets import Data, Examples
+from distreal_sim.data.partitions import Split
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.devices.links import Link, Network
+from distreal_sim.devices.many import Capacities, OneByOne
+from distreal_sim.devices.profiles import Profile
+from distreal_sim.fronts.front import Front
+from distreal_sim.thinning.cost import training_macs
+from distreal_sim.thinning.engine.engine import Engine, Scaling
+from distreal_sim.thinning.structure import Counts, Structure
+
+READ_AT_ONCE = 1 << 18
+"""Numbers of a client's examples that are read together: few enough for the cache, and so many that reading
+small batches does not take as long as training on them."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """module: the network that is trained, as initialised; structure: its coupling groups.
+
+    macs_per_s: MAC/s of capacity level 1.0. front: where the method uses one. scaling: what happens to the
+    kept activations of a thinned network. computes: whether training computes anything, or is only timed.
+    """
+
+    seed: int
+    rounds: int
+    deadline_s: float
+    local: Local
+    merge: Merge
+    evaluation: Evaluation
+    data: Data
+    split: Split
+    module: nn.Module
+    structure: Structure
+    profile: Profile
+    network: Network
+    macs_per_s: float
+    front: Front | None
+    scaling: Scaling
+    device: str
+    computes: bool = True
+
+    @cached_property
+    def engine(self) -> Engine:
+        """This process's training engine: scratch memory, loaded anew for every job."""
+        return Engine(
+            self.module,
+            self.structure,
+            momentum=self.local.momentum,
+            weight_decay=self.local.weight_decay,
+            scaling=self.scaling,
+            precision=self.local.precision,
+            running=self.evaluation.batch_norm == "running",
+            device=self.device,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        scratch = ("engine", "_costs", "_normalisation")
+        return {key: value for key, value in self.__dict__.items() if key not in scratch}
+
+    @cached_property
+    def _costs(self) -> dict[Counts, int]:
+        return {}
+
+    def macs_per_example(self, counts: Counts) -> int:
+        """MACs of one training step on one example, forward and backward, with these channels kept."""
+        if counts not in self._costs:
+            self._costs[counts] = training_macs(self.structure, counts)
+        return self._costs[counts]
+
+    def capacity(self, client_id: int, start_s: float) -> Capacity:
+        """The client's capacity during a round that begins at absolute time start_s."""
+        rng = Rngs(self.seed, (client_id,))
+        timeline = self.profile.timeline(
+            client_id, lambda purpose, *key: rng(f"profile {purpose}", *key), self.deadline_s
+        )
+        return Capacity(timeline, self.macs_per_s, start_s)
+
+    def link(self, client_id: int) -> Link:
+        """Speeds of the client's network link."""
+        rng = Rngs(self.seed, (client_id,))
+        return self.network.link(client_id, lambda purpose, *key: rng(f"network {purpose}", *key))
+
+    def capacities(self, client_ids: np.ndarray, start_s: np.ndarray) -> Capacities:
+        """The capacities of many clients; start_s: (n,) when their rounds begin, absolute."""
+
+        def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
+            return streams(self.seed, f"profile {purpose}", *key)
+
+        timelines = None
+        if answers_for(self.profile, "timelines", "timeline"):
+            timelines = self.profile.timelines(client_ids, rngs, self.deadline_s)
+        if timelines is None:
+            timelines = OneByOne(
+                [self.capacity(client_id, 0.0).timeline for client_id in client_ids.tolist()]
+            )
+        return Capacities(timelines, self.macs_per_s, start_s)
+
+    def links(self, client_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) download and (n,) upload speeds of many clients, in bytes per simulated second."""
+
+        def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
+            return streams(self.seed, f"network {purpose}", *key)
+
+        links = None
+        if answers_for(self.network, "links", "link"):
+            links = self.network.links(client_ids, rngs)
+        if links is None:
+            speeds = np.array([self.link(client_id) for client_id in client_ids.tolist()]).reshape(-1, 2)
+            links = speeds[:, 0], speeds[:, 1]
+        return links
+
+    @cached_property
+    def _normalisation(self) -> tuple[Tensor, Tensor]:
+        shape = (1, -1) + (1,) * (len(self.data.shape) - 1)
+        return (
+            torch.from_numpy(self.data.mean).reshape(shape).to(self.device),
+            torch.from_numpy(self.data.std).reshape(shape).to(self.device),
+        )
+
+    def batch(self, examples: Examples, indices: np.ndarray | slice) -> tuple[Tensor, Tensor]:
+        """Normalised inputs (n, C, H, W) float32 and labels (n,) int64 of some examples, on the device."""
+        mean, std = self._normalisation
+        stored = _copy(examples.x, indices)
+        last = stored.ndim == 4 and self.local.memory_format != "contiguous"
+        layout = torch.channels_last if last else torch.preserve_format
+        x = torch.from_numpy(stored).to(self.device, torch.float32, memory_format=layout)
+        y = torch.from_numpy(_copy(examples.y, indices)).to(self.device)
+        return x.sub_(mean).div_(std), y
+
+    def batches(self, examples: Examples, batches: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+        """`batch` of one after the other; batches: the indices of their examples."""
+        at_once = READ_AT_ONCE // math.prod(self.data.shape)
+        first = 0
+        while first < len(batches):
+            last, n_examples = first + 1, len(batches[first])
+            while last < len(batches) and n_examples + len(batches[last]) <= at_once:
+                n_examples += len(batches[last])
+                last += 1
+            x, y = self.batch(examples, np.concatenate(batches[first:last]))
+            sizes = [len(batch) for batch in batches[first:last]]
+            yield from zip(x.split_with_sizes(sizes), y.split_with_sizes(sizes), strict=True)
+            first = last
+
+
+def _copy(array: np.ndarray, indices: np.ndarray | slice) -> np.ndarray:
+    """One copy, whichever way the entries are named."""
+    return np.array(array[indices]) if isinstance(indices, slice) else array.take(indices, axis=0)
+
+
+def network_bytes(module: nn.Module) -> int:
+    """Bytes of the trained parameters of a network: what travels in either direction."""
+    return sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
+
+
+def predicted_macs(task: Task, client_id: int, start_s: float) -> float:
+    """MACs of a client's round that begins at start_s: its planned work with the full network, or what its
+    capacity allows until the deadline, whichever is less.
+    """
+    planned = sum(batch_sizes(len(task.split[client_id]), task.local))
+    full_macs = planned * task.macs_per_example(task.structure.full_counts())
+    return min(float(full_macs), task.capacity(client_id, start_s).offered(0.0, task.deadline_s))

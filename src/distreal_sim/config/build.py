@@ -1,0 +1,177 @@
+"""From an experiment to its task: reads the data, deals them out, initialises and sizes the network."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import numpy as np
+import torch
+from torch import nn
+
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.process import give_back_freed_memory
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.schedule import TOLERANCE
+from distreal_sim.client.task import Task
+from distreal_sim.config import Experiment
+from distreal_sim.data.datasets import Data, Examples
+from distreal_sim.data.partitions import Split
+from distreal_sim.fronts.front import Front
+from distreal_sim.thinning.cost import training_macs
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.structure import Structure
+
+
+def build(experiment: Experiment, loaded: Data | None = None) -> Task:
+    """The task of an experiment; the same for the same experiment in every process.
+
+    loaded: what the experiment's data set loads, for callers who have it already.
+    Raises InputError for what only the data can show: too few examples, a model that cannot be thinned, ...
+    """
+    rngs = Rngs(experiment.seed)
+    data, held = hold_out(loaded or experiment.dataset.load(), experiment.dataset.validation, rngs)
+    if experiment.evaluation.data == "validation":
+        if not len(held):
+            raise InputError(
+                f"evaluation.data: dataset.validation ({experiment.dataset.validation:g}) holds out "
+                "no training example; set it to, for example, 0.1"
+            )
+        data = dataclasses.replace(data, test=held)
+    data = dataclasses.replace(data, test=sample(data.test, experiment.evaluation.examples, rngs))
+    split = experiment.partition.split(data.train.y, data.writers, experiment.n_clients, rngs("partition"))
+    if experiment.clients_per_round > len(split):
+        raise InputError(
+            f"clients_per_round ({experiment.clients_per_round}) must not exceed the number of clients "
+            f"({len(split)})"
+        )
+    with rngs.torch_default("initialisation"):
+        full = experiment.model.build(data.shape, data.n_classes)
+    full_structure = find_groups(full, torch.zeros(2, *data.shape))
+    _check_outputs(experiment.model.name, full, data)
+    planned = planned_examples(split, experiment)
+    full_macs = training_macs(full_structure, full_structure.full_counts())
+    reference = float(np.median(planned)) * full_macs / experiment.deadline_s
+    macs_per_s = reference if experiment.profile.unit == "relative" else 1.0
+    with rngs.torch_default("method's network"):  # a method may add parameters of its own
+        module = _network(experiment, full, full_structure, int(planned.max()), macs_per_s)
+    structure = full_structure if module is full else find_groups(module, torch.zeros(2, *data.shape))
+    if split.sizes.min() < 2 and any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()
+    ):
+        raise InputError(
+            f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on "
+            "one; use fewer clients, or a model without batch normalisation"
+        )
+    task = Task(
+        seed=experiment.seed,
+        rounds=experiment.rounds,
+        deadline_s=experiment.deadline_s,
+        local=experiment.local,
+        merge=experiment.merge,
+        evaluation=experiment.evaluation,
+        data=data,
+        split=split,
+        module=module,
+        structure=structure,
+        profile=experiment.profile,
+        network=experiment.network,
+        macs_per_s=macs_per_s,
+        front=_front(experiment, module, structure),
+        scaling=experiment.method.scaling_of(module),
+        device=_device(experiment.device),
+    )
+    give_back_freed_memory()
+    return task
+
+
+def hold_out(data: Data, share: float, rngs: Rngs) -> tuple[Data, Examples]:
+    """The data without a random share of the training examples, and that share, for searches."""
+    order = rngs("validation").permutation(len(data.train))
+    n_held = round(share * len(data.train))
+    held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
+    examples = Examples(data.train.x[held], data.train.y[held])
+    if not n_held:
+        return data, examples
+    return (
+        dataclasses.replace(
+            data,
+            train=Examples(data.train.x[kept], data.train.y[kept]),
+            writers=None if data.writers is None else data.writers[kept],
+        ),
+        examples,
+    )
+
+
+def sample(examples: Examples, n: int | None, rngs: Rngs) -> Examples:
+    """n of the examples, drawn without replacement, in the order of the data set; None: all of them.
+
+    Raises InputError where there are not so many.
+    """
+    if n is None:
+        return examples
+    if n > len(examples):
+        raise InputError(f"evaluation.examples: {n} is more than the {len(examples)} there are")
+    chosen = np.sort(rngs("test sample").permutation(len(examples))[:n])
+    return Examples(examples.x[chosen], examples.y[chosen])
+
+
+def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
+    """(n_clients,) examples that each client's planned local work goes through, repeats counted."""
+    local = experiment.local
+    if local.epochs is not None:
+        return split.sizes * local.epochs
+    distinct, which = np.unique(split.sizes, return_inverse=True)
+    return np.array([sum(batch_sizes(int(n), local)) for n in distinct])[which]
+
+
+def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
+    """Raises InputError unless the network gives a score to every class and has something to train."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        outputs = copy.deepcopy(module)(torch.zeros(2, *data.shape))
+    if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (2, data.n_classes):
+        got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        raise InputError(
+            f"model {name} must return scores of shape (n, {data.n_classes}), one for each class; for n = 2 "
+            f"it returns {got}"
+        )
+    if not any(isinstance(m, nn.Linear | nn.modules.conv._ConvNd) for m in module.modules()):
+        raise InputError(f"model {name} has no convolution and no linear layer, whose cost could be counted")
+
+
+def _network(
+    experiment: Experiment,
+    full: nn.Module,
+    structure: Structure,
+    most_examples: int,
+    macs_per_s: float,
+) -> nn.Module:
+    weakest = experiment.profile.lower_bound() * macs_per_s
+    link = experiment.network.slowest()
+
+    def fits(macs_per_example: int, model_bytes: int) -> bool:
+        transfer_s = model_bytes / link.download_bytes_per_s + model_bytes / link.upload_bytes_per_s
+        time_s = max(0.0, experiment.deadline_s - transfer_s)
+        return macs_per_example * most_examples <= weakest * time_s * (1 + TOLERANCE)
+
+    return experiment.method.network(full, structure, fits)
+
+
+def _front(experiment: Experiment, module: nn.Module, structure: Structure) -> Front | None:
+    """The method's front; one that was made here gets the names of this experiment's model and data."""
+    front = experiment.method.build_front(module, structure)
+    if front is None:
+        return None
+    return dataclasses.replace(
+        front,
+        made={"model": experiment.model.name, "dataset": experiment.dataset.name} | dict(front.made),
+    )
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: torch sees no CUDA device here; set device: cpu or auto")
+    return name

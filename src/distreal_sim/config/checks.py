@@ -1,0 +1,39 @@
+"""Which methods can keep running batch-norm statistics."""
+
+from __future__ import annotations
+
+from distreal_sim.client.settings import Evaluation, Merge
+from distreal_sim.methods import Method
+
+
+def check_statistics(evaluation: Evaluation, merge: Merge, method: Method) -> None:
+    """Raises ValueError unless running statistics would be means of those of full-width steps.
+
+    Those of sub-networks are of other activations than the full width has when it is tested, and a merge
+    that is no average could make a variance negative.
+    """
+    if evaluation.batch_norm != "running":
+        return
+    if method.trains_parts:
+        why = f"method.name {method.name}, whose clients train parts of the network"
+    elif type(method).merge is not Method.merge:
+        why = f"method.name {method.name}, which has a merge of its own"
+    elif merge.flower is not None:
+        why = f"merge.flower {merge.flower}"
+    else:
+        return
+    raise ValueError(
+        f"evaluation.batch_norm running cannot be used with {why}: running statistics are averaged like "
+        "weights, over clients that train the whole network; use reestimate or batch"
+    )
+
+
+def settled_format(local: Any, model: Model) -> Any:
+    """The value of `local`, checked or not yet, with the format that is faster for the model put in."""
+    if isinstance(local, Local) and local.memory_format == "auto":
+        return local.model_copy(update={"memory_format": model.memory_format(local.batch_size)})
+    if isinstance(local, Mapping) and local.get("memory_format", "auto") == "auto":
+        batch_size = local.get("batch_size", Local.model_fields["batch_size"].default)
+        if isinstance(batch_size, int):  # anything else is refused in a moment
+            return {**local, "memory_format": model.memory_format(batch_size)}
+    return local

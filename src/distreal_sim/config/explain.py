@@ -1,0 +1,158 @@
+"""What pydantic found wrong, said to the author of a config file."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from distreal_sim.base.errors import closest, nearest
+from distreal_sim.base.plugins import Plugin, names
+
+Mistake = Mapping[str, Any]
+
+WANTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text, in quotes",
+    "path_type": "a path",
+    "tuple_type": "a list, like [1, 2]",
+    "list_type": "a list, like [1, 2]",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "greater than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+    "too_short": "a list of at least {min_length}",
+    "literal_error": "{expected}",
+}
+"""What was wanted instead, by pydantic's type of error."""
+
+
+def explain(error: ValidationError, source: str, prefix: str, cls: type[BaseModel], label: str = "") -> str:
+    """The most telling mistake of a validation of `cls`, in one line.
+
+    prefix: the key that holds `cls`, empty for the top level; label: what holds its keys, for messages.
+    """
+    mistakes = [_Located(m, cls, prefix) for m in error.errors()]
+    # Inside one branch of a union a mistake can be told exactly; that the other branches want another type
+    # is no news then.
+    mistakes = [m for m in mistakes if not any(o.key.startswith(f"{m.key}.") for o in mistakes)]
+    # A misspelt key also makes another one missing, so it is the one to tell.
+    first = next((m for m in mistakes if m.type == "extra_forbidden"), mistakes[0])
+    same = [m for m in mistakes if m.key == first.key]
+    if first.type == "extra_forbidden":
+        text, guess = _unknown(first, cls, prefix, label)
+        mistakes = [m for m in mistakes if m.type != "missing" or m.key != guess]
+    elif first.type == "missing":
+        text = f"key '{first.key}' is missing{first.about}"
+    elif first.type == "invalid_key":
+        text = f"{first.value!r} is not a key; keys are text"
+    elif first.type == "value_error" and isinstance(first.value, Mapping | BaseModel):
+        text = f"{first.key + ': ' if first.key else ''}{first.message}"
+    else:
+        wanted = " or ".join(dict.fromkeys(m.wanted for m in same))
+        text = f"{first.key} = {_short(first.value)} must be {wanted}{first.guess}{first.about}"
+    n_more = len({m.key for m in mistakes} - {first.key})
+    more = f" (and {n_more} more {'mistake' if n_more == 1 else 'mistakes'})" if n_more else ""
+    return f"{source}: {text}{more}"
+
+
+class _Located:
+    """A mistake and the key at which it is.
+
+    Between the keys, pydantic's location names the branches of a union; they are left out.
+    """
+
+    def __init__(self, mistake: Mistake, cls: type[BaseModel], prefix: str) -> None:
+        self.type = str(mistake["type"])
+        self.value = mistake["input"]
+        self.message = str(mistake["msg"]).removeprefix("Value error, ")
+        self.context: Mapping[str, Any] = mistake.get("ctx", {})
+        self.fields: Mapping[str, FieldInfo] = cls.model_fields
+        self.field: FieldInfo | None = None
+        keys = [prefix] if prefix else []
+        models: dict[str, type[BaseModel]] = {}
+        for part in mistake["loc"]:
+            if part in models:
+                self.fields, models = models[part].model_fields, {}
+            elif isinstance(part, int):
+                keys.append(str(part))
+            elif part in self.fields:
+                keys.append(part)
+                self.field = self.fields[part]
+                models = {m.__name__: m for m in _models_in(self.field.annotation)}
+                if self.field.annotation in models.values():
+                    self.fields, models = next(iter(models.values())).model_fields, {}
+                elif part != mistake["loc"][-1]:
+                    self.fields = {}
+            elif part == mistake["loc"][-1] and self.type == "extra_forbidden":
+                keys.append(part)
+        self.key = ".".join(keys)
+
+    @property
+    def about(self) -> str:
+        """The description of the field, in brackets."""
+        if self.field is None or not self.field.description:
+            return ""
+        kind = self.field.annotation
+        if isinstance(kind, type) and issubclass(kind, Plugin):
+            return f" ({self.field.description}: {', '.join(names(kind))})"
+        return f" ({self.field.description})"
+
+    @property
+    def wanted(self) -> str:
+        """What should have been there."""
+        if self.type in WANTED:
+            numbers = {k: f"{v:g}" if isinstance(v, float) else v for k, v in self.context.items()}
+            return WANTED[self.type].format(**numbers).replace("'", "")
+        return self.message.removeprefix("Input should be ")
+
+    @property
+    def guess(self) -> str:
+        """The nearest of the allowed words."""
+        words = str(self.context.get("expected", "")).split("'")[1::2]
+        return nearest(self.value, words) if isinstance(self.value, str) else ""
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _unknown(mistake: _Located, cls: type[BaseModel], prefix: str, label: str) -> tuple[str, str]:
+    """(message, the key that was probably meant) for an unknown key."""
+    parent, _, name = mistake.key.rpartition(".")
+    of_plugin = bool(label) and parent == prefix
+    near = closest(name, [*mistake.fields, "name"] if of_plugin else mistake.fields)
+    guess = f"{parent}.{near}".removeprefix(".") if near else ""
+    elsewhere = [
+        f"{key}.{name}"
+        for key, field in cls.model_fields.items()
+        for model in _models_in(field.annotation)
+        if name in model.model_fields and not parent
+    ]
+    if name not in mistake.fields and elsewhere:
+        guess = elsewhere[0]
+    hint = f"; did you mean '{guess}'?" if guess else ""
+    owner = label if of_plugin else parent
+    valid = f" ({owner + ' has' if owner else 'valid'}: {', '.join(sorted(mistake.fields)) or 'no options'})"
+    return f"unknown key '{mistake.key}' = {_short(mistake.value)}{hint}{valid}", guess
+
+
+def _short(value: Any) -> str:
+    shortened = reprlib.Repr()
+    shortened.maxstring = shortened.maxother = 120
+    return shortened.repr(value)

@@ -1,0 +1,57 @@
+"""The json files that LEAF writes: {"users": [...], "user_data": {user: {"x": [...], "y": [...]}}, ...}."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distreal_sim.data.datasets._files import damaged, read
+
+
+class _Numbers(dict[str, float]):
+    """Parsed numbers by their text: a pixel takes one of 256 values, so that json keeps 256 floats in all."""
+
+    def __missing__(self, text: str) -> float:
+        self[text] = value = float(text)
+        return value
+
+
+def read_users(path: Path, n_pixels: int, source: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(user, x, y) for each user of one file; x: (n, n_pixels) uint8, y: (n,) int64.
+
+    LEAF divides grey values 0 .. 255 by 255; this multiplies them back. Raises InputError for other content.
+    """
+    numbers = _Numbers()
+    try:
+        content = json.loads(read(path, source), parse_float=numbers.__getitem__)
+    except ValueError as error:
+        raise damaged(path, f"expected a json file, but {error}", source) from error
+    if not isinstance(content, dict) or not {"users", "user_data"} <= content.keys():
+        raise damaged(path, "expected an object with the keys 'users' and 'user_data'", source)
+    users, user_data = content["users"], content["user_data"]
+    if not isinstance(users, list) or not isinstance(user_data, dict):
+        raise damaged(path, "expected 'users' to be a list and 'user_data' an object", source)
+    return [(str(u), *_user(path, u, user_data.get(u), n_pixels, source)) for u in users]
+
+
+def _user(path: Path, user: Any, data: Any, n_pixels: int, source: str) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        if not data["x"] and not data["y"]:
+            return np.empty((0, n_pixels), np.uint8), np.empty(0, np.int64)
+        x = np.asarray(data["x"], dtype=np.float64) * 255
+        y = np.asarray(data["y"])
+        if x.shape != (len(y), n_pixels):
+            raise ValueError(f"x has shape {x.shape} for {len(y)} labels")
+        if y.dtype.kind != "i":
+            raise ValueError(f"y holds {y.dtype}")
+    except (KeyError, TypeError, ValueError) as error:
+        problem = f"expected user {user} to have 'x', lists of {n_pixels} numbers, and as many integers 'y'"
+        raise damaged(path, f"{problem}, but {error}", source) from error
+    grey = np.clip(np.rint(x), 0, 255)
+    # "not <=" and not ">", so that a nan is refused too.
+    if not (np.abs(grey - x) <= 1e-3).all():
+        raise damaged(path, f"expected pixels k / 255 with k in 0 .. 255, user {user} has others", source)
+    return grey.astype(np.uint8), y.astype(np.int64)

@@ -1,0 +1,47 @@
+"""Reads a pickle from outside without running what it asks for."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distreal_sim.data.datasets._files import damaged, read
+
+_RECONSTRUCT: Any = np.zeros(0).__reduce__()[0]
+_FROM_BUFFER: Any = np.zeros(0).__reduce_ex__(5)[0]
+
+# The names that a pickled array needs, as numpy 1 and numpy 2 spell them; nothing else may be called.
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, only numpy arrays are admitted")
+        return _ALLOWED[module, name]
+
+
+def unpickle(path: Path, source: str) -> dict[str, Any]:
+    """The dictionary in a (compressed) pickle of numpy arrays and plain Python values, Python 2's included.
+
+    Raises InputError for anything else, without having called it.
+    """
+    raw = read(path, source)
+    try:
+        value = _ArraysOnly(io.BytesIO(raw), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise damaged(path, f"expected a pickled dictionary of arrays, but {error}", source) from error
+    if not isinstance(value, dict):
+        raise damaged(path, f"expected a pickled dictionary, found {type(value).__name__}", source)
+    return value

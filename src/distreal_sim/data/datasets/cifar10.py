@@ -1,0 +1,23 @@
+"""CIFAR-10. A. Krizhevsky. Learning Multiple Layers of Features from Tiny Images. Technical report, 2009."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from distreal_sim.data.datasets import ConfigPath, Data, Dataset
+from distreal_sim.data.datasets._cifar import SOURCE, read_batches
+from distreal_sim.data.datasets._stats import mean_std
+
+
+class Cifar10(Dataset):
+    """data_batch_1 .. 5 and test_batch (plain, .gz or .xz) in data_dir/cifar-10-batches-py or in data_dir."""
+
+    data_dir: ConfigPath = Field(description="folder of the data sets: what torchvision calls root")
+
+    def load(self) -> Data:
+        """x: (N, 3, 32, 32) uint8, 10 classes."""
+        folders = [self.data_dir / "cifar-10-batches-py", self.data_dir]
+        source = SOURCE.format("CIFAR10")
+        train = read_batches(folders, [f"data_batch_{i}" for i in range(1, 6)], "labels", 10, source)
+        test = read_batches(folders, ["test_batch"], "labels", 10, source)
+        return Data(train, test, 10, *mean_std(train.x))

@@ -1,0 +1,56 @@
+"""Partitions: how the training examples are dealt out to the clients; one plug-in a file."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from distreal_sim.base.plugins import Plugin
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who holds which training examples, in two arrays, so that a fleet costs nothing until it is selected.
+
+    order: (N,) int64 indices of training examples, client after client; offsets: (n_clients + 1,) int64:
+    client c holds order[offsets[c]:offsets[c + 1]].
+    """
+
+    order: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, client_id: int) -> np.ndarray:
+        return self.order[self.offsets[client_id] : self.offsets[client_id + 1]]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n_clients,) number of examples of each client."""
+        return np.diff(self.offsets)
+
+
+class Partition(Plugin):
+    """Deals out training examples.
+
+    disjoint: whether an example has one owner at most.
+    """
+
+    package: ClassVar[str] = "distreal_sim.data.partitions"
+    label: ClassVar[str] = "partition"
+    disjoint: ClassVar[bool] = True
+
+    @abstractmethod
+    def split(
+        self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator
+    ) -> Split:
+        """A cover of the N examples by n_clients non-empty clients, disjoint unless the partition says that
+        it is not; a function of its arguments.
+
+        labels: (N,) int64; writers: (N,) int64 or None; n_clients: None where the data decide (by_writer).
+        Raises InputError when the cover is impossible (fewer examples than clients, no writers, ...).
+        """

@@ -1,0 +1,1 @@
+"""The devices of the simulated clients: capacity, links, availability."""

@@ -1,0 +1,1 @@
+"""The transport through Flower's messages."""

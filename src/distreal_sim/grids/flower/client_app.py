@@ -1,0 +1,142 @@
+"""The Flower ClientApp: a simulated device that trains, and a helper that evaluates.
+
+It is the same app in our grids and under `flwr run`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays
+from distreal_sim.client.task import Task
+from distreal_sim.grids.flower.messages import (
+    MEMORY,
+    arrays_of,
+    decode_arrays,
+    decode_job,
+    encode_arrays,
+    encode_update,
+    recall,
+    remember,
+    values_of,
+)
+from distreal_sim.methods import Method
+from distreal_sim.simulation import evaluation
+from distreal_sim.thinning.structure import Counts
+
+FAILED = 1
+"""Error code of a reply whose client raised an exception."""
+
+Resolve = Callable[[Context], tuple[Task, Method]]
+
+
+def make_client_app(resolve: Resolve) -> ClientApp:
+    """The ClientApp for the task and method that `resolve` gives for a context.
+
+    train: a job in, an update out. query.statistics and evaluate: a shard of the global model's evaluation.
+    A failure comes back as an error that names client, round and stage.
+    """
+    app = ClientApp()
+    decoded = _LastDecoded()
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        job_config = values_of(message.content, "job")
+        where = f"client {job_config['client_id']}, round {job_config['round']}"
+        stage = "setting up"
+        try:
+            task, method = resolve(context)
+            stage = "decoding its job"
+            memory = recall(context.state)
+            arrays = decoded.get(arrays_of(message.content, "arrays"))
+            job = decode_job(message.content, arrays, memory)
+            stage = "training"
+            rngs = Rngs(task.seed, (job.round_number, job.client_id))
+            update = method.train(task, job, task.capacity(job.client_id, job.start_s), rngs)
+            stage = "encoding its update"
+            if update.memory is not None:
+                context.state[MEMORY] = remember(update.memory)
+            return Message(encode_update(update), reply_to=message)
+        except Exception as error:
+            return _failure(message, where, stage, error)
+
+    @app.query("statistics")
+    def statistics(message: Message, context: Context) -> Message:
+        config = values_of(message.content, "shard")
+        try:
+            task, _ = resolve(context)
+            arrays = decoded.get(arrays_of(message.content, "arrays"))
+            which = config["round"], config["clients"], config["draws"]
+            sums = evaluation.statistics_shard(task, arrays, *which, _counts(config))
+            return Message(RecordDict({"statistics": encode_arrays(sums)}), reply_to=message)
+        except Exception as error:
+            return _failure(message, f"round {config['round']}", "estimating batch-norm statistics", error)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        config = values_of(message.content, "shard")
+        try:
+            task, _ = resolve(context)
+            arrays = decoded.get(arrays_of(message.content, "arrays"))
+            stats = decoded.get(arrays_of(message.content, "statistics"))
+            which = config["start"], config["stop"], _counts(config)
+            loss_sum, n_correct = evaluation.test_shard(task, arrays, stats, *which)
+            result = MetricRecord({"loss_sum": loss_sum, "n_correct": n_correct})
+            return Message(RecordDict({"result": result}), reply_to=message)
+        except Exception as error:
+            return _failure(message, f"round {config['round']}", "testing", error)
+
+    @app.query("partition")
+    def partition(message: Message, context: Context) -> Message:
+        try:
+            partition_id = int(context.node_config["partition-id"])
+            n_partitions = int(context.node_config["num-partitions"])
+        except Exception as error:
+            return _failure(message, f"node {context.node_id}", "reading its node config", error)
+        config = ConfigRecord({"client_id": partition_id, "n_clients": n_partitions})
+        return Message(RecordDict({"partition": config}), reply_to=message)
+
+    return app
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether numpy or torch could not get memory."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+def client_app(payload: tuple[Task, Method]) -> ClientApp:
+    """The ClientApp of one task and its method."""
+    return make_client_app(lambda context: payload)
+
+
+class _LastDecoded:
+    """Decodes a record once while the same object keeps coming, as it does within a round."""
+
+    def __init__(self) -> None:
+        self._last: list[tuple[ArrayRecord, Arrays]] = []
+
+    def get(self, record: ArrayRecord) -> Arrays:
+        for known, arrays in self._last:
+            if known is record:
+                return arrays
+        arrays = decode_arrays(record)
+        self._last = [*self._last[-1:], (record, arrays)]
+        return arrays
+
+
+def _counts(config: Mapping[str, Any]) -> Counts | None:
+    """The sub-network that a shard is about; None: the full width."""
+    return tuple(config["counts"]) or None
+
+
+def _failure(message: Message, where: str, stage: str, error: Exception) -> Message:
+    if out_of_memory(error):
+        raise MemoryError(str(error)) from error  # a Ray worker ends itself, and the job is redone
+    reason = f"{where}, while {stage}: {type(error).__name__}: {error}\n{traceback.format_exc()}"
+    return Message(Error(FAILED, reason), reply_to=message)

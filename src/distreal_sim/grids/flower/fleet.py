@@ -1,0 +1,179 @@
+"""The server's side of Flower: the fleet behind a Grid, and the ServerApp."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+from distreal_sim.base.errors import ClientFailedError
+from distreal_sim.client.messages import Arrays, Job, Update
+from distreal_sim.client.task import Task, predicted_macs
+from distreal_sim.grids.flower.grid import LocalGrid
+from distreal_sim.grids.flower.messages import (
+    arrays_of,
+    decode_arrays,
+    decode_update,
+    encode_arrays,
+    encode_job,
+    values_of,
+)
+from distreal_sim.simulation import evaluation
+from distreal_sim.thinning.structure import Counts
+
+POLL_WALL_S = 0.05
+"""How long to wait before asking a grid again that had no reply; our own grids wait by themselves."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A message to be sent: to which client's node, what, and how costly it will be to answer."""
+
+    client_id: int
+    content: RecordDict
+    cost: float
+
+
+class GridFleet:
+    """Clients reached through a Flower Grid.
+
+    nodes: client id -> node id, or None where a client's node has its id. window: how many messages may be
+    out beyond the one whose reply is needed next, which bounds the memory held by early replies. states:
+    who owns what the clients keep between rounds; None where the nodes do, out of a checkpoint's reach.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        task: Task,
+        *,
+        nodes: Mapping[int, int] | None,
+        window: int,
+        states: LocalGrid | None,
+    ) -> None:
+        self.grid = grid
+        self.task = task
+        self.nodes = nodes
+        self.window = window
+        self.states = states
+        self._encoded: tuple[Arrays, ArrayRecord] | None = None
+
+    def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
+        """One update per job, in the order of the jobs."""
+        parcels = [
+            Parcel(
+                job.client_id,
+                encode_job(job, self._encode(job.arrays)),
+                predicted_macs(self.task, job.client_id, job.start_s),
+            )
+            for job in jobs
+        ]
+        group = str(jobs[0].round_number) if jobs else ""
+        return (decode_update(reply) for reply in self._exchange("train", group, parcels))
+
+    def statistics(
+        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], counts: Counts | None = None
+    ) -> Arrays:
+        """Batch-norm statistics averaged over batches of the clients; empty without batch norm.
+
+        counts: those of the sub-network of these first channels; None: of the full width.
+        """
+        shards = evaluation.statistics_shards(self.task, client_ids)
+        about: dict[str, Any] = {"round": round_number, "counts": list(counts or ())}
+        parcels = [
+            Parcel(
+                clients[0],
+                RecordDict(
+                    {
+                        "arrays": self._encode(arrays),
+                        "shard": ConfigRecord({**about, "clients": clients, "draws": draws}),
+                    }
+                ),
+                len(clients),
+            )
+            for clients, draws in shards
+        ]
+        replies = self._exchange("query.statistics", str(round_number), parcels)
+        return evaluation.join_statistics([decode_arrays(arrays_of(r, "statistics")) for r in replies])
+
+    def evaluate(
+        self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
+    ) -> tuple[float, float]:
+        """(mean loss, accuracy) on the test set, added up in fixed shards; counts: see `statistics`."""
+        about: dict[str, Any] = {"round": round_number, "counts": list(counts or ())}
+        bounds = evaluation.test_shards(self.task)
+        stats = encode_arrays(statistics)
+        parcels = [
+            Parcel(
+                index % len(self.task.split),
+                RecordDict(
+                    {
+                        "arrays": self._encode(arrays),
+                        "statistics": stats,
+                        "shard": ConfigRecord({**about, "start": start, "stop": stop}),
+                    }
+                ),
+                stop - start,
+            )
+            for index, (start, stop) in enumerate(pairwise(bounds))
+        ]
+        results: list[Mapping[str, Any]] = [
+            values_of(reply, "result") for reply in self._exchange("evaluate", str(round_number), parcels)
+        ]
+        n_examples = len(self.task.data.test)
+        return sum(r["loss_sum"] for r in results) / n_examples, sum(
+            r["n_correct"] for r in results
+        ) / n_examples
+
+    def contexts(self) -> dict[int, bytes]:
+        """What the clients keep between rounds, by client id."""
+        return self.states.snapshot() if self.states is not None else {}
+
+    def restore(self, contexts: dict[int, bytes]) -> None:
+        """Goes back to what the clients kept at a checkpoint."""
+        if self.states is not None:
+            self.states.restore(contexts)
+
+    def _encode(self, arrays: Arrays) -> ArrayRecord:
+        """The record of some arrays; the same object as long as the same arrays are asked for."""
+        if self._encoded is None or self._encoded[0] is not arrays:
+            self._encoded = (arrays, encode_arrays(arrays))
+        return self._encoded[1]
+
+    def _exchange(self, kind: str, group: str, parcels: Sequence[Parcel]) -> Iterator[RecordDict]:
+        """Sends the parcels, the costly ones first, and yields the replies in the order of the parcels."""
+        waiting: dict[str, int] = {}
+        ready: dict[int, RecordDict] = {}
+        n_sent = 0
+        for wanted in range(len(parcels)):
+            until = min(len(parcels), wanted + self.window)
+            fresh = sorted(range(n_sent, until), key=lambda i: (-parcels[i].cost, i))
+            messages = [self._message(kind, group, parcels[i]) for i in fresh]
+            if messages:
+                waiting |= zip(self.grid.push_messages(messages), fresh, strict=True)
+                n_sent = until
+            while wanted not in ready:
+                replies = list(self.grid.pull_messages(list(waiting)))
+                for reply in replies:
+                    if reply.has_error():
+                        raise _failure(reply)
+                    ready[waiting.pop(reply.metadata.reply_to_message_id)] = reply.content
+                if not replies:
+                    time.sleep(POLL_WALL_S)
+            yield ready.pop(wanted)
+
+    def _message(self, kind: str, group: str, parcel: Parcel) -> Message:
+        node_id = parcel.client_id if self.nodes is None else self.nodes[parcel.client_id]
+        return Message(parcel.content, dst_node_id=node_id, message_type=kind, group_id=group)
+
+
+def _failure(reply: Message) -> ClientFailedError:
+    """The error of a reply: its reason is a message and, below it, a traceback."""
+    reason = reply.error.reason or "a client failed without a reason"
+    message, marker, trace = reason.partition("Traceback (most recent call last):")
+    return ClientFailedError(message.strip(), marker + trace)

@@ -1,0 +1,93 @@
+"""What our grids have in common: how messages reach the simulated clients.
+
+A grid of ours runs Flower's ClientApp itself. Any free worker answers for any client: what a client keeps
+between rounds is in its Context, which the grid's driver owns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from flwr.app import Context, Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+from distreal_sim.grids.flower.messages import deserialise, serialise
+
+RUN_ID = 1
+SERVER_NODE_ID = 2**62
+"""A node id that no client has: a client's node id is its client id."""
+
+
+class LocalGrid(Grid):
+    """What our grids have in common: everything of Flower's interface but the carrying of messages."""
+
+    def __init__(self, n_clients: int) -> None:
+        self.n_clients = n_clients
+        self.states: dict[int, RecordDict] = {}
+        self._run = Run.create_empty(RUN_ID)
+        self._n_messages = 0
+        identify()
+
+    def set_run(self, run: Run) -> None:
+        self._run = run
+
+    @property
+    def run(self) -> Run:
+        return self._run
+
+    def get_node_ids(self) -> Iterable[int]:
+        return range(self.n_clients)
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        return Message(
+            content, dst_node_id=dst_node_id, message_type=message_type, group_id=group_id, ttl=ttl
+        )
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterator[Message]:
+        """Replies in the order of the messages. timeout is ignored: our clients answer or fail."""
+        ids = list(self.push_messages(messages))
+        replies: dict[str, Message] = {}
+        while len(replies) < len(ids):
+            for reply in self.pull_messages([i for i in ids if i not in replies]):
+                replies[reply.metadata.reply_to_message_id] = reply
+        return (replies[i] for i in ids)
+
+    def name_message(self, message: Message) -> str:
+        """Gives the message an id, as Flower's link does when it takes one."""
+        self._n_messages += 1
+        message.metadata.__dict__["_message_id"] = str(self._n_messages)
+        return str(self._n_messages)
+
+    def snapshot(self) -> dict[int, bytes]:
+        """What the clients keep, serialised, by client id; clients that keep nothing are left out."""
+        return {c: serialise(state) for c, state in sorted(self.states.items()) if len(state)}
+
+    def restore(self, snapshot: dict[int, bytes]) -> None:
+        """Goes back to a snapshot."""
+        self.states = {c: deserialise(data) for c, data in snapshot.items()}
+
+
+def make_context(node_id: int, state: RecordDict) -> Context:
+    """The context of a client whose node id is its client id."""
+    return Context(RUN_ID, node_id, {"partition-id": node_id}, state, {})
+
+
+def identify() -> None:
+    """Tells Flower who this process is; outside Flower's runtime `Message(...)` fails without it.
+
+    TaskIdentity is private to Flower 1.41 and used nowhere else in this package.
+    """
+    TaskIdentity.run_id = RUN_ID
+    TaskIdentity.node_id = SERVER_NODE_ID
+    TaskIdentity.task_id = 0

@@ -1,0 +1,159 @@
+"""Jobs and updates as Flower messages.
+
+Arrays travel in numpy's own file format, Flower's default, but are written and read in place (`npy.py`): one
+copy on the client's side, none on the server's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
+from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
+
+from distreal_sim.client.messages import Arrays, Facts, Job, Update
+from distreal_sim.codecs import npy
+
+NUMPY_FILE = "numpy.ndarray"
+"""Flower's name of the serialisation: the bytes of a .npy file."""
+
+MEMORY = "memory"
+"""Record of a Context's state that holds what the client keeps between rounds."""
+
+
+def arrays_of(content: RecordDict, key: str) -> ArrayRecord:
+    """A record of a message.
+
+    Flower's own `content.array_records` refers to itself, and so keeps the content until the garbage
+    collector comes by.
+    """
+    return cast(ArrayRecord, content[key])
+
+
+def values_of(content: RecordDict, key: str) -> Mapping[str, Any]:
+    """A record of numbers or texts of a message; see `arrays_of`."""
+    return cast(Mapping[str, Any], content[key])
+
+
+def encode_arrays(arrays: Arrays) -> ArrayRecord:
+    """Arrays as a record. A record is immutable by convention: the same object may go to many clients."""
+    record = ArrayRecord()
+    for name, array in arrays.items():
+        record[name] = encode_array(array)
+    return record
+
+
+def encode_array(array: np.ndarray) -> Array:
+    """One array as a .npy file in memory; no copy of one that lies in such a file."""
+    encoded = Array(dtype=str(array.dtype), shape=tuple(array.shape), stype=NUMPY_FILE, data=b"")
+    encoded.data = npy.encode(array)  # type: ignore[assignment]  # any buffer serves; Flower's annotation says bytes
+    return encoded
+
+
+def decode_arrays(record: ArrayRecord) -> dict[str, np.ndarray]:
+    """The arrays of a record, as views of its buffers. Also reads what Flower itself has encoded."""
+    return {name: decode_array(array) for name, array in record.items()}
+
+
+def decode_array(array: Array) -> np.ndarray:
+    """One array, as a read-only view of its buffer."""
+    return npy.decode(np.frombuffer(array.data, np.uint8))
+
+
+def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
+    """Content of a train message; arrays: the encoded job.arrays, shared between clients."""
+    config = ConfigRecord()
+    config["client_id"] = job.client_id
+    config["round"] = job.round_number
+    config["start_s"] = job.start_s
+    config["settings"] = json.dumps(dict(job.settings))
+    return RecordDict({"arrays": arrays, "job": config})
+
+
+def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
+    """The job of a train message, given its decoded arrays and what the client remembers."""
+    config = values_of(content, "job")
+    return Job(
+        client_id=config["client_id"],
+        round_number=config["round"],
+        start_s=config["start_s"],
+        arrays=arrays,
+        settings=json.loads(config["settings"]),
+        memory=memory,
+    )
+
+
+def encode_update(update: Update) -> RecordDict:
+    """Content of a reply: arrays, packed coverage, and the facts of the client's round."""
+    coverage = {
+        str(group): np.packbits(kept, axis=None)
+        for group, kept in enumerate(update.coverage)
+        if kept is not None
+    }
+    facts = dict(vars(update.facts))
+    widths = [0 if kept is None else kept.shape[1] for kept in update.coverage]
+    config = ConfigRecord(
+        {"status": facts.pop("status"), "widths": widths, "step_examples": update.step_examples.tolist()}
+    )
+    return RecordDict(
+        {
+            "arrays": encode_arrays(update.arrays),
+            "coverage": encode_arrays(coverage),
+            "update": config,
+            "facts": MetricRecord(facts),
+        }
+    )
+
+
+def decode_update(content: RecordDict) -> Update:
+    """The update of a reply."""
+    config = values_of(content, "update")
+    widths, examples = config["widths"], config["step_examples"]
+    packed = decode_arrays(arrays_of(content, "coverage"))
+    coverage = tuple(
+        np.unpackbits(packed[str(group)], count=len(examples) * width).reshape(-1, width).astype(bool)
+        if width
+        else None
+        for group, width in enumerate(widths)
+    )
+    values = values_of(content, "facts")
+    facts = Facts(status=config["status"], **values)
+    return Update(facts, decode_arrays(arrays_of(content, "arrays")), coverage, np.array(examples, np.int64))
+
+
+def remember(memory: Arrays) -> ArrayRecord:
+    """A record for a Context's state, which Flower serialises: its arrays hold bytes, not other buffers."""
+    with npy.allocating(None):
+        record = encode_arrays(memory)
+    for array in record.values():
+        array.data = bytes(array.data)
+    return record
+
+
+def recall(state: RecordDict) -> Arrays:
+    """What a client kept in its Context's state."""
+    return decode_arrays(arrays_of(state, MEMORY)) if MEMORY in state else {}
+
+
+def encode_memory(memory: Arrays) -> bytes:
+    """What a client keeps, as it stands in checkpoints."""
+    return serialise(RecordDict({MEMORY: remember(memory)}))
+
+
+def decode_memory(data: bytes) -> Arrays:
+    """What a client keeps, from a checkpoint."""
+    return recall(deserialise(data))
+
+
+def serialise(state: RecordDict) -> bytes:
+    """A Context's state as bytes; the same state always gives the same ones."""
+    return cast(bytes, recorddict_to_proto(state).SerializeToString(deterministic=True))
+
+
+def deserialise(data: bytes) -> RecordDict:
+    """A Context's state from bytes."""
+    return recorddict_from_proto(ProtoRecordDict.FromString(data))

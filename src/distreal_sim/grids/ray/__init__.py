@@ -1,0 +1,1 @@
+"""The grid whose workers are Ray actors."""

@@ -1,0 +1,50 @@
+"""What a run shows on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from distreal_sim.config import Experiment
+from distreal_sim.simulation.rows import RoundRow
+
+
+@contextlib.contextmanager
+def progress_bar(experiment: Experiment, quiet: bool) -> Iterator[Callable[[RoundRow], None]]:
+    """Yields a function to be called after every round; draws on stderr, and only on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda row: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("accuracy {task.fields[accuracy]}  simulated {task.fields[sim]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(experiment.method.name, total=experiment.rounds, accuracy="-", sim="0 s")
+
+        def on_round(row: RoundRow) -> None:
+            bar.update(task, completed=row.round, sim=f"{row.sim_s:,.0f} s")
+            if row.test_accuracy is not None:
+                bar.update(task, accuracy=f"{row.test_accuracy:.3f}")
+
+        yield on_round
+
+
+def summary(directory: Path) -> str:
+    """One line on a finished run."""
+    with (directory / "rounds.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    outcome = f"test accuracy {float(last['test_accuracy']):.4f}" if last["test_accuracy"] else "not trained"
+    if last["submodel_accuracy"] not in ("", last["test_accuracy"]):
+        outcome += f", {float(last['submodel_accuracy']):.4f} of the largest part that was trained"
+    return f"{directory}: {last['round']} rounds, {float(last['sim_s']):,.0f} simulated s, {outcome}"

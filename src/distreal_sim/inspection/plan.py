@@ -1,0 +1,269 @@
+"""The resolved plan of an experiment: what would run, what it costs, how long it takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from distreal_sim.base.plugins import Plugin
+from distreal_sim.base.process import prepare_process
+from distreal_sim.base.rng import Rngs
+from distreal_sim.base.text import duration, percent, si
+from distreal_sim.client.messages import Status, Update
+from distreal_sim.client.task import Task
+from distreal_sim.config import Experiment
+from distreal_sim.config.build import build, planned_examples
+from distreal_sim.fronts.bundled import BundledFront
+from distreal_sim.fronts.front import Front
+from distreal_sim.fronts.option import UniformFront
+from distreal_sim.inspection.estimate import forecast, measure, window
+from distreal_sim.simulation.cohort import select_cohort
+from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.structure import Structure
+
+MAX_SAMPLE = 200
+"""Most clients whose capacity is looked at."""
+
+Rows = Iterator[tuple[str, str]]
+
+
+def print_plan(experiment: Experiment, console: Console) -> None:
+    """Builds the task and prints the plan. Raises InputError for a config that cannot work."""
+    prepare_process()
+    task = build(experiment)
+    full = full_structure(experiment, task)
+    ids = sample(len(task.split))
+    parts = (_data, _network, _capacity, _method, _time)
+    round_1 = forecast(experiment, task, ids)
+    rows = [row for part in parts for row in part(experiment, task, full, round_1)]
+    shown = [("" if i and rows[i - 1][0] == label else label, text) for i, (label, text) in enumerate(rows)]
+    if not console.is_terminal:
+        console.file.writelines(f"{label:<12}{text}\n" for label, text in shown)
+        return
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for label, text in shown:
+        grid.add_row(Text(label), Text(text))
+    console.print(grid)
+
+
+def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
+    """At most `most` client ids, evenly spread."""
+    return [int(i) for i in np.unique(np.linspace(0, n_clients - 1, most).round())]
+
+
+def full_structure(experiment: Experiment, task: Task) -> Structure:
+    """Coupling groups of the configured network, which a method may have narrowed for the task."""
+    with Rngs(experiment.seed).torch_default("initialisation"):
+        module = experiment.model.build(task.data.shape, task.data.n_classes)
+    return find_groups(module, torch.zeros(2, *task.data.shape))
+
+
+def reference_macs_per_s(experiment: Experiment, task: Task, full: Structure) -> float:
+    """MAC/s with which the client of median size trains the full network in exactly deadline_s."""
+    macs = training_macs(full, full.full_counts())
+    return float(np.median(planned_examples(task.split, experiment))) * macs / task.deadline_s
+
+
+def label_counts(task: Task) -> np.ndarray:
+    """(n_clients, n_classes) examples of each class that each client holds."""
+    n_clients, n_classes = len(task.split), task.data.n_classes
+    owner = np.repeat(np.arange(n_clients), task.split.sizes)
+    cells = owner * n_classes + task.data.train.y[task.split.order]
+    return np.bincount(cells, minlength=n_clients * n_classes).reshape(n_clients, n_classes)
+
+
+def describe(plugin: Plugin) -> str:
+    """A plug-in's name and options; outside code is called that."""
+    name = plugin.name
+    if "." in name:
+        name += f" (runs code from {type(plugin).__module__})"
+    options = ", ".join(_options(plugin.model_dump(mode="json")))
+    return f"{name}: {options}" if options else name
+
+
+def _options(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _options(value, f"{prefix}{key}.")
+        elif value is not None and value != []:
+            yield f"{prefix}{key}={value}".replace("'", "").replace(", ", ",")
+
+
+def _data(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
+    yield "experiment", f"{experiment.name}, seed {experiment.seed}, config hash {experiment.hash()}"
+    data, sizes, counts = task.data, task.split.sizes, label_counts(task)
+    shape = " x ".join(map(str, data.shape))
+    yield "data set", describe(experiment.dataset)
+    sets = f"{len(data.train):,} training and {len(data.test):,} test examples"
+    yield "data set", f"{sets} of {shape}, {data.n_classes} classes"
+    yield "clients", f"{len(sizes):,}, of which {experiment.clients_per_round:,} a round"
+    if experiment.availability.name != "always":
+        yield "clients", f"availability {describe(experiment.availability)}"
+    yield "partition", describe(experiment.partition)
+    yield "partition", f"examples a client: {spread(sizes)}"
+    classes, largest = np.mean((counts > 0).sum(axis=1)), percent(float(np.mean(counts.max(axis=1) / sizes)))
+    yield (
+        "partition",
+        f"label skew: {classes:.1f} of {data.n_classes} classes a client, {largest} of one (means)",
+    )
+
+
+def spread(values: Sequence[float] | np.ndarray) -> str:
+    """Smallest, median and largest value."""
+    low, middle, high = (float(f(values)) for f in (np.min, np.median, np.max))
+    form = "{:,.0f}" if high >= 1e4 else "{:,.4g}"
+    return ", ".join(
+        f"{word} {form.format(x)}" for word, x in (("min", low), ("median", middle), ("max", high))
+    )
+
+
+def _cost(structure: Structure) -> list[str]:
+    counts = structure.full_counts()
+    groups = f"{len(counts)} coupling groups with {sum(counts):,} channels"
+    forward, training = (si(f(structure, counts), "MAC") for f in (forward_macs, training_macs))
+    return [
+        f"{n_parameters(structure, counts):,} parameters; {groups}",
+        f"per example {forward} forward, {training} training (both ways)",
+    ]
+
+
+def is_narrowed(task: Task, full: Structure) -> bool:
+    """Whether the method trains a narrower network than the configured one."""
+    return task.structure.full_counts() != full.full_counts()
+
+
+def _network(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
+    yield "model", describe(experiment.model)
+    for line in _cost(full):
+        yield "model", line
+    if is_narrowed(task, full):
+        yield "trained", f"the model narrowed by method {experiment.method.name}"
+        for line in _cost(task.structure):
+            yield "trained", line
+    elif task.structure.parameters != full.parameters:
+        yield "trained", f"the model with what method {experiment.method.name} adds to it"
+        for line in _cost(task.structure):
+            yield "trained", line
+    local = experiment.local
+    work = f"{local.epochs} epoch{'s' * (local.epochs != 1)}" if local.epochs else f"{local.steps} steps"
+    momentum = f", momentum {local.momentum:g}" if local.momentum else ""
+    decay = f", weight decay {local.weight_decay:g}" if local.weight_decay else ""
+    yield "local work", f"{work} of SGD, lr {local.lr:g} ({local.lr_schedule}){momentum}{decay}"
+    steps = spread([update.facts.n_steps_planned for update in round_1])
+    yield "local work", f"mini-batches of {local.batch_size}; a client has {steps}"
+
+
+def _capacity(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
+    reference = reference_macs_per_s(experiment, task, full)
+    absolute = np.array([window(task, u.facts.client_id).macs_per_s for u in round_1])
+    bound = experiment.profile.lower_bound() * task.macs_per_s if experiment.profile.lower_bound() else 0.0
+    yield "capacity", describe(experiment.profile)
+    yield (
+        "capacity",
+        f"level 1 = {si(reference, 'MAC/s')}: full model, median client, in {task.deadline_s:g} s",
+    )
+    low, middle, high = (si(float(f(absolute)), "MAC/s") for f in (np.min, np.median, np.max))
+    yield "capacity", f"at t = 0, {_clients(len(round_1), task)}: {spread(absolute / reference)}"
+    yield "capacity", f"that is min {low}, median {middle}, max {high}"
+    yield "capacity", f"declared lower bound: {bound / reference:.4g}, or {si(bound, 'MAC/s')}"
+    if experiment.network.name != "unlimited":
+        yield "network", describe(experiment.network)
+
+
+def _clients(n: int, task: Task) -> str:
+    return f"all {n} clients" if n == len(task.split) else f"{n} of {len(task.split):,} clients"
+
+
+def _method(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
+    yield "method", describe(experiment.method)
+    if (strategy := experiment.merge.flower) is not None:
+        own = f" (runs code from {strategy.rpartition('.')[0]})" if "." in strategy else ""
+        yield "merge", f"Flower strategy {strategy}{own}"
+    frames = [window(task, u.facts.client_id) for u in round_1]
+    macs = {"the full model": training_macs(full, full.full_counts())}
+    if is_narrowed(task, full):
+        macs["the narrowed model"] = task.macs_per_example(task.structure.full_counts())
+    if task.front is not None:
+        entries = task.front.entries
+        share = percent(entries[0].macs / entries[-1].macs)
+        rates = len(task.front.groups)
+        yield "front", f"{len(entries)} entries of {rates} rates, the cheapest with {share} of the full MACs"
+        yield "front", _origin(experiment, task.front)
+        if (gain := task.front.fresh_gain) is not None:
+            yield "front", f"on fresh seeds {gain}"
+        macs["the cheapest entry"] = entries[0].macs
+    for what, cost in macs.items():
+        share = percent(sum(frame.fits(cost) for frame in frames) / len(frames))
+        yield "in time", f"{what} at the capacity of t = 0: {share} of the clients"
+    status = [update.facts.status for update in round_1]
+    kinds: tuple[Status, ...] = ("completed", "partial", "dropped")
+    shares = ", ".join(f"{percent(status.count(kind) / len(status))} {kind}" for kind in kinds)
+    yield "in time", f"in round 1 as it comes: {shares}"
+    if keep_rates := [u.facts.mean_keep_rate for u in round_1 if u.counts and u.facts.mean_keep_rate < 1]:
+        share = percent(len(keep_rates) / len(status))
+        yield "in time", f"{share} are thinned, and keep on average of their channels {spread(keep_rates)}"
+    down, up = ([getattr(u.facts, f"{way}load_bytes") for u in round_1] for way in ("down", "up"))
+    yield "traffic", f"a client and round: {_bytes(down)} down, {_bytes(up)} up"
+
+
+def _bytes(values: Sequence[int]) -> str:
+    """The smallest and the largest number of bytes of those whose transfer takes place."""
+    ends = [si(f([n for n in values if n] or [0]), "B") for f in (min, max)]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _origin(experiment: Experiment, front: Front) -> str:
+    """Where the front is from; for one that was made here, whether a searched one is bundled."""
+    if not isinstance(getattr(experiment.method, "front", None), UniformFront):
+        return front.origin
+    plain = experiment.resolved()
+    auto = experiment.method.model_copy(update={"front": "auto"}).settled(plain["model"], plain["dataset"])
+    found = getattr(auto, "front", None)
+    named = f"{found.bundled} is bundled (method.front=auto)" if isinstance(found, BundledFront) else ""
+    rival = named or "none is bundled"
+    return f"{front.origin}; for this model, data set and way of thinning {rival}"
+
+
+def _time(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
+    bound = "at most " if experiment.round_end == "early" else ""
+    if experiment.method.overrun == "wait":
+        bound = "about " if bound else "at least "
+    total_s = experiment.rounds * experiment.deadline_s
+    yield (
+        "simulated",
+        (
+            f"{experiment.rounds:,} rounds of {experiment.deadline_s:g} s: {bound}{total_s:,.10g} s"
+            + (f" ({duration(total_s)})" if total_s >= 120 else "")
+        ),
+    )
+    times = measure(task, select_cohort(experiment, task, 1), round_1)
+    every, n_test = experiment.evaluation.every, len(task.data.test)
+    n_evaluations = experiment.rounds // every + bool(experiment.rounds % every)
+    training = experiment.rounds * experiment.clients_per_round * times.training_wall_s(round_1)
+    testing = n_evaluations * times.evaluation_wall_s(n_test, experiment.evaluation)
+    one, n_cores = training + testing, os.cpu_count() or 1
+    many = one / min(n_cores, experiment.clients_per_round)
+    all_cores = f", {duration(many)} with {n_cores} workers (one per core)" if n_cores > 1 else ""
+    yield "wall time", f"ESTIMATE: {duration(one)} with 1 worker{all_cores}"
+    yield "wall time", f"{duration(training)} training, {duration(testing)} for {n_evaluations:,} evaluations"
+    thinned = "front's median entry" if task.front is not None else "sub-model"
+    names = [thinned, "narrowed model" if is_narrowed(task, full) else "full model"]
+    for name, (_, wall_s) in zip(names[-len(times.steps) :], times.steps, strict=True):
+        yield "wall time", f"measured on {task.device}: {_ms(wall_s)} a step of {times.batch_size}, {name}"
+    n_tested = min(n_test, experiment.evaluation.batch_size)
+    yield "wall time", f"measured on {task.device}: {_ms(times.test_batch_wall_s)} a test batch of {n_tested}"
+    yield "wall time", "not counted: start-up, messages, merging, changes after round 1"
+
+
+def _ms(wall_s: float) -> str:
+    return f"{1000 * wall_s:.3g} ms" if wall_s < 0.9995 else f"{wall_s:.3g} s"

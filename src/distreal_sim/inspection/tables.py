@@ -1,0 +1,194 @@
+"""Tables of what an experiment is made of: the model's layers, the capacities, the front, the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby, pairwise, takewhile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.columns import Columns
+from rich.console import Console
+from rich.text import Text
+
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.process import prepare_process
+from distreal_sim.base.text import add_row, percent, say, si, table, wide
+from distreal_sim.client.task import Task
+from distreal_sim.config import Experiment
+from distreal_sim.config.build import build
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.fronts.file import read_front
+from distreal_sim.fronts.front import Front
+from distreal_sim.inspection.plan import (
+    full_structure,
+    is_narrowed,
+    label_counts,
+    reference_macs_per_s,
+    sample,
+    spread,
+)
+
+MAX_ROWS = 20
+"""Clients that are listed one by one."""
+
+MAX_SPARKLINE = 120
+"""Most characters of a sparkline."""
+
+PROFILE_ROUNDS = 10
+"""Rounds over which capacities are looked at."""
+
+
+def inspect_experiment(
+    what: Literal["model", "profile", "front", "data"], experiment: Experiment, console: Console
+) -> None:
+    """Builds the task and prints the table. Raises InputError for a config that cannot work."""
+    prepare_process()
+    task = build(experiment)
+    console = wide(console)
+    if what == "model":
+        _model(experiment, task, console)
+    elif what == "profile":
+        _profile(experiment, task, console)
+    elif what == "data":
+        _data(experiment, task, console)
+    elif task.front is None:
+        name = experiment.method.name
+        raise InputError(f"method.name {name} uses no front; set method.name=distreal or give a front file")
+    else:
+        _front(task.front, console)
+
+
+def inspect_front_file(path: Path, console: Console) -> None:
+    """Prints the front in a JSON file, whatever network it was made for. Raises InputError if it is none."""
+    _front(read_front(path), wide(console))
+
+
+def _model(experiment: Experiment, task: Task, console: Console) -> None:
+    structure = task.structure
+    thinned = set(task.front.groups) if task.front is not None else set()
+    name = experiment.model.name
+    if is_narrowed(task, full_structure(experiment, task)):
+        name += f", narrowed by method {experiment.method.name}"
+    groups = table(f"{name}: coupling groups", "#|<group|<kind|channels|blocks|<thinned")
+    for index, group in enumerate(structure.groups):
+        is_thinned = "yes" if group.name in thinned else "no"
+        add_row(groups, index, group.name, group.kind, group.channels, group.blocks, is_thinned)
+    console.print(groups)
+    say(console, "A group's channels are kept or dropped together, equally many in each of its blocks.\n")
+    layers = table(
+        f"{name}: MACs of the layers per example", "<module|<weight|positions|forward|training|share"
+    )
+    forward = [
+        math.prod(structure.tensors[layer.weight].shape) * layer.positions for layer in structure.layers
+    ]
+    training = [macs * (1 + layer.n_gradients) for macs, layer in zip(forward, structure.layers, strict=True)]
+    for i, layer in enumerate(structure.layers):
+        shape = "x".join(map(str, structure.tensors[layer.weight].shape))
+        share = f"{100 * training[i] / sum(training):.1f} %"
+        is_last = i == len(forward) - 1
+        add_row(
+            layers, layer.module, shape, layer.positions, forward[i], training[i], share, rule_after=is_last
+        )
+    add_row(layers, "total", "", "", sum(forward), sum(training), "100.0 %")
+    console.print(layers)
+    say(console, "Training is forward and backward; share is of the training MACs.")
+    sizes = {name: math.prod(structure.tensors[name].shape) for name in structure.parameters}
+    weights = sum(sizes[name] for name in {layer.weight for layer in structure.layers})
+    others = sum(sizes.values()) - weights
+    say(console, f"{sum(sizes.values()):,} parameters: {weights:,} in these weights, {others:,} elsewhere.")
+
+
+def _profile(experiment: Experiment, task: Task, console: Console) -> None:
+    reference = reference_macs_per_s(experiment, task, full_structure(experiment, task))
+    n_rounds = min(PROFILE_ROUNDS, experiment.rounds)
+    end_s = n_rounds * task.deadline_s
+    capacities = {i: task.capacity(i, 0.0) for i in sample(len(task.split), MAX_ROWS)}
+    levels = {i: _levels(capacity, end_s, reference) for i, capacity in capacities.items()}
+    shown = table(
+        f"{experiment.profile.name}: capacity relative to {si(reference, 'MAC/s')}",
+        "client|at t = 0|mean|min|max|changes a round",
+    )
+    for i, capacity in capacities.items():
+        mean = capacity.offered(0.0, end_s) / end_s / reference
+        figures = (f"{x:.4g}" for x in (levels[i][0], mean, min(levels[i]), max(levels[i])))
+        add_row(shown, i, *figures, f"{(len(levels[i]) - 1) / n_rounds:.1f}")
+    console.print(shown)
+    which = f"{len(capacities)} of {len(task.split):,} clients"
+    say(console, f"Over the first {n_rounds} rounds of {task.deadline_s:g} s; {which}.\n")
+    busiest = max(capacities, key=lambda i: len(levels[i]))
+    per_round = max(1, min(console.width, MAX_SPARKLINE) // n_rounds)
+    edges = np.linspace(0.0, end_s, per_round * n_rounds + 1).tolist()
+    means = [capacities[busiest].offered(a, b) / (b - a) / reference for a, b in pairwise(edges)]
+    say(console, f"Client {busiest}, {per_round} characters a round; full height is {max(means):.4g}:")
+    say(console, sparkline(means, " .:-=+*#@" if console.options.ascii_only else "▁▂▃▄▅▆▇█"))
+
+
+def _levels(capacity: Capacity, end_s: float, reference: float) -> list[float]:
+    """The relative levels up to end_s, in order; neighbours differ."""
+    pieces = takewhile(lambda piece: piece[0] < end_s, capacity.pieces(0.0))
+    return [level for level, _ in groupby(macs_per_s / reference for _, _, macs_per_s in pieces)]
+
+
+def sparkline(values: Sequence[float], marks: str) -> str:
+    """A character for each value: the first mark for 0, the last for the largest one."""
+    top = max(values)
+    if top in (0.0, math.inf):
+        return "".join(marks[-1] if v == math.inf else marks[0] for v in values)
+    return "".join(marks[round(v / top * (len(marks) - 1))] for v in values)
+
+
+def _front(front: Front, console: Console) -> None:
+    full = front.entries[-1]
+    title = f"front of {len(front.entries)} entries for model {front.model}"
+    columns = "#|MACs|% of full|forward|backward|parameters|bytes|score|± s.e.|keep rate|<kept channels"
+    shown = table(title, columns)
+    for index, entry in enumerate(front.entries):
+        share = f"{100 * entry.macs / full.macs:.2f}"
+        error = "" if entry.score_error is None else f"{entry.score_error:.2g}"
+        keep_rate = f"{entry.keep_rate(full.counts):.3f}"
+        sizes = (entry.forward_macs, entry.backward_macs, entry.n_parameters, entry.model_bytes)
+        score = f"{entry.score:.4g}"
+        add_row(shown, index, entry.macs, share, *sizes, score, error, keep_rate, compact(entry.counts))
+    console.print(shown)
+    say(console, "MACs: training, per example: forward + backward. Keep rate: mean over the coupling groups.")
+    say(console, "Kept channels: of each coupling group in order; 3x16 stands for 16 16 16.")
+    if front.hypervolume is not None:
+        say(console, f"Hypervolume to (1.05, 0), relative to the full network: {front.hypervolume:.4f}.")
+    if (gain := front.fresh_gain) is not None:
+        say(console, f"On fresh seeds: {gain}.")
+    plain = {key: value for key, value in front.made.items() if not isinstance(value, dict | list)}
+    say(console, f"Made by: {', '.join(f'{key}: {value}' for key, value in plain.items())}.")
+    say(console, f"Thinned groups: {', '.join(front.groups)}.")
+
+
+def compact(counts: Sequence[int]) -> str:
+    """Numbers in order, runs of three or more as `LENGTHxNUMBER`."""
+    runs = [(value, len(list(run))) for value, run in groupby(counts)]
+    return " ".join(f"{n}x{value}" if n > 2 else " ".join([str(value)] * n) for value, n in runs)
+
+
+def _data(experiment: Experiment, task: Task, console: Console) -> None:
+    counts = label_counts(task)
+    sizes, n_classes = task.split.sizes, (counts > 0).sum(axis=1)
+    largest = counts.max(axis=1) / sizes
+    n_rows = min(MAX_ROWS, len(sizes))
+    title = f"{experiment.dataset.name}, dealt out by {experiment.partition.name}"
+    shown = table(title, "client|examples|classes|largest class|its share")
+    for i in range(n_rows):
+        row = (i, int(sizes[i]), int(n_classes[i]), int(counts[i].argmax()), percent(float(largest[i])))
+        add_row(shown, *row, rule_after=i == n_rows - 1)
+    add_row(
+        shown, "mean", f"{sizes.mean():,.1f}", f"{n_classes.mean():.1f}", "", percent(float(largest.mean()))
+    )
+    console.print(shown)
+    say(console, f"The first {n_rows} of {len(sizes):,} clients; means are over all.\n")
+    say(console, f"Examples a client: {spread(sizes)}.")
+    say(console, f"Classes a client: {spread(n_classes)}.\n")
+    say(console, "Class: training + test examples")
+    test = np.bincount(task.data.test.y, minlength=task.data.n_classes)
+    cells = [f"{c}: {n:,} + {m:,}" for c, (n, m) in enumerate(zip(counts.sum(axis=0), test, strict=True))]
+    cells.append(f"all: {sizes.sum():,} + {test.sum():,}")
+    console.print(Columns([Text(cell) for cell in cells], padding=(0, 3)))

@@ -1,0 +1,164 @@
+"""Averaging of updates that trained different parts of a network.
+
+A coordinate is averaged over the clients that trained it at least once; one that nobody trained keeps its
+bytes. Which client trained it follows from the channels its steps kept: a weight between channels i and o
+was trained in the steps that kept both, so the counts of all weights of a layer are one product of two
+(steps x channels) matrices, and no mask of the size of the model is ever sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+
+from distreal_sim.client.messages import Arrays, Update
+from distreal_sim.merging.arithmetic import add_scaled, divide
+from distreal_sim.thinning.structure import FIXED, Axis, Structure, TensorLayout
+
+Weight = Literal["examples", "steps", "clients"]
+Outputs = Callable[[Update], "np.ndarray | None"]
+"""outputs(update): (n_classes,) bool, the classifier's rows that count in the merge; None for all."""
+
+
+def weighted_average(
+    structure: Structure,
+    old: Arrays,
+    updates: Iterator[Update],
+    weight: Weight = "examples",
+    *,
+    dilute: bool = False,
+    outputs: Outputs = lambda update: None,
+) -> dict[str, np.ndarray]:
+    """sum(w_c * value_c) / sum(w_c) over the clients c that trained a coordinate, in float64.
+
+    weight `examples`: w_c is the client's number of examples; `steps`: the number of examples, repeats
+    counted, that the coordinate was trained on; `clients`: 1. dilute: a client that did not train a
+    coordinate counts there with the old value, so that the sums run over all clients. Updates are added in
+    the order in which they come; what a client returns for a coordinate that it did not train is not
+    looked at, and a parameter may be missing from it.
+    """
+    totals = {name: np.zeros(a.shape) for name, a in old.items()}
+    weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or one a channel (pair)
+    everyone = 0.0
+    for update in updates:
+        examples = update.step_examples.astype(float)
+        limited = trained_steps(structure, update, examples if weight == "steps" else None, outputs(update))
+        whole = client_weight(update, weight)
+        everyone += whole
+        for name in update.arrays:
+            total = totals[name]
+            if name not in limited:
+                add_scaled(total, update.arrays[name], whole)
+                weights[name] = weights[name] + whole
+                continue
+            own = limited[name] if weight == "steps" else whole * (limited[name] > 0)
+            by_owner, factor = spread(structure.tensors[name], own)
+            add_scaled(total.reshape(by_owner), update.arrays[name].reshape(by_owner), factor)
+            weights[name] = weights[name] + own
+    if dilute:
+        for name, value in old.items():
+            layout = structure.tensors[name]
+            shape, missing = _spread_any(layout, everyone - weights[name])
+            add_scaled(totals[name].reshape(shape), value.reshape(shape), missing)
+        weights = dict.fromkeys(old, everyone)
+    return {
+        name: _mean(value, totals.pop(name), weights[name], structure.tensors[name])
+        for name, value in old.items()
+    }
+
+
+def client_weight(update: Update, weight: Weight) -> float:
+    """A client's weight in the mean of what it trained in all its steps, not yet divided by that of all."""
+    if weight == "clients":
+        return 1.0
+    return float(update.step_examples.sum() if weight == "steps" else update.facts.n_examples)
+
+
+def _spread_any(
+    layout: TensorLayout, weight: np.ndarray | float
+) -> tuple[tuple[int, ...], np.ndarray | float]:
+    return (layout.shape, weight) if isinstance(weight, float) else spread(layout, weight)
+
+
+def _mean(old: np.ndarray, total: np.ndarray, weight: np.ndarray | float, layout: TensorLayout) -> np.ndarray:
+    if isinstance(weight, float):
+        return divide(total, weight, old)
+    by_owner, weight = spread(layout, weight)
+    return divide(total.reshape(by_owner), weight, old.reshape(by_owner)).reshape(old.shape)
+
+
+def trained_steps(
+    structure: Structure,
+    update: Update,
+    step_weights: np.ndarray | None = None,
+    outputs: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """For each parameter that some step did not train whole, in how many steps each channel pair was trained.
+
+    Parameter name -> (out channels,) or (out channels, in channels of the row's block) float64; a step
+    counts as its entry in step_weights (n_steps,), or 1. outputs: (n_classes,) bool, the classifier's rows
+    that count as trained, or None for all.
+    """
+    limited = {g for g, kept in enumerate(update.coverage) if kept is not None}
+    classifier = structure.classifier if outputs is not None else ()
+    if not limited and not classifier:
+        return {}
+    ones = np.ones(update.n_steps) if step_weights is None else step_weights
+    result = {}
+    for name in update.arrays:
+        layout = structure.tensors[name]
+        if limited.isdisjoint(layout.cut_groups) and name not in classifier:
+            continue
+        rows = _kept_steps(layout.axes[0], update.coverage, update.n_steps) * ones[:, None]
+        if name in classifier:
+            rows = rows * outputs
+        if len(layout.axes) == 1:
+            result[name] = rows.sum(axis=0)
+            continue
+        columns = _kept_steps(layout.axes[1], update.coverage, update.n_steps)
+        blocks = layout.blocks
+        rows = rows.reshape(update.n_steps, blocks, -1).transpose(1, 2, 0)
+        columns = columns.reshape(update.n_steps, blocks, -1).transpose(1, 0, 2)
+        result[name] = (rows @ columns).reshape(rows.shape[0] * rows.shape[1], -1)
+    return result
+
+
+def spread(layout: TensorLayout, per_channel: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+    """A shape to look at the tensor in, and values per channel (pair) that broadcast against it.
+
+    Where every channel owns equally many positions of an axis these become an axis of their own, so that
+    the values need not be repeated.
+    """
+    shape: list[int] = []
+    broadcast: list[int] = []
+    for dimension, size in enumerate(layout.shape):
+        if dimension >= per_channel.ndim:
+            shape.append(size)
+            broadcast.append(1)
+            continue
+        inner = _inner(layout.axes[dimension])
+        inner = inner[: len(inner) // (layout.blocks if dimension == 1 else 1)]
+        if (inner == inner[0]).all():
+            owned = [int(inner[0])] if inner[0] > 1 else []
+            shape += [len(inner), *owned]
+            broadcast += [len(inner), *(1 for _ in owned)]
+        else:
+            per_channel = np.repeat(per_channel, inner, axis=dimension)
+            shape.append(size)
+            broadcast.append(size)
+    return tuple(shape), per_channel.reshape(broadcast)
+
+
+def _kept_steps(axis: Axis, coverage: Sequence[np.ndarray | None], n_steps: int) -> np.ndarray:
+    """(n_steps, channels of the axis) float64: 1 where the step kept the channel."""
+    parts = []
+    for segment in axis:
+        kept = None if segment.group == FIXED else coverage[segment.group]
+        parts.append(np.ones((n_steps, segment.size)) if kept is None else kept.astype(float))
+    return np.concatenate(parts, axis=1)
+
+
+def _inner(axis: Axis) -> np.ndarray:
+    return np.concatenate([np.full(segment.size, segment.inner) for segment in axis])

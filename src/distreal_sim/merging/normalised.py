@@ -1,0 +1,84 @@
+"""Averages of updates divided by how many steps trained a coordinate, for clients that trained parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from distreal_sim.client.messages import Arrays, Update
+from distreal_sim.merging.average import Weight, spread, trained_steps
+from distreal_sim.thinning.structure import Structure
+
+
+def step_normalised_average(
+    structure: Structure,
+    old: Arrays,
+    updates: Iterator[Update],
+    weight: Weight = "examples",
+    *,
+    momentum: float = 0.0,
+) -> dict[str, np.ndarray]:
+    """FedNova's average, coordinate by coordinate, over the clients that trained it, in float64.
+
+    For a coordinate that client c trained in tau_c > 0 of its steps, changing it from w to w_c, a_c is
+    `accumulated(tau_c, momentum)`, the weight of its gradients in that change, and p_c its share of these
+    clients' weights. The coordinate becomes
+
+        w + sum(p_c a_c) * sum(p_c (w_c - w) / a_c)
+
+    so that a client that trained it more often does not pull it further; with one a_c for all it is the
+    weighted mean of the w_c. The momentum of a dropped coordinate rests, so tau_c is all that counts. One
+    that nobody trained keeps its bytes. weight: as in `weighted_average`.
+
+    FedNova: Wang, Liu, Liang, Joshi, Poor, NeurIPS 2020, arXiv 2007.07481; by coordinate: our choice.
+    """
+    changes = {name: np.zeros(value.shape) for name, value in old.items()}
+    weights = {name: np.zeros(1) for name in old}  # one for all, or one a channel (pair)
+    norms = {name: np.zeros(1) for name in old}
+    for update in updates:
+        examples = update.step_examples.astype(float)
+        steps = trained_steps(structure, update)
+        on_examples = trained_steps(structure, update, examples) if weight == "steps" else {}
+        for name, value in update.arrays.items():
+            layout = structure.tensors[name]
+            tau = steps.get(name, np.full((1,) * len(layout.axes[:2]), float(update.n_steps)))
+            norm = accumulated(tau, momentum)
+            own = (tau > 0) * (1.0 if weight == "clients" else float(update.facts.n_examples))
+            if weight == "steps":
+                own = on_examples.get(name, np.full(tau.shape, examples.sum()))
+            weights[name] = weights[name] + own
+            norms[name] = norms[name] + own * norm
+            change = value - old[name].astype(float)
+            shape, factor = _spread(structure, name, own / np.maximum(norm, 1.0))
+            changes[name].reshape(shape)[...] += factor * change.reshape(shape)
+    return {
+        name: _moved(structure, name, value, changes.pop(name), weights[name], norms[name])
+        for name, value in old.items()
+    }
+
+
+def accumulated(n_steps: np.ndarray, momentum: float) -> np.ndarray:
+    """Sum over k = 1 ... n_steps of (1 - momentum^k) / (1 - momentum): n_steps without momentum."""
+    tail = momentum * (1 - momentum**n_steps) / (1 - momentum)
+    total: np.ndarray = (n_steps - tail) / (1 - momentum)
+    return total
+
+
+def _moved(
+    structure: Structure, name: str, old: np.ndarray, change: np.ndarray, weight: np.ndarray, norm: np.ndarray
+) -> np.ndarray:
+    """The parameter after its mean change; where nothing changes its bytes stay (-0.0 too)."""
+    # sum(p a) * sum(p d), where p is a client's weight over that of all.
+    scale = np.divide(norm, weight**2, out=np.zeros(weight.shape), where=weight > 0)
+    shape, factor = _spread(structure, name, scale)
+    change = (change.reshape(shape) * factor).reshape(old.shape)
+    return np.where(change == 0, old, (old + change).astype(old.dtype))
+
+
+def _spread(structure: Structure, name: str, values: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+    """`spread`, for one value for the whole parameter too."""
+    layout = structure.tensors[name]
+    if values.size == 1:
+        return layout.shape, values.reshape((1,) * len(layout.shape))
+    return spread(layout, values)

@@ -1,0 +1,46 @@
+"""Seeds that were evaluated at different places, as one mean curve with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distreal_sim.results.runs import Run
+from distreal_sim.results.statistics import t_interval
+
+Floats = NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """Mean over seeds at each x, and the half-width of its 95 % t-interval (NaN with one seed)."""
+
+    x: Floats
+    mean: Floats
+    half: Floats
+    lowest: Floats
+    highest: Floats
+
+
+def evaluations(run: Run, x: str) -> tuple[Floats, Floats]:
+    """(x, accuracy) at each evaluation; what rounds consume (MACs, bytes) is summed up to there."""
+    along = run.rounds[x] if x in ("round", "sim_s") else run.rounds[x].cumsum()
+    accuracy = run.evaluated["accuracy"]
+    return along[accuracy.index].to_numpy(np.float64), accuracy.to_numpy(np.float64)
+
+
+def mean_curve(seeds: Sequence[tuple[Floats, Floats]]) -> Curve:
+    """The mean of step functions: at each x where a seed was evaluated, every seed's last evaluation.
+
+    It begins where all seeds have an evaluation and ends with the seed that ends first, so that each
+    of its values is a mean over the same seeds.
+    """
+    begin = max(x[0] for x, _ in seeds)
+    end = max(begin, min(x[-1] for x, _ in seeds))
+    every = np.unique(np.concatenate([x for x, _ in seeds]))
+    common = every[(every >= begin) & (every <= end)]
+    values = np.array([y[np.searchsorted(x, common, side="right") - 1] for x, y in seeds])
+    intervals = np.array([t_interval(column) for column in values.T]).reshape(-1, 2)
+    return Curve(common, intervals[:, 0], intervals[:, 1], values.min(axis=0), values.max(axis=0))

@@ -1,0 +1,95 @@
+"""A front: cost against convergence speed with uniform rates beside it, and the rates, layer by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from distreal_sim.base.errors import InputError
+from distreal_sim.fronts.file import read_front
+from distreal_sim.fronts.front import Front
+from distreal_sim.results.plots._legend import legend_above
+from distreal_sim.results.plots._lines import method_line
+from distreal_sim.results.plots._save import look, save
+from distreal_sim.results.runs import Run
+
+Row = Mapping[str, float]
+"""relative_macs, score and, where measured, score_error."""
+
+UNIFORM_COLOUR = "#7F7F7F"
+
+
+def front(runs: Sequence[Run], out: Path | None = None) -> Figure:
+    """The front that the runs used. Raises InputError where none did, or not all the same one."""
+    paths = [path for run in runs if (path := run.path / "front.json").exists()]
+    if not paths:
+        raise InputError("none of the runs used a front (front.json)")
+    if len({path.read_bytes() for path in paths}) > 1:
+        raise InputError(
+            f"the runs used different fronts, {paths[0]} and others; a figure shows one: give its file"
+        )
+    return front_file(paths[0], out)
+
+
+def front_file(path: Path, out: Path | None = None) -> Figure:
+    """The front in a JSON file.
+
+    Scores are relative to the zero vector's. Where the front was measured on fresh seeds beside uniform
+    rates, those scores are drawn with their standard errors, and hollow the ones that the search saw.
+    """
+    shown = read_front(path)
+    if shown.hypervolume is None:
+        raise InputError(f"front {path}: the score of the zero vector must be above 0 for a figure")
+    with look():
+        figure = Figure(figsize=(5.6, 4.4 + 0.16 * len(shown.groups)))
+        scores, rates = figure.subplots(2, 1, height_ratios=(2.9, 1.1 + 0.16 * len(shown.groups)))
+        _scores(scores, shown)
+        _rates(figure, rates, shown)
+        legend_above(figure, *scores.get_legend_handles_labels())
+        save(figure, out)
+    return figure
+
+
+def _scores(axes: Axes, shown: Front) -> None:
+    colour = method_line("distreal")[0]
+    full = shown.entries[-1]
+    own = [{"relative_macs": e.macs / full.macs, "score": e.score} for e in shown.entries]
+    fresh = shown.made.get("reevaluation")
+    if fresh is None:
+        _line(axes, own, full.score, {"color": colour, "marker": "o", "label": "front"})
+    else:
+        uniform = fresh["uniform_entries"]
+        zero = uniform[-1]["score"]
+        look_uniform = {"color": UNIFORM_COLOUR, "marker": "s", "label": "uniform rates"}
+        _line(axes, uniform, zero, {**look_uniform, "linestyle": (0, (5, 1.5))})
+        _line(axes, fresh["entries"], zero, {"color": colour, "marker": "o", "label": "front, fresh seeds"})
+        hollow = {"color": colour, "linestyle": "", "marker": "o", "markerfacecolor": "white"}
+        _line(axes, own, full.score, {**hollow, "label": "as the search saw it", "zorder": 1.5})
+    axes.axhline(0.0, color="0.3", linewidth=0.9)
+    axes.set(xlabel="Training MACs relative to the full network", ylabel="Score relative\nto full network")
+    axes.set_xlim(0.0, 1.05)
+
+
+def _line(axes: Axes, rows: Sequence[Row], zero: float, style: Mapping[str, Any]) -> None:
+    x = [row["relative_macs"] for row in rows]
+    y = [row["score"] / zero for row in rows]
+    errors = [row.get("score_error", 0.0) / zero for row in rows]
+    axes.errorbar(x, y, errors if any(errors) else None, markersize=4, elinewidth=0.8, **style)
+
+
+def _rates(figure: Figure, axes: Axes, shown: Front) -> None:
+    rates = np.array([entry.rates for entry in shown.entries]).T
+    image = axes.imshow(rates, aspect="auto", cmap="cividis_r", vmin=0.0, vmax=1.0, interpolation="nearest")
+    axes.set_yticks(range(len(shown.groups)), shown.groups, fontsize=7)
+    every = -(-len(shown.entries) // 12)
+    ticks = range(0, len(shown.entries), every)
+    full_macs = shown.entries[-1].macs
+    axes.set_xticks(ticks, [f"{shown.entries[i].macs / full_macs:.2f}" for i in ticks])
+    axes.grid(False)
+    axes.set(xlabel="Entries by their relative training MACs", ylabel="Layer")
+    figure.colorbar(image, ax=axes, label="Drop rate")

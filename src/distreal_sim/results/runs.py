@@ -1,0 +1,240 @@
+"""The runs in a directory, finished or still running: found, read, labelled, their seeds grouped.
+
+Reads the files of a run only (`config.yaml`, `rounds.csv`, `clients.parquet`), so it also works on runs
+copied from another machine, and on runs that are still being written. The runs of one sweep are labelled as
+in the sweep.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+
+from distreal_sim.base.errors import InputError
+from distreal_sim.results.labels import labels_of, natural
+from distreal_sim.results.sweep_table import Place, read_places
+
+ROUND_COLUMNS = (
+    "round", "sim_s", "test_accuracy", "test_loss", "train_loss", "n_selected", "n_completed", "n_partial",
+    "n_dropped", "macs", "macs_available", "download_bytes", "upload_bytes",
+)  # fmt: skip
+
+SUBMODEL = "submodel_accuracy"
+"""A column that may be missing or empty."""
+
+
+Metric = Literal["trained", "full"]
+"""Whose accuracy counts: that of the largest sub-network trained so far, or of the whole network.
+
+Methods that train first channels or first stages leave the rest of the network at its initial values where
+no client is strong enough for it. For all others, and where the whole is trained, both are the same.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run directory, read.
+
+    `rounds`: the rows of `rounds.csv`; `label`: the method's name and whatever else tells this run's
+    experiment from the others it was found with, the same for all its seeds; `place`: where it stands in the
+    sweep that all the runs it was found with belong to; `metric`: what `evaluated` calls accuracy; `n_last`:
+    evaluations whose mean is the final accuracy.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    rounds: pd.DataFrame
+    label: str
+    seed: int
+    place: Place | None = None
+    metric: Metric = "trained"
+    n_last: int = 1
+
+    @property
+    def variant(self) -> str:
+        """What is compared with others under the same setting: the label, but for the setting."""
+        return self.label if self.place is None else self.place.variant
+
+    @property
+    def setting(self) -> Mapping[str, str]:
+        """The swept keys and values that are no part of the variant; empty outside a sweep."""
+        return {} if self.place is None else self.place.setting
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return str(self.config["method"]["name"])
+
+    @property
+    def evaluated(self) -> pd.DataFrame:
+        """The rows of `rounds` that have a test accuracy, and as a further column `accuracy`."""
+        rows = self.rounds[self.rounds["test_accuracy"].notna()]
+        accuracy = rows["test_accuracy"]
+        if self.metric == "trained" and SUBMODEL in rows:
+            accuracy = rows[SUBMODEL].fillna(accuracy)
+        return rows.assign(accuracy=accuracy)
+
+    def final(self, column: str = "accuracy") -> float:
+        """Mean of a column of `evaluated` over the last `n_last` evaluations, or all; NaN without one."""
+        return float(self.evaluated[column].iloc[-self.n_last :].mean())
+
+    @property
+    def macs_share(self) -> float:
+        """Share of the offered MACs (capacity in time) that was used, over all rounds; NaN if endless."""
+        offered = float(self.rounds["macs_available"].sum())
+        return float(self.rounds["macs"].sum()) / offered if 0 < offered < math.inf else math.nan
+
+    @property
+    def completed_share(self) -> float:
+        """Share of the selected clients that completed their work, over all rounds; NaN without clients."""
+        selected = float(self.rounds["n_selected"].sum())
+        return float(self.rounds["n_completed"].sum()) / selected if selected else math.nan
+
+    def clients(self) -> pd.DataFrame:
+        """The rows of `clients.parquet`, one per round and client, or those a running run committed so far.
+
+        Raises InputError when there are none or a file cannot be read.
+        """
+        whole = self.path / "clients.parquet"
+        parts = [whole] if whole.exists() else sorted((self.path / "clients.parts").glob("*.parquet"))
+        if not parts:
+            raise InputError(f"{whole} does not exist, nor a part of it; each checkpoint writes one")
+        try:
+            return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path}: cannot read the rows of its clients: {error}") from None
+
+
+def find_runs(dirs: Iterable[Path], metric: Metric = "trained", n_last: int = 1) -> list[Run]:
+    """Every run that is one of `dirs` or lies below one, at any depth, sorted by label, seed and path.
+
+    A run without a finished round, and a second run of the same experiment and seed, are left out with
+    a warning on stderr. Raises InputError for a directory that does not exist or holds no run, for a
+    file that cannot be read, and when no run has a finished round. Of a sweep only finished runs are taken,
+    in its order; with anything beside it, its runs are like any others.
+    """
+    paths: dict[Path, Path] = {}
+    tops = [Path(given) for given in dirs]
+    for given in tops:
+        if not given.is_dir():
+            raise InputError(f"{given} is not a directory" if given.exists() else f"{given} does not exist")
+        below = {path.resolve(): path for path in _run_dirs(given)}
+        if not below:
+            raise InputError(f"{given} holds no run: no rounds.csv or run.json in it or in a directory below")
+        paths |= below
+    places = _places(paths)
+    if places:
+        paths = {path: shown for path, shown in paths.items() if path in places}
+    found = [run for path in sorted(paths.values()) if (run := read_run(path)) is not None]
+    runs = [replace(run, metric=metric, n_last=n_last) for run in found]
+    if paths and not runs:
+        raise InputError(f"no run in {', '.join(map(str, tops))} has finished a round yet")
+    if places:
+        order = list(places)
+        placed = [replace(run, place=places[run.path.resolve()]) for run in runs]
+        placed.sort(key=lambda run: order.index(run.path.resolve()))
+        return [replace(run, label=run.place.label) for run in placed if run.place is not None]
+    labels = labels_of([run.config for run in runs])
+    labelled = [replace(run, label=label) for run, label in zip(runs, labels, strict=True)]
+    labelled.sort(key=lambda run: (natural(run.label), run.seed, -len(run.rounds), str(run.path)))
+    return list(_without_repeats(labelled))
+
+
+def group(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Runs by label: each list holds the seeds of one experiment."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.label, []).append(run)
+    return groups
+
+
+def _run_dirs(top: Path) -> Iterator[Path]:
+    for path, subdirs, files in os.walk(top):
+        subdirs.sort()
+        if "rounds.csv" in files or "run.json" in files:
+            subdirs.clear()
+            yield Path(path)
+
+
+def _places(paths: Iterable[Path]) -> dict[Path, Place]:
+    """Finished runs, resolved, and their places, if all the runs are from one sweep; otherwise empty.
+
+    Raises InputError if none of the sweep's runs is finished.
+    """
+    given = set(paths)
+    parents = {path.parent for path in given}
+    known = {parent: found for parent in parents if (found := read_places(parent)) is not None}
+    if not known:
+        return {}
+    if len(parents) > 1:
+        print("note: these are not the runs of one sweep: labelled by their configs", file=sys.stderr)
+        return {}
+    parent, found = next(iter(known.items()))
+    cells = {parent / name: place for name, place in found.items()}
+    finished = {path: place for path, place in cells.items() if _is_finished(path)}
+    if strange := len(given - cells.keys()):
+        print(f"warning: {strange} runs in {parent} are not in its sweep.csv; left out", file=sys.stderr)
+    if len(finished) < len(cells):
+        n = len(cells) - len(finished)
+        print(f"warning: {n} of {len(cells)} runs in {parent} are not finished; left out", file=sys.stderr)
+    if not (shown := {path: place for path, place in finished.items() if path in given}):
+        raise InputError(f"no run of the sweep in {parent} is finished yet")
+    return shown
+
+
+def _is_finished(path: Path) -> bool:
+    try:
+        return bool(json.loads((path / "run.json").read_text())["status"] == "finished")
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def read_run(path: Path) -> Run | None:
+    """The run in a directory, labelled with its method; None, with a warning, without a finished round.
+
+    Raises InputError for a file that cannot be read.
+    """
+    rounds_path = path / "rounds.csv"
+    text = rounds_path.read_text(encoding="utf-8") if rounds_path.exists() else ""
+    whole_lines = text[: text.rfind("\n") + 1]  # a running run may be half-way through a line
+    if whole_lines.count("\n") < 2:
+        print(f"warning: {path} has no finished round yet; left out", file=sys.stderr)
+        return None
+    try:
+        rounds = pd.read_csv(io.StringIO(whole_lines))
+        missing = [column for column in ROUND_COLUMNS if column not in rounds.columns]
+        if missing:
+            raise InputError(f"{rounds_path} lacks the column(s) {', '.join(missing)}")
+        numbers = [*ROUND_COLUMNS, *(SUBMODEL for column in rounds.columns if column == SUBMODEL)]
+        rounds = rounds.astype(dict.fromkeys(numbers, "float64") | {"round": "int64"})
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{rounds_path} is not a table of rounds: {error}") from None
+    config_path = path / "config.yaml"
+    try:
+        config = yaml.safe_load(config_path.read_text(encoding="utf-8"))
+        return Run(path, config, rounds, str(config["method"]["name"]), int(config["seed"]))
+    except FileNotFoundError:
+        raise InputError(f"{path} has a rounds.csv and no config.yaml") from None
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{config_path} is not the config of a run (method.name, seed): {error!r}") from None
+
+
+def _without_repeats(runs: Iterable[Run]) -> Iterator[Run]:
+    """The first run of each label and seed: a copy counted as another seed would shrink the interval."""
+    first: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        kept = first.setdefault((run.label, run.seed), run)
+        if kept is run:
+            yield run
+        else:
+            print(f"warning: {run.path} repeats {kept.path} (seed {run.seed}); left out", file=sys.stderr)

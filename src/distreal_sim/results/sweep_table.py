@@ -1,0 +1,79 @@
+"""Where a run stands in its sweep: read from the two files of the sweep's directory, the parent of the run's.
+
+`sweep.yaml`: the sweep's settings; `sweep.csv`: one row per run, its swept keys between `label` and `seed`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from distreal_sim.base.errors import InputError
+
+FACTS = (
+    "seed", "status", "final_accuracy", "best_accuracy", "full_accuracy", "macs_share", "completed_share",
+)  # fmt: skip
+"""Columns of every sweep.csv after the swept keys; then come `sim_s_to_...` and `hash`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """variant: what is compared with others, for example the method's name in the sweep.
+
+    setting: the other swept keys and their values, under which variants are compared; baseline, targets: the
+    sweep's own.
+    """
+
+    variant: str
+    setting: Mapping[str, str]
+    baseline: str | None
+    targets: tuple[float, ...]
+
+    @property
+    def label(self) -> str:
+        """Variant and setting in one line."""
+        return ", ".join([self.variant, *assignments(self.setting)])
+
+
+def read_places(directory: Path) -> dict[str, Place] | None:
+    """Places by the name of the run's directory; None if `directory` holds no sweep. Raises InputError."""
+    table, config = directory / "sweep.csv", directory / "sweep.yaml"
+    if not table.exists() or not config.exists():
+        return None
+    try:
+        settings: dict[str, Any] = yaml.safe_load(config.read_text(encoding="utf-8"))
+        compare = set(settings["compare"])
+        with table.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or ())
+            keys = [key for key in columns[1 : columns.index("seed")] if key not in compare]
+            return {
+                row["hash"]: Place(
+                    row["label"],
+                    {key: row[key] for key in keys},
+                    settings["baseline"],
+                    tuple(settings["targets"]),
+                )
+                for row in reader
+            }
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{directory}: sweep.csv and sweep.yaml are not those of a sweep: {error!r}"
+        ) from None
+
+
+def assignments(values: Mapping[str, str]) -> list[str]:
+    """`key=value` for each, the key as short as it can be: `profile.low` is `low` if no other ends so."""
+    names = short_names(values)
+    return [f"{names[key]}={value}" for key, value in values.items()]
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """The last part of each dotted key, or the whole key where several end alike."""
+    short = {key: key.removesuffix(".name").rpartition(".")[2] for key in keys}
+    return {key: name if list(short.values()).count(name) == 1 else key for key, name in short.items()}

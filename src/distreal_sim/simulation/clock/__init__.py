@@ -1,0 +1,1 @@
+"""Simulated timing of many client rounds at once, without training."""

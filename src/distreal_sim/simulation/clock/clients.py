@@ -1,0 +1,147 @@
+"""What many clients' rounds take, without the training: `local.train` for arrays, equal to the last bit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.messages import STATUSES
+from distreal_sim.client.schedule import Overrun
+from distreal_sim.client.task import Task
+from distreal_sim.devices.many import Capacities
+from distreal_sim.simulation.clock.schedules import Moments, Schedules, Work, schedules
+from distreal_sim.submodels.levels import Ladder
+
+SKIPS = -1
+"""The level of a client that takes no part."""
+
+Columns = dict[str, np.ndarray]
+"""(n,) arrays by the names of the fields of `types.Facts`; status: indices into STATUSES."""
+
+
+@dataclass(frozen=True)
+class TimedClients:
+    """The clients of a task, who choose alike."""
+
+    task: Task
+    ladder: Ladder
+    overrun: Overrun
+
+    @cached_property
+    def _kinds(self) -> tuple[Work, np.ndarray]:
+        """The work of each kind of client, by its number of examples; (n_clients,) the kind of each."""
+        distinct, kind = np.unique(self.task.split.sizes, return_inverse=True)
+        return Work.of([batch_sizes(n, self.task.local) for n in distinct.tolist()]), kind
+
+    @cached_property
+    def _macs(self) -> np.ndarray:
+        return np.array([level.macs_per_example for level in self.ladder.levels])
+
+    def facts(self, client_ids: np.ndarray, start_s: np.ndarray) -> tuple[Columns, Capacities]:
+        """The facts of each client's round, and its capacities, walked to the end of its work.
+
+        start_s: (n,) when the rounds begin, absolute.
+        """
+        task, levels = self.task, self.ladder.levels
+        work, kinds = self._kinds
+        kind = kinds[client_ids]
+        capacities = task.capacities(client_ids, start_s)
+        down, up = task.links(client_ids)
+        download = np.array([level.traffic.download_bytes for level in levels])
+        upload = np.array([level.traffic.upload_bytes for level in levels])
+        level = np.zeros(len(kind), np.int64)
+        if self.ladder.when == "round":
+            level = self._that_fits(
+                work.n_left[kind, 0], capacities, download / down[:, None], upload / up[:, None]
+            )
+        coverage = levels[0].traffic.coverage
+        most = self._coverage_bytes(work.n_planned).sum(axis=1)[kind] if coverage else 0
+        timed = schedules(
+            work,
+            kind,
+            capacities,
+            self._macs,
+            self._lookup if self.ladder.when == "step" else lambda moments: level[moments.rows],
+            rows=np.flatnonzero(level != SKIPS),
+            start_s=download[level] / down,
+            end_s=task.deadline_s - (upload[level] + most) / up,
+            overrun=self.overrun,
+            deadline_s=task.deadline_s,
+        )
+        sent = upload[level]
+        if coverage:
+            sent = sent + np.where(self._dropped(timed), self._coverage_bytes(timed.n_done), 0).sum(axis=1)
+        n_planned, skips = work.n_planned[kind], level == SKIPS
+        lost = (timed.n_done < n_planned) & ((self.overrun != "partial") | (timed.n_done == 0))
+        partly = (timed.n_done < n_planned) & ~lost
+        sim_s = np.where(lost, task.deadline_s, timed.compute_end_s + sent / up)
+        code = {status: STATUSES.index(status) for status in STATUSES}
+        columns = {
+            "client_id": client_ids,
+            "status": np.select([lost, partly], [code["dropped"], code["partial"]], code["completed"]),
+            "n_examples": task.split.sizes[client_ids],
+            "n_steps_planned": n_planned,
+            "n_steps_done": timed.n_done,
+            "macs": timed.macs,
+            "sim_s": np.where(skips, 0.0, sim_s),
+            "mean_keep_rate": self._mean_keep_rates(timed),
+            "download_bytes": np.where(skips, 0, download[level]),
+            "upload_bytes": np.where(lost, 0, sent),
+            "train_loss": np.full(len(kind), math.nan),
+        }
+        return columns, capacities
+
+    def _that_fits(
+        self, n_examples: np.ndarray, capacities: Capacities, start_s: np.ndarray, upload_s: np.ndarray
+    ) -> np.ndarray:
+        """(n,) what `largest_that_fits` chooses.
+
+        start_s, upload_s: (n, E) when work begins, and how long sending takes, with each level.
+        """
+        rows = np.arange(len(n_examples))
+        level = np.full(len(rows), SKIPS)
+        order = sorted(range(len(self._macs)), key=lambda index: (self._macs[index], -index))
+        for index in order:
+            end_s = self.task.deadline_s - upload_s[:, index]
+            moments = Moments(rows, start_s[:, index], end_s, capacities.macs_per_s, n_examples)
+            level[self._macs[index] * n_examples <= moments.budget_macs] = index
+        return level
+
+    def _lookup(self, moments: Moments) -> np.ndarray:
+        """`Front.lookup`."""
+        found = np.searchsorted(self._macs, moments.budget_macs / moments.n_left, side="right") - 1
+        picked: np.ndarray = np.maximum(found, 0)
+        return picked
+
+    @cached_property
+    def _channels(self) -> np.ndarray:
+        """(G,) of each coupling group."""
+        return np.array(self.task.structure.full_counts(), np.int64)
+
+    def _coverage_bytes(self, n_steps: np.ndarray) -> np.ndarray:
+        """(n, G): a bit a channel and step."""
+        n_bytes: np.ndarray = (n_steps[:, None] * self._channels + 7) // 8
+        return n_bytes
+
+    def _dropped(self, timed: Schedules) -> np.ndarray:
+        """(n, G): whether some finished step dropped something of the group."""
+        narrow = np.array([level.counts for level in self.ladder.levels]) < self._channels
+        dropped = np.zeros((len(timed.macs), len(self._channels)), bool)
+        for rows, level in timed.steps:
+            dropped[rows] |= narrow[level]
+        return dropped
+
+    def _mean_keep_rates(self, timed: Schedules) -> np.ndarray:
+        """(n,) kept share of channels, mean over groups and finished steps; NaN without one."""
+        kept = [np.array(level.counts) / self._channels for level in self.ladder.levels]
+        shares = np.array([np.mean(own) if len(own) else 1.0 for own in kept])
+        total = np.zeros(len(timed.macs))
+        for rows, level in timed.steps:
+            total[rows] += shares[level]
+        with np.errstate(invalid="ignore"):
+            rates: np.ndarray = total / timed.n_done
+        return rates

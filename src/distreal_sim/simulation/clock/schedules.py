@@ -1,0 +1,110 @@
+"""Many clients' rounds in simulated time: `schedule.schedule` for arrays, equal to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from distreal_sim.client.schedule import PATIENCE, TOLERANCE, NeverDoneError, Overrun, never_done
+from distreal_sim.devices.many import Capacities
+
+
+@dataclass(frozen=True)
+class Work:
+    """The planned mini-batches of u kinds of clients.
+
+    sizes: (u, S + 1) examples of each, 0 behind the last one; n_left: (u, S + 1) examples of each and all
+    behind it; n_planned: (u,) how many there are.
+    """
+
+    sizes: np.ndarray
+    n_left: np.ndarray
+    n_planned: np.ndarray
+
+    @classmethod
+    def of(cls, batches: Sequence[Sequence[int]]) -> Work:
+        """batches: the sizes of each kind of client's mini-batches."""
+        sizes = np.zeros((len(batches), max(map(len, batches), default=0) + 1), np.int64)
+        for row, own in zip(sizes, batches, strict=True):
+            row[: len(own)] = own
+        return cls(sizes, sizes[:, ::-1].cumsum(axis=1)[:, ::-1], (sizes > 0).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """`schedule.Moment` of the clients in `rows`, (m,) each; budget_macs: see there."""
+
+    rows: np.ndarray
+    t_s: np.ndarray
+    end_s: np.ndarray
+    macs_per_s: np.ndarray
+    n_left: np.ndarray
+
+    @property
+    def budget_macs(self) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            budget = self.macs_per_s * (self.end_s - self.t_s) * (1 + TOLERANCE)
+        return np.where((self.macs_per_s == 0) | (self.end_s <= self.t_s), 0.0, budget)
+
+
+ChooseMany = Callable[[Moments], np.ndarray]
+"""The level that each client takes for its next step, (m,) ints."""
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """steps: for each mini-batch (rows, levels) of those who finished it; the rest (n,), see `Schedule`."""
+
+    steps: list[tuple[np.ndarray, np.ndarray]]
+    n_done: np.ndarray
+    macs: np.ndarray
+    compute_end_s: np.ndarray
+
+
+def schedules(
+    work: Work,
+    kind: np.ndarray,
+    capacities: Capacities,
+    macs_per_example: np.ndarray,
+    choose: ChooseMany,
+    *,
+    rows: np.ndarray,
+    start_s: np.ndarray,
+    end_s: np.ndarray,
+    overrun: Overrun,
+    deadline_s: float,
+) -> Schedules:
+    """Times the planned work of those of n clients that are in `rows`.
+
+    kind: (n,) whose work is theirs; macs_per_example: (E,) of each level; start_s, end_s: (n,). Raises
+    NeverDoneError as `schedule` does.
+    """
+    waits = overrun == "wait"
+    limit_s = start_s + PATIENCE * deadline_s if waits else end_s
+    t_s, n_done, macs = start_s.copy(), np.zeros(len(start_s), np.int64), np.zeros(len(start_s), np.int64)
+    n_planned = work.n_planned[kind]
+    steps: list[tuple[np.ndarray, np.ndarray]] = []
+    for index in range(int(n_planned.max(initial=0))):
+        on_time = True if waits else t_s[rows] < limit_s[rows]
+        rows = rows[(n_planned[rows] > index) & on_time]
+        if not len(rows):
+            break
+        now, own = t_s[rows], kind[rows]
+        capacities.reach(rows, now)
+        moments = Moments(rows, now, end_s[rows], capacities.macs_per_s[rows], work.n_left[own, index])
+        level = choose(moments)
+        cost = macs_per_example[level] * work.sizes[own, index]
+        done_s, offered = capacities.finish(rows, now, cost, limit_s[rows])
+        late = done_s == np.inf
+        if waits and late.any():
+            raise NeverDoneError(never_done(index, int(n_planned[rows[late][0]])))
+        short = late & (cost - offered > TOLERANCE * (macs[rows] + cost))
+        done_s[late] = end_s[rows[late]]
+        t_s[rows] = done_s
+        macs[rows] += np.where(short, np.where(short, offered, 0.0).astype(np.int64), cost)
+        n_done[rows] += ~short
+        rows, level = rows[~short], level[~short]
+        steps.append((rows, level))
+    return Schedules(steps, n_done, macs, t_s)

@@ -1,0 +1,134 @@
+"""Testing the global model, in shards that do not depend on who computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Protocol, cast
+
+import numpy as np
+from torch import Tensor, nn
+
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Arrays
+from distreal_sim.client.task import Task
+from distreal_sim.thinning.engine.engine import Run
+from distreal_sim.thinning.masks import Mask, first_mask
+from distreal_sim.thinning.statistics import batch_statistics, evaluate, mean_statistics
+from distreal_sim.thinning.structure import Counts
+
+BATCHES_PER_SHARD = 2
+"""Test batches per message."""
+
+DRAWS_PER_SHARD = 5
+"""Statistics batches per message."""
+
+
+class Exits(Protocol):
+    """A network with classifiers behind several of its parts, numbered from 0, its own the last."""
+
+    def test(self, x: Tensor, last: int) -> Tensor:
+        """Scores (n, n_classes) of the network that ends with exit `last`."""
+        ...
+
+
+def test_shards(task: Task) -> list[int]:
+    """Bounds of the shards of the test set."""
+    return _bounds(0, len(task.data.test), task.evaluation.batch_size * BATCHES_PER_SHARD)
+
+
+def _bounds(start: int, stop: int, step: int) -> list[int]:
+    """Bounds of stretches of `step`; a single one left over joins those before it, as in training."""
+    cuts = list(range(start, stop, step))
+    if len(cuts) > 1 and stop - cuts[-1] == 1:
+        cuts.pop()
+    return [*cuts, stop]
+
+
+def test_shard(
+    task: Task,
+    arrays: Arrays,
+    statistics: Arrays,
+    start: int,
+    stop: int,
+    counts: Counts | None = None,  # noqa: PT028  (no test, in spite of its name)
+) -> tuple[float, int]:
+    """(sum of losses, number of correct answers) on a shard of the test set.
+
+    statistics: batch-norm statistics; without them every test batch is normalised with its own. counts: the
+    first channels of each group that the network is cut to and, if there is one more, the number of its last
+    exit (see `Exits`); None: the whole network.
+    """
+    loss_sum, n_correct = 0.0, 0
+    mask, run = _part(task, counts)
+    task.engine.load(arrays)
+    for first, last in pairwise(_bounds(start, stop, task.evaluation.batch_size)):
+        x, y = task.batch(task.data.test, slice(first, last))
+        loss, correct = evaluate(task.engine, statistics, x, y, mask, run)
+        loss_sum += loss
+        n_correct += correct
+    return loss_sum, n_correct
+
+
+def statistics_shards(task: Task, client_ids: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """Which batches the statistics are averaged over, in shards: (client ids, number of the draw) each.
+
+    The clients are taken in turn, one batch at a time, until there are `statistics_batches`. Empty where no
+    statistics are needed.
+    """
+    if task.evaluation.batch_norm == "batch" or not task.engine.has_statistics:
+        return []
+    usable = [c for c in client_ids if len(task.split[c]) > 1]
+    n_batches = task.evaluation.statistics_batches if usable else 0
+    batches = [(usable[i % len(usable)], i // len(usable)) for i in range(n_batches)]
+    shards = [batches[i : i + DRAWS_PER_SHARD] for i in range(0, len(batches), DRAWS_PER_SHARD)]
+    return [([c for c, _ in shard], [d for _, d in shard]) for shard in shards]
+
+
+def statistics_shard(
+    task: Task,
+    arrays: Arrays,
+    round_number: int,
+    client_ids: Sequence[int],
+    draws: Sequence[int],
+    counts: Counts | None = None,
+) -> Arrays:
+    """Sums of the statistics of some batches, and under `n` their number.
+
+    A batch holds batch_size examples of its client, without replacement, or all that it has. counts: see
+    `test_shard`.
+    """
+    mask, _ = _part(task, counts)
+    task.engine.load(arrays)
+    batches = []
+    for client_id, draw in zip(client_ids, draws, strict=True):
+        indices = task.split[client_id]
+        rng = Rngs(task.seed, (round_number, client_id))("statistics", draw)
+        chosen = rng.permutation(len(indices))[: max(2, task.local.batch_size)]
+        batches.append(task.batch(task.data.train, indices[chosen])[0])
+    return {**batch_statistics(task.engine, batches, mask), "n": np.array(len(batches))}
+
+
+def _part(task: Task, counts: Counts | None) -> tuple[Mask | None, Run | None]:
+    """The channels of a part of the network, and how it is run; None: all of them, as it stands."""
+    if counts is None:
+        return None, None
+    n_groups = len(task.structure.groups)
+    channels, exits = counts[:n_groups], counts[n_groups:]
+    mask = None if channels == task.structure.full_counts() else first_mask(task.structure, channels)
+    if not exits:
+        return mask, None
+
+    def run(module: nn.Module, x: Tensor) -> Tensor:
+        return cast("Exits", module).test(x, exits[0])
+
+    return mask, run
+
+
+def join_statistics(shards: Sequence[Arrays]) -> Arrays:
+    """Mean statistics over all batches of all shards, added in the order given."""
+    if not shards:
+        return {}
+    n = sum(int(shard["n"]) for shard in shards)
+    names = [name for name in shards[0] if name != "n"]
+    return mean_statistics({name: np.sum([shard[name] for shard in shards], axis=0) for name in names}, n)

@@ -1,0 +1,40 @@
+"""The clients, as the rounds see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from distreal_sim.client.messages import Arrays, Job, Update
+from distreal_sim.thinning.structure import Counts
+
+
+class Fleet(Protocol):
+    """The clients, wherever they run."""
+
+    def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
+        """Sends the jobs and yields one update per job, in the order of the jobs."""
+        ...
+
+    def statistics(
+        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], counts: Counts | None = None
+    ) -> Arrays:
+        """Batch-norm statistics of a model for testing, re-estimated on batches of these clients.
+
+        counts: those of the sub-network of these first channels; None: of the full width.
+        """
+        ...
+
+    def evaluate(
+        self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
+    ) -> tuple[float, float]:
+        """(mean loss, accuracy) on the test set; counts: see `statistics`."""
+        ...
+
+    def contexts(self) -> dict[int, bytes]:
+        """What the clients keep between rounds, by client id, for the checkpoint."""
+        ...
+
+    def restore(self, contexts: dict[int, bytes]) -> None:
+        """Goes back to what the clients kept at a checkpoint."""
+        ...

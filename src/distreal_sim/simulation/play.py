@@ -1,0 +1,51 @@
+"""One run, from an open directory and a fleet to its finished files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from distreal_sim.client.task import Task
+from distreal_sim.config import Experiment
+from distreal_sim.simulation.clock.rounds import run_clock
+from distreal_sim.simulation.fleet import Fleet
+from distreal_sim.simulation.rounds import Progress, simulate, start
+from distreal_sim.simulation.rows import RoundRow
+from distreal_sim.simulation.run_directory import RunDirectory
+from distreal_sim.simulation.verify import Verifying
+
+OnRound = Callable[[RoundRow], None]
+
+
+def play(
+    directory: RunDirectory,
+    experiment: Experiment,
+    task: Task,
+    fleet: Fleet | None,
+    on_round: OnRound = lambda row: None,
+    *,
+    verify: bool = False,
+) -> None:
+    """Plays the run to its end from wherever its directory says it stands.
+
+    fleet: None for the clock alone. verify: the bookkeeping of every round is checked; raises InvariantError
+    where it does not hold.
+    """
+    progress, contexts = directory.resume(start(experiment, task))
+    if fleet is not None:
+        fleet.restore(contexts)
+    if task.front is not None:
+        task.front.save(directory.path / "front.json")
+    recorder = Verifying(directory, experiment, task, progress.sim_s) if verify else directory
+    if fleet is not None:
+        progress = simulate(experiment, task, fleet, progress, recorder, on_round)
+    else:
+        progress = run_clock(experiment, task, progress, recorder, on_round)
+    directory.finish(final_model(task, progress))
+
+
+def final_model(task: Task, progress: Progress) -> dict[str, np.ndarray]:
+    """The network's whole state dict: trained parameters, statistics for testing, and its other buffers."""
+    initial = {name: value.numpy() for name, value in task.module.state_dict().items()}
+    return {**initial, **progress.state.arrays, **progress.statistics}

@@ -1,0 +1,240 @@
+"""The files of a run: created, committed at checkpoints, cut back on resume, closed at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors.numpy import load_file, save
+
+from distreal_sim.base.errors import InputError, RunError
+from distreal_sim.base.files import lock_directory, sync, write_atomically
+from distreal_sim.client.messages import Arrays, State
+from distreal_sim.config import NO_EFFECT, Experiment, flat_keys, read_yaml
+from distreal_sim.simulation.rounds import Progress
+from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing
+from distreal_sim.simulation.table_files import CsvTable, join_client_parts, write_client_rows
+
+PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
+
+UNCOMMITTED = (".lock", "config.yaml.tmp")
+"""What a directory may hold that a run left before it began."""
+
+
+class RunDirectory:
+    """The open directory of one run; holds its lock until `close`.
+
+    Tables are appended to; a checkpoint is the commit point: what was written after it is cut off when the
+    run is resumed.
+    """
+
+    def __init__(self, path: Path, experiment: Experiment, *, resume: bool, training: bool = True) -> None:
+        """Opens the directory for a new run, or the one to resume. Raises InputError if neither is possible.
+
+        training: whether anything is computed, or the clock runs alone.
+
+        A new run leaves nothing in it but the lock before `resume` is called, so that after a mistake in the
+        input the mended command finds it free.
+        """
+        self.path = path
+        self.experiment, self.training = experiment, training
+        self.notes: dict[str, Any] = {}  # more of run.json
+        self._start_wall_s = time.perf_counter()
+        self._earlier_wall_s = 0.0
+        self._rows: list[ClientRows] = []
+        self.rounds = CsvTable(path / "rounds.csv", RoundRow)
+        self.timing = CsvTable(path / "timing.csv", Timing)
+        self.parts = path / "clients.parts"
+        self.checkpoints = path / "checkpoint"
+        existed = (path / "config.yaml").exists()
+        if resume and not training:
+            raise InputError("--no-training cannot be resumed; it takes seconds: choose another --out")
+        if existed and not resume:
+            goes_on = "add --resume to go on with it, or " if training else ""
+            raise InputError(f"{path} already holds a run; {goes_on}choose another --out")
+        self._lock = lock_directory(path, "run", begun=existed, leftovers=UNCOMMITTED)
+        try:
+            if existed:
+                _check_same(path, experiment)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was played to its end."""
+        info = self.path / "run.json"
+        return info.exists() and json.loads(info.read_text())["status"] == "finished"
+
+    def resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
+        """Starts the files of a new run, or cuts the tables back to the last checkpoint.
+
+        Returns the progress and the clients' contexts of that checkpoint; `fresh` and none without one.
+        """
+        with _writing():
+            return self._resume(fresh)
+
+    def _resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
+        if not (self.path / "config.yaml").exists():
+            plain = yaml.safe_dump(self.experiment.resolved(), sort_keys=False)
+            write_atomically(self.path / "config.yaml", plain.encode())
+        self.parts.mkdir(exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+        for leftover in self.checkpoints.glob("*.tmp"):
+            shutil.rmtree(leftover)
+        saved = sorted(self.checkpoints.glob("r*"))
+        if not saved:
+            self.rounds.cut(None)
+            self.timing.cut(None)
+            meta: dict[str, Any] = {"round": 0}
+        else:
+            meta = json.loads((saved[-1] / "meta.json").read_text())
+            self.rounds.cut(meta["rounds_csv_bytes"])
+            self.timing.cut(meta["timing_csv_bytes"])
+            self._earlier_wall_s = meta["wall_s"]
+        for part in self.parts.iterdir():
+            if part.suffix == ".tmp" or int(part.stem) > meta["round"]:
+                part.unlink()
+        self._write_info("running")
+        if not saved:
+            return fresh, {}
+        tensors = load_file(saved[-1] / "state.safetensors")
+        state = State(_under("arrays", tensors), _under("extras", tensors))
+        contexts = {int(k): v.tobytes() for k, v in _under("contexts", tensors).items()}
+        progress = Progress(meta["round"], meta["sim_s"], state, _under("statistics", tensors))
+        return progress, contexts
+
+    def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
+        """Adds a round; its client rows reach the disk with the next commit."""
+        with _writing():
+            self.rounds.append(row)
+            self.timing.append(timing)
+        self._rows.append(ClientRows.of(rows))
+
+    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
+        """Makes everything up to this round durable; a crash at any moment leaves this or the last commit."""
+        with _writing():
+            self._commit(progress, contexts)
+
+    def _commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
+        if self._rows:
+            write_client_rows(
+                self.parts / f"{progress.round_number:06d}.parquet", ClientRows.join(self._rows)
+            )
+            self._rows = []
+        for path in (self.rounds.path, self.timing.path, self.parts):
+            sync(path)
+        if not self.training:
+            return  # it is not resumed, but repeated
+        final = self.checkpoints / f"r{progress.round_number:06d}"
+        temporary = final.with_name(final.name + ".tmp")
+        temporary.mkdir()
+        meta = {
+            "round": progress.round_number,
+            "sim_s": progress.sim_s,
+            "rounds_csv_bytes": self.rounds.n_bytes,
+            "timing_csv_bytes": self.timing.n_bytes,
+            "wall_s": self._wall_s(),
+        }
+        write_atomically(temporary / "meta.json", json.dumps(meta).encode())
+        tensors = {
+            **_over("arrays", progress.state.arrays),
+            **_over("extras", progress.state.extras),
+            **_over("statistics", progress.statistics),
+            **_over("contexts", {str(k): np.frombuffer(v, np.uint8) for k, v in contexts.items()}),
+        }
+        write_atomically(temporary / "state.safetensors", save(tensors))
+        sync(temporary)
+        temporary.rename(final)
+        sync(self.checkpoints)
+        for old in self.checkpoints.glob("r*"):
+            if old != final:
+                shutil.rmtree(old)
+
+    def finish(self, model: Arrays) -> None:
+        """Writes the model and the joined clients.parquet; marks the run as finished."""
+        with _writing():
+            join_client_parts(sorted(self.parts.glob("*.parquet")), self.path / "clients.parquet")
+            content = save({k: np.asarray(v, order="C") for k, v in model.items()})
+            if self.training:
+                write_atomically(self.path / "model.safetensors", content)
+            sync(self.path)
+            self._write_info("finished")
+            shutil.rmtree(self.parts)
+
+    def close(self) -> None:
+        """Releases the lock."""
+        self.rounds.close()
+        self.timing.close()
+        self._lock.close()
+
+    def _wall_s(self) -> float:
+        return self._earlier_wall_s + time.perf_counter() - self._start_wall_s
+
+    def _write_info(self, status: str) -> None:
+        info = {
+            "status": status,
+            "config_hash": self.experiment.hash(),
+            "seed": self.experiment.seed,
+            "training": self.training,
+            "version": metadata.version("distreal-sim"),
+            "packages": {name: metadata.version(name) for name in PACKAGES},
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "processor": platform.machine(),
+            "wall_s": round(self._wall_s(), 3),
+            **self.notes,
+        }
+        write_atomically(self.path / "run.json", json.dumps(info, indent=1).encode())
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Within the block a write that fails ends the run with an error that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"cannot write {error.filename}: {error.strerror}; the last checkpoint is safe: once this is "
+            "mended, the same command with --resume goes on from there"
+        ) from error
+
+
+def _over(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
+    return {f"{prefix}/{name}": np.asarray(a, order="C") for name, a in arrays.items()}
+
+
+def _under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
+
+
+def _check_same(path: Path, experiment: Experiment) -> None:
+    """Raises InputError naming the first key that differs from the config of the run to resume."""
+    info = path / "run.json"
+    if info.exists() and not json.loads(info.read_text())["training"]:
+        raise InputError(
+            f"{path} holds a run without training, which cannot be resumed; choose another --out"
+        )
+    if info.exists() and json.loads(info.read_text())["config_hash"] == experiment.hash():
+        return
+    old, new = (flat_keys(p) for p in (read_yaml(path / "config.yaml"), experiment.resolved()))
+    for key in sorted({*old, *new} - {*NO_EFFECT, "dataset.data_dir"}):
+        if old.get(key) != new.get(key):
+            raise InputError(
+                f"{path} holds the run of another config: {key} is {old.get(key)!r} there and "
+                f"{new.get(key)!r} now; use the same config, or choose another --out"
+            )
+    if info.exists():
+        raise InputError(
+            f"{path} holds the run of an earlier version, or of a config with another front of the same "
+            "name; choose another --out"
+        )

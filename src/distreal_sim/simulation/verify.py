@@ -1,0 +1,111 @@
+"""Checks of the bookkeeping of every round, by other means than those that made it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from distreal_sim.base.errors import RunError
+from distreal_sim.client.task import Task
+from distreal_sim.config import Experiment
+from distreal_sim.simulation.rounds import Progress, Recorder
+from distreal_sim.simulation.rows import ClientRow, RoundRow, Timing
+
+RELATIVE = 1e-6
+"""What the integral of a client's capacity may differ from the MACs it is said to have done."""
+
+SUMS = ("macs", "macs_available", "download_bytes", "upload_bytes")
+
+
+class InvariantError(RunError):
+    """The simulator contradicts itself; the message names the round, the client and both numbers."""
+
+
+class Verifying:
+    """Hands rounds on to another recorder once their bookkeeping holds.
+
+    sim_s: simulated time before the first round that it sees. Raises InvariantError.
+
+    - Simulated time grows, by what `round_end` says.
+    - Nobody takes longer than the deadline, unless the server waits.
+    - The round's MACs, bytes and numbers of clients are the sums over its clients.
+    - A client whose work counts did as many MACs as its capacity offered from the end of its download to the
+      end of its computation; nobody did more than was offered.
+    - A client whose update was lost sent nothing; steps done and planned go with its status.
+    """
+
+    def __init__(self, recorder: Recorder, experiment: Experiment, task: Task, sim_s: float) -> None:
+        self._recorder, self._task, self._sim_s = recorder, task, sim_s
+        self._ends_early = experiment.round_end == "early"
+        self._waits = experiment.method.overrun == "wait"
+
+    def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
+        """Checks a round, then adds it."""
+        _expect(row, "sim_s grows", row.sim_s, row.sim_s >= self._sim_s, self._sim_s)
+        lasted, due = row.sim_s - self._sim_s, self._length([client.sim_s for client in rows])
+        _expect(row, "the round lasts as long as it should", lasted, _same_time(lasted, due, row.sim_s), due)
+        for name in SUMS:
+            total, stated = sum(getattr(r, name) for r in rows), getattr(row, name)
+            _expect(row, f"{name} is the clients' sum", stated, _close(stated, total), total)
+        for status in ("completed", "partial", "dropped", "diverged"):
+            total, stated = sum(r.status == status for r in rows), getattr(row, f"n_{status}")
+            _expect(row, f"n_{status} counts the clients", stated, stated == total, total)
+        _expect(row, "n_selected counts the clients", row.n_selected, row.n_selected == len(rows), len(rows))
+        for client in rows:
+            self._check_client(row, client)
+        self._sim_s = row.sim_s
+        self._recorder.write(row, rows, timing)
+
+    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
+        """Hands the checkpoint on."""
+        self._recorder.commit(progress, contexts)
+
+    def _length(self, sim_s: Sequence[float]) -> float:
+        """How long a round lasts whose clients took so long."""
+        last_s = max(sim_s, default=0.0)
+        if self._ends_early and len(sim_s):
+            return last_s
+        deadline_s = self._task.deadline_s
+        return max(deadline_s, last_s) if self._waits else deadline_s
+
+    def _check_client(self, row: RoundRow, client: ClientRow) -> None:
+        where = f"client {client.client_id}: "
+        capacity = self._task.capacity(client.client_id, self._sim_s)
+        link = self._task.link(client.client_id)
+        done, planned = client.n_steps_done, client.n_steps_planned
+        fits = {"completed": done == planned, "partial": 0 < done < planned}.get(client.status, True)
+        _expect(row, f"{where}{client.status} with these steps", done, fits and done <= planned, planned)
+        sent = client.upload_bytes
+        _expect(
+            row,
+            f"{where}an update that was lost was not sent",
+            sent,
+            client.status != "dropped" or not sent,
+            0,
+        )
+        deadline_s = math.inf if self._waits else self._task.deadline_s
+        in_time = client.sim_s <= deadline_s or _same_time(client.sim_s, deadline_s, deadline_s)
+        _expect(row, f"{where}done by the deadline", client.sim_s, in_time, deadline_s)
+        offered = capacity.offered(0.0, client.sim_s)
+        most = offered * (1 + RELATIVE) + 1
+        _expect(row, f"{where}macs at most what was offered", client.macs, client.macs <= most, offered)
+        if client.status != "dropped":
+            start_s = client.download_bytes / link.download_bytes_per_s
+            end_s = client.sim_s - client.upload_bytes / link.upload_bytes_per_s
+            worked = capacity.offered(start_s, end_s)
+            exact = math.isinf(worked) or _close(client.macs, worked)
+            _expect(row, f"{where}macs are the integral of its capacity", client.macs, exact, worked)
+
+
+def _close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=1.0) or a == b
+
+
+def _same_time(a_s: float, b_s: float, sim_s: float) -> bool:
+    """sim_s: a time of the size of those that were subtracted."""
+    return math.isclose(a_s, b_s, rel_tol=1e-9, abs_tol=1e-12 * sim_s)
+
+
+def _expect(row: RoundRow, what: str, stated: float, holds: bool, other: float) -> None:
+    if not holds:
+        raise InvariantError(f"round {row.round}: not true that {what}: {stated!r} beside {other!r}")

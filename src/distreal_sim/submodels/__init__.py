@@ -1,0 +1,1 @@
+"""Sub-networks of fixed shape that several methods share."""

@@ -1,0 +1,141 @@
+"""Sub-models of a network with exits, each the stages up to one of them: training and merging them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor, nn
+
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.client.schedule import Overrun
+from distreal_sim.client.task import Task
+from distreal_sim.client.train import Traffic, skip, train
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.merging.average import Weight
+from distreal_sim.merging.merge import merge_updates
+from distreal_sim.submodels.blocks import blocks_of
+from distreal_sim.submodels.exits import WithExits
+from distreal_sim.submodels.levels import Level, largest_that_fits
+from distreal_sim.submodels.partial import parameter_bytes
+from distreal_sim.thinning.cost import partial_macs
+from distreal_sim.thinning.engine.engine import Engine
+from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.structure import Counts
+
+DEEPEST = "deepest"
+"""Under this name State.extras holds the number of the last exit trained so far, from the first update on."""
+
+
+@dataclass(frozen=True)
+class Depth:
+    """A sub-model: the stages up to the deepest of its exits, and these.
+
+    exits: ascending numbers from 0; names: the parameters it consists of; level: its cost and its bytes.
+    """
+
+    exits: tuple[int, ...]
+    names: frozenset[str]
+    level: Level
+
+
+def depths_of(task: Task, earlier_exits: bool) -> list[Depth]:
+    """The sub-models that end in each exit, shallowest first; earlier_exits: with the exits before it."""
+    module, structure = task.module, task.structure
+    full = structure.full_counts()
+    heads = module.exits if isinstance(module, WithExits) else nn.ModuleList()
+    behind = {layer.module: layer.behind for layer in structure.layers}
+    ends = [f"exits.{number}.linear" for number in range(len(heads))]
+    ends.append(structure.layers[-1].module)
+    needed = [behind[end] | {n for n in structure.parameters if n.rpartition(".")[0] == end} for end in ends]
+    found = []
+    for last in range(len(ends)):
+        exits = tuple(range(last + 1)) if earlier_exits else (last,)
+        names = frozenset().union(*(needed[number] for number in exits))
+        n_bytes = parameter_bytes(structure, names)
+        macs = partial_macs(structure, full, names, run=names)
+        found.append(Depth(exits, names, Level(full, macs, Traffic(n_bytes, n_bytes))))
+    return found
+
+
+def deepest_trained(task: Task, state: State) -> Counts | None:
+    """See `Method.widest`: every channel, and the last exit trained so far."""
+    if DEEPEST not in state.extras:
+        return None
+    deepest, full = int(state.extras[DEEPEST]), task.structure.full_counts()
+    n_exits = len(task.module.exits) if isinstance(task.module, WithExits) else 0
+    return full if deepest == n_exits else (*full, deepest)
+
+
+def depth_of(update: Update, depths: Sequence[Depth]) -> int:
+    """Which of the sub-models an update is of."""
+    return next(n for n, depth in enumerate(depths) if depth.names == update.arrays.keys())
+
+
+def merge_depths(
+    task: Task, state: State, updates: Iterator[Update], weight: Weight, depths: Sequence[Depth]
+) -> State:
+    """The state with averaged arrays, and with the deepest exit that any updates so far trained."""
+    trained: set[int] = set()
+
+    def watched() -> Iterator[Update]:
+        for update in updates:
+            trained.add(depth_of(update, depths))
+            yield update
+
+    return with_deepest(merge_updates(task, state, watched(), weight), trained)
+
+
+def with_deepest(state: State, trained: Collection[int]) -> State:
+    """The state after a merge of updates that trained these exits, with the deepest of all so far."""
+    if not trained:
+        return state
+    deepest = max(*trained, int(state.extras.get(DEEPEST, np.array(-1))))
+    return State(state.arrays, {**state.extras, DEEPEST: np.array(deepest)})
+
+
+def layers_of(task: Task, depths: Sequence[Depth]) -> list[list[tuple[str, ...]]]:
+    """The blocks that each sub-model consists of, in the order of execution, but for classifiers."""
+    module, classifier = task.module, task.structure.layers[-1].weight
+    inner = module.network if isinstance(module, WithExits) else module
+    prefix = "" if inner is module else "network."
+    blocks = [block for block in blocks_of(inner, task.structure, prefix) if classifier not in block]
+    return [[block for block in blocks if depth.names.issuperset(block)] for depth in depths]
+
+
+def train_depth(
+    task: Task,
+    job: Job,
+    capacity: Capacity,
+    rngs: Rngs,
+    depths: Sequence[Depth],
+    *,
+    overrun: Overrun,
+    loss_of: Callable[[list[Tensor], Tensor], Tensor],
+) -> Update:
+    """Trains the deepest sub-model that fits; loss_of: the loss, of its exits' scores and the labels."""
+    index = largest_that_fits(task, job, capacity, [depth.level for depth in depths])
+    if index is None:
+        return skip(task, job)
+    depth = depths[index]
+
+    def run(module: nn.Module, x: Tensor) -> list[Tensor]:
+        return module.scores(x, depth.exits) if isinstance(module, WithExits) else [module(x)]
+
+    def take(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
+        return engine.step(x, y, mask, lr, loss_of, trained=depth.names, run=run)
+
+    return train(
+        task,
+        job,
+        capacity,
+        rngs,
+        choose=lambda moment: depth.level.counts,
+        overrun=overrun,
+        take=take,
+        cost=lambda counts: depth.level.macs_per_example,
+        traffic=depth.level.traffic,
+        trained=tuple(depth.names),
+    )

@@ -1,0 +1,66 @@
+"""Sub-networks of first channels, each part of the next: the widest trained so far is a network to test.
+
+What lies beyond it still has its initial values, so that the full width says little about such a method
+where no client can train it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from distreal_sim.client.messages import State, Update
+from distreal_sim.client.task import Task
+from distreal_sim.merging.average import Outputs, Weight, weighted_average
+from distreal_sim.thinning.structure import Counts, Structure
+
+WIDEST = "widest"
+"""Under this name State.extras holds (G,) int64 channels of each group, from the first update on."""
+
+
+def widest_trained(state: State) -> Counts | None:
+    """(G,) channels of the smallest prefix that holds every channel trained so far; None: none yet."""
+    known = state.extras.get(WIDEST)
+    return None if known is None else tuple(known.tolist())
+
+
+def merge_prefixes(
+    task: Task,
+    state: State,
+    updates: Iterator[Update],
+    weight: Weight,
+    outputs: Outputs = lambda update: None,
+) -> State:
+    """The state with averaged arrays, and with the widest sub-network grown by what the updates trained.
+
+    weight: the method's own, unless the experiment sets another; outputs: see `weighted_average`.
+    """
+
+    def merge(seen: Iterator[Update]) -> State:
+        own = task.merge.weight or weight
+        arrays = weighted_average(task.structure, state.arrays, seen, own, outputs=outputs)
+        return State(arrays, state.extras)
+
+    return growing(task.structure, state, updates, merge)
+
+
+def growing(
+    structure: Structure, state: State, updates: Iterator[Update], merge: Callable[[Iterator[Update]], State]
+) -> State:
+    """What `merge` makes of the updates, and with it the widest sub-network grown by what they trained."""
+    widest = state.extras.get(WIDEST, np.zeros(len(structure.groups), np.int64)).copy()
+
+    def seen() -> Iterator[Update]:
+        for update in updates:
+            np.maximum(widest, _trained(structure, update), out=widest)
+            yield update
+
+    merged = merge(seen())
+    return State(merged.arrays, {**merged.extras, WIDEST: widest} if widest.all() else merged.extras)
+
+
+def _trained(structure: Structure, update: Update) -> np.ndarray:
+    """(G,) channels of each group that some step of the update kept."""
+    pairs = zip(structure.groups, update.coverage, strict=True)
+    return np.array([g.channels if kept is None else kept.any(axis=0).sum() for g, kept in pairs], np.int64)

@@ -1,0 +1,1 @@
+"""Finds the coupled channels of a network by tracing a forward pass."""

@@ -1,0 +1,143 @@
+"""What a step with certain channel counts runs on, prepared once and used for every mask of these counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from distreal_sim.thinning.engine.linear import MIN_ELEMENTS, LargeLinear
+from distreal_sim.thinning.engine.memory import Cut, Memory, RowIndex
+from distreal_sim.thinning.structure import FIXED, Axis, Structure
+
+Scaling = Literal["none", "inverted"]
+Slots = dict[str, list[tuple[dict[str, Any], str]]]
+"""Tensor name -> where modules keep it: (their parameters or buffers, key)."""
+
+MAX_PLANS = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a step with certain counts runs on, prepared once.
+
+    leaves, momenta: thinned values of `names`, views of scratch memory or the resident tensors themselves;
+    values: the leaves without autograd;
+    slots: (parameters or buffers of a module, key, tensor) for everything the module reads; scales: (index
+    into leaves, factor) for the weights that inverted scaling goes into; linears: large linear layers and
+    the index of their weight.
+    """
+
+    cut: Cut | None
+    leaves: list[Tensor]
+    values: list[Tensor]
+    momenta: list[Tensor]
+    slots: list[tuple[dict[str, Any], str, Tensor]]
+    attributes: list[tuple[nn.Module, str, Any]]
+    scales: list[tuple[int, Tensor, list[tuple[dict[str, Any], str]]]]
+    linears: list[tuple[LargeLinear, int]]
+
+
+class Plans:
+    """The plans of one engine: of its private network `module`, and its resident memory."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        structure: Structure,
+        names: tuple[str, ...],
+        memory: Memory,
+        momenta: Memory | None,
+        rows: RowIndex,
+        scaling: Scaling,
+    ) -> None:
+        self._module, self._structure, self._names = module, structure, names
+        self._memory, self._momenta, self._rows, self._scaling = memory, momenta, rows, scaling
+        self._full = structure.full_counts()
+        self._slots = _find_slots(module, memory)
+        self._linears = self._find_linears()
+        self._plans: dict[tuple[int, ...], Plan] = {}
+
+    def get(self, counts: tuple[int, ...]) -> Plan:
+        """The plan for (G,) kept channels."""
+        plan = self._plans.get(counts)
+        if plan is None:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.pop(next(iter(self._plans)))
+            plan = self._plans[counts] = self._make(counts)
+        return plan
+
+    def _find_linears(self) -> dict[str, LargeLinear]:
+        """Large linear layers by the name of their weight, which nothing else in the network uses."""
+        alone = {layer.weight for layer in self._structure.layers if layer.alone}
+        found = {}
+        for name, part in self._module.named_modules():
+            weight = f"{name}.weight" if name else "weight"
+            if type(part) is not nn.Linear or weight not in self._names or part.weight.numel() < MIN_ELEMENTS:
+                continue
+            if weight in alone and len(self._slots[weight]) == 1:
+                found[weight] = LargeLinear(part)
+                part.forward = found[weight]  # type: ignore[method-assign,assignment]
+        return found
+
+    def _make(self, counts: tuple[int, ...]) -> Plan:
+        cut = self._rows.cut(counts, self._full) if counts != self._full else None
+        values = self._memory.thinned(cut)
+        for name in self._names:
+            values[name].requires_grad_()
+        momenta = self._momenta.thinned(cut) if self._momenta is not None else {}
+        slots = [(tensors, key, values[n]) for n, places in self._slots.items() for tensors, key in places]
+        attributes = [
+            (self._module.get_submodule(o.module), o.attribute, o.value(counts))
+            for o in self._structure.overrides
+        ]
+        scales = []
+        if self._scaling == "inverted" and cut is not None:
+            for name, axis in self._structure.scaled.items():
+                factor = _factor(axis, counts, values[name])
+                if factor is not None and name in self._names:
+                    scales.append((self._names.index(name), factor, self._slots[name]))
+        scaled = {index for index, _, _ in scales}
+        linears = [
+            (linear, self._names.index(name))
+            for name, linear in self._linears.items()
+            if self._names.index(name) not in scaled
+        ]
+        leaves = [values[n] for n in self._names]
+        return Plan(
+            cut,
+            leaves,
+            [leaf.detach() for leaf in leaves],
+            [momenta[n] for n in self._names] if momenta else [],
+            slots,
+            attributes,
+            scales,
+            linears,
+        )
+
+
+def _find_slots(module: nn.Module, memory: Memory) -> dict[str, list[tuple[dict[str, Any], str]]]:
+    """Where the module keeps each tensor: several places if it is shared."""
+    names = {id(t): n for n, t in [*module.named_parameters(), *module.named_buffers()]}
+    slots: dict[str, list[tuple[dict[str, Any], str]]] = {}
+    for part in module.modules():
+        for tensors in (part._parameters, part._buffers):
+            for key, tensor in tensors.items():
+                name = names.get(id(tensor))
+                if name in memory.full:
+                    slots.setdefault(name, []).append((tensors, key))
+    return slots
+
+
+def _factor(axis: Axis, counts: tuple[int, ...], weight: Tensor) -> Tensor | None:
+    """What inverted scaling multiplies a weight with: channels / kept along its input axis."""
+    factors = [1.0 if s.group == FIXED else s.size / counts[s.group] for s in axis]
+    if all(f == 1.0 for f in factors):
+        return None
+    if len(set(factors)) == 1:
+        return weight.new_tensor(factors[0])
+    lengths = [s.length(counts) for s in axis]
+    along = torch.repeat_interleave(torch.tensor(factors, dtype=weight.dtype), torch.tensor(lengths))
+    return along.to(weight.device).view(1, -1, *(1,) * (weight.dim() - 2))

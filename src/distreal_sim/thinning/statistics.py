@@ -1,0 +1,78 @@
+"""Testing the network of an engine or a sub-network of it, and re-estimating its batch-norm statistics.
+
+Statistics for testing are the cumulative average over some batches, as in HeteroFL's static batch norm
+(Diao, Ding, Tarokh, ICLR 2021, arXiv:2010.01264): the mean over the batches of each batch's mean and
+unbiased variance, while the network normalises with the batch's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from distreal_sim.thinning.engine.engine import Engine, Run
+from distreal_sim.thinning.masks import Mask
+
+
+def evaluate(
+    engine: Engine,
+    statistics: Mapping[str, np.ndarray],
+    x: Tensor,
+    y: Tensor,
+    mask: Mask | None = None,
+    run: Run | None = None,
+) -> tuple[float, int]:
+    """(sum of cross-entropies, number of correct answers) of the loaded network on x, y.
+
+    statistics: from `mean_statistics`; empty: batch norm uses those of this batch. mask: the sub-network to
+    test, whose statistics these are; None: the full width. run(network, x): its scores, where they are not
+    simply what it returns. The network is in evaluation mode otherwise (no dropout).
+    """
+    with engine.testing(mask) as (module, norms), torch.no_grad():
+        for name, norm in norms.items():
+            for key in ("running_mean", "running_var"):
+                if statistics:
+                    value = torch.from_numpy(np.array(statistics[f"{name}.{key}"]))
+                    norm._buffers[key] = value.to(device=x.device, dtype=engine.dtype)
+        outputs = module(x) if run is None else run(module, x)
+        loss = F.cross_entropy(outputs.double(), y, reduction="sum")
+        return loss.item(), int((outputs.argmax(1) == y).sum())
+
+
+def batch_statistics(
+    engine: Engine, batches: Iterable[Tensor], mask: Mask | None = None
+) -> dict[str, np.ndarray]:
+    """Sums over the batches of each batch's means and unbiased variances, float64.
+
+    batches: inputs (n, C, ...). mask: the sub-network; None: the full width. Returns
+    `MODULE.running_mean` and `MODULE.running_var` of every normalisation that keeps statistics; shards of
+    batches can be added.
+    """
+    sums: dict[str, np.ndarray] = {}
+    counts = engine.structure.full_counts() if mask is None else mask.counts(engine.structure)
+    with engine.testing(mask) as (module, norms), torch.no_grad():
+        for x in batches:
+            for name, norm in norms.items():
+                layout = engine.structure.tensors[f"{name}.running_mean"]
+                # Momentum 1 makes the running statistics those of this batch.
+                norm.train()
+                norm.track_running_stats, norm.momentum = True, 1.0
+                width = layout.cut_shape(counts)
+                norm._buffers["running_mean"] = torch.zeros(width, dtype=engine.dtype, device=x.device)
+                norm._buffers["running_var"] = torch.ones(width, dtype=engine.dtype, device=x.device)
+            module(x)
+            for name, norm in norms.items():
+                for key in ("running_mean", "running_var"):
+                    value = norm._buffers[key].double().cpu().numpy()
+                    full_name = f"{name}.{key}"
+                    sums[full_name] = sums[full_name] + value if full_name in sums else value
+    return sums
+
+
+def mean_statistics(sums: Mapping[str, np.ndarray], n_batches: int) -> dict[str, np.ndarray]:
+    """Statistics for `evaluate`, float32, from the summed `batch_statistics` of n_batches batches."""
+    return {name: (value / n_batches).astype(np.float32) for name, value in sums.items()}

@@ -1,0 +1,132 @@
+"""Whole rounds against an independent simulation in exact rational arithmetic."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from distreal_sim.client.schedule import NeverDoneError, schedule
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.submodels.per_step import pick
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """levels[i] holds from ends[i - 1] (0 for the first) to ends[i]; the last one for ever."""
+
+    levels: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    def piece(self, t_s: float) -> tuple[float, float]:
+        index = bisect_right(self.ends, t_s)
+        return float(self.levels[index]), float(self.ends[index]) if index < len(self.ends) else math.inf
+
+
+class TooCloseError(Exception):
+    """A comparison that floating point cannot be asked to decide alike."""
+
+
+def less(a: Fraction, b: Fraction) -> bool:
+    if a != b and abs(a - b) < Fraction(1, 10**6) * max(abs(a), abs(b)):
+        raise TooCloseError
+    return a < b
+
+
+def exact_round(
+    pieces: Pieces, costs: list[int], sizes: list[int], start: int, end: int, overrun: str
+) -> tuple[list[tuple[int, Fraction]], str, Fraction | None]:
+    """([(MACs per example, end time) of the finished steps], status, charged MACs or None for "never done").
+
+    Walks the timeline piece by piece for every step; a finished step may end at the round's end, not after.
+    """
+    ends: list[Fraction | None] = [Fraction(e) for e in pieces.ends] + [None]
+    t, total, steps = Fraction(start), Fraction(0), []
+    for number, size in enumerate(sizes):
+        if t >= end and overrun != "wait":
+            break
+        level = next(v for v, e in zip(pieces.levels, ends, strict=True) if e is None or t < e)
+        budget = level * max(Fraction(0), end - t)
+        n_left = sum(sizes[number:])
+        fitting = [c for c in costs if not less(budget, Fraction(c * n_left))]
+        cost = max(fitting, default=min(costs))
+        left, now, charged = Fraction(cost * size), t, Fraction(0)
+        for value, e in zip(pieces.levels, ends, strict=True):
+            if e is not None and e <= now:
+                continue
+            stop = e if overrun == "wait" or (e is not None and e < end) else Fraction(end)
+            span = None if stop is None else stop - now
+            if value and (span is None or not less(value * span, left)):
+                now, left, charged = now + left / value, Fraction(0), charged + left
+                break
+            if span is None or (stop == end and overrun != "wait"):
+                charged += 0 if span is None else value * span
+                break
+            now, left, charged = stop, left - value * span, charged + value * span
+        if left:
+            if overrun == "wait":
+                return steps, "never", None
+            total += charged
+            break
+        t, total = now, total + charged
+        steps.append((cost, t))
+    if len(steps) == len(sizes):
+        return steps, "completed", total
+    return steps, "partial" if overrun == "partial" and steps else "dropped", total
+
+
+@settings(deadline=None, max_examples=600)
+@given(
+    levels=st.lists(st.integers(0, 300), min_size=1, max_size=6),
+    gaps=st.lists(st.integers(1, 4), min_size=5, max_size=5),
+    costs=st.sets(st.integers(1, 120), min_size=1, max_size=6),
+    sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6),
+    start=st.integers(0, 3),
+    end=st.integers(1, 14),
+    overrun=st.sampled_from(["drop", "partial", "wait"]),
+)
+def test_rounds_equal_the_exact_ones(
+    levels: list[int],
+    gaps: list[int],
+    costs: set[int],
+    sizes: list[int],
+    start: int,
+    end: int,
+    overrun: str,
+) -> None:
+    """Picks, ends of steps (1e-9), status and charged MACs of random rounds."""
+    pieces = Pieces(tuple(levels), tuple(sum(gaps[: i + 1]) for i in range(len(levels) - 1)))
+    ordered = sorted(costs)
+    front = Front(tuple(Entry((), (c,), c, float(c)) for c in ordered), "by hand", (), {})
+    try:
+        steps, status, charged = exact_round(pieces, ordered, sizes, start, end, overrun)
+    except TooCloseError:
+        assume(False)
+
+    def play():
+        return schedule(
+            sizes,
+            Capacity(pieces, 1.0, 0.0),
+            lambda counts: counts[0],
+            lambda moment: pick(front, moment),
+            start_s=float(start),
+            end_s=float(end),
+            overrun=overrun,
+        )
+
+    if charged is None:
+        with pytest.raises(NeverDoneError):
+            play()
+        return
+    plan = play()
+    assert plan.status == status
+    assert [s.counts[0] for s in plan.steps] == [cost for cost, _ in steps]
+    assert [s.end_s for s in plan.steps] == pytest.approx([float(t) for _, t in steps], rel=1e-9, abs=1e-9)
+    assert [s.macs for s in plan.steps] == [c * n for (c, _), n in zip(steps, sizes, strict=False)]
+    assert abs(plan.macs - charged) <= 1  # MACs are whole

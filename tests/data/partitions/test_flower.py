@@ -1,0 +1,70 @@
+"""flwr-datasets' partitioners on our labels."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from distreal_sim.base.errors import InputError
+from distreal_sim.data.partitions.by_writer import ByWriter
+from distreal_sim.data.partitions.flower import Flower
+
+LABELS = np.tile(np.arange(10), 40)
+WRITERS = np.arange(400) % 7 + 3
+
+
+def split(partitioner, n_clients=8, **options):
+    partition = Flower(partitioner=partitioner, options=options)
+    return partition.split(LABELS, WRITERS, n_clients, np.random.default_rng(0))
+
+
+def test_pathological_has_exactly_k_classes():
+    dealt = split("PathologicalPartitioner", num_classes_per_partition=3)
+    assert [len(np.unique(LABELS[dealt[c]])) for c in range(8)] == [3] * 8
+
+
+def test_linear_sizes():
+    """Client i of n gets (i + 1) / (1 + 2 + 3 + 4) of 400."""
+    assert split("LinearPartitioner", n_clients=4).sizes.tolist() == [40, 80, 120, 160]
+
+
+def test_natural_id_equals_by_writer():
+    """Its clients come in another order, with the same examples."""
+    theirs = split("NaturalIdPartitioner", n_clients=None, partition_by="writer")
+    ours = ByWriter().split(LABELS, WRITERS, None, np.random.default_rng(0))
+    assert {tuple(theirs[c]) for c in range(7)} == {tuple(ours[c]) for c in range(7)}
+
+
+@pytest.mark.parametrize(
+    ("partitioner", "options", "says"),
+    [
+        ("PathologicalPartioner", {}, "did you mean 'PathologicalPartitioner'"),
+        ("PathologicalPartitioner", {}, "num_classes_per_partition"),
+        ("IidPartitioner", {"alpha": 1}, "unexpected keyword argument 'alpha'"),
+        ("IidPartitioner", {"num_partitions": 5}, "made 5 clients, n_clients is 8"),
+        ("NaturalIdPartitioner", {"partition_by": "who"}, "partition flower"),
+    ],
+)
+def test_refused(partitioner, options, says):
+    with pytest.raises(InputError) as caught:
+        split(partitioner, **options)
+    assert says in str(caught.value)
+
+
+def test_what_does_not_cover_is_refused():
+    """Ten classes and one class for each of eight clients: two classes are nobody's."""
+    with pytest.raises(InputError, match=r"gave example .* to 0 clients, expected exactly one"):
+        split(
+            "PathologicalPartitioner",
+            num_classes_per_partition=1,
+            class_assignment_mode="first-deterministic",
+        )
+
+
+def test_without_the_library(monkeypatch):
+    """None in sys.modules is how Python marks a module that cannot be imported."""
+    monkeypatch.setitem(sys.modules, "flwr_datasets", None)
+    with pytest.raises(InputError, match=r"pip install distreal-sim\[hf\]"):
+        split("IidPartitioner")

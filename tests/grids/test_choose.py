@@ -1,0 +1,108 @@
+"""Where a run's clients work: by predicted cost, and by what only one of the two ways can do."""
+
+from __future__ import annotations
+
+import pytest
+from toys import toy
+
+from distreal_sim.client.task import predicted_macs
+from distreal_sim.config import Experiment
+from distreal_sim.config.build import build
+from distreal_sim.grids import choose as choice
+from distreal_sim.grids.choose import Choice, choose
+
+EVEN = {
+    "method": {"name": "fedavg"},
+    "partition": {"name": "iid"},
+    "profile": {"name": "constant"},
+    "n_clients": 9,
+    "clients_per_round": 4,
+}
+"""1,437 training examples: six clients hold 160 of them and three 159, and have the time that 160 take."""
+
+
+def auto(experiment: Experiment, n_workers: int | None = 2, n_cores: int = 2) -> Choice:
+    return choose("auto", experiment, build(experiment), n_workers, n_cores=n_cores)
+
+
+def test_prediction_is_planned_work_or_capacity() -> None:
+    """Level 1 is enough for the median client's 160 examples; at level 1/4 there is time for 40."""
+    for level, n_examples in ((2.0, 160), (1.0, 160), (0.25, 40)):
+        experiment = toy(**{**EVEN, "profile": {"name": "constant", "level": level}})
+        task = build(experiment)
+        client = next(c for c in range(9) if len(task.split[c]) == 160)
+        full_macs = task.macs_per_example(task.structure.full_counts())
+        assert predicted_macs(task, client, 0.0) == pytest.approx(n_examples * full_macs, rel=1e-9)
+
+
+def test_predicted_seconds_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """160 or 159 examples are ten steps of 16; with 1 MAC/s and 1/4 s for each of four layers a job takes
+    n F + 10 seconds for n examples of F MACs; testing takes 360 F / 3 seconds every second round. On two
+    workers half of it all; then 3 s per job (1 of them for copying), 5 s per round, and 7 s once.
+    """
+    experiment = toy(**EVEN, evaluation={"every": 2}, rounds=10)
+    task = build(experiment)
+    model_bytes = sum(p.numel() * 4 for p in task.module.parameters())
+    for name, value in {
+        "MACS_PER_WALL_S": 1.0,
+        "LAYER_WALL_S": 0.25,
+        "JOB_WALL_S": 2.0,
+        "COPY_BYTES_PER_WALL_S": float(model_bytes),
+        "ROUND_WALL_S": 5.0,
+        "START_WALL_S": 7.0,
+    }.items():
+        monkeypatch.setattr(choice, name, value)
+    full_macs = task.macs_per_example(task.structure.full_counts())
+    chosen = auto(experiment)
+    n_examples = (chosen.serial_wall_s / 10 - 4 * 10 - 360 * full_macs / 3 / 2) / full_macs
+    assert 4 * 159 - 1e-6 <= n_examples <= 4 * 160 + 1e-6
+    assert n_examples == pytest.approx(round(n_examples))
+    assert chosen.ray_wall_s == pytest.approx(7 + 10 * (chosen.serial_wall_s / 10 / 2 + 4 * 3 + 5))
+
+
+def test_small_rounds_stay_and_large_ones_go() -> None:
+    """The toy's four rounds take less than Ray's start; a thousand with 60 epochs each are worth it."""
+    small = auto(toy())
+    assert small.grid == "serial"
+    assert small.serial_wall_s < small.ray_wall_s
+    assert str(small).startswith("clients run in this process: predicted ")
+    local = {"epochs": 60, "batch_size": 16}
+    large = auto(toy(rounds=1000, local=local, model={"name": "small_cnn", "width": 32}))
+    assert (large.grid, large.n_workers) == ("ray", 2)
+    assert large.ray_wall_s < large.serial_wall_s
+
+
+def test_nothing_to_choose() -> None:
+    """One worker, one core or one client at a time: in this process, however long it takes."""
+    long = {"rounds": 10**6, "local": {"epochs": 60, "batch_size": 16}}
+    assert auto(toy(**long)).grid == "ray"
+    assert auto(toy(**long), n_workers=1).grid == "serial"
+    assert auto(toy(**long), n_cores=1).grid == "serial"
+    assert auto(toy(**long, clients_per_round=1)).grid == "serial"
+
+
+def test_what_only_ray_can_do() -> None:
+    """Killing a hung client, and working on another machine."""
+    assert auto(toy(job_timeout_wall_s=60.0)).grid == "ray"
+    assert auto(toy(job_timeout_wall_s=60.0), n_workers=1).grid == "ray"
+    experiment = toy()
+    chosen = choose("auto", experiment, build(experiment), 1, "127.0.0.1:6379")
+    assert (chosen.grid, chosen.n_workers) == ("ray", 1)
+    everywhere = choose("auto", experiment, build(experiment), None, "127.0.0.1:6379")
+    assert everywhere.n_workers is None, "a cluster's cores are not this machine's"
+
+
+def test_asking_for_one_is_getting_it() -> None:
+    experiment = toy(job_timeout_wall_s=60.0)
+    task = build(experiment)
+    assert choose("serial", experiment, task, 2).grid == "serial"
+    assert choose("ray", toy(), task, 2).grid == "ray"
+
+
+def test_as_many_workers_as_have_their_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven cores have room for three workers of two, and for one that wants more than there are."""
+    monkeypatch.setattr(choice.os, "cpu_count", lambda: 7)
+    experiment = toy()
+    task = build(experiment)
+    assert [choose("ray", experiment, task, num_cpus=n).n_workers for n in (1, 2, 8)] == [7, 3, 1]
+    assert choose("ray", experiment, task, 2, num_cpus=8).n_workers == 2

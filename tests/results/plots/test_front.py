@@ -1,0 +1,96 @@
+"""The figure of a front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from distreal_sim.base.errors import InputError
+from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.results.plots.front import front, front_file
+from distreal_sim.results.runs import Run
+
+from .conftest import FRONT
+
+FRESH = {
+    "entries": [
+        {"relative_macs": 0.3, "score": 0.3, "score_error": 0.05},
+        {"relative_macs": 0.8, "score": 0.5, "score_error": 0.1},
+        {"relative_macs": 1.0, "score": 0.5, "score_error": 0.01},
+    ],
+    "uniform_entries": [
+        {"relative_macs": 0.25, "score": 0.2, "score_error": 0.0},
+        {"relative_macs": 1.0, "score": 0.5, "score_error": 0.01},
+    ],
+}
+
+
+def drawn(tmp_path: Path, shown: Front) -> Figure:
+    shown.save(tmp_path / "front.json")
+    return front_file(tmp_path / "front.json")
+
+
+def points(figure: Figure) -> dict[str, list[tuple[float, float]]]:
+    """Markers of each line in the upper axes, by label."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    lines = [handle.lines[0] for handle in handles]
+    return {
+        label: list(zip(map(float, line.get_xdata()), map(float, line.get_ydata()), strict=True))
+        for label, line in zip(labels, lines, strict=True)
+    }
+
+
+def test_scores_are_relative(tmp_path: Path) -> None:
+    """MACs to 1000, scores to 0.8."""
+    found = points(drawn(tmp_path, FRONT))
+    assert list(found) == ["front"]
+    assert np.array(found["front"]) == pytest.approx(np.array([[0.3, 0.5], [0.8, 0.875], [1.0, 1.0]]))
+
+
+def test_fresh_seeds_beside_uniform_rates(tmp_path: Path) -> None:
+    """Scores on fresh seeds are relative to the zero vector's there, 0.5; error bars too."""
+    figure = drawn(tmp_path, replace(FRONT, made={"reevaluation": FRESH}))
+    found = points(figure)
+    assert found["uniform rates"] == [(0.25, 0.4), (1.0, 1.0)]
+    assert found["front, fresh seeds"] == [(0.3, 0.6), (0.8, 1.0), (1.0, 1.0)]
+    assert found["as the search saw it"][0] == pytest.approx((0.3, 0.5))
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    bars: Any = handles[labels.index("front, fresh seeds")].lines[2][0]
+    assert bars.get_segments()[0] == pytest.approx(np.array([[0.3, 0.5], [0.3, 0.7]]))
+
+
+def test_the_heat_map(tmp_path: Path) -> None:
+    """A row for each layer, a column for each entry; at most 12 entries are labelled."""
+    _, rates, _ = drawn(tmp_path, FRONT).axes
+    assert np.asarray(rates.images[0].get_array()).tolist() == [[0.5, 0.0, 0.0], [0.75, 0.25, 0.0]]
+    assert [label.get_text() for label in rates.get_yticklabels()] == ["conv1", "conv2"]
+    assert [label.get_text() for label in rates.get_xticklabels()] == ["0.30", "0.80", "1.00"]
+    many = [Entry((0.0, 0.0), (4, 8), 100 + i, 1.0 + i) for i in range(30)]
+    _, rates, _ = drawn(tmp_path, replace(FRONT, entries=tuple(many))).axes
+    assert len(rates.get_xticklabels()) == 10
+
+
+def test_runs(tmp_path: Path, write_run: Callable[..., Run]) -> None:
+    """The front of those that have one; several different ones are refused."""
+    fedavg, distreal = write_run("fedavg", [0.5]), write_run("distreal", [0.5])
+    assert points(front([fedavg, distreal])) == points(drawn(tmp_path, FRONT))
+    with pytest.raises(InputError, match="none of the runs used a front"):
+        front([fedavg])
+    other = write_run("distreal", [0.5], seed=2)
+    replace(FRONT, model="fff").save(other.path / "front.json")
+    with pytest.raises(InputError, match=r"different fronts, .*: give its file"):
+        front([distreal, other])
+
+
+def test_no_front(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        front_file(tmp_path / "front.json")
+    worthless = tuple(replace(entry, score=0.0) for entry in FRONT.entries)
+    with pytest.raises(InputError, match="score of the zero vector must be above 0"):
+        drawn(tmp_path, replace(FRONT, entries=worthless))

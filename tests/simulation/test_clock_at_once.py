@@ -1,0 +1,257 @@
+"""Many clients timed at once: the same rows as from `train`, one client after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rounds import Rows
+from toys import toy
+
+from distreal_sim.client.schedule import NeverDoneError, schedule
+from distreal_sim.client.task import Task
+from distreal_sim.config import Experiment
+from distreal_sim.config.build import build
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.devices.many import Capacities, OneByOne
+from distreal_sim.devices.profiles import Keyed, Profile, Timeline
+from distreal_sim.devices.profiles._levels import Steady
+from distreal_sim.devices.profiles.markov import Markov
+from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.methods.distreal import Distreal
+from distreal_sim.methods.fedavg import FedAvg
+from distreal_sim.simulation.clock.rounds import TimedFleet, known_ladder, run_clock
+from distreal_sim.simulation.clock.schedules import Moments, Work, schedules
+from distreal_sim.simulation.rounds import simulate, start
+from distreal_sim.submodels.per_step import pick
+
+METHODS: list[dict[str, Any]] = [
+    {"name": "fedavg"},
+    {"name": "small", "width": 0.3},
+    {"name": "fedprox"},
+    {"name": "fednova"},
+    {"name": "heterofl"},
+    {"name": "fedrolex"},
+    {"name": "federated_dropout"},
+    {"name": "federated_dropout", "keep": 0.5},
+    {"name": "depthfl"},
+    {"name": "distreal"},
+    {"name": "ordered_distreal"},
+]
+"""All that say what their clients choose from."""
+
+PROFILES: list[dict[str, Any]] = [
+    {"name": "constant", "level": 0.6},
+    {"name": "uniform", "low": 0.05, "high": 3},
+    {"name": "uniform", "low": 0.05, "high": 2, "jitter": 0.7, "changes_per_round": 3.7},
+    {"name": "tiers", "levels": [0.05, 0.5, 1, math.inf]},
+    {"name": "markov", "levels": [0.01, 0.3, 1.5, 4], "changes_per_round": 2.3, "rate_spread": 2},
+    {"name": "markov", "levels": [0, 0.3, 1.5, math.inf], "changes_per_round": 5},
+]
+
+NETWORK = {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000}
+
+
+def timed(experiment: Experiment, task: Task, at_once: bool) -> Rows:
+    """The rows of a run of the clock alone, in either way."""
+    rows, progress = Rows(), start(experiment, task)
+    if at_once:
+        assert known_ladder(experiment.method, task, progress) is not None
+        run_clock(experiment, task, progress, rows)
+    else:
+        simulate(experiment, task, TimedFleet(task, experiment.method), progress, rows)
+    return rows
+
+
+@pytest.mark.parametrize("overrun", ["drop", "partial", "wait"])
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: "-".join(map(str, m.values())))
+def test_rows_are_those_of_the_clients_one_by_one(method: dict[str, Any], overrun: str) -> None:
+    """Every number of every client and round, to the last bit, with all profiles; transfers, availability and
+    the end of the round take turns.
+    """
+    base = build(toy(method=method, local={"epochs": 2, "batch_size": 8}))
+    for profile, network, end, share in zip(
+        PROFILES,
+        cycle([NETWORK, {"name": "unlimited"}, NETWORK]),
+        cycle(["fixed", "fixed", "early"]),
+        cycle([1.0, 0.6]),
+        strict=False,
+    ):
+        experiment = toy(
+            method={**method, "overrun": overrun},
+            profile=profile,
+            network=network,
+            round_end=end,
+            availability={"name": "random", "share": share},
+            rounds=3,
+        )
+        changed = {"profile": experiment.profile, "network": experiment.network}
+        task = dataclasses.replace(base, computes=False, **changed)
+        at_once, alone = timed(experiment, task, True), timed(experiment, task, False)
+        assert [repr(row) for row in at_once.rounds] == [repr(row) for row in alone.rounds]
+        assert [repr(row) for row in at_once.clients] == [repr(row) for row in alone.clients]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """levels[i] holds up to ends[i]; the last one for ever."""
+
+    levels: list[float]
+    ends: list[float]
+
+    def piece(self, t_s: float) -> tuple[float, float]:
+        index = int(np.searchsorted(self.ends, t_s, side="right"))
+        return self.levels[index], self.ends[index] if index < len(self.ends) else math.inf
+
+
+@given(
+    clients=st.lists(
+        st.tuples(
+            st.lists(
+                st.sampled_from([0.0, 0.1, 0.7, 1.0, 3.0, 10.0, 100.0, math.inf]), min_size=4, max_size=4
+            ),
+            st.lists(st.floats(0.01, 5.0), min_size=3, max_size=3),
+            st.lists(st.integers(1, 5), min_size=1, max_size=6),
+            st.sampled_from([0.0, 1 / 3, 2.0, 1e6]),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    costs=st.sets(st.integers(1, 40), min_size=1, max_size=5),
+    start_s=st.floats(0, 3),
+    end_s=st.floats(-1, 14),
+    overrun=st.sampled_from(["drop", "partial", "wait"]),
+)
+def test_schedules_are_those_of_the_clients_one_by_one(
+    clients: list[Any], costs: set[int], start_s: float, end_s: float, overrun: Any
+) -> None:
+    """Random pieces, of no and of endless capacity too, batches and lookups in a random table."""
+    macs = sorted(costs)
+    front = Front(tuple(Entry((), (c,), c, float(c)) for c in macs), "by hand", (), {})
+    lines = [Pieces(levels, np.cumsum([at_s, *gaps])[1:].tolist()) for levels, gaps, _, at_s in clients]
+    begun = np.array([at_s for *_, at_s in clients])
+    limits: dict[str, Any] = {"overrun": overrun, "deadline_s": 10.0}
+
+    def alone(line: Pieces, sizes: list[int], at_s: float) -> tuple[Any, ...]:
+        plan = schedule(
+            sizes,
+            Capacity(line, 2.5, at_s),
+            lambda counts: counts[0],
+            lambda moment: pick(front, moment),
+            start_s=start_s,
+            end_s=end_s,
+            **limits,
+        )
+        return [step.counts[0] for step in plan.steps], plan.macs, plan.compute_end_s
+
+    def at_once() -> list[tuple[Any, ...]]:
+        def choose(moments: Moments) -> np.ndarray:
+            return np.array([front.lookup(b) for b in moments.budget_macs / moments.n_left], np.int64)
+
+        n = len(clients)
+        found = schedules(
+            Work.of([sizes for _, _, sizes, _ in clients]),
+            np.arange(n),
+            Capacities(OneByOne(lines), 2.5, begun),
+            np.array(macs),
+            choose,
+            rows=np.arange(n),
+            start_s=np.full(n, start_s),
+            end_s=np.full(n, end_s),
+            **limits,
+        )
+        taken: list[list[int]] = [[] for _ in clients]
+        for rows, level in found.steps:
+            for row, index in zip(rows, level, strict=True):
+                taken[row].append(macs[index])
+        assert found.n_done.tolist() == [len(own) for own in taken]
+        return list(zip(taken, found.macs.tolist(), found.compute_end_s.tolist(), strict=True))
+
+    try:
+        rows = zip(lines, clients, strict=True)
+        expected = [alone(line, sizes, at_s) for line, (_, _, sizes, at_s) in rows]
+    except NeverDoneError:
+        with pytest.raises(NeverDoneError):
+            at_once()
+        return
+    assert at_once() == expected
+
+
+class OwnProfile(Profile):
+    """Odd clients are weak; knows nothing of arrays."""
+
+    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+        return Steady(0.2 if client_id % 2 else 2.0)
+
+    def lower_bound(self) -> float:
+        return 0.2
+
+
+class Changed(Markov):
+    """Inherits `timelines`, which is not of its own `timeline`."""
+
+    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+        return Steady(0.2 if client_id % 2 else 2.0)
+
+
+def test_a_users_profile_needs_no_arrays() -> None:
+    """It is asked client by client, also where it inherits an answer for many that is not its own."""
+    markov = {"levels": [0.1, 1.0], "changes_per_round": 1}
+    for profile in ({"name": f"{__name__}.OwnProfile"}, {"name": f"{__name__}.Changed", **markov}):
+        experiment = toy(profile=profile)
+        task = dataclasses.replace(build(experiment), computes=False)
+        at_once, alone = timed(experiment, task, True), timed(experiment, task, False)
+        assert [repr(row) for row in at_once.clients] == [repr(row) for row in alone.clients]
+
+
+class Half(FedAvg):
+    """Inherits `ladder`, which is not of its own `train`."""
+
+    train = Distreal.train
+
+
+def test_an_inherited_ladder_is_not_that_of_another_train() -> None:
+    experiment = toy(method={"name": "fedavg"})
+    task = dataclasses.replace(build(experiment), computes=False)
+    assert known_ladder(FedAvg(), task, start(experiment, task)) is not None
+    assert known_ladder(Half(), task, start(experiment, task)) is None
+
+
+def test_clients_cost_no_python() -> None:
+    """Calls of Python functions in 4 rounds of 50 and of 200 clients: at most half a call a client more."""
+
+    def calls(clients_per_round: int) -> int:
+        experiment = toy(
+            method={"name": "distreal"},
+            rounds=4,
+            n_clients=300,
+            clients_per_round=clients_per_round,
+            partition={"name": "iid"},
+            profile=PROFILES[2],
+        )
+        task = dataclasses.replace(build(experiment), computes=False)
+        progress, n_calls = start(experiment, task), 0
+
+        class Dropped(Rows):
+            def write(self, row: Any, rows: Any, timing: Any) -> None: ...
+
+        def count(frame: Any, event: str, arg: Any) -> None:
+            nonlocal n_calls
+            n_calls += event == "call"
+
+        sys.setprofile(count)
+        try:
+            run_clock(experiment, task, progress, Dropped())
+        finally:
+            sys.setprofile(None)
+        return n_calls
+
+    calls(50)  # fills caches
+    assert calls(200) - calls(50) < 4 * 150 / 2

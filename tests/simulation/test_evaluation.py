@@ -1,0 +1,52 @@
+"""Testing in shards: every example once, never one alone, whoever computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from toys import toy, toy_fleet
+
+from distreal_sim.simulation.evaluation import statistics_shards, test_shard, test_shards
+from distreal_sim.simulation.rounds import start
+
+test_shards.__test__ = test_shard.__test__ = False  # type: ignore[attr-defined]  # no tests, in spite of their names
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "bounds"),
+    [(500, [0, 360]), (90, [0, 180, 360]), (359, [0, 360]), (60, [0, 120, 240, 360]), (179, [0, 358, 360])],
+)
+def test_shards_cover_the_test_set(batch_size: int, bounds: list[int]) -> None:
+    """Two batches a shard. 360 examples in batches of 359 leave one over, which joins them."""
+    task, _ = toy_fleet(toy(evaluation={"batch_size": batch_size}))
+    assert test_shards(task) == bounds
+
+
+def test_one_example_left_over_is_tested_with_batch_statistics() -> None:
+    """Batch norm over one example would fail; 359 + 1 are one batch of 360, as with batch_size 360."""
+    results = []
+    for batch_size in (359, 360):
+        evaluation = {"batch_size": batch_size, "batch_norm": "batch"}
+        experiment = toy(model={"name": "femnist_cnn", "norm": "batch"}, evaluation=evaluation)
+        task, fleet = toy_fleet(experiment)
+        results.append(fleet.evaluate(start(experiment, task).state.arrays, {}, 1))
+    assert results[0] == results[1]
+
+
+def test_the_sum_over_shards_is_the_whole() -> None:
+    """With given statistics the loss does not depend on how the test set is cut."""
+    task, fleet = toy_fleet(toy())
+    arrays = start(toy(), task).state.arrays
+    statistics = fleet.statistics(arrays, 1, [0, 1, 2])
+    whole = test_shard(task, arrays, statistics, 0, 360)
+    parts = [test_shard(task, arrays, statistics, a, a + 90) for a in range(0, 360, 90)]
+    np.testing.assert_allclose(sum(loss for loss, _ in parts), whole[0], rtol=1e-5)
+    assert sum(correct for _, correct in parts) == whole[1]
+
+
+def test_statistics_take_the_clients_in_turn() -> None:
+    """20 batches of 3 clients: each client's 1st, each client's 2nd, ...; five to a shard, four shards."""
+    task, _ = toy_fleet(toy())
+    shards = statistics_shards(task, [2, 5, 7])
+    assert [len(clients) for clients, _ in shards] == [5, 5, 5, 5]
+    assert shards[0] == ([2, 5, 7, 2, 5], [0, 0, 0, 1, 1])
