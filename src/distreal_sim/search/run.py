@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
 from distreal_sim.search.workers import Workers, open_workers
 from distreal_sim.thinning.structure import Counts
+from distreal_sim.versions import version_of
 
 PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
 
@@ -115,7 +115,7 @@ def _front(
         "generations": len(found.generations),
         "stopped": found.stopped,
         "reproducible": found.stopped != "wall_s",
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": {name: version_of(name) for name in PACKAGES},
         "search": search.model_dump(mode="json", exclude={"experiment"}),
         "experiment": {key: plain[key] for key in ("seed", "dataset", "model", "local", "method")},
         "reevaluation": {
