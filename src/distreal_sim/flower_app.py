@@ -38,7 +38,7 @@ def main(grid: Grid, context: Context) -> None:
     nodes = find_nodes(grid, len(task.split))
     directory = RunDirectory(Path(str(context.run_config["out"])), experiment, resume=False)
     try:
-        fleet = GridFleet(grid, task, nodes=nodes, window=4 * (os.cpu_count() or 1), states=None)
+        fleet = GridFleet(grid, task, nodes=nodes, window=4 * n_cores(), states=None)
         play(directory, experiment, task, fleet)
     finally:
         directory.close()
