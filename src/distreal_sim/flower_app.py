@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import shlex
 import time
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.process import prepare_process
+from distreal_sim.base.process import n_cores, prepare_process
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, load_experiment
 from distreal_sim.config.build import build
@@ -94,7 +93,7 @@ def main(grid: Grid, context: Context) -> None:
     nodes = find_nodes(grid, len(task.split))
     directory = RunDirectory(Path(str(context.run_config["out"])), experiment, resume=False)
     try:
-        fleet = GridFleet(grid, task, nodes=nodes, window=4 * (os.cpu_count() or 1), states=None)
+        fleet = GridFleet(grid, task, nodes=nodes, window=4 * n_cores(), states=None)
         play(directory, experiment, task, fleet)
     finally:
         directory.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from toys import toy
 
+from distreal_sim.base import process
 from distreal_sim.client.task import predicted_macs
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
@@ -101,8 +102,19 @@ def test_asking_for_one_is_getting_it() -> None:
 
 def test_as_many_workers_as_have_their_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven cores have room for three workers of two, and for one that wants more than there are."""
-    monkeypatch.setattr(choice.os, "cpu_count", lambda: 7)
+    monkeypatch.setattr(process, "n_cores", lambda: 7)
     experiment = toy()
     task = build(experiment)
     assert [choose("ray", experiment, task, num_cpus=n).n_workers for n in (1, 2, 8)] == [7, 3, 1]
     assert choose("ray", experiment, task, 2, num_cpus=8).n_workers == 2
+
+
+def test_no_more_workers_than_the_job_has_cores() -> None:
+    """On a machine of 64 cores a job with four of them starts four workers; with one it needs none."""
+    experiment = toy(rounds=10**6, local={"epochs": 60, "batch_size": 16})
+    task = build(experiment)
+    assert choose("ray", experiment, task, n_cores=4).n_workers == 4
+    chosen = choose("auto", experiment, task, n_cores=4)
+    assert (chosen.grid, chosen.n_workers) == ("ray", 4)
+    assert choose("auto", experiment, task, n_cores=4, num_cpus=2).n_workers == 2
+    assert choose("auto", experiment, task, n_cores=1).grid == "serial"

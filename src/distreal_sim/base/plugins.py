@@ -10,25 +10,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from pydantic import ConfigDict
 
 from distreal_sim.base.errors import InputError, nearest, unknown
+from distreal_sim.base.values import ConfigModel, ConfigPath
+
+__all__ = ["ConfigPath", "Plugin", "answers_for", "import_dotted", "load", "names"]
 
 
-def _against_config_file(path: Path, info: ValidationInfo) -> Path:
-    base = (info.context or {}).get("base_dir")
-    return (Path(base) / path.expanduser()).resolve() if base is not None else path
-
-
-ConfigPath = Annotated[Path, AfterValidator(_against_config_file)]
-"""A path in a config; a relative one is resolved against the folder of the config file."""
-
-
-class Plugin(BaseModel):
+class Plugin(ConfigModel):
     """Base of every plug-in; its fields are the keys that stand beside `name` in the YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, protected_namespaces=())

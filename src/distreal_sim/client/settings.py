@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from distreal_sim.base.values import ConfigModel
 from distreal_sim.thinning.structure import Precision
 
 
-class Local(BaseModel):
+class Local(ConfigModel):
     """The work that a client plans for a round: plain SGD over shuffled epochs or a number of steps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -56,7 +57,7 @@ class Local(BaseModel):
         return self.lr
 
 
-class Merge(BaseModel):
+class Merge(ConfigModel):
     """How updates are averaged."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -82,7 +83,7 @@ class FlowerMerge(Merge):
     weight: Literal["examples"] | None = None
 
 
-class Evaluation(BaseModel):
+class Evaluation(ConfigModel):
     """How and when the global model is tested; the last round always is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from distreal_sim.base.errors import InputError, closest
 from distreal_sim.base.plugins import Plugin, load, names
+from distreal_sim.base.values import ConfigModel, Located
 from distreal_sim.client.settings import Evaluation, Local, Merge
 from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
 from distreal_sim.config.checks import check_statistics, settled_format
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
-from distreal_sim.config.read import flat_keys, read_yaml
+from distreal_sim.config.read import dump_yaml, flat_keys, parse_yaml, read_yaml, refuse_other_kinds
 from distreal_sim.config.schema import schema_of
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
@@ -32,11 +33,14 @@ from distreal_sim.models import Model
 __all__ = [
     "KINDS",
     "Experiment",
+    "dump_yaml",
     "flat_keys",
     "json_schema",
     "load_experiment",
     "parse_experiment",
+    "parse_yaml",
     "read_yaml",
+    "refuse_other_kinds",
 ]
 
 KINDS: dict[str, type[Plugin]] = {
@@ -55,7 +59,7 @@ NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s")
 """Keys that change no result."""
 
 
-class Experiment(BaseModel):
+class Experiment(ConfigModel):
     """Everything that determines a run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -138,12 +142,15 @@ def _plain(plugin: Plugin) -> dict[str, Any]:
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]]:
     """The experiment of a config file with KEY=VALUE overrides, and notes on options that were left behind.
 
-    Raises InputError naming the file, the key, the value, what is allowed and the nearest valid name.
+    A relative path begins at the folder of the file, in an override at the working directory (in a
+    `values.Located` one, at its folder). Raises InputError naming the file, the key, the value, what is
+    allowed and the nearest valid name.
     """
     raw = read_yaml(path)
+    refuse_other_kinds(raw, path, "run")
     notes: list[str] = []
     for text in overrides:
-        notes += override(raw, text, KINDS)
+        notes += override(raw, text, KINDS, text.folder if isinstance(text, Located) else Path.cwd())
     source = f"{path} with {' '.join(overrides)}" if overrides else str(path)
     return parse_experiment(raw, source=source, base_dir=path.resolve().parent), notes
 

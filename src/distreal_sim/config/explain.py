@@ -153,6 +153,8 @@ def _unknown(mistake: _Located, cls: type[BaseModel], prefix: str, label: str) -
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     shortened = reprlib.Repr()
     shortened.maxstring = shortened.maxother = 120
     return shortened.repr(value)

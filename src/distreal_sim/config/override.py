@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin, load
+from distreal_sim.base.values import located
 from distreal_sim.config.read import parse_yaml
 
 
-def override(raw: dict[str, Any], text: str, kinds: Mapping[str, type[Plugin]]) -> list[str]:
+def override(
+    raw: dict[str, Any], text: str, kinds: Mapping[str, type[Plugin]], folder: Path | None = None
+) -> list[str]:
     """Sets one KEY=VALUE in `raw`; returns notes on the options that a newly named plug-in left behind.
 
-    KEY is a dotted path and VALUE is YAML. `method=fedavg` means `method.name=fedavg`. Raises InputError.
+    KEY is a dotted path and VALUE is YAML. `method=fedavg` means `method.name=fedavg`. folder: where relative
+    paths in VALUE begin; None: at the config file, like its own. Raises InputError.
     """
     path, separator, value_text = text.partition("=")
     keys = path.split(".")
@@ -23,6 +28,8 @@ def override(raw: dict[str, Any], text: str, kinds: Mapping[str, type[Plugin]]) 
         raise InputError(f"override '{text}' must look like KEY=VALUE, for example method.name=fedavg")
     try:
         value = parse_yaml(value_text)
+    except yaml.constructor.ConstructorError as error:
+        raise InputError(f"override '{text}': {error.problem}") from None
     except yaml.YAMLError:
         raise InputError(f"override '{text}': the value is not YAML (an open quote or bracket?)") from None
     if len(keys) == 1 and path in kinds and isinstance(value, str):
@@ -41,7 +48,7 @@ def override(raw: dict[str, Any], text: str, kinds: Mapping[str, type[Plugin]]) 
     notes = []
     if len(keys) == 2 and keys[0] in kinds and keys[1] == "name" and isinstance(value, str):
         notes = _leave_behind(target, keys[0], kinds[keys[0]], value)
-    target[keys[-1]] = value
+    target[keys[-1]] = value if folder is None else located(value, folder)
     return notes
 
 

@@ -1,7 +1,11 @@
-"""Reading YAML."""
+"""Reading and writing YAML: the words and numbers of YAML 1.2, and no key twice.
+
+PyYAML reads YAML 1.1, in which `no` is false, `010` is 8, `1:30` is 90 and `1e-3` is a word.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from distreal_sim.base.errors import InputError
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises InputError naming the file and the line."""
     try:
-        content = parse_yaml(path.read_text())
+        content = parse_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -34,12 +38,39 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text. Raises yaml.YAMLError, for a key given twice too."""
-    return yaml.load(text, Loader=_OnceLoader)
+    """The value of a YAML text. Raises yaml.YAMLError, for a key given twice and for 010 too."""
+    return yaml.load(text, Loader=_Loader)
 
 
-class _OnceLoader(yaml.SafeLoader):
-    """SafeLoader, but of two values under one key it does not silently take the last."""
+def dump_yaml(value: Any, **options: Any) -> str:
+    """A value as YAML that this module and readers of YAML 1.1 read alike; options: those of yaml.dump."""
+    return str(yaml.dump(value, Dumper=_Dumper, **options))
+
+
+AMBIGUOUS = "tag:distreal-sim,2026:ambiguous"
+
+WORDS = {
+    "tag:yaml.org,2002:null": ("~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "tag:yaml.org,2002:bool": ("true|True|TRUE|false|False|FALSE", list("tTfF")),
+    AMBIGUOUS: (r"[-+]?0[0-9_]+", list("-+0")),
+    "tag:yaml.org,2002:int": (r"[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    "tag:yaml.org,2002:float": (
+        r"[-+]?(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+0123456789."),
+    ),
+    "tag:yaml.org,2002:merge": ("<<", ["<"]),
+}
+"""What a word without quotes stands for: the core schema of YAML 1.2, `<<`, and `_` between digits.
+
+Of the first that matches; each with the characters it may begin with.
+"""
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with WORDS, but of two values under one key it does not silently take the last."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (else those of YAML 1.1 are inherited)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
@@ -50,6 +81,49 @@ class _OnceLoader(yaml.SafeLoader):
                     raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
                 seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+    def refuse(self, node: yaml.ScalarNode) -> None:
+        """A number that YAML 1.1 and YAML 1.2 read differently."""
+        problem = (
+            f"{node.value}: a number that begins with 0 is octal to some and decimal to others; write "
+            f"{int(node.value)} (text stands in quotes)"
+        )
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that puts quotes around what is a number in YAML 1.2 or 1.1."""
+
+
+_Loader.add_constructor(AMBIGUOUS, _Loader.refuse)
+for tag, (pattern, first) in WORDS.items():
+    for reader in (_Loader, _Dumper):
+        reader.add_implicit_resolver(tag, re.compile(f"(?:{pattern})$"), first)
+
+
+COMMANDS = {
+    "run": ("an experiment config", "distreal-sim run"),
+    "search": ("a search config", "distreal-sim search"),
+    "sweep": ("a sweep file", "distreal-sim sweep"),
+}
+"""What each kind of config is, and the command that takes it."""
+
+MARKS = {"sweep": {"base"}, "search": {"experiment"}, "run": {"dataset", "model", "method", "profile"}}
+"""Keys that only one kind of config has."""
+
+
+def kind_of(raw: Mapping[str, Any]) -> str | None:
+    """The command for the config with these keys: run, search or sweep; None where they do not say."""
+    found = [kind for kind, marks in MARKS.items() if marks & raw.keys()]
+    return found[0] if len(found) == 1 else None
+
+
+def refuse_other_kinds(raw: Mapping[str, Any], path: Path, command: str) -> None:
+    """Raises InputError for a config of another command than this one of COMMANDS."""
+    kind = kind_of(raw)
+    if kind not in (None, command):
+        what, instead = COMMANDS[str(kind)]
+        raise InputError(f"{path}: this is {what}, not {COMMANDS[command][0]}; use `{instead} {path}`")
 
 
 def flat_keys(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

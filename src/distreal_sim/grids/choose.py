@@ -6,10 +6,10 @@ own; a factor of two or three in any of them moves the choice only where both wa
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
+from distreal_sim.base import process
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.task import Task, network_bytes
 from distreal_sim.config import Experiment
@@ -67,11 +67,11 @@ def choose(
 ) -> Choice:
     """Settles `auto`; a function of the task, the numbers of cores and workers, and no clock.
 
-    n_workers: None for as many as the machine has num_cpus cores each for; ray_address: of a Ray cluster,
+    n_workers: None for as many as there are num_cpus cores each for; ray_address: of a Ray cluster,
     which only the Ray grid can use; n_cores: those that this process may use, if not given.
     """
-    workers = n_workers or max(1, (os.cpu_count() or 1) // num_cpus)
-    cores = n_cores or len(os.sched_getaffinity(0))
+    cores = n_cores or process.n_cores()
+    workers = n_workers or max(1, cores // num_cpus)
     if name == "serial":
         return Choice("serial", 1, "--grid serial")
     if ray_address is not None:

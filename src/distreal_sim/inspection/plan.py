@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distreal_sim.base.plugins import Plugin
-from distreal_sim.base.process import prepare_process
+from distreal_sim.base.process import n_cores, prepare_process
 from distreal_sim.base.rng import Rngs
 from distreal_sim.base.text import duration, percent, si
 from distreal_sim.client.messages import Status, Update
@@ -251,9 +250,9 @@ def _time(experiment: Experiment, task: Task, full: Structure, round_1: Sequence
     n_evaluations = experiment.rounds // every + bool(experiment.rounds % every)
     training = experiment.rounds * experiment.clients_per_round * times.training_wall_s(round_1)
     testing = n_evaluations * times.evaluation_wall_s(n_test, experiment.evaluation)
-    one, n_cores = training + testing, os.cpu_count() or 1
-    many = one / min(n_cores, experiment.clients_per_round)
-    all_cores = f", {duration(many)} with {n_cores} workers (one per core)" if n_cores > 1 else ""
+    one, cores = training + testing, n_cores()
+    many = one / min(cores, experiment.clients_per_round)
+    all_cores = f", {duration(many)} with {cores} workers (one per core)" if cores > 1 else ""
     yield "wall time", f"ESTIMATE: {duration(one)} with 1 worker{all_cores}"
     yield "wall time", f"{duration(training)} training, {duration(testing)} for {n_evaluations:,} evaluations"
     thinned = "front's median entry" if task.front is not None else "sub-model"

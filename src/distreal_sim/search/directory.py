@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.files import lock_directory, write_atomically
-from distreal_sim.config import Experiment, flat_keys, read_yaml
+from distreal_sim.config import Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.settings import STOPS, Search
 
@@ -47,7 +45,7 @@ class SearchDirectory:
 
     def begin(self) -> None:
         """Writes the config: from now on the directory holds a search."""
-        content = yaml.safe_dump(dict(self._config), sort_keys=False)
+        content = dump_yaml(dict(self._config), sort_keys=False)
         write_atomically(self.path / "config.yaml", content.encode())
 
     def status(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from distreal_sim.base.process import prepare_process
 from distreal_sim.base.rng import Rngs
+from distreal_sim.base.versions import version_of
 from distreal_sim.config import Experiment
 from distreal_sim.fronts.front import Front, fingerprint, make_front
 from distreal_sim.search.archive import Archive
@@ -115,7 +115,7 @@ def _front(
         "generations": len(found.generations),
         "stopped": found.stopped,
         "reproducible": found.stopped != "wall_s",
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": {name: version_of(name) for name in PACKAGES},
         "search": search.model_dump(mode="json", exclude={"experiment"}),
         "experiment": {key: plain[key] for key in ("seed", "dataset", "model", "local", "method")},
         "reevaluation": {

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.plugins import ConfigPath
-from distreal_sim.config import Experiment, load_experiment, read_yaml
+from distreal_sim.base.values import ConfigModel, ConfigPath
+from distreal_sim.config import Experiment, load_experiment, read_yaml, refuse_other_kinds
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
 from distreal_sim.methods.distreal import Distreal
@@ -19,7 +19,7 @@ STOPS = ("generations", "evaluations", "stall", "wall_s")
 """Keys that say only when a search ends; a search may be resumed with others."""
 
 
-class Search(BaseModel):
+class Search(ConfigModel):
     """Everything that determines a search, beside its experiment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -76,9 +76,10 @@ def load_search(path: Path, overrides: Sequence[str] = ()) -> tuple[Search, Expe
     nearest valid name.
     """
     raw = read_yaml(path)
+    refuse_other_kinds(raw, path, "search")
     own = [text for text in overrides if not text.startswith("experiment.")]
     for text in own:
-        override(raw, text, {})
+        override(raw, text, {}, Path.cwd())
     source = f"{path} with {' '.join(own)}" if own else str(path)
     try:
         search = Search.model_validate(raw, context={"base_dir": path.resolve().parent})

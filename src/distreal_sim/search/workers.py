@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import ray
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.process import prepare_process
+from distreal_sim.base.process import n_cores, prepare_process
 from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.grids.ray.team import LOST, WorkersDiedError, last_line
 from distreal_sim.search.explore import Evaluate
@@ -38,12 +37,12 @@ def open_workers(
     """n_workers processes that end with the block; one worker is this process itself.
 
     ray_address: of a running Ray cluster, whose machines score instead, n_workers candidates at a time, or as
-    many as it has cores. Without it n_workers not given means as many as this machine has cores.
+    many as it has cores. Without it n_workers not given means as many as this process may use cores.
     on_score is called for every candidate once it and those before it are scored. A task whose worker died
     is done again by Ray. Raises InputError when Ray cannot start.
     """
     if ray_address is None:
-        n_workers = n_workers or os.cpu_count() or 1
+        n_workers = n_workers or n_cores()
     if n_workers == 1 and ray_address is None:
 
         def here(stream: Stream) -> Evaluate:

@@ -8,18 +8,17 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from safetensors.numpy import load_file, save
 
 from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.base.files import lock_directory, sync, write_atomically
+from distreal_sim.base.versions import version_of
 from distreal_sim.client.messages import Arrays, State
-from distreal_sim.config import NO_EFFECT, Experiment, flat_keys, read_yaml
+from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing
 from distreal_sim.simulation.table_files import CsvTable, join_client_parts, write_client_rows
@@ -85,7 +84,7 @@ class RunDirectory:
 
     def _resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
         if not (self.path / "config.yaml").exists():
-            plain = yaml.safe_dump(self.experiment.resolved(), sort_keys=False)
+            plain = dump_yaml(self.experiment.resolved(), sort_keys=False)
             write_atomically(self.path / "config.yaml", plain.encode())
         self.parts.mkdir(exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
@@ -186,8 +185,8 @@ class RunDirectory:
             "config_hash": self.experiment.hash(),
             "seed": self.experiment.seed,
             "training": self.training,
-            "version": metadata.version("distreal-sim"),
-            "packages": {name: metadata.version(name) for name in PACKAGES},
+            "version": version_of(),
+            "packages": {name: version_of(name) for name in PACKAGES},
             "python": platform.python_version(),
             "platform": platform.platform(),
             "processor": platform.machine(),

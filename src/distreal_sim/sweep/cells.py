@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from distreal_sim.base.errors import InputError, unknown
-from distreal_sim.config import KINDS, Experiment, load_experiment
+from distreal_sim.base.values import folder_of, located, plain
+from distreal_sim.config import KINDS, Experiment, dump_yaml, load_experiment
 from distreal_sim.results.sweep_table import FACTS, Place, assignments
 from distreal_sim.sweep.settings import Sweep, load_sweep
 
@@ -137,8 +136,8 @@ def cells_of(sweep: Sweep) -> tuple[list[Cell], list[str]]:
             sweep.targets,
         )
         sets = [
-            *_names_first(sweep.overrides),
-            *_names_first({k: v for p in points for k, v in p.sets.items()}),
+            *_names_first(sweep.overrides, sweep.base.parent),
+            *_names_first({k: v for p in points for k, v in p.sets.items()}, sweep.base.parent),
         ]
         for seed in sweep.seeds:
             name = f"cell '{place.label}', seed {seed}"
@@ -176,11 +175,14 @@ def _variant(shown: Mapping[str, str], named: set[str]) -> str:
     return ", ".join(value if alone else assignment for value, assignment, alone in pairs)
 
 
-def _names_first(sets: Mapping[str, Any]) -> Iterator[str]:
-    """KEY=VALUE texts; a plug-in is named before its options are set."""
+def _names_first(sets: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """KEY=VALUE texts; a plug-in is named before its options are set.
+
+    Relative paths begin at `folder`, but for values that say otherwise.
+    """
     for key in sorted(sets, key=lambda key: key.removesuffix(".name") not in KINDS):
-        value = yaml.safe_dump(sets[key], default_flow_style=True, width=1_000_000, allow_unicode=True)
-        yield f"{key}={value.removesuffix(END).strip()}"
+        value = dump_yaml(plain(sets[key]), default_flow_style=True, width=1_000_000, allow_unicode=True)
+        yield located(f"{key}={value.removesuffix(END).strip()}", folder_of(sets[key]) or folder)
 
 
 def _check_axes(axes: Sequence[Axis], sweep: Sweep) -> None:

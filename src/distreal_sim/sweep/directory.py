@@ -9,9 +9,8 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml
-
 from distreal_sim.base.files import lock_directory, write_atomically
+from distreal_sim.config import dump_yaml
 from distreal_sim.results.runs import read_run
 from distreal_sim.results.statistics import seconds_to
 from distreal_sim.results.sweep_table import FACTS
@@ -36,7 +35,7 @@ class SweepDirectory:
         Runs of an earlier version of the sweep stay where they are; only the table forgets them.
         """
         plain = self._sweep.model_dump(mode="json")
-        write_atomically(self.path / "sweep.yaml", yaml.safe_dump(plain, sort_keys=False).encode())
+        write_atomically(self.path / "sweep.yaml", dump_yaml(plain, sort_keys=False).encode())
         self.write_table()
 
     def run_path(self, cell: Cell) -> Path:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import psutil
 import torch
 from torch import Tensor, nn
 
@@ -60,16 +57,6 @@ def _kernel_bytes(task: Task) -> int:
     n_convolutions = sum(isinstance(part, nn.modules.conv._ConvNd) for part in task.module.modules())
     n_widths = WIDTHS if task.front is None else len(task.front.entries)
     return KERNEL_BYTES * min(N_KERNELS, 3 * n_convolutions * n_widths * n_batches)
-
-
-def available_bytes() -> int:
-    """Memory that is free for new processes, on this machine and in this container (cgroup, version 2)."""
-    free = int(psutil.virtual_memory().available)
-    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
-    try:
-        return min(free, int(limit.read_text()) - int(used.read_text()))
-    except (OSError, ValueError):  # no cgroup, or "max": no limit
-        return free
 
 
 def n_fitting(bytes_each: int, free_bytes: int) -> int:

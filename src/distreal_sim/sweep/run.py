@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.process import prepare_process
+from distreal_sim.base.process import available_bytes, n_cores, prepare_process
 from distreal_sim.base.text import si
 from distreal_sim.config.build import build
 from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
-from distreal_sim.sweep.memory import available_bytes, n_fitting, run_bytes
+from distreal_sim.sweep.memory import n_fitting, run_bytes
 from distreal_sim.sweep.progress import Quiet
 from distreal_sim.sweep.settings import Sweep
 from distreal_sim.sweep.workers import Failure, Room, play_here, play_in_parallel
@@ -109,7 +108,7 @@ def _check(cells: Sequence[Cell]) -> tuple[int, bool]:
 
 def _room_here(asked: int | None, n_cells: int, bytes_each: int, on_gpu: bool, say: Say) -> Room:
     """How many cells are played at a time on this machine."""
-    wanted = min(asked or os.cpu_count() or 1, max(1, n_cells))
+    wanted = min(asked or n_cores(), max(1, n_cells))
     free_bytes = available_bytes()
     workers = min(wanted, n_fitting(bytes_each, free_bytes))
     _say(say, n_cells, workers, wanted, bytes_each, f"{si(free_bytes, 'B')} are available")

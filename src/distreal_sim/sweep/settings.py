@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.plugins import ConfigPath
-from distreal_sim.config import read_yaml
+from distreal_sim.base.values import ConfigModel, ConfigPath, located
+from distreal_sim.config import parse_yaml, read_yaml, refuse_other_kinds
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
-from distreal_sim.config.read import parse_yaml
 
 
-class Sweep(BaseModel):
+class Sweep(ConfigModel):
     """Everything that determines a sweep, beside the experiment that it varies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,9 +45,10 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     Raises InputError naming the file, the key, the value, what is allowed and the nearest valid name.
     """
     raw = read_yaml(path)
+    refuse_other_kinds(raw, path, "sweep")
     own = [text for text in overrides if text.partition("=")[0].split(".")[0] in Sweep.model_fields]
     for text in own:
-        override(raw, text, {})
+        override(raw, text, {}, Path.cwd())
     source = f"{path} with {' '.join(own)}" if own else str(path)
     try:
         sweep = Sweep.model_validate(raw, context={"base_dir": path.resolve().parent})
@@ -60,7 +60,7 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
             override({}, text, {})  # refuses what does not look like KEY=VALUE
             key, _, value = text.partition("=")
             changes.pop(key, None)
-            changes[key] = parse_yaml(value)
+            changes[key] = located(parse_yaml(value), Path.cwd())
     if "seed" in {*changes, *sweep.grid}:
         raise InputError(f"{source}: seed: a sweep lists its seeds, for example seeds: [1, 2, 3]")
     return sweep.model_copy(update={"overrides": changes})
