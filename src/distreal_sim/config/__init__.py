@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from distreal_sim.base.errors import InputError, closest
 from distreal_sim.base.plugins import Plugin, load, names
@@ -29,6 +37,7 @@ from distreal_sim.devices.links.unlimited import Unlimited
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
+from distreal_sim.sources import Sources, check_same, sources_of
 
 __all__ = [
     "KINDS",
@@ -90,6 +99,8 @@ class Experiment(BaseModel):
         "cpu", description="where tensors live; auto: a GPU if there is one"
     )
 
+    _sources: Sources = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="after")
     def _check(self) -> Experiment:
         if self.n_clients is not None and self.clients_per_round > self.n_clients:
@@ -98,6 +109,7 @@ class Experiment(BaseModel):
             )
         check_merge(self.merge, self.method, self.clients_per_round)
         check_statistics(self.evaluation, self.merge, self.method)
+        self._sources = sources_of(self._modules())
         return self
 
     @model_validator(mode="before")
@@ -113,15 +125,32 @@ class Experiment(BaseModel):
             return {**values, "method": method.settled(_plain(model), _plain(dataset))}
         return values
 
+    @property
+    def sources(self) -> Sources:
+        """The user's source files that the plug-ins come from, as they were when the config was read."""
+        return self._sources
+
+    def check_sources(self) -> None:
+        """Raises InputError where this process has imported other source code than `sources`."""
+        if self.sources:
+            check_same(tuple(self._modules()), tuple(self.sources.items()))
+
+    def _modules(self) -> list[str]:
+        """The modules that the plug-ins come from, with those of the classes that they extend."""
+        kinds = [kind for key in KINDS for kind in type(getattr(self, key)).__mro__]
+        strategy = self.merge.flower or ""
+        return [*dict.fromkeys(kind.__module__ for kind in kinds), *([strategy] if "." in strategy else [])]
+
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults too, as plain YAML types."""
         plain: dict[str, Any] = self.model_dump(mode="json")
         return {**plain, **{key: _plain(getattr(self, key)) for key in KINDS}}
 
-    def hash(self) -> str:
+    def hash(self, *, with_sources: bool = True) -> str:
         """16 hex digits that identify what is computed.
 
         NO_EFFECT and `dataset.data_dir` are left out; another file, such as a front, counts by its content.
+        with_sources: the user's own source files count too, by their content.
         """
         plain = {key: value for key, value in self.resolved().items() if key not in NO_EFFECT}
         plain["dataset"].pop("data_dir", None)
@@ -129,6 +158,8 @@ class Experiment(BaseModel):
             for option, value in getattr(self, key):
                 if isinstance(value, Path) and value.is_file():
                     plain[key][option] = hashlib.sha256(value.read_bytes()).hexdigest()
+        if with_sources and self.sources:
+            plain["sources"] = dict(self.sources)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 

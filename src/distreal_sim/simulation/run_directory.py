@@ -23,6 +23,7 @@ from distreal_sim.config import NO_EFFECT, Experiment, flat_keys, read_yaml
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing
 from distreal_sim.simulation.table_files import CsvTable, join_client_parts, write_client_rows
+from distreal_sim.sources import Sources, changed, git_state
 
 PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
 
@@ -48,6 +49,7 @@ class RunDirectory:
         self.path = path
         self.experiment, self.training = experiment, training
         self.notes: dict[str, Any] = {}  # more of run.json
+        self._git = git_state()
         self._start_wall_s = time.perf_counter()
         self._earlier_wall_s = 0.0
         self._rows: list[ClientRows] = []
@@ -184,6 +186,9 @@ class RunDirectory:
         info = {
             "status": status,
             "config_hash": self.experiment.hash(),
+            "settings_hash": self.experiment.hash(with_sources=False),
+            "sources": dict(self.experiment.sources),
+            "git": self._git,
             "seed": self.experiment.seed,
             "training": self.training,
             "version": metadata.version("distreal-sim"),
@@ -234,7 +239,20 @@ def _check_same(path: Path, experiment: Experiment) -> None:
                 f"{new.get(key)!r} now; use the same config, or choose another --out"
             )
     if info.exists():
+        before = json.loads(info.read_text()).get("sources", {})
+        if (file := changed(before, experiment.sources)) is not None:
+            raise InputError(
+                f"{path} holds the run of other source code: {file} "
+                f"{_how(file, before, experiment.sources)}; "
+                "go back to the code that the run began with, or choose another --out"
+            )
         raise InputError(
             f"{path} holds the run of an earlier version, or of a config with another front of the same "
             "name; choose another --out"
         )
+
+
+def _how(file: str, before: Sources, here: Sources) -> str:
+    if file not in before:
+        return "is new"
+    return "has been changed since it began" if file in here else "is not part of it here"

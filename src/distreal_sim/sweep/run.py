@@ -58,6 +58,14 @@ def run_sweep(
             key=lambda cell: sweep.seeds.index(cell.experiment.seed),
         )
         bytes_each, on_gpu = _check(missing)
+        for file, n in directory.outdated(missing).items():
+            cells_were, they_are, runs_are = (
+                ("1 cell was", "it is", "run is") if n == 1 else (f"{n} cells were", "they are", "runs are")
+            )
+            say(
+                f"{file} was changed after {cells_were} run: {they_are} run anew, and the earlier {runs_are} "
+                "not listed"
+            )
         directory.begin()
         if ray_address is not None and missing:
             stack.enter_context(ray_instance(1, ray_address))

@@ -62,6 +62,7 @@ def play(
 ) -> Failure | None:
     """Plays one run from wherever its directory says it stands; the failure, if it fails."""
     try:
+        experiment.check_sources()
         _wait_until_free(directory)
         run(experiment, directory, grid="serial", resume=True, on_round=on_round)
     except (InputError, RunError) as error:
