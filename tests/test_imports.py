@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 
 LAYERS = [
-    "bulk_rng errors files npy params plugins process rng settings sources types",
+    "bulk_rng errors files npy paced params plugins process rng settings sources types",
     "availability datasets models networks partitions profiles thinning comparison labels runs swept tables",
     "batches capacities capacity cohort front front_file fronts merging plots",
     "schedule schedules",
@@ -18,7 +18,7 @@ LAYERS = [
     "evaluation flower_merge local levels prediction timed widths",
     "methods",
     "config",
-    "build records",
+    "build cautions records",
     "simulation clock",
     "verify",
     "run_directory",

@@ -22,6 +22,7 @@ from distreal_sim.base.errors import InputError, closest
 from distreal_sim.base.plugins import Plugin, load, names
 from distreal_sim.client.settings import Evaluation, Local, Merge
 from distreal_sim.config._format import settled_format
+from distreal_sim.config._linear import settled_linear
 from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
 from distreal_sim.config.checks import check_statistics
 from distreal_sim.config.explain import explain
@@ -122,6 +123,7 @@ class Experiment(BaseModel):
         if isinstance(model, Model) and "local" in values:
             values = {**values, "local": settled_format(values.get("local"), model)}
         if isinstance(method, Method) and isinstance(model, Model) and isinstance(dataset, Dataset):
+            method = settled_linear(method, model, dataset)
             return {**values, "method": method.settled(_plain(model), _plain(dataset))}
         return values
 

@@ -12,6 +12,7 @@ from distreal_sim.base.plugins import ConfigPath
 from distreal_sim.fronts import bundled as fronts
 from distreal_sim.fronts.file import load_front
 from distreal_sim.fronts.front import Front, fingerprint, make_front, uniform_rates
+from distreal_sim.methods._options import DropLinear
 from distreal_sim.thinning.structure import Structure
 
 
@@ -61,7 +62,7 @@ def settled_front(
     return front
 
 
-def front_of(option: FrontOption, drop_linear: bool, module: nn.Module, structure: Structure) -> Front:
+def front_of(option: FrontOption, drop_linear: DropLinear, module: nn.Module, structure: Structure) -> Front:
     """The front of a network. Raises InputError for a file that is none or was made for another network."""
     groups = structure.thinnable(drop_linear)
     model = fingerprint(module)

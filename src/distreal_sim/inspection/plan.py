@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from distreal_sim import cautions
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.process import prepare_process
 from distreal_sim.base.rng import Rngs
@@ -44,6 +45,8 @@ def print_plan(experiment: Experiment, console: Console) -> None:
     parts = (_data, _network, _capacity, _method, _time)
     round_1 = forecast(experiment, task, ids)
     rows = [row for part in parts for row in part(experiment, task, full, round_1)]
+    warnings = [*cautions.of_task(experiment, task), *cautions.of_round_1(round_1)]
+    rows += [("warning", line.removeprefix("warning: ")) for line in warnings]
     shown = [("" if i and rows[i - 1][0] == label else label, text) for i, (label, text) in enumerate(rows)]
     if not console.is_terminal:
         console.file.writelines(f"{label:<12}{text}\n" for label, text in shown)
@@ -197,7 +200,8 @@ def _method(experiment: Experiment, task: Task, full: Structure, round_1: Sequen
         entries = task.front.entries
         share = percent(entries[0].macs / entries[-1].macs)
         rates = len(task.front.groups)
-        yield "front", f"{len(entries)} entries of {rates} rates, the cheapest with {share} of the full MACs"
+        n_entries = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+        yield "front", f"{n_entries} of {rates} rates, the cheapest with {share} of the full MACs"
         yield "front", _origin(experiment, task.front)
         if (gain := task.front.fresh_gain) is not None:
             yield "front", f"on fresh seeds {gain}"

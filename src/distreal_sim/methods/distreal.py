@@ -59,7 +59,7 @@ class Distreal(Method):
 
     overrun: OverrunOption = "partial"
     front: FrontOption = "auto"
-    drop_linear: DropLinear = False
+    drop_linear: DropLinear = "auto"
     filters: Select = Field(
         "random",
         description="which filters stay: a random draw, the first ones, or a window that moves every round",

@@ -44,7 +44,7 @@ class OrderedDistreal(Method):
 
     overrun: OverrunOption = "partial"
     front: FrontOption = "auto"
-    drop_linear: DropLinear = False
+    drop_linear: DropLinear = "auto"
     scaling: ScalingOption = "none"
     distil: Distil = False
 

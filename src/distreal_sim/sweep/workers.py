@@ -64,7 +64,7 @@ def play(
     try:
         experiment.check_sources()
         _wait_until_free(directory)
-        run(experiment, directory, grid="serial", resume=True, on_round=on_round)
+        run(experiment, directory, grid="serial", resume=True, on_round=on_round, warn=lambda line: None)
     except (InputError, RunError) as error:
         return Failure(str(error), f"{traceback.format_exc()}\n{getattr(error, 'details', '')}")
     except Exception as error:
