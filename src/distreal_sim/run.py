@@ -13,6 +13,8 @@ from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.grids.choose import Choice, GridName, choose
 from distreal_sim.grids.serial import SerialFleet
+from distreal_sim.inspection import cautions
+from distreal_sim.inspection.cautions import Warn
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.play import play
 from distreal_sim.simulation.rounds import OnRound
@@ -36,6 +38,7 @@ def run(
     verify: bool = False,
     on_round: OnRound = lambda row: None,
     say: Callable[[str], None] = lambda line: None,
+    warn: Warn = cautions.python_warning,
 ) -> None:
     """Runs an experiment into the directory `out`, or goes on with the run that is there.
 
@@ -44,8 +47,8 @@ def run(
     running Ray cluster to work on. num_cpus, num_gpus: what Ray sets aside for each worker; of the GPUs equal
     shares if not given and the device is cuda. training: False plans and times every job in this process,
     and computes nothing. verify: checks the bookkeeping of every round. on_round is called with every round's
-    row once it is recorded; say, with a line on where the clients run. Raises InputError for a mistake in the
-    input.
+    row once it is recorded; say, with a line on where the clients run; warn, with what makes the numbers say
+    less than they seem to. Raises InputError for a mistake in the input.
     """
     prepare_process()
     directory = RunDirectory(out, experiment, resume=resume, training=training)
@@ -53,15 +56,21 @@ def run(
         if directory.finished:
             return
         task = build(experiment)
+        for line in cautions.of_task(experiment, task):
+            warn(line)
         if not training:
             task = replace(task, computes=False)
             play(directory, experiment, task, None, on_round, verify=verify)
+            for line in cautions.of_rounds(out):
+                warn(line)
             return
         choice = choose(grid, experiment, task, n_workers, ray_address, num_cpus)
         say(str(choice))
         directory.notes["grid"] = asdict(choice)
         with open_fleet(choice, task, experiment, ray_address, num_cpus, num_gpus) as fleet:
             play(directory, experiment, task, fleet, on_round, verify=verify)
+        for line in cautions.of_rounds(out):
+            warn(line)
     finally:
         directory.close()
 

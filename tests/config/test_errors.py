@@ -96,7 +96,7 @@ def test_the_good_one_is_good() -> None:
         ),
         (
             {"method": {"name": "distreal", "drop_linear": "perhaps"}},
-            "method.drop_linear = 'perhaps' must be true or false "
+            "method.drop_linear = 'perhaps' must be auto or true or false "
             f"({Distreal.model_fields['drop_linear'].description})",
         ),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -291,3 +292,16 @@ def test_extra_columns_are_kept(write_run: WriteRun) -> None:
     table = pd.read_csv(path / "rounds.csv").assign(energy_j=2.5)
     table.to_csv(path / "rounds.csv", index=False)
     assert find_runs([path])[0].rounds["energy_j"].tolist() == [2.5]
+
+
+def test_runs_of_other_source_code_are_other_experiments(write_run: WriteRun, tmp_path: Path) -> None:
+    """Two versions of a method's file, one with two seeds: two labels, no run left out; another has none."""
+    mine = {"name": "my.Method"}
+    for seed, code in ((1, "aa"), (2, "aa"), (1, "bb")):
+        path = write_run(f"{code}{seed}", [0.5], seed=seed, method=mine)
+        (path / "run.json").write_text(json.dumps({"sources": {"my.py": code}}))
+    write_run("other", [0.5])
+    found = {label: [run.seed for run in runs] for label, runs in group(find_runs([tmp_path])).items()}
+    assert sorted(found.values()) == [[1], [1], [1, 2]]
+    assert {label.partition(", code=")[0] for label in found} == {"fedavg", "my.Method"}
+    assert "fedavg" in found

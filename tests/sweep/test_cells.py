@@ -109,6 +109,8 @@ def test_values_as_text(value: Any, shown: str) -> None:
         ({"zip": [{"rounds": [1, 2], "deadline_s": [1]}]}, r"zip, axis 1: its lists must be equally long"),
         ({"zip": [{"method.name": ["small"]}]}, r"method\.name is set by two axes, method and method\.name"),
         ({"overrides": {"profile.changes_per_round": 1}}, r"changes_per_round is swept, and set by an"),
+        ({"overrides": {"method": "small"}}, r"method is set by an override, and again by drop, thin of the"),
+        ({"grid": {"partition": [DIRICHLET]}, "overrides": {"partition.alpha": 2}}, r"alpha is swept,"),
         ({"baseline": "dorp"}, r"unknown baseline 'dorp'; did you mean 'drop'\?"),
         ({"compare": ["metod"]}, r"unknown axis in compare 'metod'; did you mean 'method'\?"),
         ({"targets": [80]}, r"targets\.0 = 80 must be at most 1"),
@@ -128,6 +130,33 @@ def test_mistakes(changes: dict[str, Any], message: str, tmp_path: Path) -> None
     with pytest.raises(InputError) as caught:
         load_cells(write_sweep(tmp_path, **changes))
     assert re.fullmatch(rf".*sweep\.yaml.*: .*{message}.*", str(caught.value)), caught.value
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "method.name=small",
+            "method.name is set by an override, and again by drop, thin of the axis method",
+        ),
+        ("method=small", "method is set by an override, and again by drop, thin of the axis method"),
+        ("method={name: small}", "method is set by an override, and again by drop, thin of the axis method"),
+        ("method.overrun=wait", "method.overrun is set by an override, and again by drop of the axis method"),
+        ("profile.changes_per_round=1", "profile.changes_per_round is swept, and set by an override too"),
+    ],
+)
+def test_a_swept_key_on_the_command_line(override: str, message: str, tmp_path: Path) -> None:
+    """It would be lost in every cell, or in some: refused, whichever way the key is written."""
+    with pytest.raises(InputError) as caught:
+        load_cells(write_sweep(tmp_path), [override])
+    assert message in str(caught.value)
+
+
+def test_other_options_of_a_swept_plugin_can_be_set(tmp_path: Path) -> None:
+    """Values that are names leave their options alone."""
+    path = write_sweep(tmp_path, grid={"method": ["fedavg", "distreal"]}, baseline=None, seeds=[1])
+    _, cells, _ = load_cells(path, ["method.overrun=wait"])
+    assert [cell.experiment.method.overrun for cell in cells] == ["wait", "wait"]
 
 
 def test_the_bundled_sweep_loads() -> None:

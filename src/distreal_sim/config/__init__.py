@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, ValidationError, model_validator
 
 from distreal_sim.base.errors import InputError, closest
 from distreal_sim.base.plugins import Plugin, load, names
+from distreal_sim.base.sources import Sources, check_same, sources_of
 from distreal_sim.base.values import ConfigModel, Located
 from distreal_sim.client.settings import Evaluation, Local, Merge
+from distreal_sim.config._linear import settled_linear
 from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
 from distreal_sim.config.checks import check_statistics, settled_format
 from distreal_sim.config.explain import explain
@@ -93,6 +95,8 @@ class Experiment(ConfigModel):
         "cpu", description="where tensors live; auto: a GPU if there is one"
     )
 
+    _sources: Sources = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="after")
     def _check(self) -> Experiment:
         if self.n_clients is not None and self.clients_per_round > self.n_clients:
@@ -101,6 +105,7 @@ class Experiment(ConfigModel):
             )
         check_merge(self.merge, self.method, self.clients_per_round)
         check_statistics(self.evaluation, self.merge, self.method)
+        self._sources = sources_of(self._modules())
         return self
 
     @model_validator(mode="before")
@@ -113,18 +118,36 @@ class Experiment(ConfigModel):
         if isinstance(model, Model) and "local" in values:
             values = {**values, "local": settled_format(values.get("local"), model)}
         if isinstance(method, Method) and isinstance(model, Model) and isinstance(dataset, Dataset):
+            method = settled_linear(method, model, dataset)
             return {**values, "method": method.settled(_plain(model), _plain(dataset))}
         return values
+
+    @property
+    def sources(self) -> Sources:
+        """The user's source files that the plug-ins come from, as they were when the config was read."""
+        return self._sources
+
+    def check_sources(self) -> None:
+        """Raises InputError where this process has imported other source code than `sources`."""
+        if self.sources:
+            check_same(tuple(self._modules()), tuple(self.sources.items()))
+
+    def _modules(self) -> list[str]:
+        """The modules that the plug-ins come from, with those of the classes that they extend."""
+        kinds = [kind for key in KINDS for kind in type(getattr(self, key)).__mro__]
+        strategy = self.merge.flower or ""
+        return [*dict.fromkeys(kind.__module__ for kind in kinds), *([strategy] if "." in strategy else [])]
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults too, as plain YAML types."""
         plain: dict[str, Any] = self.model_dump(mode="json")
         return {**plain, **{key: _plain(getattr(self, key)) for key in KINDS}}
 
-    def hash(self) -> str:
+    def hash(self, *, with_sources: bool = True) -> str:
         """16 hex digits that identify what is computed.
 
         NO_EFFECT and `dataset.data_dir` are left out; another file, such as a front, counts by its content.
+        with_sources: the user's own source files count too, by their content.
         """
         plain = {key: value for key, value in self.resolved().items() if key not in NO_EFFECT}
         plain["dataset"].pop("data_dir", None)
@@ -132,6 +155,8 @@ class Experiment(ConfigModel):
             for option, value in getattr(self, key):
                 if isinstance(value, Path) and value.is_file():
                     plain[key][option] = hashlib.sha256(value.read_bytes()).hexdigest()
+        if with_sources and self.sources:
+            plain["sources"] = dict(self.sources)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -32,6 +32,11 @@ Named = Annotated[
 ]
 """A front that is given by keys and values."""
 
+DropLinear = Annotated[
+    Literal["auto"] | bool,
+    Field(description="hidden linear layers are thinned too; auto: only where no convolution can be thinned"),
+]
+
 FrontOption = Annotated[
     Literal["auto"] | Named | ConfigPath,
     AfterValidator(fronts.available),
@@ -61,7 +66,7 @@ def settled_front(
     return front
 
 
-def front_of(option: FrontOption, drop_linear: bool, module: nn.Module, structure: Structure) -> Front:
+def front_of(option: FrontOption, drop_linear: DropLinear, module: nn.Module, structure: Structure) -> Front:
     """The front of a network. Raises InputError for a file that is none or was made for another network."""
     groups = structure.thinnable(drop_linear)
     model = fingerprint(module)

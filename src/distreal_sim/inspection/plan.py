@@ -22,6 +22,7 @@ from distreal_sim.config.build import build, planned_examples
 from distreal_sim.fronts.bundled import BundledFront
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
+from distreal_sim.inspection import cautions
 from distreal_sim.inspection.estimate import forecast, measure, window
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
@@ -43,6 +44,8 @@ def print_plan(experiment: Experiment, console: Console) -> None:
     parts = (_data, _network, _capacity, _method, _time)
     round_1 = forecast(experiment, task, ids)
     rows = [row for part in parts for row in part(experiment, task, full, round_1)]
+    warnings = [*cautions.of_task(experiment, task), *cautions.of_round_1(round_1)]
+    rows += [("warning", line.removeprefix("warning: ")) for line in warnings]
     shown = [("" if i and rows[i - 1][0] == label else label, text) for i, (label, text) in enumerate(rows)]
     if not console.is_terminal:
         console.file.writelines(f"{label:<12}{text}\n" for label, text in shown)
@@ -196,7 +199,8 @@ def _method(experiment: Experiment, task: Task, full: Structure, round_1: Sequen
         entries = task.front.entries
         share = percent(entries[0].macs / entries[-1].macs)
         rates = len(task.front.groups)
-        yield "front", f"{len(entries)} entries of {rates} rates, the cheapest with {share} of the full MACs"
+        n_entries = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+        yield "front", f"{n_entries} of {rates} rates, the cheapest with {share} of the full MACs"
         yield "front", _origin(experiment, task.front)
         if (gain := task.front.fresh_gain) is not None:
             yield "front", f"on fresh seeds {gain}"

@@ -33,11 +33,10 @@ from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import train
 from distreal_sim.fronts.front import Front
-from distreal_sim.fronts.option import FrontOption, front_of, settled_front
+from distreal_sim.fronts.option import DropLinear, FrontOption, front_of, settled_front
 from distreal_sim.merging.merge import merge_updates
 from distreal_sim.merging.normalised import step_normalised_average
 from distreal_sim.methods import DrawMask, Method, OverrunOption
-from distreal_sim.methods._options import Distil, DropLinear, ScalingOption
 from distreal_sim.submodels.levels import PerStep
 from distreal_sim.submodels.per_step import Orders, Resample, distilled, front_levels, step_orders
 from distreal_sim.submodels.prefixes import growing, widest_trained
@@ -53,7 +52,7 @@ class Distreal(Method):
 
     overrun: OverrunOption = "partial"
     front: FrontOption = "auto"
-    drop_linear: DropLinear = False
+    drop_linear: DropLinear = "auto"
     filters: Select = Field(
         "random",
         description="which filters stay: a random draw, the first ones, or a window that moves every round",
@@ -62,8 +61,11 @@ class Distreal(Method):
         "batch",
         description="random filters are redrawn every mini-batch, every n mini-batches, or once a round",
     )
-    scaling: ScalingOption = "none"
-    distil: Distil = False
+    scaling: Scaling = Field("none", description="inverted: kept activations are multiplied by C / kept")
+    distil: bool = Field(
+        False,
+        description="self-distillation: the largest sub-network that fits also teaches a smaller one",
+    )
     step_normalised: bool = Field(
         False, description="a coordinate's updates are divided by how often each was trained, as in FedNova"
     )

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from torch import nn
 
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.models._module import model_class
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A network that says where its stages end, so that classifiers can be placed there.
+
+    stage_ends: names of the submodules after which a stage ends, without the last stage; exits_need_norm:
+    whether a stage's output still has to go through a norm and a ReLU before it is classified.
+    """
+
+    stage_ends: tuple[str, ...]
+    exits_need_norm: bool
 
 
 class Model(Plugin):

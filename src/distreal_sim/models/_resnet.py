@@ -57,6 +57,8 @@ class ResNet(nn.Module):
             blocks += [BasicBlock(width, width, 1) for _ in range(n_blocks - 1)]
             self.stages.append(nn.Sequential(*blocks))
             before = width
+        self.stage_ends = tuple(f"stages.{number}" for number in range(len(widths) - 1))
+        self.exits_need_norm = False
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.linear = nn.Linear(before, n_classes)
         init_he(self)

@@ -82,6 +82,8 @@ class PreActivationNet(nn.Module):
             others = [PreActivationBlock(width, width, 1) for _ in range(n_blocks - 1)]
             self.stages.append(nn.Sequential(first, *others))
             before = width
+        self.stage_ends = tuple(f"stages.{number}" for number in range(len(blocks) - 1))
+        self.exits_need_norm = True
         self.bn = nn.BatchNorm2d(before)
         self.relu = nn.ReLU()
         self.pool = nn.AdaptiveAvgPool2d(1)

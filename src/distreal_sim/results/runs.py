@@ -7,12 +7,13 @@ in the sweep.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -144,10 +145,27 @@ def find_runs(dirs: Iterable[Path], metric: Metric = "trained", n_last: int = 1)
         placed = [replace(run, place=places[run.path.resolve()]) for run in runs]
         placed.sort(key=lambda run: order.index(run.path.resolve()))
         return [replace(run, label=run.place.label) for run in placed if run.place is not None]
-    labels = labels_of([run.config for run in runs])
+    labels = _with_code(runs, labels_of([run.config for run in runs]))
     labelled = [replace(run, label=label) for run, label in zip(runs, labels, strict=True)]
     labelled.sort(key=lambda run: (natural(run.label), run.seed, -len(run.rounds), str(run.path)))
     return list(_without_repeats(labelled))
+
+
+def _with_code(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
+    """The labels; where runs of one label had different source code of the user's, with a digest of it."""
+    codes = [_code(run.path) for run in runs]
+    distinct = set(zip(labels, codes, strict=True))
+    several = {label for label in labels if sum(own == label for own, _ in distinct) > 1}
+    return [f"{own}, code={code}" if own in several else own for own, code in zip(labels, codes, strict=True)]
+
+
+def _code(path: Path) -> str:
+    """4 hex digits of the user's source code that a run had."""
+    try:
+        sources = json.loads((path / "run.json").read_text()).get("sources", {})
+    except (OSError, ValueError):
+        sources = {}
+    return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:4] if sources else "none"
 
 
 def group(runs: Iterable[Run]) -> dict[str, list[Run]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.files import lock_directory, write_atomically
+from distreal_sim.base.sources import changed
 from distreal_sim.config import Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.settings import STOPS, Search
@@ -77,6 +78,8 @@ def open_directory(
     """
     config = path / "config.yaml"
     plain = {"search": search.model_dump(mode="json"), "experiment": experiment.resolved()}
+    if experiment.sources:
+        plain["sources"] = dict(experiment.sources)
     if config.exists() and not resume:
         raise InputError(
             f"{path} already holds a search; add --resume to go on with it, or choose another --out"
@@ -88,10 +91,17 @@ def open_directory(
 
 
 def _check_same(path: Path, plain: Mapping[str, Any]) -> None:
-    old, new = flat_keys(read_yaml(path / "config.yaml")), flat_keys(plain)
+    before = read_yaml(path / "config.yaml")
+    file = changed(before.pop("sources", {}), plain.get("sources", {}))
+    old, new = flat_keys(before), flat_keys({key: plain[key] for key in ("search", "experiment")})
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key) and not any(f"{key}.".startswith(f"{k}.") for k in MAY_DIFFER):
             raise InputError(
                 f"{path} holds another search: {key} is {old.get(key)!r} there and {new.get(key)!r} now; use "
                 "the same config, or choose another --out"
             )
+    if file is not None:
+        raise InputError(
+            f"{path} holds a search of other source code: {file} is not what it was when the search began; "
+            "go back to that code, or choose another --out"
+        )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from distreal_sim.base.progress import Paced
 from distreal_sim.fronts.front import Front
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.reevaluate import Comparison
@@ -49,11 +50,34 @@ class Bar(Quiet):
         self._task = self._progress.add_task("fresh seeds", total=n, facts="")
 
 
+class Lines(Quiet):
+    """A line now and then, and one when the search is over."""
+
+    def __init__(self, search: Search, paced: Paced) -> None:
+        self._paced, self._n_scored, self._facts = paced, 0, ""
+        self._total, self._what = min(search.evaluations, search.population * search.generations), "search"
+
+    def scored(self) -> None:
+        self._n_scored += 1
+        self._paced.line(f"{self._what}: {self._n_scored} of {self._total} vectors tried{self._facts}")
+
+    def generation(self, row: Generation) -> None:
+        self._n_scored = row.evaluations
+        self._facts = f", generation {row.generation}, hypervolume {row.hypervolume:.4f}"
+
+    def reevaluation(self, n: int) -> None:
+        self._paced.line(f"search: over after {self._n_scored} vectors{self._facts}", pressing=True)
+        self._n_scored, self._total, self._what, self._facts = 0, n, "fresh seeds", ""
+
+
 @contextlib.contextmanager
 def progress_bar(search: Search, quiet: bool) -> Iterator[Quiet]:
-    """Draws on stderr, and only on a terminal."""
-    if quiet or not sys.stderr.isatty():
+    """Draws on stderr: a bar on a terminal, elsewhere a line now and then."""
+    if quiet:
         yield Quiet()
+        return
+    if not sys.stderr.isatty():
+        yield Lines(search, Paced())
         return
     columns = (
         TextColumn("{task.description}"),

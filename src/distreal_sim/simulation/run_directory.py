@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save
 
 from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.base.files import lock_directory, sync, write_atomically
+from distreal_sim.base.sources import Sources, changed, git_state
 from distreal_sim.base.versions import version_of
 from distreal_sim.client.messages import Arrays, State
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
@@ -47,6 +48,7 @@ class RunDirectory:
         self.path = path
         self.experiment, self.training = experiment, training
         self.notes: dict[str, Any] = {}  # more of run.json
+        self._git = git_state()
         self._start_wall_s = time.perf_counter()
         self._earlier_wall_s = 0.0
         self._rows: list[ClientRows] = []
@@ -183,6 +185,9 @@ class RunDirectory:
         info = {
             "status": status,
             "config_hash": self.experiment.hash(),
+            "settings_hash": self.experiment.hash(with_sources=False),
+            "sources": dict(self.experiment.sources),
+            "git": self._git,
             "seed": self.experiment.seed,
             "training": self.training,
             "version": version_of(),
@@ -233,7 +238,20 @@ def _check_same(path: Path, experiment: Experiment) -> None:
                 f"{new.get(key)!r} now; use the same config, or choose another --out"
             )
     if info.exists():
+        before = json.loads(info.read_text()).get("sources", {})
+        if (file := changed(before, experiment.sources)) is not None:
+            raise InputError(
+                f"{path} holds the run of other source code: {file} "
+                f"{_how(file, before, experiment.sources)}; "
+                "go back to the code that the run began with, or choose another --out"
+            )
         raise InputError(
             f"{path} holds the run of an earlier version, or of a config with another front of the same "
             "name; choose another --out"
         )
+
+
+def _how(file: str, before: Sources, here: Sources) -> str:
+    if file not in before:
+        return "is new"
+    return "has been changed since it began" if file in here else "is not part of it here"

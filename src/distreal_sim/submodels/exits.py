@@ -10,8 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.models._resnet import ResNet
-from distreal_sim.models.preresnet import PreActivationNet
+from distreal_sim.models import Staged
 from distreal_sim.thinning.structure import Structure
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
@@ -93,20 +92,21 @@ def with_exits(module: nn.Module, structure: Structure, depths: int | None, aver
     after = [stages[n_stages * number // n_exits - 1] for number in range(1, n_exits)]
     classifier = module.get_submodule(structure.layers[-1].module)
     assert isinstance(classifier, nn.Linear)
-    norm = isinstance(module, PreActivationNet)
+    norm = isinstance(module, Staged) and module.exits_need_norm
     exits = [_head(_width(module, name), classifier.out_features, norm) for name in after]
     return WithExits(copy.deepcopy(module), after, exits, average)
 
 
 def _stages(module: nn.Module) -> list[str]:
     """Names of the parts behind which a stage ends, but for the last stage."""
-    if isinstance(module, (ResNet, PreActivationNet)):
-        return [f"stages.{number}" for number in range(len(module.stages) - 1)]
+    if isinstance(module, Staged):
+        return list(module.stage_ends)
     if not isinstance(module, nn.Sequential):
         raise InputError(
             f"exits are placed behind the stages of a network, and those of {type(module).__name__} are not "
-            "known; use resnet20, resnet18, preresnet, or a network that is an nn.Sequential with pooling "
-            "between its convolutions (small_cnn, cnn_cifar, femnist_cnn, heterofl_cnn, vgg11)"
+            "known; use resnet20, resnet18, preresnet, a network that is an nn.Sequential with pooling between "
+            "its convolutions (small_cnn, cnn_cifar, femnist_cnn, heterofl_cnn, vgg11), or give it the "
+            "attributes stage_ends and exits_need_norm"
         )
     ends: list[str] = []
     n_convolutions = 0

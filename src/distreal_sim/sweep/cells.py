@@ -11,7 +11,7 @@ from typing import Any
 
 from distreal_sim.base.errors import InputError, unknown
 from distreal_sim.base.values import folder_of, located, plain
-from distreal_sim.config import KINDS, Experiment, dump_yaml, load_experiment
+from distreal_sim.config import KINDS, Experiment, dump_yaml, flat_keys, load_experiment
 from distreal_sim.results.sweep_table import FACTS, Place, assignments
 from distreal_sim.sweep.settings import Sweep, load_sweep
 
@@ -70,8 +70,13 @@ def load_cells(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, list[C
     """
     sweep = load_sweep(path, overrides)
     try:
+        axes = axes_of(sweep)
+        typed = {text.partition("=")[0] for text in overrides} & set(sweep.overrides)
+        for axis, key in itertools.product(axes, sorted(typed)):
+            if hidden := _hidden(axis, key, sweep.overrides[key]):
+                raise _swept(axis, key, hidden)
         cells, notes = cells_of(sweep)
-        compare = tuple(compared_columns(sweep, axes_of(sweep)))
+        compare = tuple(compared_columns(sweep, axes))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return sweep.model_copy(update={"compare": compare}), cells, notes
@@ -200,6 +205,34 @@ def _check_axes(axes: Sequence[Axis], sweep: Sweep) -> None:
     for one, other in itertools.combinations(axes, 2):
         for key in sorted(one.keys & other.keys):
             raise InputError(f"{key} is set by two axes, {one.columns[0]} and {other.columns[0]}")
-    listed = {column for axis in axes if not axis.named for column in axis.columns}
-    for key in sorted(listed & set(sweep.overrides)):
-        raise InputError(f"{key} is swept, and set by an override too; give its values under grid or zip")
+    for axis, key in itertools.product(axes, sorted(sweep.overrides)):
+        hidden = _hidden(axis, key, sweep.overrides[key])
+        if hidden and (not axis.named or len(hidden) == len(axis.points)):
+            raise _swept(axis, key, hidden)
+
+
+def _hidden(axis: Axis, key: str, value: Any) -> list[str]:
+    """The points of an axis that set an overridden key, or a part of it, so that the override is lost."""
+    leaves = flat_keys({key: value}) if isinstance(value, Mapping) else {key: value}
+    set_keys = {f"{leaf}.name" if leaf in KINDS else leaf for leaf in leaves}
+    return [", ".join(point.shown.values()) for point in axis.points if _sets_any(point, set_keys)]
+
+
+def _sets_any(point: Point, keys: set[str]) -> bool:
+    """Whether a point sets one of the keys; a mapping replaces everything below its key."""
+    for own, value in point.sets.items():
+        if isinstance(value, Mapping):
+            if any(f"{key}.".startswith(f"{own}.") for key in keys):
+                return True
+        elif (f"{own}.name" if own in KINDS else own) in keys:
+            return True
+    return False
+
+
+def _swept(axis: Axis, key: str, hidden: Sequence[str]) -> InputError:
+    if not axis.named:
+        return InputError(f"{key} is swept, and set by an override too; give its values under grid or zip")
+    return InputError(
+        f"{key} is set by an override, and again by {', '.join(hidden)} of the axis {axis.columns[0]}, where "
+        "the override would be lost; change it there"
+    )

@@ -6,10 +6,12 @@ import contextlib
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from distreal_sim.base.files import lock_directory, write_atomically
+from distreal_sim.base.sources import Sources, changed
 from distreal_sim.config import dump_yaml
 from distreal_sim.results.runs import read_run
 from distreal_sim.results.statistics import seconds_to
@@ -49,6 +51,24 @@ class SweepDirectory:
         except (OSError, ValueError):
             return False
         return bool(info.get("status") == "finished" and info.get("config_hash") == cell.hash)
+
+    def outdated(self, cells: Sequence[Cell]) -> dict[str, int]:
+        """Source files that were changed after some of these cells were run, and how many cells those are.
+
+        A cell counts where the directory holds its run of other source code, and none of this one.
+        """
+        before: dict[str, Sources] = {}
+        for path in sorted(self.path.glob("*/run.json")):
+            with contextlib.suppress(OSError, ValueError):
+                info = json.loads(path.read_text())
+                before[info.get("settings_hash", "")] = info.get("sources", {})
+        found: Counter[str] = Counter()
+        for cell in cells:
+            earlier = before.get(cell.experiment.hash(with_sources=False))
+            if earlier is not None and not self.run_path(cell).exists():
+                file = changed(earlier, cell.experiment.sources)
+                found.update([file] if file is not None else [])
+        return dict(found)
 
     def failed(self, cell: Cell) -> bool:
         """Whether the cell failed when it was last tried."""

@@ -10,7 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from distreal_sim.base.progress import Paced
 from distreal_sim.sweep.cells import Cell
+
+MOST_NAMED = 3
+"""Cells that a line on those that are running names."""
 
 
 class Quiet:
@@ -66,18 +70,52 @@ class Bar(Quiet):
         return f"{self._done} of {self._n} cells done, {len(self._running)} running{failed}"
 
     def _rounds(self, cell: Cell) -> int:
-        """Rounds that the cell's table has."""
-        try:
-            return max(0, (self._path_of(cell) / "rounds.csv").read_bytes().count(b"\n") - 1)
-        except OSError:
-            return 0
+        return rounds_of(self._path_of(cell))
+
+
+class Lines(Quiet):
+    """A line when a cell ends, and one now and then on those that are running."""
+
+    def __init__(self, paced: Paced) -> None:
+        self._paced = paced
+        self._running: Sequence[Cell] = ()
+
+    def begin(self, cells: Sequence[Cell], n_finished: int, path_of: Callable[[Cell], Path]) -> None:
+        self._path_of, self._n_ended, self._n = path_of, n_finished, len(cells) + n_finished
+
+    def running(self, cells: Sequence[Cell]) -> None:
+        self._running = cells
+
+    def look(self) -> None:
+        if not self._paced.due or not self._running:
+            return
+        first = self._running[:MOST_NAMED]
+        at = [f"{c.name}: round {rounds_of(self._path_of(c))} of {c.experiment.rounds}" for c in first]
+        n_more = len(self._running) - len(first)
+        self._paced.line(f"running: {'; '.join(at)}" + (f"; and {n_more} more" if n_more else ""))
+
+    def ended(self, cell: Cell, failed: bool) -> None:
+        self._n_ended += 1
+        how = "failed" if failed else "done"
+        self._paced.line(f"cell {self._n_ended} of {self._n} {how}: {cell.name}", pressing=True)
+
+
+def rounds_of(path: Path) -> int:
+    """Rounds that the table of a run has."""
+    try:
+        return max(0, (path / "rounds.csv").read_bytes().count(b"\n") - 1)
+    except OSError:
+        return 0
 
 
 @contextlib.contextmanager
 def progress_bar(quiet: bool) -> Iterator[Quiet]:
-    """What is told of the sweep's progress; draws on stderr, and only on a terminal."""
-    if quiet or not sys.stderr.isatty():
+    """What is told of the sweep's progress on stderr: a bar on a terminal, elsewhere a line a cell."""
+    if quiet:
         yield Quiet()
+        return
+    if not sys.stderr.isatty():
+        yield Lines(Paced())
         return
     columns = (
         TextColumn("{task.description}"),

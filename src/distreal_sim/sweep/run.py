@@ -12,6 +12,7 @@ from distreal_sim.base.process import available_bytes, n_cores, prepare_process
 from distreal_sim.base.text import si
 from distreal_sim.config.build import build
 from distreal_sim.grids.ray.cluster import ray_instance, room_for
+from distreal_sim.inspection import cautions
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
 from distreal_sim.sweep.memory import n_fitting, run_bytes
@@ -40,12 +41,14 @@ def run_sweep(
     ray_address: str | None = None,
     show: Quiet | None = None,
     say: Say = lambda line: None,
+    warn: Say = cautions.python_warning,
 ) -> Outcome:
     """Plays the cells that are not finished yet into the directory `out`.
 
     The files are the same for every number of workers, and after being cut short at any moment. ray_address:
     of a running Ray cluster, all of whose machines see `out` and the data under the same paths. say is told
-    the estimate of memory. Raises InputError for a mistake in the input, before any cell is begun.
+    the estimate of memory; warn, what makes a cell's numbers say less than they seem to. Raises InputError
+    for a mistake in the input, before any cell is begun.
     """
     prepare_process()
     show = show or Quiet()
@@ -56,7 +59,15 @@ def run_sweep(
             (cell for cell in cells if not directory.finished(cell)),
             key=lambda cell: sweep.seeds.index(cell.experiment.seed),
         )
-        bytes_each, on_gpu = _check(missing)
+        bytes_each, on_gpu = _check(missing, warn)
+        for file, n in directory.outdated(missing).items():
+            cells_were, they_are, runs_are = (
+                ("1 cell was", "it is", "run is") if n == 1 else (f"{n} cells were", "they are", "runs are")
+            )
+            say(
+                f"{file} was changed after {cells_were} run: {they_are} run anew, and the earlier {runs_are} "
+                "not listed"
+            )
         directory.begin()
         if ray_address is not None and missing:
             stack.enter_context(ray_instance(1, ray_address))
@@ -71,6 +82,8 @@ def run_sweep(
                 directory.note_failure(cell, failure.details)
             else:
                 directory.forget_failure(cell)
+                for line in cautions.of_rounds(directory.run_path(cell)):
+                    warn(f"{cell.name}: {line}")
             directory.write_table()
             show.ended(cell, failure is not None)
         return Outcome(len(cells), len(cells) - len(missing), tuple(failures))
@@ -86,13 +99,16 @@ def _play(
     return play_in_parallel(cells, directory.run_path, show, room)
 
 
-def _check(cells: Sequence[Cell]) -> tuple[int, bool]:
+def _check(cells: Sequence[Cell], warn: Say) -> tuple[int, bool]:
     """(bytes that the largest cell needs, whether a cell uses a GPU). Raises InputError naming the cell.
+
+    A warning is given once for all seeds.
 
     The task of every cell is built, for its seed decides how the data are dealt out; a data set is read once.
     """
     bytes_each, on_gpu = 1, False
     dataset, data = None, None
+    warned: set[str] = set()
     for cell in sorted(cells, key=lambda cell: repr(cell.experiment.dataset)):
         try:
             if cell.experiment.dataset != dataset:
@@ -101,6 +117,10 @@ def _check(cells: Sequence[Cell]) -> tuple[int, bool]:
             task = build(cell.experiment, data)
         except InputError as error:
             raise InputError(f"cell '{cell.name}': {error}") from None
+        lines = [f"{cell.place.label}: {line}" for line in cautions.of_task(cell.experiment, task)]
+        for line in [line for line in lines if line not in warned]:
+            warn(line)
+        warned.update(lines)
         bytes_each = max(bytes_each, run_bytes(task))
         on_gpu = on_gpu or task.device == "cuda"
     return bytes_each, on_gpu

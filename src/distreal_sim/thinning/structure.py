@@ -152,11 +152,14 @@ class Structure:
     overrides: tuple[Override, ...]
     scaled: dict[str, Axis]
 
-    def thinnable(self, drop_linear: bool) -> tuple[int, ...]:
+    def thinnable(self, drop_linear: Literal["auto"] | bool) -> tuple[int, ...]:
         """Indices of the groups that a dropout vector addresses, one rate each.
 
-        drop_linear: hidden linear layers too. Groups that must keep everything (one channel) have no rate.
+        drop_linear: hidden linear layers too; auto: only where there is no other group. Groups that must keep
+        everything (one channel) have no rate.
         """
+        if drop_linear == "auto":
+            return self.thinnable(False) or self.thinnable(True)
         return tuple(
             g
             for g, group in enumerate(self.groups)

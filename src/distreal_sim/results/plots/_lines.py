@@ -22,7 +22,6 @@ _MARKERS = (("o", 5.0), ("s", 4.5), ("^", 5.5), ("D", 4.5), ("v", 5.5), ("P", 6.
 _KNOWN = (
     "distreal", "fedavg", "small", "heterofl", "fjord", "fedrolex", "federated_dropout", "fedprox",
     "fednova", "cocofl", "slt", "depthfl", "nefl", "split_mix", "fiarse", "scalefl",
-    "ordered_distreal",
 )  # fmt: skip
 
 

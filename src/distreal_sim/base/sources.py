@@ -1,0 +1,202 @@
+"""The user's own source files that a run depends on, each with a hash of its content.
+
+They are the files of the modules that plug-ins at dotted paths come from, and of all modules that these
+import, as far as they belong neither to this package nor to Python nor to an installed package
+(`site-packages`). Imports are read from the source, those within functions too, and nothing is imported for
+it; what a module took from another one by other means (`importlib`) is found among its values.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import site
+import subprocess
+import sys
+import sysconfig
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, lru_cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from distreal_sim.base.errors import InputError
+
+Sources = Mapping[str, str]
+"""File name as of the module's dotted path, `my_package/my_module.py`, and 16 hex digits of its content."""
+
+OURS = __name__.partition(".")[0]
+
+INSTALLED = {"site-packages", "dist-packages"}
+
+_read: weakref.WeakKeyDictionary[ModuleType, tuple[ModuleSpec | None, str]] = weakref.WeakKeyDictionary()
+"""What each imported module's file held when it was first read, for as long as it is not reloaded."""
+
+
+def sources_of(modules: Iterable[str]) -> dict[str, str]:
+    """The user's files that these modules and what they import come from, sorted by name.
+
+    The names do not depend on where the files lie. Raises InputError for a file that was changed after it was
+    imported: what it holds is not what would run.
+    """
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name.partition(".")[0] == OURS:
+            continue
+        seen.add(name)
+        waiting += _parents(name)
+        spec = _spec(name)
+        path = _own_file(spec)
+        if spec is None or path is None:
+            continue
+        content = path.read_bytes()
+        package = spec.submodule_search_locations is not None
+        found[_label(name, path, package)] = _checked(name, path, hashlib.sha256(content).hexdigest()[:16])
+        if path.suffix == ".py":
+            waiting += _imports(content, name if package else _package(name))
+        waiting += _values(sys.modules.get(name))
+    return dict(sorted(found.items()))
+
+
+def changed(old: Sources, new: Sources) -> str | None:
+    """The first file, by name, that only one of both has or that differs in content."""
+    return next((name for name in sorted({*old, *new}) if old.get(name) != new.get(name)), None)
+
+
+@cache
+def check_same(modules: tuple[str, ...], sources: tuple[tuple[str, str], ...]) -> None:
+    """Raises InputError where this process has other source code than `sources`, pairs of name and hash.
+
+    Each process looks once: a file that is edited later is not what it runs.
+    """
+    if (file := changed(dict(sources), sources_of(modules))) is not None:
+        raise InputError(f"{file} was changed after the command began, and this process has read it later")
+
+
+def git_state() -> dict[str, Any] | None:
+    """`commit` of the working directory, and whether files that git knows are changed (`dirty`).
+
+    None where there is no commit or no git.
+    """
+    try:
+        commit = _git("rev-parse", "HEAD").strip()
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout
+
+
+def _parents(name: str) -> list[str]:
+    """The packages that a module lies in; importing it runs them too."""
+    parts = name.split(".")
+    return [".".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def _package(name: str) -> str:
+    """What `.` means in the imports of a module that is no package."""
+    if name == "__main__":
+        return getattr(sys.modules[name], "__package__", None) or ""
+    return name.rpartition(".")[0]
+
+
+def _label(name: str, path: Path, package: bool) -> str:
+    if name == "__main__":
+        return path.name
+    return name.replace(".", "/") + (f"/__init__{path.suffix}" if package else path.suffix)
+
+
+def _checked(name: str, path: Path, content: str) -> str:
+    """The hash itself. Raises InputError where an imported module's file had another one before."""
+    module = sys.modules.get(name)
+    if module is None:
+        return content
+    spec, before = _read.get(module, (None, ""))
+    if not before or spec is not module.__spec__:
+        _read[module] = module.__spec__, content
+    elif before != content:
+        raise InputError(
+            f"{path} was changed after it was imported in this process, which has the old code; start anew "
+            f"(or importlib.reload({name}))"
+        )
+    return content
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module comes from or would come from; None where there is none. Imports nothing."""
+    module = sys.modules.get(name)
+    if module is not None:
+        spec: ModuleSpec | None = getattr(module, "__spec__", None)
+        file = getattr(module, "__file__", None)
+        return spec or (ModuleSpec(name, None, origin=file) if file else None)
+    parent, _, _ = name.rpartition(".")
+    above = _spec(parent) if parent else None
+    where = above.submodule_search_locations if above is not None else None
+    if parent and where is None:
+        return None
+    for finder in sys.meta_path:
+        try:
+            found = finder.find_spec(name, where)
+        except (ImportError, AttributeError, ValueError):
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _own_file(spec: ModuleSpec | None) -> Path | None:
+    """The file, if it is the user's own."""
+    if spec is None or not spec.origin:
+        return None
+    path = Path(spec.origin).absolute()
+    if not path.is_file() or INSTALLED.intersection(path.parts):
+        return None
+    either = (path, path.resolve())
+    return None if any(p.is_relative_to(folder) for folder in _foreign() for p in either) else path
+
+
+@cache
+def _foreign() -> tuple[Path, ...]:
+    """Folders of this package, of Python and of installed packages."""
+    paths = sysconfig.get_paths()
+    folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= {*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parent)}
+    return tuple({path for folder in folders for path in (Path(folder), Path(folder).resolve())})
+
+
+@lru_cache(maxsize=1024)
+def _imports(content: bytes, package: str) -> tuple[str, ...]:
+    """Modules that a source names in its imports, or could mean by them; package: what `.` means."""
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return ()
+    return tuple(dict.fromkeys(name for node in ast.walk(tree) for name in _named(node, package)))
+
+
+def _named(node: ast.AST, package: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        parts = package.split(".") if package else []
+        above = parts[: len(parts) - node.level + 1] if node.level else []
+        base = ".".join([*above, *([node.module] if node.module else [])])
+        if base:
+            yield base
+        yield from (f"{base}.{alias.name}".removeprefix(".") for alias in node.names if alias.name != "*")
+
+
+def _values(module: ModuleType | None) -> Iterator[str]:
+    """Names of the modules that a module's values are, or come from."""
+    for value in list(vars(module).values()) if module is not None else ():
+        if isinstance(value, ModuleType):
+            yield value.__name__
+        elif isinstance(value, type | FunctionType) and isinstance(value.__module__, str):
+            yield value.__module__

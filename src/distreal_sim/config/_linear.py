@@ -1,0 +1,40 @@
+"""What `drop_linear: auto` stands for."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from distreal_sim.base.rng import Rngs
+from distreal_sim.data.datasets import Dataset
+from distreal_sim.methods import Method
+from distreal_sim.models import Model
+from distreal_sim.thinning.coupling.groups import find_groups
+
+
+def settled_linear(method: Method, model: Model, dataset: Dataset) -> Method:
+    """The method with true for `auto` where linear layers are all that could be thinned, and false elsewhere.
+
+    No bundled network is like that. One of the user's is built and looked at, for which its data are read.
+    """
+    if getattr(method, "drop_linear", None) != "auto":
+        return method
+    own = type(model).__module__.rpartition(".")[0] != type(model).package
+    only = own and _only_linear(
+        type(model), model.model_dump_json(), type(dataset), dataset.model_dump_json()
+    )
+    return method.model_copy(update={"drop_linear": only})
+
+
+@lru_cache(maxsize=64)
+def _only_linear(model: type[Model], options: str, dataset: type[Dataset], source: str) -> bool:
+    """False too for what cannot be built or read, which is reported where the task is built."""
+    try:
+        data = dataset.model_validate_json(source).load()
+        with Rngs(0).torch_default("initialisation"):
+            module = model.model_validate_json(options).build(data.shape, data.n_classes)
+            structure = find_groups(module, torch.zeros(2, *data.shape))
+    except Exception:
+        return False
+    return not structure.thinnable(False) and bool(structure.thinnable(True))

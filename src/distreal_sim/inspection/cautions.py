@@ -1,0 +1,67 @@
+"""Words of warning: what runs, and says less than its numbers seem to."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from distreal_sim.client.messages import Update
+from distreal_sim.client.task import Task
+from distreal_sim.config import Experiment
+
+Warn = Callable[[str], None]
+
+MANY = 0.5
+"""Share of rounds without a merged update from which on they are mentioned."""
+
+
+def python_warning(line: str) -> None:
+    """For callers of functions from Python."""
+    warnings.warn(line, UserWarning, stacklevel=3)
+
+
+def of_task(experiment: Experiment, task: Task) -> list[str]:
+    """Warnings before anything runs: a front that leaves no choice."""
+    if task.front is None or len(task.front.entries) > 1:
+        return []
+    method = experiment.method
+    if not task.structure.thinnable(True):
+        why = f"model {experiment.model.name} has no hidden layer that could be thinned"
+    elif not task.structure.thinnable(getattr(method, "drop_linear", True)):
+        why = "hidden linear layers are all there is to thin: set method.drop_linear to true"
+    else:
+        why = "give it more under method.front"
+    return [
+        f"warning: the front of method {method.name} has 1 entry, so nothing is thinned and every client "
+        f"trains the whole network, as fedavg with method.overrun={method.overrun}; {why}"
+    ]
+
+
+def of_round_1(updates: Sequence[Update]) -> list[str]:
+    """Warnings before anything runs, from a forecast of round 1: nobody's work would be merged."""
+    if any(update.is_merged for update in updates):
+        return []
+    return ["warning: in round 1 nothing would be merged: no client finishes in time"]
+
+
+def of_rounds(directory: Path) -> list[str]:
+    """Warnings after a run: rounds in which no client's work was merged."""
+    with (directory / "rounds.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    empty = [row for row in rows if not int(row["n_completed"]) + int(row["n_partial"])]
+    if not empty or len(empty) < MANY * len(rows):
+        return []
+    selected, diverged = (sum(int(row[f"n_{what}"]) for row in empty) for what in ("selected", "diverged"))
+    why = "no client finished in time"
+    if not selected:
+        why = "no client was available"
+    elif diverged:
+        why = "every update diverged" if diverged == selected else "every update was late or diverged"
+    if len(empty) < len(rows):
+        return [f"warning: nothing was merged in {len(empty)} of {len(rows)} rounds: {why}"]
+    return [
+        f"warning: nothing was merged in any of the {len(rows)} rounds, so the network is the initial one: "
+        f"{why}"
+    ]

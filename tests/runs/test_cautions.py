@@ -1,0 +1,168 @@
+"""What thins nothing or merges nothing is said: before a run, after it, and in a sweep."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+from torch import nn
+from toys import TOY, toy
+
+from distreal_sim.base.plugins import load, names
+from distreal_sim.config.build import build
+from distreal_sim.inspection.cautions import of_rounds
+from distreal_sim.inspection.plan import print_plan
+from distreal_sim.models import Model
+from distreal_sim.run import run
+from distreal_sim.sweep.cells import load_cells
+from distreal_sim.sweep.run import run_sweep
+from distreal_sim.thinning.coupling.groups import find_groups
+
+ONE_ENTRY = (
+    "warning: the front of method {} has 1 entry, so nothing is thinned and every client trains the whole "
+    "network, as fedavg with method.overrun=partial; "
+)
+
+
+class Mlp(nn.Sequential):
+    """Two hidden linear layers."""
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__(
+            nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, n_classes)
+        )
+
+
+class Mixed(nn.Sequential):
+    """A convolution before a hidden linear layer."""
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__(
+            nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 6), nn.ReLU(), nn.Linear(6, n_classes)
+        )
+
+
+def warned(out: Path, **changes: Any) -> list[str]:
+    """What `run` warns of."""
+    lines: list[str] = []
+    run(toy(**changes), out, grid="serial", warn=lines.append)
+    return lines
+
+
+def plan(**changes: Any) -> str:
+    text = io.StringIO()
+    print_plan(toy(**changes), Console(file=text))
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("method", ["distreal"])
+@pytest.mark.parametrize(("model", "only_linear", "n_rates"), [("Mlp", True, 2), ("Mixed", False, 1)])
+def test_auto_thins_what_there_is_to_thin(method: str, model: str, only_linear: bool, n_rates: int) -> None:
+    """Both linear layers where they are all; the convolution alone where there is one."""
+    experiment = toy(method=method, model=f"{__name__}.{model}")
+    assert experiment.resolved()["method"]["drop_linear"] is only_linear
+    front = build(experiment).front
+    assert front is not None
+    assert (len(front.groups), len(front.entries) > 1) == (n_rates, True)
+    given = toy(method={"name": method, "drop_linear": only_linear}, model=f"{__name__}.{model}")
+    assert given.hash() == experiment.hash()
+
+
+@pytest.mark.parametrize("name", names(Model))
+def test_no_bundled_network_needs_a_look(name: str) -> None:
+    """Whatever has hidden linear layers has convolutions too, so auto is false without building it."""
+    with torch.random.fork_rng(devices=[]):
+        module = load(Model, name)().build((3, 32, 32), 10)
+    structure = find_groups(module, torch.zeros(2, 3, 32, 32))
+    assert structure.thinnable("auto") == structure.thinnable(False)
+    assert structure.thinnable(False) or not structure.thinnable(True)
+    assert toy(model=name).resolved()["method"]["drop_linear"] is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (
+            {"model": f"{__name__}.Mlp", "method": {"name": "distreal", "drop_linear": False}},
+            "hidden linear layers are all there is to thin: set method.drop_linear to true",
+        ),
+        ({"model": "logistic"}, "model logistic has no hidden layer that could be thinned"),
+        (
+            {"method": {"name": "distreal", "filters": "ordered", "front": {"uniform": 1}}},
+            "give it more under method.front",
+        ),
+    ],
+)
+def test_a_front_that_leaves_no_choice(changes: dict[str, Any], why: str, tmp_path: Path) -> None:
+    """The run warns once, and `check` with the same words; a front of two entries is no reason to."""
+    method = changes.get("method", {}).get("name", "distreal")
+    expected = ONE_ENTRY.format(method) + why
+    assert warned(tmp_path / "one", rounds=1, **changes) == [expected]
+    assert f"\nwarning     {expected.removeprefix('warning: ')}\n" in plan(**changes)
+    assert warned(tmp_path / "two", rounds=1, method={"name": "distreal", "front": {"uniform": 2}}) == []
+
+
+def test_a_run_in_which_nobody_finishes(tmp_path: Path) -> None:
+    """Capacity 0; then one that is never enough where late updates are lost; then enough."""
+    never = "warning: nothing was merged in any of the 4 rounds, so the network is the initial one: "
+    zero = {"profile": {"name": "constant", "level": 0.0}}
+    slow = {"profile": {"name": "constant", "level": 1e-3}, "method": {"name": "fedavg", "overrun": "drop"}}
+    assert warned(tmp_path / "zero", **zero) == [f"{never}no client finished in time"]
+    assert warned(tmp_path / "slow", **slow) == [f"{never}no client finished in time"]
+    nobody = {"availability": {"name": "random", "share": 1e-9}}
+    assert warned(tmp_path / "nobody", **nobody) == [f"{never}no client was available"]
+    assert warned(tmp_path / "enough", profile="constant") == []
+    said = "nothing would be merged: no client finishes in time"
+    assert (said in plan(**zero), said in plan(**slow), said in plan(profile="constant")) == (
+        True,
+        True,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("merged", "said"), [((0, 0, 1, 2), "2 of 4 rounds: no client"), ((0, 1, 2), ""), ((1,), "")]
+)
+def test_half_of_the_rounds(merged: tuple[int, ...], said: str, tmp_path: Path) -> None:
+    """Two of four are worth a word, one of three is not; of two clients that count one is partial."""
+    head = "n_selected,n_completed,n_partial,n_diverged"
+    rows = [f"5,{n - n // 2},{n // 2},0" for n in merged]
+    (tmp_path / "rounds.csv").write_text("\n".join([head, *rows, ""]))
+    lines = of_rounds(tmp_path)
+    assert len(lines) == bool(said)
+    assert all(said in line for line in lines)
+
+
+def test_updates_that_diverge(tmp_path: Path) -> None:
+    """With endless capacity all of them do, at level 1 the largest clients are late instead."""
+    local = {**TOY["local"], "lr": 1e30, "nonfinite": "exclude"}
+    never = "warning: nothing was merged in any of the 4 rounds, so the network is the initial one: "
+    endless = {"name": "constant", "level": float("inf")}
+    said = warned(tmp_path / "all", local=local, method="fedavg", profile=endless)
+    assert said == [f"{never}every update diverged"]
+    said = warned(tmp_path / "some", local=local, method="fedavg", profile="constant")
+    assert said == [f"{never}every update was late or diverged"]
+
+
+def test_from_python_it_is_a_warning(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="nothing was merged in any of the 1 rounds"):
+        run(toy(profile={"name": "constant", "level": 0.0}, rounds=1), tmp_path / "run", grid="serial")
+
+
+def test_a_sweep_names_its_cells(tmp_path: Path) -> None:
+    """A front of one entry once for both seeds, before the cells; those that merged nothing one by one."""
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump({**TOY, "model": "logistic", "rounds": 1}))
+    levels = {"grid": {"profile": [{"name": "constant", "level": 0.0}, "constant"]}, "seeds": [1, 2]}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"base": "toy.yaml", **levels}))
+    sweep, cells, _ = load_cells(tmp_path / "sweep.yaml")
+    lines: list[str] = []
+    run_sweep(sweep, cells, tmp_path / "out", n_workers=1, warn=lines.append)
+    assert [line.partition(": ")[0] for line in lines] == [
+        "constant level=0.0", "constant", "constant level=0.0, seed 1", "constant level=0.0, seed 2",
+    ]  # fmt: skip
+    assert ["1 entry" in line for line in lines] == [True, True, False, False]
