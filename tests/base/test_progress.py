@@ -15,7 +15,7 @@ from distreal_sim.inspection.console import progress_bar, round_lines
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.progress import Lines as SearchLines
 from distreal_sim.search.settings import Search
-from distreal_sim.simulation.rows import ClientRows, RoundRow
+from distreal_sim.simulation.rows import ClientRows, RoundRow, Scores
 from distreal_sim.sweep.cells import load_cells
 from distreal_sim.sweep.progress import Lines
 
@@ -38,7 +38,9 @@ class Clock:
 
 def row(round_number: int, accuracy: float | None, n_merged: int) -> RoundRow:
     tested = None if accuracy is None else (1.0, accuracy)
-    none = RoundRow.of(round_number, 10.0 * round_number, tested, None, ClientRows.of([]))
+    none = RoundRow.of(
+        round_number, 10.0 * round_number, tested and Scores(tested, None, {}), ClientRows.of([])
+    )
     return replace(none, n_selected=5, n_completed=max(0, n_merged - 1), n_partial=min(1, n_merged))
 
 

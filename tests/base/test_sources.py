@@ -52,7 +52,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
     def files_of(folder: str, files: dict[str, str]) -> None:
         for name in set(sys.modules) - before:
-            if name.partition(".")[0] in {"pkg_a", "bare", "by_name", "lazy", "mine", "helper", "nets"}:
+            if name.partition(".")[0] in {"pkg_a", "bare", "by_name", "lazy", "mine", "helper", "my_nets"}:
                 del sys.modules[name]
         for name, text in files.items():
             (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -114,10 +114,10 @@ def test_a_network_and_a_base_class_in_another_module(write: Write) -> None:
         "    def __init__(self, n_classes):\n"
         "        super().__init__(nn.Flatten(), nn.Linear(64, n_classes))\n"
     )
-    files = {"nets.py": net, "helper.py": "from pkg_a.method import Mine\n", **FILES}
+    files = {"my_nets.py": net, "helper.py": "from pkg_a.method import Mine\n", **FILES}
     write("here", {**files, "mine.py": "import helper\nclass My(helper.Mine):\n    pass\n"})
-    experiment = toy(model="nets.Net", method="mine.My")
-    assert list(experiment.sources) == sorted([*CLOSURE, "helper.py", "mine.py", "nets.py"])
+    experiment = toy(model="my_nets.Net", method="mine.My")
+    assert list(experiment.sources) == sorted([*CLOSURE, "helper.py", "mine.py", "my_nets.py"])
 
 
 def test_code_that_is_older_than_its_file_is_refused(write: Write, tmp_path: Path) -> None:

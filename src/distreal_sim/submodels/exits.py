@@ -103,8 +103,8 @@ def _stages(module: nn.Module) -> list[str]:
         return list(module.stage_ends)
     if not isinstance(module, nn.Sequential):
         raise InputError(
-            f"exits are placed behind the stages of a network, and those of {type(module).__name__} are not "
-            "known; use resnet20, resnet18, preresnet, a network that is an nn.Sequential with pooling between "
+            f"exits are placed after the stages of a network, and those of {type(module).__name__} are not "
+            "known; use resnet20, resnet18, preresnet, an nn.Sequential with pooling between "
             "its convolutions (small_cnn, cnn_cifar, femnist_cnn, heterofl_cnn, vgg11), or give it the "
             "attributes stage_ends and exits_need_norm"
         )
