@@ -109,7 +109,7 @@ def train(
         lr = task.local.rate(job.round_number, task.rounds)
         batches = batch_indices(sizes, len(indices), rngs("batches"))[: len(masks)]
         examples = task.batches(task.data.train, [indices[batch] for batch in batches])
-        with rngs.torch_default("torch"):
+        with rngs.seeded_globals("torch"):
             for mask, (x, y) in zip(masks, examples, strict=True):
                 losses.append(take(engine, x, y, mask, lr))
         diverged = not (engine.is_finite and all(map(math.isfinite, losses)))
