@@ -37,7 +37,7 @@ def steps(option: str, name: str, batch: int) -> list[Callable[[], float]]:
     shape = (1, 28, 28) if name in GREY else (3, 32, 32)
     rngs = Rngs(0)
     model = load(Model, name)()
-    with rngs.torch_default("init"):
+    with rngs.seeded_globals("init"):
         module = model.build(shape, 10)
     structure = find_groups(module, torch.zeros(2, *shape))
     rng = rngs("data")

@@ -110,7 +110,7 @@ def cases(name: str, batch: int, options: argparse.Namespace) -> tuple[Step, lis
     values, shape, n_classes = MODELS[name]
     rngs = Rngs(0)
     model = load(Model, name).model_validate(values)
-    with rngs.torch_default("init"):
+    with rngs.seeded_globals("init"):
         module = model.build(shape, n_classes)
     example = torch.zeros(2, *shape)
     structure = find_groups(module, example)
@@ -123,7 +123,7 @@ def cases(name: str, batch: int, options: argparse.Namespace) -> tuple[Step, lis
     for keep_rate in options.keep:
         thinnable = structure.thinnable(options.linear == "thin")
         counts = keep_counts(structure, [1 - keep_rate] * len(thinnable), thinnable)
-        with rngs.torch_default("init"):
+        with rngs.seeded_globals("init"):
             small = shrink(module, structure, counts)
         ours = Engine(small, find_groups(small, example))
         wide = Engine(module, structure)  # one for each rate, which keeps what it has gathered

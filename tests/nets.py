@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,3 +95,40 @@ class EvenChain(nn.Sequential):
             others[1], nn.ReLU(), nn.MaxPool2d(2),
             others[2], nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, n_classes),
         )  # fmt: skip
+
+
+class Whimsical(nn.Module):
+    """Draws from Python's, numpy's and torch's global generators, when it is made and in every pass."""
+
+    def __init__(self, shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__()
+        self.hidden, self.linear = nn.Linear(shape[1] * shape[2], 6), nn.Linear(6, n_classes)
+        with torch.no_grad():
+            self.hidden.bias.fill_(random.random())
+            self.linear.bias.fill_(np.random.rand())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.hidden(x.flatten(1)))
+        x = x * (1 + 0.3 * random.random()) * float(1 + 0.3 * np.random.rand())
+        return self.linear(x * (1 + 0.3 * torch.rand(()).item()))
+
+
+class Averaging(nn.Module):
+    """Divides by a running average of its inputs' squares, in a buffer."""
+
+    def __init__(self, shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__()
+        self.hidden, self.linear = nn.Linear(shape[1] * shape[2], 6), nn.Linear(6, n_classes)
+        self.register_buffer("average", torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.average.mul_(0.9).add_(0.1 * x.square().mean())
+        return self.linear(F.relu(self.hidden(x.flatten(1)))) / (0.5 + self.average.item())
+
+
+class Counting(Averaging):
+    """Counts its passes, in an attribute, and scales its outputs down with them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls = getattr(self, "calls", 0) + 1
+        return self.linear(F.relu(self.hidden(x.flatten(1)))) / self.calls

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import zlib
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -73,6 +75,26 @@ def test_numpys_integers_are_integers() -> None:
         generator(5, "a", 1.5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("draw", [random.random, lambda: float(np.random.rand())], ids=["python", "numpy"])
+def test_pythons_and_numpys_generators_are_lent(draw: Callable[[], float]) -> None:
+    """As torch's: inside, a function of (seed, purpose, key); outside, as if nothing had happened."""
+    random.seed(11), np.random.seed(11)
+    expected = [draw() for _ in range(6)]
+    random.seed(11), np.random.seed(11)
+    outside = [draw() for _ in range(3)]
+    with contextlib.suppress(RuntimeError), Rngs(5, (1, 2)).seeded_globals("torch"):
+        first = draw()
+        raise RuntimeError
+    assert outside + [draw() for _ in range(3)] == expected
+    others = [(Rngs(5, (1, 2)), "torch"), (Rngs(5, (1, 3)), "torch"), (Rngs(6, (1, 2)), "torch")]
+    draws = []
+    for rngs, purpose in [*others, (Rngs(5, (1, 2)), "initialisation")]:
+        with rngs.seeded_globals(purpose):
+            draws.append(draw())
+    assert draws[0] == first
+    assert len({*draws, *expected}) == 10
+
+
 def test_torchs_default_generator_is_lent() -> None:
     """Inside, torch draws what (seed, purpose, key) says; outside, it goes on as if nothing had happened,
     after an exception too.
@@ -81,16 +103,16 @@ def test_torchs_default_generator_is_lent() -> None:
     expected = torch.rand(6)
     torch.manual_seed(11)
     first = torch.rand(3)
-    with Rngs(5, (1, 2)).torch_default("torch"):
+    with Rngs(5, (1, 2)).seeded_globals("torch"):
         inside = torch.rand(3)
-    with contextlib.suppress(RuntimeError), Rngs(5, (1, 2)).torch_default("torch"):
+    with contextlib.suppress(RuntimeError), Rngs(5, (1, 2)).seeded_globals("torch"):
         torch.rand(100)
         raise RuntimeError
     assert torch.equal(torch.cat([first, torch.rand(3)]), expected)
     draws = {}
     for rngs in (Rngs(5, (1, 2)), Rngs(5, (1, 3)), Rngs(6, (1, 2))):
         for purpose in ("torch", "initialisation"):
-            with rngs.torch_default(purpose):
+            with rngs.seeded_globals(purpose):
                 draws[rngs, purpose] = tuple(torch.rand(3).tolist())
     assert draws[Rngs(5, (1, 2)), "torch"] == tuple(inside.tolist())
     assert len(set(draws.values())) == 6

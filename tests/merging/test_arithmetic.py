@@ -53,6 +53,19 @@ def test_divide_keeps_what_has_no_weight() -> None:
     np.testing.assert_array_equal(result, [[[3, 3], [7, 7]], [[7, 7], [3, 3]]])
 
 
+def test_values_that_are_one_for_all_of_the_first_axis() -> None:
+    """(2, 3) scaled by 1, 0 and 2 a column, and divided by the same: columns of 0 keep the other array."""
+    total, array, factor = (
+        np.zeros((2, 3)),
+        np.arange(6, dtype=np.float32).reshape(2, 3),
+        np.array([[1.0, 0, 2]]),
+    )
+    add_scaled(total, array, factor)
+    np.testing.assert_array_equal(total, [[0, 0, 4], [3, 0, 10]])
+    result = divide(total, factor, np.full((2, 3), 7, np.float32))
+    np.testing.assert_array_equal(result, [[0, 7, 2], [3, 7, 5]])
+
+
 def test_spread_over_positions_that_channels_own() -> None:
     """A linear layer behind a flatten: 2 outputs, 3 channels of 4 positions, so 4 weights for each pair."""
     layout = TensorLayout((2, 12), ((Segment(0, 2),), (Segment(1, 3, 4),)))
@@ -66,6 +79,6 @@ def test_spread_over_positions_that_channels_own() -> None:
 def test_spread_over_unequal_stretches() -> None:
     """Two channels of 3 positions, then two fixed positions: 3 + 3 + 1 + 1 = 8 inputs."""
     layout = TensorLayout((1, 8, 5), ((Segment(0, 1),), (Segment(1, 2, 3), Segment(FIXED, 2))))
-    shape, values = spread(layout, np.array([[1.0, 2.0, 3.0, 4.0]]))
+    shape, values = spread(layout, np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 4, 1))
     assert shape == (1, 8, 5)
     np.testing.assert_array_equal(values, np.array([1, 1, 1, 2, 2, 2, 3, 4.0]).reshape(1, 8, 1))

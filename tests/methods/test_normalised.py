@@ -17,6 +17,18 @@ from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Structure
 
 
+class LastAxis(nn.Module):
+    """A position embedding (1, T, C) and a norm over (T, C), both cut on their last axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.position = nn.Conv1d(1, 2, 2, stride=2), nn.Parameter(torch.zeros(1, 3, 2))
+        self.norm, self.out = nn.LayerNorm([3, 2]), nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.norm(self.embed(x).transpose(1, 2) + self.position).relu().mean(1))
+
+
 @pytest.fixture(scope="module")
 def chain() -> Structure:
     """Two hidden units between two inputs and two outputs; one coupling group."""
@@ -72,6 +84,20 @@ def test_each_coordinate_by_its_own_steps(chain: Structure) -> None:
     # With momentum 0.5 unit 0 has a = 1, 4.25: tau_eff 3.4375, changes per step 1/4 + 3/4 * 6/4.25.
     merged = step_normalised_average(chain, zeros(chain), iter([a, b]), momentum=0.5)
     np.testing.assert_allclose(merged["0.bias"], [3.4375 * (0.25 + 0.75 * 6 / 4.25), 1], rtol=1e-6)
+
+
+def test_coordinates_whose_channels_lie_on_a_later_axis() -> None:
+    """The two clients above, on position[0, :, c] and on weight and bias of the norm: channel 0 becomes 4.375
+    and channel 1, that A alone trained, 1; as `embed.bias`, whose channels lie on its first axis.
+    """
+    structure = find_groups(LastAxis(), torch.zeros(2, 1, 6))
+    a = update(structure, 10, 1.0, [[True, True], [False, True]])
+    b = update(structure, 30, 6.0, [[True, False]] * 3)
+    merged = step_normalised_average(structure, zeros(structure), iter([a, b]))
+    np.testing.assert_allclose(merged["embed.bias"], [4.375, 1], rtol=1e-6)
+    np.testing.assert_allclose(merged["position"], [[[4.375, 1]] * 3], rtol=1e-6)
+    np.testing.assert_allclose(merged["norm.weight"], [[4.375, 1]] * 3, rtol=1e-6)
+    np.testing.assert_allclose(merged["norm.bias"], [[4.375, 1]] * 3, rtol=1e-6)
 
 
 def test_weights_by_clients_and_by_steps(chain: Structure) -> None:

@@ -21,7 +21,7 @@ from distreal_sim.models.mobilenet_v2 import InvertedResidual
 
 @pytest.fixture(autouse=True)
 def _seeded() -> Iterator[None]:
-    with Rngs(0).torch_default("init"):
+    with Rngs(0).seeded_globals("init"):
         yield
 
 

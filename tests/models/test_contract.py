@@ -22,7 +22,7 @@ OBLONG = (2, 32, 40)
 
 
 def build(name: str, seed: int = 0, shape: tuple[int, ...] = OBLONG, n_classes: int = 7) -> nn.Module:
-    with Rngs(seed).torch_default("init"):
+    with Rngs(seed).seeded_globals("init"):
         return load(Model, name)().build(shape, n_classes)
 
 
@@ -98,7 +98,7 @@ def test_logits_and_trace(name: str) -> None:
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     """In training mode no parameter is unused and none is dead."""
     net = build(name).train()
-    with Rngs(0).torch_default("units"):
+    with Rngs(0).seeded_globals("units"):
         nn.functional.cross_entropy(net(examples(2)), torch.tensor([0, 6])).backward()
     for key, parameter in net.named_parameters():
         assert parameter.grad is not None, key

@@ -34,7 +34,7 @@ def test_one_sgd_step_lowers_the_loss(name: str, options: dict[str, Any], shape:
 
     lr is set so that this is 1e-5; in float64 the next order is far below the 1 % allowed.
     """
-    with Rngs(0).torch_default("init"):
+    with Rngs(0).seeded_globals("init"):
         net = load(Model, name).model_validate(options).build(shape, 10).double().train()
         x = torch.randn(16, *shape, dtype=torch.float64)
         y = torch.randint(10, (16,))
@@ -54,7 +54,7 @@ def test_small_cnn_learns_the_digits() -> None:
     images = torch.from_numpy(digits.images).float().unsqueeze(1) / 16
     labels = torch.from_numpy(digits.target)
     held_out = torch.arange(len(labels)) % 5 == 0
-    with Rngs(0).torch_default("init"):
+    with Rngs(0).seeded_globals("init"):
         net = load(Model, "small_cnn")().build((1, 8, 8), 10)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     x, y = images[~held_out], labels[~held_out]

@@ -7,6 +7,7 @@ by whom, or in which process.
 from __future__ import annotations
 
 import contextlib
+import random
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,21 +59,28 @@ class Rngs:
         return generator(self.seed, purpose, *self.key, *key)
 
     @contextlib.contextmanager
-    def torch_default(self, purpose: str) -> Iterator[None]:
-        """Within the block torch's default generator is seeded for `purpose`; afterwards it is as before.
+    def seeded_globals(self, purpose: str) -> Iterator[None]:
+        """Within the block the global generators are seeded for `purpose`; afterwards they are as before.
 
-        For code that cannot take a generator: parameter initialisation and nn.Dropout. Not by
-        torch.manual_seed, which formats three stack traces for kinds of devices that are not there.
+        For code that takes no generator: parameter initialisation, nn.Dropout, and whatever users' networks
+        draw; torch's default generator, `random` and `numpy.random`. Not by torch.manual_seed, which formats
+        three stack traces for kinds of devices that are not there.
         """
-        seed = int(_sequence(self.seed, purpose, *self.key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        words = _sequence(self.seed, purpose, *self.key).generate_state(3, np.uint64)
+        seed = int(words[0] >> np.uint64(1))
         before = torch.default_generator.get_state()
+        of_python, of_numpy = random.getstate(), np.random.get_state(legacy=False)
         on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
         torch.default_generator.manual_seed(seed)
         if on_gpus:
             torch.cuda.manual_seed_all(seed)
+        random.seed(int(words[1]))
+        np.random.seed(words[2:].view(np.uint32))
         try:
             yield
         finally:
             torch.default_generator.set_state(before)
             if on_gpus:
                 torch.cuda.set_rng_state_all(on_gpus)
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)

@@ -107,7 +107,7 @@ def _compute(
     batches = batch_indices(client.batch_sizes, len(client.examples), rngs("batches"))[: len(steps)]
     examples = task.batches(task.data.train, [client.examples[batch] for batch in batches])
     losses = []
-    with rngs.torch_default("torch"):
+    with rngs.seeded_globals("torch"):
         for step, mask, (x, y) in zip(steps, masks, examples, strict=True):
             losses.append(step.choice.compute(engine, x, y, mask, job.round.lr))
     if engine.is_finite and all(map(math.isfinite, losses)):

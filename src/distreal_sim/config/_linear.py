@@ -32,7 +32,7 @@ def _only_linear(model: type[Model], options: str, dataset: type[Dataset], sourc
     """False too for what cannot be built or read, which is reported where the task is built."""
     try:
         data = dataset.model_validate_json(source).load()
-        with Rngs(0).torch_default("initialisation"):
+        with Rngs(0).seeded_globals("initialisation"):
             module = model.model_validate_json(options).build(data.shape, data.n_classes)
             structure = find_groups(module, torch.zeros(2, *data.shape))
     except Exception:

@@ -16,7 +16,7 @@ from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
-from distreal_sim.data.datasets import Data, Examples
+from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.partitions import Split
 from distreal_sim.fronts.front import Front
 from distreal_sim.thinning.cost import training_macs
@@ -31,7 +31,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     Raises InputError for what only the data can show: too few examples, a model that cannot be thinned, ...
     """
     rngs = Rngs(experiment.seed)
-    data, held = hold_out(loaded or experiment.dataset.load(), experiment.dataset.validation, rngs)
+    data, held = hold_out(loaded or load_data(experiment.dataset), experiment.dataset.validation, rngs)
     if experiment.evaluation.data == "validation":
         if not len(held):
             raise InputError(
@@ -46,17 +46,18 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
             f"clients_per_round ({experiment.clients_per_round}) must not exceed the number of clients "
             f"({len(split)})"
         )
-    with rngs.torch_default("initialisation"):
+    with rngs.seeded_globals("initialisation"):
         full = experiment.model.build(data.shape, data.n_classes)
-    full_structure = find_groups(full, torch.zeros(2, *data.shape))
-    _check_outputs(experiment.model.name, full, data)
+    with rngs.seeded_globals("tracing"):
+        full_structure = find_groups(full, torch.zeros(2, *data.shape))
+        _check_outputs(experiment.model.name, full, data)
     planned = planned_examples(split, experiment)
     full_macs = training_macs(full_structure, full_structure.full_counts())
     reference = float(np.median(planned)) * full_macs / experiment.deadline_s
     macs_per_s = reference if experiment.profile.unit == "relative" else 1.0
-    with rngs.torch_default("method's network"):  # a method may add parameters of its own
+    with rngs.seeded_globals("method's network"):  # a method may add parameters of its own
         module = _network(experiment, full, full_structure, int(planned.max()), macs_per_s)
-    structure = full_structure if module is full else find_groups(module, torch.zeros(2, *data.shape))
+        structure = full_structure if module is full else find_groups(module, torch.zeros(2, *data.shape))
     if split.sizes.min() < 2 and any(
         isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()
     ):
@@ -83,6 +84,12 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     )
     give_back_freed_memory()
     return task
+
+
+def load_data(dataset: Dataset) -> Data:
+    """What the data set loads; one that draws from global generators draws the same for every experiment."""
+    with Rngs(0).seeded_globals("data set"):
+        return dataset.load()
 
 
 def hold_out(data: Data, share: float, rngs: Rngs) -> tuple[Data, Examples]:
@@ -127,7 +134,7 @@ def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
 
 def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
     """Raises InputError unless the network gives a score to every class and has something to train."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.no_grad():
         outputs = copy.deepcopy(module)(torch.zeros(2, *data.shape))
     if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (2, data.n_classes):
         got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__

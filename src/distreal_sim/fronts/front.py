@@ -82,10 +82,9 @@ class Front:
         return [entry.macs for entry in self.entries]
 
     def lookup(self, budget_macs: float) -> int:
-        """Index of the entry of highest score with macs <= budget_macs (MACs per example).
+        """Index of the dearest entry with macs <= budget_macs (MACs per example); 0 where nothing fits.
 
-        Score grows with cost along a front, and whoever can afford the zero vector gets it, so that is the
-        dearest entry that fits; 0, the cheapest entry, where nothing fits.
+        Score grows with cost along a front, but for the zero vector, which whoever can afford it gets.
         """
         return max(0, bisect_right(self._macs, budget_macs) - 1)
 

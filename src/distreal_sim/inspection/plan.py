@@ -65,9 +65,11 @@ def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
 
 def full_structure(experiment: Experiment, task: Task) -> Structure:
     """Coupling groups of the configured network, which a method may have narrowed for the task."""
-    with Rngs(experiment.seed).torch_default("initialisation"):
+    rngs = Rngs(experiment.seed)
+    with rngs.seeded_globals("initialisation"):
         module = experiment.model.build(task.data.shape, task.data.n_classes)
-    return find_groups(module, torch.zeros(2, *task.data.shape))
+    with rngs.seeded_globals("tracing"):
+        return find_groups(module, torch.zeros(2, *task.data.shape))
 
 
 def reference_macs_per_s(experiment: Experiment, task: Task, full: Structure) -> float:

@@ -13,14 +13,14 @@ BLOCK = 65_536
 def add_scaled(total: np.ndarray, array: np.ndarray, factor: float | np.ndarray) -> None:
     """total += factor * array in float64, in place.
 
-    total and array are C-contiguous and of one shape; factor is a number, or has as many axes, the same
-    first one, and broadcasts.
+    total and array are C-contiguous and of one shape; factor is a number, or has as many axes and
+    broadcasts.
     """
     if not isinstance(factor, np.ndarray):
         total, array = total.reshape(-1), array.reshape(-1)
     for part, product in _parts(total):
         product[...] = array[part]  # casting first is faster than a product that casts
-        product *= factor[part] if isinstance(factor, np.ndarray) else factor
+        product *= _along(factor, part)
         total[part] += product
 
 
@@ -36,7 +36,7 @@ def divide(total: np.ndarray, weight: float | np.ndarray, otherwise: np.ndarray)
         total, otherwise = total.reshape(-1), otherwise.reshape(-1)
     result = np.empty(total.shape, otherwise.dtype)
     for part, quotient in _parts(total):
-        divisor = weight[part] if isinstance(weight, np.ndarray) else weight
+        divisor = _along(weight, part)
         untrained = np.equal(divisor, 0)
         if untrained.any():
             np.divide(total[part], np.where(untrained, 1.0, divisor), out=quotient)
@@ -45,6 +45,11 @@ def divide(total: np.ndarray, weight: float | np.ndarray, otherwise: np.ndarray)
             np.divide(total[part], divisor, out=quotient)
             result[part] = quotient
     return result.reshape(shape)
+
+
+def _along(values: float | np.ndarray, part: slice) -> float | np.ndarray:
+    """What the values are on a stretch of the first axis, along which they may be one for all."""
+    return values[part] if isinstance(values, np.ndarray) and len(values) > 1 else values
 
 
 def _parts(array: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

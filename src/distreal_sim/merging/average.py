@@ -8,14 +8,14 @@ was trained in the steps that kept both, so the counts of all weights of a layer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 
 from distreal_sim.client.messages import Arrays, Update
 from distreal_sim.merging.arithmetic import add_scaled, divide
-from distreal_sim.thinning.structure import Axis, Structure, TensorLayout
+from distreal_sim.thinning.structure import Axis, Structure, TensorLayout, is_cut
 
 Weight = Literal["examples", "steps", "clients"]
 Outputs = Callable[[Update], "np.ndarray | None"]
@@ -40,7 +40,7 @@ def weighted_average(
     looked at, and a parameter may be missing from it.
     """
     totals = {name: np.zeros(a.shape) for name, a in old.items()}
-    weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or one a channel (pair)
+    weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or some a channel
     everyone = 0.0
     for update in updates:
         examples = update.coverage.examples.astype(float)
@@ -95,38 +95,56 @@ def trained_steps(
     step_weights: np.ndarray | None = None,
     outputs: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """For each parameter that some step did not train whole, in how many steps each channel pair was trained.
+    """For each parameter that some step did not train whole, in how many steps its channels were trained.
 
-    Parameter name -> (out channels,) or (out channels, in channels of the row's block) float64; a step
+    Parameter name -> float64 of as many axes as the parameter has: an entry for each channel (of a grouped
+    convolution's input: of those of the row's block) on the axes that hold some, 1 on the others. A step
     counts as its entry in step_weights (n_steps,), or 1. outputs: (n_classes,) bool, the classifier's rows
     that count as trained, or None for all.
     """
     limited = {g for g, kept in enumerate(update.coverage.kept) if kept is not None}
-    classifier = structure.classifier if outputs is not None else ()
-    if not limited and not classifier:
+    if not limited and outputs is None:
         return {}
     ones = np.ones(update.n_steps) if step_weights is None else step_weights
     result = {}
     for name in update.arrays:
         layout = structure.tensors[name]
-        if limited.isdisjoint(layout.cut_groups) and name not in classifier:
+        rows = outputs if name in structure.classifier else None
+        if limited.isdisjoint(layout.cut_groups) and rows is None:
             continue
-        rows = update.coverage.axis(layout.axes[0]) * ones[:, None]
-        if name in classifier:
-            rows = rows * outputs
-        if len(layout.axes) == 1:
-            result[name] = rows.sum(axis=0)
-            continue
-        columns = update.coverage.axis(layout.axes[1])
-        blocks = layout.blocks
-        rows = rows.reshape(update.n_steps, blocks, -1).transpose(1, 2, 0)
-        columns = columns.reshape(update.n_steps, blocks, -1).transpose(1, 0, 2)
-        result[name] = (rows @ columns).reshape(rows.shape[0] * rows.shape[1], -1)
+        axes = [dim for dim, axis in enumerate(layout.axes) if is_cut(axis)]
+        axes = [0, 1] if layout.blocks > 1 else axes
+        kept = [update.coverage.axis(layout.axes[dim]) for dim in axes]
+        trained = _in_all(kept, ones, layout.blocks)
+        shape = [1] * len(layout.axes)
+        for dim, size in zip(axes, trained.shape, strict=True):
+            shape[dim] = size
+        trained = trained.reshape(shape)
+        result[name] = trained if rows is None else trained * rows.reshape(-1, *(1,) * (len(shape) - 1))
+    return result
+
+
+def _in_all(kept: Sequence[np.ndarray], step_weights: np.ndarray, blocks: int) -> np.ndarray:
+    """Weighted number of steps that kept a channel on each axis; kept: (n_steps, channels) of every axis.
+
+    blocks > 1: there are two axes, and a row of the result is about its own block's channels of the second.
+    """
+    if not kept:
+        return np.asarray(step_weights.sum())
+    n_steps = len(step_weights)
+    *left, last = kept
+    so_far = step_weights[:, None]
+    for own in left:
+        so_far = (so_far[:, :, None] * own[:, None, :]).reshape(n_steps, -1)
+    rows = so_far.reshape(n_steps, blocks, -1).transpose(1, 2, 0)
+    columns = last.reshape(n_steps, blocks, -1).transpose(1, 0, 2)
+    lengths = [own.shape[1] for own in left]
+    result: np.ndarray = (rows @ columns).reshape(*lengths, -1)
     return result
 
 
 def spread(layout: TensorLayout, per_channel: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
-    """A shape to look at the tensor in, and values per channel (pair) that broadcast against it.
+    """A shape to look at the tensor in, and values per channel (see `trained_steps`) that broadcast to it.
 
     Where every channel owns equally many positions of an axis these become an axis of their own, so that
     the values need not be repeated.
@@ -134,7 +152,7 @@ def spread(layout: TensorLayout, per_channel: np.ndarray) -> tuple[tuple[int, ..
     shape: list[int] = []
     broadcast: list[int] = []
     for dimension, size in enumerate(layout.shape):
-        if dimension >= per_channel.ndim:
+        if per_channel.shape[dimension] == 1:
             shape.append(size)
             broadcast.append(1)
             continue

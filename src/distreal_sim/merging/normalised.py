@@ -34,15 +34,15 @@ def step_normalised_average(
     FedNova: Wang, Liu, Liang, Joshi, Poor, NeurIPS 2020, arXiv 2007.07481; by coordinate: our choice.
     """
     changes = {name: np.zeros(value.shape) for name, value in old.items()}
-    weights = {name: np.zeros(1) for name in old}  # one for all, or one a channel (pair)
-    norms = {name: np.zeros(1) for name in old}
+    # For all of a parameter at once, or for each of its channels.
+    weights = {name: np.zeros((1,) * value.ndim) for name, value in old.items()}
+    norms = {name: np.zeros((1,) * value.ndim) for name, value in old.items()}
     for update in updates:
         examples = update.coverage.examples.astype(float)
         steps = trained_steps(structure, update)
         on_examples = trained_steps(structure, update, examples) if weight == "steps" else {}
         for name, value in update.arrays.items():
-            layout = structure.tensors[name]
-            tau = steps.get(name, np.full((1,) * len(layout.axes[:2]), float(update.n_steps)))
+            tau = steps.get(name, np.full((1,) * value.ndim, float(update.n_steps)))
             norm = accumulated(tau, momentum)
             own = (tau > 0) * (1.0 if weight == "clients" else float(update.facts.n_examples))
             if weight == "steps":
@@ -50,7 +50,7 @@ def step_normalised_average(
             weights[name] = weights[name] + own
             norms[name] = norms[name] + own * norm
             change = value - old[name].astype(float)
-            shape, factor = _spread(structure, name, own / np.maximum(norm, 1.0))
+            shape, factor = spread(structure.tensors[name], own / np.maximum(norm, 1.0))
             changes[name].reshape(shape)[...] += factor * change.reshape(shape)
     return {
         name: _moved(structure, name, value, changes.pop(name), weights[name], norms[name])
@@ -71,14 +71,6 @@ def _moved(
     """The parameter after its mean change; where nothing changes its bytes stay (-0.0 too)."""
     # sum(p a) * sum(p d), where p is a client's weight over that of all.
     scale = np.divide(norm, weight**2, out=np.zeros(weight.shape), where=weight > 0)
-    shape, factor = _spread(structure, name, scale)
+    shape, factor = spread(structure.tensors[name], scale)
     change = (change.reshape(shape) * factor).reshape(old.shape)
     return np.where(change == 0, old, (old + change).astype(old.dtype))
-
-
-def _spread(structure: Structure, name: str, values: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
-    """`spread`, for one value for the whole parameter too."""
-    layout = structure.tensors[name]
-    if values.size == 1:
-        return layout.shape, values.reshape((1,) * len(layout.shape))
-    return spread(layout, values)

@@ -4,11 +4,14 @@ Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith: Federated Optimization in Heterogen
 arXiv 1812.06127.
 
 Paper: a client minimises its loss + mu / 2 * |w - w_t|^2, and the server takes in what stragglers have done,
-where FedAvg drops them; returned models are averaged with the clients' numbers of examples as weights.
+where FedAvg drops them. Algorithm 2 (quoted from memory) draws clients with their shares of the examples as
+probabilities and averages the returned models with equal weights.
 
-Differs from the paper: who is a straggler, and how far it gets, follows from its capacity and the deadline,
-not from a fixed share of the clients with a random number of epochs (our choice). The term costs no
-MACs: it is elementwise. The paper tunes mu and knows no value that suits all tasks; 0.01 is our choice.
+Differs from the paper: clients are drawn uniformly and their models weighted by their numbers of examples, as
+in the authors' code (from memory); `merge.weight: clients` averages with equal weights. Who is a straggler,
+and how far it gets, follows from its capacity and the deadline, not from a fixed share of the clients with a
+random number of epochs (our choice). The term costs no MACs: it is elementwise. The paper tunes mu and knows
+no value that suits all tasks; 0.01 is our choice.
 """
 
 from __future__ import annotations

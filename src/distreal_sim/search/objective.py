@@ -20,7 +20,7 @@ from distreal_sim.client.batches import batch_indices
 from distreal_sim.client.messages import Arrays
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
-from distreal_sim.config.build import build, hold_out
+from distreal_sim.config.build import build, hold_out, load_data
 from distreal_sim.data.datasets import Examples
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.methods.distreal import Distreal
@@ -99,7 +99,7 @@ class Objective:
         every = 1 if resample == "batch" else self.search.steps if resample == "round" else resample
         batches = self._batches(self.search.steps, rngs(f"{stream} batches"))
         self.task.engine.load(self.snapshots[snapshot])
-        with rngs.torch_default(f"{stream} torch"):
+        with rngs.seeded_globals(f"{stream} torch"):
             for step, indices in enumerate(batches):
                 if step % every == 0:
                     mask = take(structure, draw_orders(structure, masks, self.method.filters), counts)
@@ -109,6 +109,10 @@ class Objective:
 
     def loss(self) -> float:
         """Mean validation loss of the loaded network, at full width, batch-norm statistics estimated anew."""
+        with Rngs(self.search.seed).seeded_globals("validation"):
+            return self._loss()
+
+    def _loss(self) -> float:
         task, size = self.task, self.task.evaluation.batch_size
         statistics: Arrays = {}
         if task.engine.has_statistics and task.evaluation.batch_norm == "reestimate":
@@ -131,7 +135,7 @@ class Objective:
         last = self.search.snapshots[-1]
         batches = self._batches(last, rngs("pre-training batches"))
         masks = self._pretraining_masks(rngs)
-        with rngs.torch_default("pre-training"):
+        with rngs.seeded_globals("pre-training"):
             for step in range(last + 1):
                 if step in self.search.snapshots:
                     taken[step] = task.engine.export()
@@ -187,7 +191,7 @@ def make_objective(search: Search, experiment: Experiment) -> Objective:
     dataset = experiment.dataset.model_copy(update={"validation": search.validation})
     plain = method.model_copy(update={"front": UniformFront(uniform=1)})  # the front may not exist yet
     experiment = experiment.model_copy(update={"dataset": dataset, "method": plain})
-    held = hold_out(dataset.load(), search.validation, Rngs(experiment.seed))[1]
+    held = hold_out(load_data(dataset), search.validation, Rngs(experiment.seed))[1]
     task = build(experiment)
     if not task.structure.thinnable(method.drop_linear):
         raise InputError(

@@ -62,11 +62,12 @@ def test_shard(
     loss_sum, n_correct = 0.0, 0
     mask, run = _part(task, counts)
     task.engine.load(arrays)
-    for first, last in pairwise(_bounds(start, stop, task.evaluation.batch_size)):
-        x, y = task.batch(task.data.test, slice(first, last))
-        loss, correct = evaluate(task.engine, statistics, x, y, mask, run)
-        loss_sum += loss
-        n_correct += correct
+    with Rngs(task.seed, (start,)).seeded_globals("testing"):
+        for first, last in pairwise(_bounds(start, stop, task.evaluation.batch_size)):
+            x, y = task.batch(task.data.test, slice(first, last))
+            loss, correct = evaluate(task.engine, statistics, x, y, mask, run)
+            loss_sum += loss
+            n_correct += correct
     return loss_sum, n_correct
 
 
@@ -106,7 +107,8 @@ def statistics_shard(
         rng = Rngs(task.seed, (round_number, client_id))("statistics", draw)
         chosen = rng.permutation(len(indices))[: max(2, task.local.batch_size)]
         batches.append(task.batch(task.data.train, indices[chosen])[0])
-    return {**batch_statistics(task.engine, batches, mask), "n": np.array(len(batches))}
+    with Rngs(task.seed, (round_number, client_ids[0], draws[0])).seeded_globals("statistics"):
+        return {**batch_statistics(task.engine, batches, mask), "n": np.array(len(batches))}
 
 
 def _part(task: Task, counts: Counts | None) -> tuple[Mask | None, Run | None]:

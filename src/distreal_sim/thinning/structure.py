@@ -71,6 +71,11 @@ def axis_length(axis: Axis, counts: Sequence[int]) -> int:
     return sum(segment.length(counts) for segment in axis)
 
 
+def is_cut(axis: Axis) -> bool:
+    """Whether some of the axis may be dropped."""
+    return any(segment.group != FIXED for segment in axis)
+
+
 @dataclass(frozen=True)
 class TensorLayout:
     """A parameter or buffer of `shape`, and of what each of its axes consists.
@@ -168,9 +173,14 @@ class Structure:
 
     @cached_property
     def classifier(self) -> tuple[str, ...]:
-        """Parameters of the layer that gives the outputs: its weight and, if it has one, its bias."""
-        module = self.layers[-1].module
-        return tuple(name for name in self.parameters if name.rpartition(".")[0] == module)
+        """Parameters of the layer that gives the outputs: its weight and, if it has one, its bias.
+
+        Whatever else its module has (a functional layer's may be the network itself) has other first axes.
+        """
+        last = self.layers[-1]
+        rows = self.tensors[last.weight].axes[0]
+        own = (name for name in self.parameters if name.rpartition(".")[0] == last.module)
+        return tuple(name for name in own if self.tensors[name].axes[:1] == (rows,))
 
     def full_counts(self) -> tuple[int, ...]:
         """(G,) channels of each group."""

@@ -43,6 +43,7 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
         example = torch.cat([example, example])
     example = example.detach().cpu()
     seen = trace(copied, example)
+    _try_more_examples(copied, seen, example)
     structure = _Reading(seen).structure()
     _try_thinned(copied, structure, seen, example)
     return structure
@@ -142,6 +143,19 @@ class _Reading:
             segments.append(Segment(g, len(members), inner))
             at += len(expected)
         return tuple(segments)
+
+
+def _try_more_examples(module: nn.Module, seen: Trace, example: Tensor) -> None:
+    """Runs `module` (a private copy) with one example more, to find costs that do not grow with them."""
+    more = trace(module, torch.cat([example, example[:1]]))
+    for first, second in zip(seen.layers, more.layers, strict=False):
+        if first.weight == second.weight and first.positions != second.positions:
+            n = len(example)
+            raise ThinningError(
+                f"module '{first.module}' cannot be thinned: it has {n * first.positions} positions for {n} "
+                f"examples and {(n + 1) * second.positions} for {n + 1}, so that its cost is not that of an "
+                "example times their number"
+            )
 
 
 def _try_thinned(module: nn.Module, structure: Structure, seen: Trace, example: Tensor) -> None:

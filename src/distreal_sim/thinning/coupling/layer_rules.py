@@ -154,7 +154,15 @@ def _finish(
     atoms: np.ndarray,
     positions: int,
 ) -> None:
+    """Notes a layer; positions: outputs per filter and entry of axis 0, which need not be one an example."""
     _vector(trace, argument(args, kwargs, 2, "bias"), atoms)
+    total = positions * (out.shape[0] if out.dim() > 1 else 1)
+    positions, left = divmod(total, trace.n_examples)
+    if left:
+        raise trace.refuse(
+            f"it has {total} positions for {trace.n_examples} examples, so that its cost is not that of an "
+            "example times their number"
+        )
     needed = x.requires_grad + argument(args, kwargs, 1, "weight").requires_grad
     trace.layers.append(Layer(trace.current[0], weight, positions, needed, trace.behind(x)))
     trace.set_channels(out, dim, atoms)

@@ -66,6 +66,7 @@ class Trace(TorchFunctionMode):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
+        self.n_examples = 1
         self.parent = [0]
         self.producers: list[Producer] = []
         self.layers: list[Layer] = []
@@ -236,6 +237,7 @@ def trace(module: nn.Module, example: Tensor) -> Trace:
     Raises ThinningError where an operation cannot be followed, or the module fails by itself.
     """
     seen = Trace(module)
+    seen.n_examples = len(example)
     seen.set_channels(example, 1 if example.dim() > 1 else 0, np.zeros(example.shape[1], np.int64))
     try:
         with torch.random.fork_rng(devices=[]), seen.watch():

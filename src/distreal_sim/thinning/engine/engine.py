@@ -22,6 +22,7 @@ from distreal_sim.thinning.engine.linear import Descent
 from distreal_sim.thinning.engine.memory import Memory, RowIndex
 from distreal_sim.thinning.engine.plans import Plan, Plans, Scaling
 from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.snapshot import Snapshot
 from distreal_sim.thinning.structure import Precision, Structure, ThinningError
 
 __all__ = ["Engine", "Loss", "Run", "Scaling"]
@@ -37,8 +38,9 @@ class Engine:
 
     The resident tensors are full-width. A thinned step gathers what its mask keeps and runs forward and
     backward on small dense kernels; the result is written back when another mask follows. Nothing that
-    belongs to a dropped channel changes, be it weight or momentum. Batch norm uses the batch's statistics.
-    The network's own dropout draws from torch's default generator.
+    belongs to a dropped channel changes, be it weight or momentum. Batch norm uses the batch's statistics;
+    where the network keeps it in evaluation mode, those that it came with. The network's own dropout draws
+    from torch's default generator.
 
     names: the trainable parameters in the network's order. scaling: `inverted` multiplies what layers read
     from a thinned group by channels / kept. running: every step updates running
@@ -69,7 +71,8 @@ class Engine:
         self._norms = {
             name: part
             for name, part in self._module.named_modules()
-            if isinstance(part, _NormBase) and part.running_mean is not None
+            # One that stays in evaluation mode (frozen) keeps its statistics, as the constants that they are.
+            if isinstance(part, _NormBase) and part.running_mean is not None and part.training
         }
         self._running = running
         self._forget_statistics()
@@ -102,14 +105,16 @@ class Engine:
         self._rows_held: list[np.ndarray] = []
         self._momenta_held = self._changed = False
         self._bind(self._plans.get(self._full))
+        self._initial = Snapshot(self._module, but=self._carried)
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Copies in parameters and running statistics, by name and at full width, and clears the momentum.
 
-        Raises InputError where a name is missing or a shape is another.
+        Everything else that the network keeps, buffers and attributes, becomes what it was at first. Raises
+        InputError where a name is missing or a shape is another.
         """
-        self._put_back()
-        self._held = None
+        self._enter(None)
+        self._initial.restore()
         with torch.no_grad():
             for name in self._carried:
                 full = self._memory.full[name]
@@ -214,7 +219,9 @@ class Engine:
         A parameter that the loss does not depend on has no entry.
         """
         plan, _ = self._enter(mask)
+        before = Snapshot(self._module)
         loss, grads = self._backward(plan, x, y, loss_fn)
+        before.restore()
         return loss.item(), {n: g for n, g in zip(self.names, grads, strict=True) if g is not None}
 
     def accumulate(self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss = F.cross_entropy) -> float:

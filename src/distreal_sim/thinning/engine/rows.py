@@ -21,6 +21,7 @@ from distreal_sim.thinning.structure import (
     Segment,
     TensorLayout,
     axis_length,
+    is_cut,
     kept_elements,
 )
 
@@ -69,7 +70,7 @@ def lay_out(layouts: Mapping[str, TensorLayout]) -> tuple[ArenaLayout, ...]:
     for name, layout in layouts.items():
         if not layout.cut_groups:
             continue
-        last = max(dim for dim, axis in enumerate(layout.axes) if _is_cut(axis))
+        last = max(dim for dim, axis in enumerate(layout.axes) if is_cut(axis))
         inner, unit = _coarsen(layout.axes[last])
         length = unit * math.prod(layout.shape[last + 1 :])
         if last == 0:
@@ -103,10 +104,6 @@ def lay_out(layouts: Mapping[str, TensorLayout]) -> tuple[ArenaLayout, ...]:
 
 def _aligned(n_rows: int) -> int:
     return -(-n_rows // _ALIGN) * _ALIGN
-
-
-def _is_cut(axis: Axis) -> bool:
-    return any(segment.group != FIXED for segment in axis)
 
 
 def _coarsen(axis: Axis) -> tuple[Axis, int]:
