@@ -174,8 +174,9 @@ class Engine:
     ) -> float:
         """One SGD step on examples x, labels y; returns the loss.
 
-        mask: the channels it keeps; None: a plain step of the full network, as torch.optim.SGD has it (to the
-        bit, but for large linear layers and chains of linear layers). loss_fn: (outputs, y) -> scalar.
+        mask: the channels it keeps; None: a plain step of the full network, as torch.optim.SGD has it: to the
+        bit, but for large linear layers and chains of linear layers, which add up the same terms in another
+        order and are as near to the float64 step as torch's. loss_fn: (outputs, y) -> scalar.
         trained: names of the parameters that it changes, None for all; no gradient is computed for the
         others, and their momentum rests. proximal: mu of the term mu / 2 * |w - anchor|^2, for plain steps
         after `anchor`. max_norm: the loss's gradient, all of it as one vector, is scaled down to this norm

@@ -3,7 +3,8 @@
 The weight of a linear layer behind a flatten is most of a small network, and it is used for only a batch of
 multiplications per element: its step is bound by memory. So the product that is the weight's gradient is
 added straight onto the weight, by one matrix multiplication; and the forward product is taken the way round
-in which the matrix library need not rearrange the weight first.
+in which the matrix library need not rearrange the weight first. Neither loses digits: the same terms are
+added up in another order, at the layer's own precision.
 """
 
 from __future__ import annotations
