@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import ConfigDict
 
 from distreal_sim.base.errors import InputError, nearest, unknown
-from distreal_sim.values import ConfigModel, ConfigPath
+from distreal_sim.base.values import ConfigModel, ConfigPath
 
 __all__ = ["ConfigPath", "Plugin", "answers_for", "import_dotted", "load", "names"]
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from distreal_sim.base.values import ConfigModel
 from distreal_sim.thinning.structure import Precision
-from distreal_sim.values import ConfigModel
 
 
 class Local(ConfigModel):

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, SerializeAsAny, ValidationError, model_v
 
 from distreal_sim.base.errors import InputError, closest
 from distreal_sim.base.plugins import Plugin, load, names
+from distreal_sim.base.values import ConfigModel, Located
 from distreal_sim.client.settings import Evaluation, Local, Merge
 from distreal_sim.config._format import settled_format
 from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
@@ -29,7 +30,6 @@ from distreal_sim.devices.links.unlimited import Unlimited
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
-from distreal_sim.values import ConfigModel, Located
 
 __all__ = [
     "KINDS",

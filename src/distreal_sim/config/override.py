@@ -10,8 +10,8 @@ import yaml
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin, load
+from distreal_sim.base.values import located
 from distreal_sim.config.read import parse_yaml
-from distreal_sim.values import located
 
 
 def override(

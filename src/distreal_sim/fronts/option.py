@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 from torch import nn
 
+from distreal_sim.base.values import ConfigModel, ConfigPath
 from distreal_sim.fronts import bundled as fronts
 from distreal_sim.fronts.file import load_front
 from distreal_sim.fronts.front import Front, fingerprint, make_front, uniform_rates
 from distreal_sim.thinning.structure import Structure
-from distreal_sim.values import ConfigModel, ConfigPath
 
 
 class UniformFront(ConfigModel):

@@ -12,6 +12,7 @@ import numpy as np
 
 from distreal_sim.base.process import prepare_process
 from distreal_sim.base.rng import Rngs
+from distreal_sim.base.versions import version_of
 from distreal_sim.config import Experiment
 from distreal_sim.fronts.front import Front, fingerprint, make_front
 from distreal_sim.search.archive import Archive
@@ -24,7 +25,6 @@ from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
 from distreal_sim.search.workers import Workers, open_workers
 from distreal_sim.thinning.structure import Counts
-from distreal_sim.versions import version_of
 
 PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
 

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.values import ConfigModel, ConfigPath
 from distreal_sim.config import Experiment, load_experiment, read_yaml, refuse_other_kinds
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.methods.ordered_distreal import OrderedDistreal
-from distreal_sim.values import ConfigModel, ConfigPath
 
 STOPS = ("generations", "evaluations", "stall", "wall_s")
 """Keys that say only when a search ends; a search may be resumed with others."""

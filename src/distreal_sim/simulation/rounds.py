@@ -25,7 +25,7 @@ class Recorder(Protocol):
         ...
 
     def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
-        """Makes everything up to this round durable."""
+        """Makes everything up to this round durable; does nothing unless it is the last one written."""
         ...
 
 
@@ -56,15 +56,24 @@ def simulate(
     recorder: Recorder,
     on_round: Callable[[RoundRow], None] = lambda row: None,
 ) -> Progress:
-    """Runs the rounds after `progress` to the end, recording and committing on the way."""
-    while progress.round_number < experiment.rounds:
-        progress, row = play_round(experiment, task, fleet, progress, recorder)
-        if (
-            progress.round_number % experiment.checkpoint_every == 0
-            or progress.round_number == experiment.rounds
-        ):
-            recorder.commit(progress, fleet.contexts())
-        on_round(row)
+    """Runs the rounds after `progress` to the end, recording and committing on the way.
+
+    After Ctrl-C, or a signal that is answered like it, the last finished round is committed where clients
+    keep nothing: what they keep belongs to the middle of a round then.
+    """
+    try:
+        while progress.round_number < experiment.rounds:
+            progress, row = play_round(experiment, task, fleet, progress, recorder)
+            if (
+                progress.round_number % experiment.checkpoint_every == 0
+                or progress.round_number == experiment.rounds
+            ):
+                recorder.commit(progress, fleet.contexts())
+            on_round(row)
+    except KeyboardInterrupt:
+        if not fleet.contexts():
+            recorder.commit(progress, {})
+        raise
     return progress
 
 

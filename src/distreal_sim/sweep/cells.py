@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from distreal_sim.base.errors import InputError, unknown
+from distreal_sim.base.values import folder_of, located, plain
 from distreal_sim.config import KINDS, Experiment, dump_yaml, load_experiment
 from distreal_sim.results.sweep_table import FACTS, Place, assignments
 from distreal_sim.sweep.settings import Sweep, load_sweep
-from distreal_sim.values import folder_of, located, plain
 
 RESERVED = {*FACTS, "label", "hash"}
 """Columns of sweep.csv that an axis must not be called."""

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.values import ConfigModel, ConfigPath, located
 from distreal_sim.config import parse_yaml, read_yaml, refuse_other_kinds
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
-from distreal_sim.values import ConfigModel, ConfigPath, located
 
 
 class Sweep(ConfigModel):
