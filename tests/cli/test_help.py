@@ -11,7 +11,7 @@ from distreal_sim.cli import app
 @pytest.mark.parametrize(
     ("command", "defaults"),
     [
-        ("run", ["runs/NAME-METHOD-SEED", "number of cores", "equal shares"]),
+        ("run", ["runs/NAME-METHOD-SEED-CHANGES", "number of cores", "equal shares"]),
         ("search", ["runs/search-NAME-SEED", "number of cores"]),
         ("sweep", ["runs/sweep-NAME", "number of cores"]),
         ("plot", ["accuracy.png or front.png"]),

@@ -114,9 +114,9 @@ def _cgroups(controller: str) -> Iterator[Path]:
             continue
         for mount in mounts:
             kind, options = mount[mount.index("-") + 1], mount[-1].split(",")
-            if kind != ("cgroup" if controllers else "cgroup2") or (
-                controllers and controller not in options
-            ):
+            if kind != ("cgroup" if controllers else "cgroup2"):
+                continue
+            if controllers and controller not in options:
                 continue
             # In a container without a namespace of its own the path is that on the host: what is mounted is
             # then the container's own cgroup.

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from typing import Annotated
 
 import typer
 
 from distreal_sim.base.errors import InputError, RunError
+from distreal_sim.base.versions import NAME, version_of
+from distreal_sim.cli._command import Command
 from distreal_sim.cli._look import check, inspect, schema
 from distreal_sim.cli._play import run, search, sweep
 from distreal_sim.cli._results import plot, table
 from distreal_sim.cli._shared import InterruptedCommandError
+from distreal_sim.cli._signals import like_ctrl_c
+from distreal_sim.cli._text import show_what_can_be_shown
 
 __all__ = ["app", "main"]
 
@@ -23,23 +29,61 @@ app = typer.Typer(
 )
 
 for command in (run, search, sweep, check, inspect, plot, table, schema):
-    app.command()(command)
+    app.command(cls=Command)(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"{NAME} {version_of()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """What the command line takes without a command."""
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0; 2 for a mistake in the input; 1 for a failure; 130 for Ctrl-C."""
-    sys.path.insert(0, os.getcwd())  # for plug-ins of the user's own, by dotted path
-    try:
-        app()
-    except InputError as error:
-        _fail(str(error), 2)
-    except (KeyboardInterrupt, InterruptedCommandError) as error:
-        how = str(error) or "the same command with --resume goes on from the last checkpoint"
-        _fail(f"interrupted; {how}", 130)
-    except RunError as error:
-        _fail(str(error), 1, error.details)
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+    """Entry point.
+
+    Exit codes: 0; 2 for a mistake in the input; 1 for a failure; 130 for Ctrl-C; 143 and 129 for SIGTERM and
+    SIGHUP, which end a command in the same way.
+    """
+    look_here_last()
+    show_what_can_be_shown()
+    with like_ctrl_c() as received:
+        try:
+            app()
+        except SystemExit:
+            if not received:
+                raise
+            _fail(f"ended by {received[0].name}", 128 + received[0])
+        except InputError as error:
+            _fail(str(error), 2)
+        except (KeyboardInterrupt, InterruptedCommandError) as error:
+            how = str(error) or "the same command with --resume goes on from the last checkpoint"
+            what = f"ended by {received[0].name}" if received else "interrupted"
+            _fail(f"{what}; {how}", 128 + (received or [signal.SIGINT])[0])
+        except RunError as error:
+            _fail(str(error), 1, error.details)
+        except OSError as error:
+            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+
+
+def look_here_last() -> None:
+    """Makes plug-ins in the working directory importable by dotted path, behind all that is installed.
+
+    In front of it a `datasets.py` of the user's would hide a library; `python -m` puts it there.
+    """
+    here = os.getcwd()
+    if sys.path[:1] in ([""], [here]):
+        del sys.path[0]
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 def _fail(message: str, code: int, details: str = "") -> None:

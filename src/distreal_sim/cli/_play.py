@@ -20,7 +20,7 @@ def run(
     config: Config,
     overrides: Overrides = None,
     out: Annotated[
-        Path | None, typer.Option(help="run directory", show_default="runs/NAME-METHOD-SEED")
+        Path | None, typer.Option(help="run directory", show_default="runs/NAME-METHOD-SEED-CHANGES")
     ] = None,
     grid: Annotated[
         Literal["auto", "serial", "ray"],
@@ -48,6 +48,7 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Run an experiment; prints the run directory and the final accuracy."""
+    from distreal_sim.cli._directory import default_directory
     from distreal_sim.config import load_experiment
     from distreal_sim.inspection.console import progress_bar, summary
     from distreal_sim.run import run as run_experiment
@@ -61,8 +62,11 @@ def run(
         notes.append(f"{UNWATCHED} with --grid serial")
     if not quiet:
         say(notes)
-    name = f"{experiment.name}-{experiment.method.name}-{experiment.seed}"
-    directory = out if out is not None else Path("runs") / name
+    directory = out
+    if directory is None:
+        directory = default_directory(experiment, overrides or [])
+        if not quiet:
+            say([f"run directory: {directory}"])
     try:
         with progress_bar(experiment, quiet) as on_round:
             run_experiment(

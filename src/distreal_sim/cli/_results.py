@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,6 +40,7 @@ def plot(
 
     The runs of a sweep get a panel for each of its settings.
     """
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever draws on this user's screen
     if len(directories) == 1 and directories[0].suffix == ".json":
         from distreal_sim.results.plots.front import front_file
 

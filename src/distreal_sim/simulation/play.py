@@ -27,17 +27,21 @@ def play(
     fleet: None for the clock alone. verify: the bookkeeping of every round is checked; raises InvariantError
     where it does not hold.
     """
-    progress, contexts = directory.resume(start(experiment, task))
-    if fleet is not None:
-        fleet.restore(contexts)
-    if task.front is not None:
-        task.front.save(directory.path / "front.json")
-    recorder = Verifying(directory, experiment, task, progress.sim_s) if verify else directory
-    if fleet is not None:
-        progress = simulate(Simulation(experiment, task, fleet, recorder), progress, on_round)
-    else:
-        progress = run_clock(experiment, task, progress, recorder, on_round)
-    directory.finish(final_model(task, progress))
+    try:
+        progress, contexts = directory.resume(start(experiment, task))
+        if fleet is not None:
+            fleet.restore(contexts)
+        if task.front is not None:
+            task.front.save(directory.path / "front.json")
+        recorder = Verifying(directory, experiment, task, progress.sim_s) if verify else directory
+        if fleet is not None:
+            progress = simulate(Simulation(experiment, task, fleet, recorder), progress, on_round)
+        else:
+            progress = run_clock(experiment, task, progress, recorder, on_round)
+        directory.finish(final_model(task, progress))
+    except BaseException as error:
+        directory.abandon("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
 
 
 def final_model(task: Task, progress: Progress) -> dict[str, np.ndarray]:

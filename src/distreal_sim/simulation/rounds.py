@@ -30,7 +30,7 @@ class Recorder(Protocol):
         ...
 
     def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
-        """Makes everything up to this round durable."""
+        """Makes everything up to this round durable; does nothing unless it is the last one written."""
         ...
 
 
@@ -151,12 +151,21 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
 
 
 def simulate(sim: Simulation, progress: Progress, on_round: OnRound = lambda row: None) -> Progress:
-    """Plays the rounds after `progress` to the end, recording and committing on the way."""
+    """Plays the rounds after `progress` to the end, recording and committing on the way.
+
+    After Ctrl-C, or a signal that is answered like it, the last finished round is committed where clients
+    keep nothing: what they keep belongs to the middle of a round then.
+    """
     experiment = sim.experiment
-    while progress.round_number < experiment.rounds:
-        progress, row = play_round(sim, progress)
-        last = progress.round_number == experiment.rounds
-        if last or progress.round_number % experiment.checkpoint_every == 0:
-            sim.recorder.commit(progress, sim.fleet.contexts())
-        on_round(row)
+    try:
+        while progress.round_number < experiment.rounds:
+            progress, row = play_round(sim, progress)
+            last = progress.round_number == experiment.rounds
+            if last or progress.round_number % experiment.checkpoint_every == 0:
+                sim.recorder.commit(progress, sim.fleet.contexts())
+            on_round(row)
+    except KeyboardInterrupt:
+        if not sim.fleet.contexts():
+            sim.recorder.commit(progress, {})
+        raise
     return progress

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors.numpy import load_file, save
@@ -52,6 +52,8 @@ class RunDirectory:
         self._start_wall_s = time.perf_counter()
         self._earlier_wall_s = 0.0
         self._rows: list[ClientRows] = []
+        self._begun = self._new = False
+        self._last_written: int | None = None  # round that was written whole, if it is not committed yet
         self.rounds = CsvTable(path / "rounds.csv", RoundRow)
         self.timing = CsvTable(path / "timing.csv", Timing)
         self.parts = path / "clients.parts"
@@ -85,7 +87,8 @@ class RunDirectory:
             return self._resume(fresh)
 
     def _resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
-        if not (self.path / "config.yaml").exists():
+        self._begun, self._new = True, not (self.path / "config.yaml").exists()
+        if self._new:
             plain = dump_yaml(self.experiment.resolved(), sort_keys=False)
             write_atomically(self.path / "config.yaml", plain.encode())
         self.parts.mkdir(exist_ok=True)
@@ -116,13 +119,21 @@ class RunDirectory:
 
     def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Adds a round; its client rows reach the disk with the next commit."""
+        self._last_written = None
         with _writing():
             self.rounds.append(row)
             self.timing.append(timing)
         self._rows.append(ClientRows.of(rows))
+        self._new, self._last_written = False, row.round
 
     def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
-        """Makes everything up to this round durable; a crash at any moment leaves this or the last commit."""
+        """Makes everything up to this round durable; a crash at any moment leaves this or the last commit.
+
+        Does nothing unless the round is the last one written.
+        """
+        if self._last_written != progress.round_number:
+            return
+        self._last_written = None
         with _writing():
             self._commit(progress, contexts)
 
@@ -171,6 +182,24 @@ class RunDirectory:
             sync(self.path)
             self._write_info("finished")
             shutil.rmtree(self.parts)
+
+    def abandon(self, status: Literal["stopped", "failed"]) -> None:
+        """Says in run.json how the run ended early.
+
+        Of a new run that has finished no round nothing is left but the lock: the next command finds it free.
+        """
+        if not self._begun:
+            return
+        with contextlib.suppress(OSError, RunError):
+            if not self._new:
+                self._write_info(status)
+                return
+            self.rounds.close()
+            self.timing.close()
+            for name in ("config.yaml", "run.json", "rounds.csv", "timing.csv", "front.json"):
+                (self.path / name).unlink(missing_ok=True)
+            for folder in (self.parts, self.checkpoints):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Releases the lock."""

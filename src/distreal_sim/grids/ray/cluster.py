@@ -5,20 +5,31 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 
 import ray
 from ray._private import worker as ray_worker
+from ray.job_config import JobConfig
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.process import available_bytes, memory_limit_bytes
 
 REACH_WALL_S = 10.0
 """How long a Ray cluster's address is tried."""
 
 START_TRIES = 3
 """How often Ray is started when it takes too long for its own patience."""
+
+STORE_SHARE, LEAST_STORE_BYTES = 0.3, 80 * 2**20
+"""Share of the available memory that Ray takes for its object store, and what it needs at least."""
+
+LEAST_TEMPORARY_BYTES = 20 * 2**20
+"""Room for temporary files without which Ray does not start; its logs need a few megabytes."""
 
 
 def room_for(num_cpus: int, num_gpus: float = 0.0, memory_bytes: int = 0) -> int:
@@ -64,21 +75,55 @@ def ray_instance(n_cores: int, address: str | None = None) -> Iterator[None]:
         return
     ray_worker.print_to_stdstream = lambda *args, **kwargs: None  # a paragraph on stdout for each dead worker
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(p or os.getcwd() for p in sys.path))
-    if address is not None:
-        _join(address)
-        try:
-            yield
-        finally:
-            ray.shutdown()
-        return
-    _start(n_cores)
+    with _same_answer_to_signals():
+        if address is not None:
+            _join(address)
+        else:
+            _start(n_cores)
     try:
         yield
     finally:
         ray.shutdown()
 
 
+class _Job(JobConfig):  # type: ignore[misc]
+    """What Ray is told of a job: no folders that it puts first on its workers' path.
+
+    It would put the working directory there, where a file of the user's may hide a library. What workers need
+    is on PYTHONPATH, in our order.
+    """
+
+    @property
+    def _py_driver_sys_path(self) -> list[str]:
+        return []
+
+    @_py_driver_sys_path.setter
+    def _py_driver_sys_path(self, paths: list[str]) -> None:
+        """Ray adds to what it is given here."""
+
+
+@contextlib.contextmanager
+def _same_answer_to_signals() -> Iterator[None]:
+    """After the block SIGTERM does what it did before: Ray's own handlers print a C++ stack and abort."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+
+
+def _memory() -> dict[str, int]:
+    """What Ray is told of memory where a job may use less than the machine has, which Ray may not see."""
+    if memory_limit_bytes() is None:
+        return {}
+    free_bytes = available_bytes()
+    store_bytes = max(LEAST_STORE_BYTES, int(STORE_SHARE * free_bytes))
+    return {"object_store_memory": store_bytes, "_memory": max(0, free_bytes - store_bytes)}
+
+
 def _start(n_cores: int) -> None:
+    folder = _temporary_folder()
+    if _full(folder):
+        raise InputError(_cannot_start("", folder))
     for n_left in reversed(range(START_TRIES)):
         try:
             ray.init(
@@ -87,16 +132,43 @@ def _start(n_cores: int) -> None:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",
+                job_config=_Job(),
+                **_memory(),
             )
             return
         except Exception as error:
             ray.shutdown()
             if n_left and "timed out" in str(error):  # on a busy machine half a minute may not be enough
                 continue
-            raise InputError(
-                f"Ray cannot start: {_one_line(error)}; it needs memory, and room in RAY_TMPDIR (or TMPDIR, "
-                "or /tmp); --grid serial does without it"
-            ) from error
+            raise InputError(_cannot_start(_one_line(error), folder)) from error
+
+
+def _temporary_folder() -> str:
+    """Where Ray puts its sockets and logs, in a folder of its own."""
+    return os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+
+
+def _full(folder: str) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < LEAST_TEMPORARY_BYTES
+    except OSError:  # Ray makes it, or says why it cannot
+        return False
+
+
+def _cannot_start(error: str, folder: str) -> str:
+    """The cause first, as far as it is known, and what helps against it."""
+    named = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"
+    where = f"its folder for temporary files, {folder}"
+    where += f" ({named})," if os.environ.get(named) else ","
+    if "AF_UNIX path length" in error:
+        cause = f"{where} is too long for the path of a socket; set RAY_TMPDIR to a short one, such as /tmp"
+    elif not folder.isascii():
+        cause = f"{where} is not plain ASCII; set RAY_TMPDIR to one that is, such as /tmp"
+    elif _full(folder):
+        cause = f"{where} is on a full disk; make room there, or set RAY_TMPDIR to another folder"
+    else:
+        cause = f"{error}; it needs memory, and room in RAY_TMPDIR (or TMPDIR, or /tmp)"
+    return f"Ray cannot start: {cause}; --grid serial does without it"
 
 
 def _join(address: str) -> None:
@@ -109,6 +181,7 @@ def _join(address: str) -> None:
             address=address,
             log_to_driver=False,
             logging_level="ERROR",
+            job_config=_Job(),
             runtime_env={"env_vars": {"PYTHONPATH": path}},
         )
     except Exception as error:

@@ -1,0 +1,49 @@
+"""Commands of the command line that say what is meant where a key of the config is given like an option."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+import typer.core
+from pydantic import BaseModel
+
+from distreal_sim.base.errors import InputError
+
+
+class Command(typer.core.TyperCommand):
+    """A command whose overrides are KEY=VALUE."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises InputError with KEY=VALUE for `--KEY VALUE` and `--KEY=VALUE`."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            meant = override_meant(error.option_name, words)
+            if meant is None or not any(p.name == "overrides" for p in self.params):
+                raise
+            raise InputError(
+                f"{error.option_name} is no option of {ctx.info_name} but a key of the config: write {meant}"
+            ) from None
+
+
+def override_meant(option: str, words: Sequence[str]) -> str | None:
+    """`rounds=3` for the option `--rounds` in `--rounds 3`; None where it is no key of an experiment."""
+    from distreal_sim.config import Experiment
+
+    fields = Experiment.model_fields
+    name = option.lstrip("-").partition("=")[0].replace("-", "_")
+    below = [
+        f"{key}.{name}"
+        for key, field in fields.items()
+        if isinstance(field.annotation, type)
+        and issubclass(field.annotation, BaseModel)
+        and name in field.annotation.model_fields
+    ]
+    key = name if name.partition(".")[0] in fields else below[0] if below else None
+    if key is None:
+        return None
+    place = next(i for i, word in enumerate(words) if word.partition("=")[0] == option.partition("=")[0])
+    value = words[place].partition("=")[2] or next(iter(words[place + 1 : place + 2]), "")
+    return f"{key}={'VALUE' if not value or value.startswith('--') else value}"

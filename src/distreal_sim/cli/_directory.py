@@ -1,0 +1,36 @@
+"""Where a run goes without --out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from distreal_sim.base.errors import InputError
+from distreal_sim.config import NO_EFFECT, Experiment
+
+NAMED = {"method.name", "seed", "dataset.data_dir", *NO_EFFECT}
+"""Keys that the directory's name shows anyway, or that change no result."""
+
+MAX_SUFFIX = 60
+"""Longest list of overrides in a directory's name; of a longer one the config's hash is taken."""
+
+
+def default_directory(experiment: Experiment, overrides: Sequence[str]) -> Path:
+    """runs/NAME-METHOD-SEED, and what else the overrides change: another learning rate is another run.
+
+    Raises InputError for a name that leads elsewhere.
+    """
+    if re.search(r"[/\\\0]", experiment.name):
+        raise InputError(
+            f"name = '{experiment.name}' cannot be part of the run directory runs/NAME-METHOD-SEED; choose a "
+            "name without / and \\, or give the directory with --out"
+        )
+    changes = dict(text.partition("=")[::2] for text in overrides)
+    if re.fullmatch(r"[\w.]*", changes.get("method", "")):  # it is a name, and no options stand beside it
+        changes.pop("method", None)
+    suffix = "-".join(f"{key}={value}" for key, value in sorted(changes.items()) if key not in NAMED)
+    if not re.fullmatch(rf"[\w.,=+-]{{0,{MAX_SUFFIX}}}", suffix, re.ASCII):
+        suffix = experiment.hash()[:8]
+    parts = [experiment.name, experiment.method.name, str(experiment.seed), *([suffix] if suffix else [])]
+    return Path("runs") / "-".join(parts)
