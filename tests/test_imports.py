@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 
 LAYERS = [
     "bulk_rng errors files npy paced params plugins process rng settings sources types",
-    "availability datasets models networks partitions profiles thinning comparison labels runs swept tables",
+    "availability datasets models networks partitions profiles thinning "
+    "comparison labels runs swept table_text tables",
     "batches capacities capacity cohort front front_file fronts merging plots",
     "schedule schedules",
     "task",

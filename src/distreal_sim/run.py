@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from distreal_sim import cautions
 from distreal_sim.base.process import prepare_process
-from distreal_sim.cautions import Warn
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.grids.choose import Choice, GridName, choose
 from distreal_sim.grids.serial import SerialFleet
+from distreal_sim.inspection import cautions
+from distreal_sim.inspection.cautions import Warn
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.play import OnRound, play
 from distreal_sim.simulation.run_directory import RunDirectory

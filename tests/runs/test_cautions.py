@@ -14,8 +14,8 @@ from torch import nn
 from toys import TOY, toy
 
 from distreal_sim.base.plugins import load, names
-from distreal_sim.cautions import of_rounds
 from distreal_sim.config.build import build
+from distreal_sim.inspection.cautions import of_rounds
 from distreal_sim.inspection.plan import print_plan
 from distreal_sim.models import Model
 from distreal_sim.run import run

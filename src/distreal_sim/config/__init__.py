@@ -20,6 +20,7 @@ from pydantic import (
 
 from distreal_sim.base.errors import InputError, closest
 from distreal_sim.base.plugins import Plugin, load, names
+from distreal_sim.base.sources import Sources, check_same, sources_of
 from distreal_sim.client.settings import Evaluation, Local, Merge
 from distreal_sim.config._format import settled_format
 from distreal_sim.config._linear import settled_linear
@@ -38,7 +39,6 @@ from distreal_sim.devices.links.unlimited import Unlimited
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
-from distreal_sim.sources import Sources, check_same, sources_of
 
 __all__ = [
     "KINDS",

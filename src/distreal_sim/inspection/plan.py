@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from distreal_sim import cautions
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.process import prepare_process
 from distreal_sim.base.rng import Rngs
@@ -24,6 +23,7 @@ from distreal_sim.config.build import build, planned_examples
 from distreal_sim.fronts.bundled import BundledFront
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
+from distreal_sim.inspection import cautions
 from distreal_sim.inspection.estimate import forecast, measure, window
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs

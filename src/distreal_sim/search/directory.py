@@ -15,10 +15,10 @@ import yaml
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.files import lock_directory, write_atomically
+from distreal_sim.base.sources import changed
 from distreal_sim.config import Experiment, flat_keys, read_yaml
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.settings import STOPS, Search
-from distreal_sim.sources import changed
 
 MAY_DIFFER = {
     "search.experiment",

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from distreal_sim.base.progress import Paced
 from distreal_sim.fronts.front import Front
-from distreal_sim.paced import Paced
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.reevaluate import Comparison
 from distreal_sim.search.settings import Search

@@ -18,12 +18,12 @@ from safetensors.numpy import load_file, save
 
 from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.base.files import lock_directory, sync, write_atomically
+from distreal_sim.base.sources import Sources, changed, git_state
 from distreal_sim.client.messages import Arrays, State
 from distreal_sim.config import NO_EFFECT, Experiment, flat_keys, read_yaml
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing
 from distreal_sim.simulation.table_files import CsvTable, join_client_parts, write_client_rows
-from distreal_sim.sources import Sources, changed, git_state
 
 PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 
 from distreal_sim.base.files import lock_directory, write_atomically
+from distreal_sim.base.sources import Sources, changed
 from distreal_sim.results.runs import read_run
 from distreal_sim.results.statistics import seconds_to
 from distreal_sim.results.sweep_table import FACTS
-from distreal_sim.sources import Sources, changed
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.settings import Sweep
 
@@ -109,7 +109,7 @@ class SweepDirectory:
         assert run is not None, "a finished run has rounds"
         accuracy, full = run.evaluated["accuracy"], run.evaluated["test_accuracy"]
         numbers = [float(accuracy.iloc[-1]), float(accuracy.max()), float(full.iloc[-1])]
-        numbers += [run.macs_share, run.completed_share]
+        numbers += [run.macs_share, run.merged_share, run.completed_share]
         numbers += [seconds_to(run, target) for target in self._sweep.targets]
         self._results[cell.hash] = ["finished", *("" if n != n else repr(n) for n in numbers)]
         return self._results[cell.hash]

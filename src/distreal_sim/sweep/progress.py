@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from distreal_sim.paced import Paced
+from distreal_sim.base.progress import Paced
 from distreal_sim.sweep.cells import Cell
 
 MOST_NAMED = 3

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distreal_sim import cautions
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import prepare_process
 from distreal_sim.base.text import si
 from distreal_sim.config.build import build
 from distreal_sim.grids.ray.cluster import ray_instance, room_for
+from distreal_sim.inspection import cautions
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
 from distreal_sim.sweep.memory import available_bytes, n_fitting, run_bytes

@@ -15,8 +15,8 @@ import pytest
 from toys import toy
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.sources import changed, check_same, git_state, sources_of
 from distreal_sim.run import run
-from distreal_sim.sources import changed, check_same, git_state, sources_of
 
 Write = Callable[..., None]
 

@@ -10,8 +10,8 @@ import pytest
 from sweep.toy_sweep import write_sweep
 from toys import toy
 
+from distreal_sim.base.progress import EVERY_WALL_S, Paced
 from distreal_sim.inspection.console import progress_bar, round_lines
-from distreal_sim.paced import EVERY_WALL_S, Paced
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.progress import Lines as SearchLines
 from distreal_sim.search.settings import Search
@@ -78,8 +78,8 @@ def test_a_sweep_says_a_line_a_cell(tmp_path: Path) -> None:
     lines.look()
     lines.look()
     assert clock.lines() == [
-        "running: drop, changes_per_round=3, seed 7: round 2 of 4; drop, changes_per_round=3, seed 8: round 0 "
-        "of 4; thin, changes_per_round=0, seed 7: round 0 of 4; and 1 more"
+        "running: drop, changes_per_round=3, seed 7: round 2 of 4; drop, changes_per_round=3, seed 8: round "
+        "0 of 4; thin, changes_per_round=0, seed 7: round 0 of 4; and 1 more"
     ]
 
 
@@ -102,7 +102,7 @@ def test_a_search_says_a_line_every_few_seconds() -> None:
 
 def test_quiet_says_nothing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it a line, on stderr, once it is due."""
-    monkeypatch.setattr("distreal_sim.paced.EVERY_WALL_S", 0.0)
+    monkeypatch.setattr("distreal_sim.base.progress.EVERY_WALL_S", 0.0)
     for quiet, n_lines in ((True, 0), (False, 1)):
         with progress_bar(toy(), quiet) as on_round:
             on_round(row(1, 0.5, 3))
