@@ -156,11 +156,11 @@ def test_a_diverged_vector_is_bad_not_undefined(tmp_path: Path) -> None:
 
 
 def test_nothing_to_search(tmp_path: Path) -> None:
-    """A network of linear layers: only with drop_linear has it a group."""
+    """A network of linear layers: it has a group by default, and none with drop_linear: false."""
     search, _ = tiny_search(tmp_path, snapshots=[0])
     model = {"name": "search.two_layers.OnlyLinear"}
+    without = {**TOY, "model": model, "method": {"name": "distreal", "drop_linear": False}}
     with pytest.raises(InputError, match=r"OnlyLinear has no layer that may be thinned"):
-        make_objective(search, parse_experiment({**TOY, "model": model}, source="toy"))
-    linear = {**TOY, "model": model, "method": {"name": "distreal", "drop_linear": True}}
-    objective = make_objective(search, parse_experiment(linear, source="toy"))
+        make_objective(search, parse_experiment(without, source="toy"))
+    objective = make_objective(search, parse_experiment({**TOY, "model": model}, source="toy"))
     assert objective.space.uniform(3) == [(6,), (3,), (1,)]

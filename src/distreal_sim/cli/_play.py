@@ -82,7 +82,7 @@ def run(
                 verify=verify,
                 on_round=on_round,
                 say=lambda line: say([line]) if verbose else None,
-                warn=lambda line: say([line]),
+                warn=lambda line: None if quiet else say([line]),
             )
     except KeyboardInterrupt:
         raise InterruptedCommandError from None
@@ -178,7 +178,7 @@ def sweep(
                 ray_address=ray_address,
                 show=show,
                 say=lambda line: None if quiet else say([line]),
-                warn=lambda line: say([line]),
+                warn=lambda line: None if quiet else say([line]),
             )
     except KeyboardInterrupt:
         raise InterruptedCommandError("the same command goes on where it stopped") from None

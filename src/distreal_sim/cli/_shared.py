@@ -13,7 +13,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="overrides, e.g. method.name=fedavg seed=3", metavar="[KEY=VALUE]..."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar, no notes")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress, notes or warnings")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="a traceback with every error")]
 
 

@@ -71,8 +71,11 @@ def round_lines(experiment: Experiment, paced: Paced) -> Callable[[RoundRow], No
 def summary(directory: Path) -> str:
     """One line on a finished run."""
     with (directory / "rounds.csv").open(newline="") as file:
-        last = list(csv.DictReader(file))[-1]
+        rows = list(csv.DictReader(file))
+    last = rows[-1]
     outcome = f"test accuracy {float(last['test_accuracy']):.4f}" if last["test_accuracy"] else "not trained"
     if last["submodel_accuracy"] not in ("", last["test_accuracy"]):
         outcome += f", {float(last['submodel_accuracy']):.4f} of the largest part that was trained"
+    if not any(int(row["n_completed"]) + int(row["n_partial"]) for row in rows):
+        outcome += ", nothing merged"
     return f"{directory}: {last['round']} rounds, {float(last['sim_s']):,.0f} simulated s, {outcome}"

@@ -101,6 +101,20 @@ class Run:
         selected = float(self.rounds["n_selected"].sum())
         return float(self.rounds["n_completed"].sum()) / selected if selected else math.nan
 
+    @property
+    def merged_share(self) -> float:
+        """Share of the offered MACs that clients spent whose update was merged; NaN if endless or unknown.
+
+        A step that a client could not finish in time counts with the others.
+        """
+        try:
+            rows = self.clients()
+        except InputError:
+            return math.nan
+        merged = rows["status"].isin(("completed", "partial"))
+        offered = float(rows["macs_available"].sum())
+        return float(rows["macs"][merged].sum()) / offered if 0 < offered < math.inf else math.nan
+
     def clients(self) -> pd.DataFrame:
         """The rows of `clients.parquet`, one per round and client, or those a running run committed so far.
 

@@ -60,7 +60,7 @@ def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None
     """One row per label: accuracies, and the simulated seconds to each target, over seeds.
 
     `seeds`, `rounds` (finished by every seed), `final_accuracy` (see `Run.final`), `best_accuracy`,
-    `full_accuracy` (the final one of the whole network; see `runs.Metric`), `macs_share` and
+    `full_accuracy` (the final one of the whole network; see `runs.Metric`), `macs_share`, `merged_share` and
     `completed_share` (see `Run`) are means over seeds; per target t: `sim_s_to_t` (mean over the seeds that
     reached it) and `reached_t` ("k of n"). A column `..._ci95` holds the half-width of the 95 % t-interval,
     NaN with fewer than two values. Targets default to `default_targets`; InputError for one outside (0, 1].
@@ -86,6 +86,7 @@ def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None
             "full_accuracy": full,
             "full_accuracy_ci95": full_ci95,
             "macs_share": t_interval(run.macs_share for run in seeds)[0],
+            "merged_share": t_interval(run.merged_share for run in seeds)[0],
             "completed_share": t_interval(run.completed_share for run in seeds)[0],
         }
         for target in chosen:

@@ -16,7 +16,8 @@ import yaml
 from distreal_sim.base.errors import InputError
 
 FACTS = (
-    "seed", "status", "final_accuracy", "best_accuracy", "full_accuracy", "macs_share", "completed_share",
+    "seed", "status", "final_accuracy", "best_accuracy", "full_accuracy", "macs_share", "merged_share",
+    "completed_share",
 )  # fmt: skip
 """Columns of every sweep.csv after the swept keys; then come `sim_s_to_...` and `hash`."""
 

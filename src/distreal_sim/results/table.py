@@ -1,80 +1,187 @@
-"""The table of methods, as text for people and as CSV."""
+"""Tables of results for people: numbers are always whole, whatever the width of the terminal."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from distreal_sim.results.sweep_table import short_names
 
+MARK = "*"
+"""Behind an interval from two values."""
+
+FRAME = 3
+"""Characters between two columns."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """heading: its words, of which the last ones may stand below; cells: one a row, whole lines."""
+
+    heading: str
+    cells: Sequence[str]
+
+    @property
+    def lines(self) -> str:
+        """The heading in two lines."""
+        if " to " in self.heading:
+            return self.heading.replace(" to ", "\nto ")
+        return "\n".join(self.heading.rsplit(" ", 1))
+
+    @property
+    def cells_width(self) -> int:
+        return max(map(cell_len, self.cells), default=0)
+
+    @property
+    def width(self) -> int:
+        """With the heading in one line."""
+        return max(cell_len(self.heading), self.cells_width)
+
+    @property
+    def narrow(self) -> int:
+        """With the heading in two lines."""
+        return max(self.cells_width, *map(cell_len, self.lines.splitlines()))
+
 
 def render(table: pd.DataFrame, console: Console | None = None, n_last: int = 1) -> None:
-    """Print `time_to_accuracy`'s or `compare`'s table for people; never cut off when piped.
+    """Print `time_to_accuracy`'s or `compare`'s table for people.
 
-    n_last: what the final accuracies are means of; see `Run`.
+    On a terminal that is too narrow the columns are dealt out to several tables below one another; in a pipe
+    there is one of full width. n_last: what the final accuracies are means of; see `Run`.
     """
     console = console or Console()
-    if not console.is_terminal:
-        console = Console(file=console.file, width=max(console.width, 200))
+    keys, numbers = _keys(table), _numbers(table)
+    one = 1 + sum(column.width + FRAME for column in (*keys, *numbers))
+    if not console.is_terminal or one <= console.width:
+        _print(console, keys, [numbers], one, narrow=False, caption=_caption(table, n_last))
+        return
+    limit = max(8, (console.width // 2 - FRAME * len(keys)) // len(keys))
+    room = console.width - 1 - sum(min(column.narrow, limit) + FRAME for column in keys)
+    parts: list[list[Column]] = [[]]
+    left = room
+    for column in numbers:
+        if parts[-1] and column.narrow + FRAME > left:
+            parts.append([])
+            left = room
+        parts[-1].append(column)
+        left -= column.narrow + FRAME
+    widest = console.width - room + max(sum(c.narrow + FRAME for c in part) for part in parts)
+    width = max(console.width, widest)
+    _print(console, keys, parts, width, narrow=True, caption=_caption(table, n_last), limit=limit)
+
+
+def _print(
+    console: Console,
+    keys: Sequence[Column],
+    parts: Sequence[Sequence[Column]],
+    width: int,
+    *,
+    narrow: bool,
+    caption: str,
+    limit: int | None = None,
+) -> None:
+    if width > console.width:
+        console = Console(file=console.file, width=width, force_terminal=console.is_terminal)
+    rows = list(zip(*(key.cells for key in keys[:-1]), strict=True)) or [()] * len(keys[0].cells)
+    for number, part in enumerate(parts, start=1):
+        shown = Table(caption=caption if number == len(parts) else None)
+        for key in keys:
+            shown.add_column(Text(key.heading), overflow="fold", max_width=limit, vertical="bottom")
+        for column in part:
+            heading = column.lines if narrow else column.heading
+            shown.add_column(Text(heading), justify="right", no_wrap=True, vertical="bottom")
+        for place, setting in enumerate(rows):
+            again = place > 0 and rows[place - 1] == setting
+            if place > 0 and not again:
+                shown.add_section()
+            cells = [*([""] * len(setting) if again else setting), keys[-1].cells[place]]
+            shown.add_row(*map(Text, [*cells, *(column.cells[place] for column in part)]))
+        console.print(shown)
+
+
+def _keys(table: pd.DataFrame) -> list[Column]:
+    """The swept keys of the setting, and what is compared."""
     columns = list(table.columns)
     setting = columns[: columns.index("method")]
-    targets = [c.removeprefix("reached_") for c in columns if c.startswith("reached_")]
-    extra = [heading for heading in ("rank", "difference") if heading in columns]
-    accuracies = ["final", "best"]
-    if not table["full_accuracy"].equals(table["final_accuracy"]):
-        accuracies.append("full")  # of the whole network, which in part nobody may have trained
+    names = short_names(setting)
+    return [Column(names.get(key, key), [str(value) for value in table[key]]) for key in (*setting, "method")]
+
+
+def _numbers(table: pd.DataFrame) -> list[Column]:
+    rows = table.to_dict("records")
+    columns = [Column(key, [str(row[key]) for row in rows]) for key in ("seeds", "rounds")]
+    for which in _accuracies(table):
+        cells = [_plus_minus(row, f"{which}_accuracy", "{:.4f}", row["seeds"]) for row in rows]
+        columns.append(Column(f"{which} accuracy", cells))
+    if "rank" in table:
+        columns.append(Column("rank", [_number(row["rank"], "{:.0f}") for row in rows]))
+    if "difference" in table:
+        cells = [_plus_minus(row, "difference", "{:.4f}", row["pairs"], sign="+") for row in rows]
+        columns.append(Column("difference", cells))
+    for name in table.columns:
+        if str(name).startswith("reached_"):
+            target = str(name).removeprefix("reached_")
+            cells = [_seconds(row, target) for row in rows]
+            columns.append(Column(f"simulated s to {target}", cells))
+    shares = {
+        "completed_share": "clients completed",
+        "macs_share": "MACs used",
+        "merged_share": "MACs merged",
+    }
+    return columns + [
+        Column(heading, [_number(row[key], "{:.0%}") for row in rows]) for key, heading in shares.items()
+    ]
+
+
+def _accuracies(table: pd.DataFrame) -> list[str]:
+    same = table["full_accuracy"].equals(table["final_accuracy"])
+    return ["final", "best"] if same else ["final", "best", "full"]
+
+
+def _caption(table: pd.DataFrame, n_last: int) -> str:
+    """What the numbers mean."""
     caption = "mean ± half-width of the 95 % interval; seconds: over the seeds that got there"
-    if "difference" in extra:
+    if "difference" in table:
         caption += "; difference: of final accuracies, to the baseline's on the same seeds"
-    if "full" in accuracies:
+    if "full" in _accuracies(table):
         caption += "; full: final accuracy of the whole network, the others: of its largest trained part"
     if n_last > 1:
         caption += f"; final: mean of the last {n_last} evaluations"
-    shown = Table(caption=caption)
-    names = short_names(setting)
-    for heading in (*(names[key] for key in setting), "method"):
-        shown.add_column(heading)
-    headings = [f"{which} accuracy" for which in accuracies]
-    for heading in ("seeds", "rounds", *headings, "MACs used", *extra):
-        shown.add_column(heading, justify="right")
-    for target in targets:
-        shown.add_column(f"simulated s to {target}", justify="right")
-    before: list[str] | None = None
-    for row in table.to_dict("records"):
-        here = [str(row[key]) for key in setting]
-        if before is not None and here != before:
-            shown.add_section()
-        cells = [*(here if here != before else [""] * len(here)), str(row["method"])]
-        cells += [str(row["seeds"]), str(row["rounds"])]
-        cells += [_plus_minus(row, f"{which}_accuracy", "{:.4f}") for which in accuracies]
-        cells.append("-" if math.isnan(row["macs_share"]) else f"{row['macs_share']:.0%}")
-        if "rank" in extra:
-            cells.append("-" if math.isnan(row["rank"]) else f"{row['rank']:.0f}")
-        if "difference" in extra:
-            cells.append(_plus_minus(row, "difference", "{:.4f}", sign="+"))
-        for target in targets:
-            seconds = _plus_minus(row, f"sim_s_to_{target}", "{:,.1f}")
-            cells.append(f"{seconds} ({row[f'reached_{target}']})")
-        shown.add_row(*map(escape, cells))
-        before = here
-    console.print(shown)
+    caption += "; MACs: shares of those offered, merged: those of clients whose update counted"
+    if any(MARK in cell for column in _numbers(table) for cell in column.cells):
+        caption += (
+            f"; {MARK}: from two seeds, 12.7 standard errors to either side, which says little: add seeds"
+        )
+    return caption
+
+
+def _seconds(row: Mapping[Any, Any], target: str) -> str:
+    reached = row[f"reached_{target}"]
+    seconds = _plus_minus(row, f"sim_s_to_{target}", "{:,.1f}", int(reached.partition(" ")[0]))
+    return f"{seconds} ({reached})"
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else form.format(value)
+
+
+def _plus_minus(row: Mapping[Any, Any], key: str, form: str, n: float, sign: str = "") -> str:
+    """`mean ± half`; n: of how many values; sign: `+` shows the sign of a positive mean."""
+    if math.isnan(row[key]):
+        return "-"
+    half = row[f"{key}_ci95"]
+    mean = form.replace(":", f":{sign}").format(row[key])
+    return mean if math.isnan(half) else f"{mean} ± {form.format(half)}{MARK if n == 2 else ''}"
 
 
 def to_csv(table: pd.DataFrame) -> str:
     """`time_to_accuracy`'s or `compare`'s table as CSV text; what does not exist is an empty field."""
     return table.to_csv(index=False, lineterminator="\n")
-
-
-def _plus_minus(row: Mapping[Any, Any], key: str, form: str, sign: str = "") -> str:
-    """`mean ± half`; sign: `+` shows the sign of a positive mean."""
-    if math.isnan(row[key]):
-        return "-"
-    half = row[f"{key}_ci95"]
-    mean = form.replace(":", f":{sign}").format(row[key])
-    return mean + ("" if math.isnan(half) else f" ± {form.format(half)}")

@@ -108,7 +108,7 @@ class SweepDirectory:
         assert run is not None, "a finished run has rounds"
         accuracy, full = run.evaluated["accuracy"], run.evaluated["test_accuracy"]
         numbers = [float(accuracy.iloc[-1]), float(accuracy.max()), float(full.iloc[-1])]
-        numbers += [run.macs_share, run.completed_share]
+        numbers += [run.macs_share, run.merged_share, run.completed_share]
         numbers += [seconds_to(run, target) for target in self._sweep.targets]
         self._results[cell.hash] = ["finished", *("" if n != n else repr(n) for n in numbers)]
         return self._results[cell.hash]
