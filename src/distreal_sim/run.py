@@ -13,6 +13,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.grids.choose import Choice, GridName, choose
 from distreal_sim.grids.serial import SerialFleet
+from distreal_sim.plan.data import missing_classes
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.play import OnRound, play
 from distreal_sim.simulation.run_directory import RunDirectory
@@ -35,6 +36,7 @@ def run(
     verify: bool = False,
     on_round: OnRound = lambda row: None,
     say: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Runs an experiment into the directory `out`, or goes on with the run that is there.
 
@@ -43,8 +45,8 @@ def run(
     running Ray cluster to work on. num_cpus, num_gpus: what Ray sets aside for each worker; of the GPUs equal
     shares if not given and the device is cuda. training: False plans and times every job in this process,
     and computes nothing. verify: checks the bookkeeping of every round. on_round is called with every round's
-    row once it is recorded; say, with a line on where the clients run. Raises InputError for a mistake in the
-    input.
+    row once it is recorded; say, with a line on where the clients run; warn, with the classes that only one split
+    holds. Raises InputError for a mistake in the input.
     """
     prepare_process()
     directory = RunDirectory(out, experiment, resume=resume, training=training)
@@ -52,6 +54,8 @@ def run(
         if directory.finished:
             return
         task = build(experiment)
+        for line in missing_classes(task.data):
+            warn(line)
         if not training:
             task = replace(task, computes=False)
             play(directory, experiment, task, None, on_round, verify=verify)

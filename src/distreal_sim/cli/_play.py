@@ -78,6 +78,7 @@ def run(
                 verify=verify,
                 on_round=on_round,
                 say=lambda line: say([line]) if verbose else None,
+                warn=lambda line: say([line]),
             )
     except KeyboardInterrupt:
         raise InterruptedCommandError from None

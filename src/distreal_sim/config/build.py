@@ -17,6 +17,7 @@ from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data, Examples
+from distreal_sim.data.datasets._loaded import load_data
 from distreal_sim.data.partitions import Split
 from distreal_sim.fronts.front import Front
 from distreal_sim.thinning.cost import training_macs
@@ -31,7 +32,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     Raises InputError for what only the data can show: too few examples, a model that cannot be thinned, ...
     """
     rngs = Rngs(experiment.seed)
-    data, held = hold_out(loaded or experiment.dataset.load(), experiment.dataset.validation, rngs)
+    data, held = hold_out(loaded or load_data(experiment.dataset), experiment.dataset.validation, rngs)
     if experiment.evaluation.data == "validation":
         if not len(held):
             raise InputError(
@@ -62,7 +63,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     ):
         raise InputError(
             f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on "
-            "one; use fewer clients, or a model without batch normalisation"
+            f"one; {experiment.partition.remedy()}, or use a model without batch normalisation"
         )
     task = Task(
         seed=experiment.seed,

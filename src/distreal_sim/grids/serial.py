@@ -13,7 +13,7 @@ from distreal_sim.base.errors import ClientFailedError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
-from distreal_sim.methods import Method
+from distreal_sim.methods import Method, train_client
 from distreal_sim.simulation import evaluation
 from distreal_sim.thinning.structure import Counts
 
@@ -35,7 +35,7 @@ class SerialFleet:
         try:
             known = replace(job, arrays=self._lend(job.arrays), memory=self._memories.get(job.client_id, {}))
             rngs = Rngs(task.seed, (job.round_number, job.client_id))
-            update = self._method.train(task, known, task.capacity(job.client_id, job.start_s), rngs)
+            update = train_client(self._method, task, known, rngs)
         except Exception as error:
             raise _failure(f"client {job.client_id}, round {job.round_number}", "training", error) from error
         if update.memory is not None:

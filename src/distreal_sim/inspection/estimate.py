@@ -20,6 +20,7 @@ from distreal_sim.client.settings import Evaluation
 from distreal_sim.client.task import Task, network_bytes
 from distreal_sim.config import Experiment
 from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.methods import train_client
 from distreal_sim.simulation import evaluation
 from distreal_sim.simulation.rounds import start
 from distreal_sim.thinning.masks import keep_counts, sample_mask
@@ -69,7 +70,7 @@ def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> l
     for job in method.plan(timed, state, 1, 0.0, client_ids):
         rngs = Rngs(task.seed, (1, job.client_id))
         try:
-            updates.append(method.train(timed, job, task.capacity(job.client_id, 0.0), rngs))
+            updates.append(train_client(method, timed, job, rngs))
         except NeverDoneError as error:
             raise InputError(
                 f"method.overrun wait: client {job.client_id} would keep the server waiting for ever "

@@ -30,6 +30,7 @@ from distreal_sim.inspection.plan import (
     sample,
     spread,
 )
+from distreal_sim.plan.data import warnings_of
 
 MAX_ROWS = 20
 """Clients that are listed one by one."""
@@ -192,3 +193,5 @@ def _data(experiment: Experiment, task: Task, console: Console) -> None:
     cells = [f"{c}: {n:,} + {m:,}" for c, (n, m) in enumerate(zip(counts.sum(axis=0), test, strict=True))]
     cells.append(f"all: {sizes.sum():,} + {test.sum():,}")
     console.print(Columns([Text(cell) for cell in cells], padding=(0, 3)))
+    for line in warnings_of(task.data):
+        say(console, line)

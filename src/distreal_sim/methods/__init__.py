@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field
 from torch import nn
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.messages import Arrays, Job, State, Update
@@ -104,3 +105,14 @@ class Method(Plugin):
     def merge(self, task: Task, state: State, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
         return merge_updates(task, state, updates, self.weight)
+
+
+def train_client(method: Method, task: Task, job: Job, rngs: Rngs) -> Update:
+    """One client's `train`. Raises InputError where it gives something else than an Update."""
+    update: Any = method.train(task, job, task.capacity(job.client_id, job.start_s), rngs)
+    if not isinstance(update, Update):
+        raise InputError(
+            f"train() of method {method.name} must return an Update, such as distreal_sim.client.train.train gives, "
+            f"not {'None' if update is None else type(update).__name__}"
+        )
+    return update

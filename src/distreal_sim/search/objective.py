@@ -22,6 +22,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build, hold_out
 from distreal_sim.data.datasets import Examples
+from distreal_sim.data.datasets._loaded import load_data
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.search.settings import Search
@@ -187,7 +188,7 @@ def make_objective(search: Search, experiment: Experiment) -> Objective:
     dataset = experiment.dataset.model_copy(update={"validation": search.validation})
     plain = method.model_copy(update={"front": UniformFront(uniform=1)})  # the front may not exist yet
     experiment = experiment.model_copy(update={"dataset": dataset, "method": plain})
-    held = hold_out(dataset.load(), search.validation, Rngs(experiment.seed))[1]
+    held = hold_out(load_data(dataset), search.validation, Rngs(experiment.seed))[1]
     task = build(experiment)
     if not task.structure.thinnable(method.drop_linear):
         raise InputError(

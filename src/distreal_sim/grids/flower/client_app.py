@@ -26,7 +26,7 @@ from distreal_sim.grids.flower.messages import (
     remember,
     values_of,
 )
-from distreal_sim.methods import Method
+from distreal_sim.methods import Method, train_client
 from distreal_sim.simulation import evaluation
 from distreal_sim.thinning.structure import Counts
 
@@ -58,7 +58,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             job = decode_job(message.content, arrays, memory)
             stage = "training"
             rngs = Rngs(task.seed, (job.round_number, job.client_id))
-            update = method.train(task, job, task.capacity(job.client_id, job.start_s), rngs)
+            update = train_client(method, task, job, rngs)
             stage = "encoding its update"
             if update.memory is not None:
                 context.state[MEMORY] = remember(update.memory)

@@ -17,7 +17,7 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
-from distreal_sim.methods import Method
+from distreal_sim.methods import Method, train_client
 from distreal_sim.simulation.clock.clients import TimedClients
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.rounds import Progress, Recorder, on_schedule, round_duration, simulate
@@ -102,7 +102,7 @@ class TimedFleet:
         for job in jobs:
             known = replace(job, memory=self._memories.get(job.client_id, {}))
             rngs = Rngs(task.seed, (job.round_number, job.client_id))
-            update = self._method.train(task, known, task.capacity(job.client_id, job.start_s), rngs)
+            update = train_client(self._method, task, known, rngs)
             if update.memory is not None:
                 self._memories[job.client_id] = update.memory
             yield update
