@@ -45,8 +45,8 @@ def run(
     running Ray cluster to work on. num_cpus, num_gpus: what Ray sets aside for each worker; of the GPUs equal
     shares if not given and the device is cuda. training: False plans and times every job in this process,
     and computes nothing. verify: checks the bookkeeping of every round. on_round is called with every round's
-    row once it is recorded; say, with a line on where the clients run; warn, with the classes that only one split
-    holds. Raises InputError for a mistake in the input.
+    row once it is recorded; say, with a line on where the clients run; warn, with the classes that a split
+    lacks. Raises InputError for a mistake in the input.
     """
     prepare_process()
     directory = RunDirectory(out, experiment, resume=resume, training=training)

@@ -42,9 +42,12 @@ def find(folders: Sequence[Path], *names: str, source: str, hint: str = "") -> P
     """
     path = look_for(folders, *names)
     if path is None:
+        there = what_lies_there(folders)
+        if hint and not there.startswith("unpack"):
+            there = ""
         raise InputError(
             f"data file {names[0]} (plain, .gz or .xz) not found in {_places(folders)}; "
-            f"{hint}{what_lies_there(folders)}get it from {source}"
+            f"{hint}{there}get it from {source}"
         )
     return path
 
@@ -54,14 +57,14 @@ def _places(folders: Sequence[Path]) -> str:
 
 
 def what_lies_there(folders: Sequence[Path]) -> str:
-    """What to say of the folders, as the beginning of `get it from ...`: `unpack data.zip in DIR, or ` where
-    there are archives, else `in DIR there are a, b; `, else nothing.
+    """What to say of the folders, as the beginning of `get it from ...`: `unpack data.zip in DIR if that
+    is it, or ` where there are archives, else `in DIR there are a, b; `, else nothing.
     """
     listed = [(folder, names) for folder in dict.fromkeys(folders) if (names := names_in(folder))]
     for folder, names in listed:
         if archives := [name for name in names if name.lower().endswith(_ARCHIVES)]:
             which = archives[0] if len(archives) == 1 else f"what is needed of {_some(archives)}"
-            return f"unpack {which} in {folder}, or "
+            return f"unpack {which} in {folder} if that is it, or "
     return f"in {listed[0][0]} there are {_some(listed[0][1])}; " if listed else ""
 
 

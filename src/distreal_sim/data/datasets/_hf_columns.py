@@ -99,9 +99,11 @@ def _in_doubt(
 
 
 def _type(feature: Any) -> str:
-    """float64, an image, a list, ..."""
+    """images, float64, List, ..."""
+    if _holds_images(feature):
+        return "images"
     if isinstance(feature, Mapping):
-        return "struct"
+        return "structs"
     return str(getattr(feature, "dtype", None) or "").split(".")[0] or type(feature).__name__
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,12 @@ def layout(folder: Path | None) -> str:
         "; in a folder of images the labels are the names of the folders right above them, two at least "
         "(SPLIT/CLASS/*.png), or a column of SPLIT/metadata.csv beside file_name"
     )
-    for number, path in enumerate(folder.rglob("*")):
-        if path.suffix.lower() in _PICTURES:
-            return f"{read}; here lies for example {path.relative_to(folder)}"
-        if number > _LOOKED_AT:
-            break
-    return read
+    looked_at = itertools.islice(folder.rglob("*"), _LOOKED_AT)
+    pictures = [path.relative_to(folder) for path in looked_at if path.suffix.lower() in _PICTURES]
+    if not pictures:
+        return read
+    deepest = min(pictures, key=lambda path: (-len(path.parts), path))
+    return f"{read}; here lies for example {deepest}"
 
 
 def contents(folder: Path | None) -> str:
