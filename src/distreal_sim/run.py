@@ -56,7 +56,7 @@ def run(
         if directory.finished:
             return
         task = build(experiment)
-        for line in cautions.of_task(experiment, task):
+        for line in [*cautions.of_task(experiment, task), *cautions.of_data(task.data)]:
             warn(line)
         if not training:
             task = replace(task, computes=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Job, Round, Update
@@ -68,11 +69,23 @@ class Client:
 class Trains(Protocol):
     """What `do` needs of a method."""
 
+    @property
+    def name(self) -> str: ...
+
     def train(self, client: Client, job: Job) -> Update:
         """What one client does with its job."""
         ...
 
 
 def do(task: Task, method: Trains, job: Job) -> Update:
-    """A client's round: everything random in it is keyed by seed, round and client."""
-    return method.train(Client(task, job.client_id, job.round), job)
+    """A client's round: everything random in it is keyed by seed, round and client.
+
+    Raises InputError where the method's `train` gives something else than an Update.
+    """
+    update: Any = method.train(Client(task, job.client_id, job.round), job)
+    if not isinstance(update, Update):
+        raise InputError(
+            f"train() of method {method.name} must return an Update, such as distreal_sim.client.train.train "
+            f"gives, not {'None' if update is None else type(update).__name__}"
+        )
+    return update

@@ -17,6 +17,7 @@ from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data, Dataset, Examples
+from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.partitions import Split
 from distreal_sim.fronts.front import Front
 from distreal_sim.thinning.cost import training_macs
@@ -63,7 +64,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     ):
         raise InputError(
             f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on "
-            "one; use fewer clients, or a model without batch normalisation"
+            f"one; {experiment.partition.remedy()}, or use a model without batch normalisation"
         )
     task = Task(
         seed=experiment.seed,
@@ -89,7 +90,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
 def load_data(dataset: Dataset) -> Data:
     """What the data set loads; one that draws from global generators draws the same for every experiment."""
     with Rngs(0).seeded_globals("data set"):
-        return dataset.load()
+        return load_checked(dataset)
 
 
 def hold_out(data: Data, share: float, rngs: Rngs) -> tuple[Data, Examples]:

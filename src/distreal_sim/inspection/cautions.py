@@ -10,6 +10,8 @@ from pathlib import Path
 from distreal_sim.client.messages import Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
+from distreal_sim.data.datasets import Data
+from distreal_sim.inspection.data import missing_classes
 
 Warn = Callable[[str], None]
 
@@ -37,6 +39,11 @@ def of_task(experiment: Experiment, task: Task) -> list[str]:
         f"warning: the front of method {method.name} has 1 entry, so nothing is thinned and every client "
         f"trains the whole network, as fedavg with method.overrun={method.overrun}; {why}"
     ]
+
+
+def of_data(data: Data) -> list[str]:
+    """Warnings before a run: classes that one split lacks; `check` says more about the data."""
+    return [f"warning: {line}" for line in missing_classes(data)]
 
 
 def of_round_1(updates: Sequence[Update]) -> list[str]:

@@ -23,6 +23,7 @@ from distreal_sim.fronts.bundled import BundledFront
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.inspection import cautions
+from distreal_sim.inspection.data import data_lines
 from distreal_sim.inspection.estimate import forecast, measure, window
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
@@ -110,6 +111,8 @@ def _data(experiment: Experiment, task: Task, full: Structure, round_1: Sequence
     yield "data set", describe(experiment.dataset)
     sets = f"{len(data.train):,} training and {len(data.test):,} test examples"
     yield "data set", f"{sets} of {shape}, {data.n_classes} classes"
+    for line in data_lines(data):
+        yield "data set", line
     yield "clients", f"{len(sizes):,}, of which {experiment.clients_per_round:,} a round"
     if experiment.availability.name != "always":
         yield "clients", f"availability {describe(experiment.availability)}"

@@ -22,6 +22,7 @@ from distreal_sim.config.build import build
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.fronts.file import read_front
 from distreal_sim.fronts.front import Front
+from distreal_sim.inspection.data import warnings_of
 from distreal_sim.inspection.plan import (
     full_structure,
     is_narrowed,
@@ -192,3 +193,5 @@ def _data(experiment: Experiment, task: Task, console: Console) -> None:
     cells = [f"{c}: {n:,} + {m:,}" for c, (n, m) in enumerate(zip(counts.sum(axis=0), test, strict=True))]
     cells.append(f"all: {sizes.sum():,} + {test.sum():,}")
     console.print(Columns([Text(cell) for cell in cells], padding=(0, 3)))
+    for line in warnings_of(task.data):
+        say(console, line)

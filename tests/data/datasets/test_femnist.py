@@ -34,7 +34,7 @@ def test_a_user_in_two_files_is_one_writer_and_one_without_examples_is_none(fold
     path = folder / "train/all_data_1.json"
     content = json.loads(path.read_text())
     content["user_data"] = {"a": content["user_data"]["b"], "0": {"x": [], "y": []}}
-    content["users"] = ["0", "a"]
+    content["users"], content["num_samples"] = ["0", "a"], [0, 14]
     path.write_text(json.dumps(content))
     data = Femnist(data_dir=folder).load()
     assert np.bincount(data.writers).tolist() == [6 + 14, 20]

@@ -93,7 +93,7 @@ def test_columns_in_doubt_must_be_named(tmp_path):
 
 def test_no_image_column(tmp_path):
     write(tmp_path, {"text": ["a", "b"], "label": [0, 1]})
-    assert "no column of split train" in error_of(tmp_path)
+    assert "no images were found in split train" in error_of(tmp_path)
 
 
 def two(tmp_path, first, second, labels=(0, 1)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from distreal_sim.base.errors import nearest
 from distreal_sim.data.datasets import Examples
-from distreal_sim.data.datasets._files import check_labels, damaged, find
+from distreal_sim.data.datasets._files import check_labels, damaged, find, names_in
 from distreal_sim.data.datasets._unpickle import unpickle
 
 SOURCE = (
@@ -17,15 +18,29 @@ SOURCE = (
     "torchvision.datasets.{}"
 )
 
+_OTHER_VERSION = re.compile(r"(bin|binary|mat|matlab)(/|\.tar\.gz)$")
+
 
 def read_batches(
     folders: Sequence[Path], names: Sequence[str], labels_key: str, n_classes: int, source: str
 ) -> Examples:
     """The examples of some batch files, one after the other; x: (N, 3, 32, 32) uint8."""
-    batches = [_batch(find(folders, name, source), labels_key, n_classes, source) for name in names]
+    paths = [find(folders, name, source=source, hint=_hint(folders)) for name in names]
+    batches = [_batch(path, labels_key, n_classes, source) for path in paths]
     if len(batches) == 1:
         return batches[0]
     return Examples(np.concatenate([b.x for b in batches]), np.concatenate([b.y for b in batches]))
+
+
+def _hint(folders: Sequence[Path]) -> str:
+    """What to say where the binary or the Matlab version lies in place of the python version."""
+    for folder in folders:
+        for name in names_in(folder):
+            if name.startswith("cifar") and _OTHER_VERSION.search(name):
+                return f"{folder / name} is of another version, which is not read; "
+            if name.endswith((".bin", ".mat")):
+                return f"{name} in {folder} is of another version, which is not read; "
+    return ""
 
 
 def _batch(path: Path, labels_key: str, n_classes: int, source: str) -> Examples:

@@ -12,33 +12,81 @@ from pathlib import Path
 import numpy as np
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.data.datasets import _kept
 
-_SUFFIXES = ("", ".gz", ".xz")
+SUFFIXES = ("", ".gz", ".xz")
+"""What a file's name may have at its end; the first of those that are there is read."""
+
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip", ".7z", ".rar")
+_MOST_NAMES = 6
+_WORTH_KEEPING = 1 << 20
+"""Bytes of an .xz file from which on its decompressed content is kept for the next time."""
 
 
-def look_for(folders: Sequence[Path], name: str) -> Path | None:
+def look_for(folders: Sequence[Path], *names: str) -> Path | None:
     """The first of folder/name, folder/name.gz, folder/name.xz that is a file, folder by folder, or None."""
     for folder in folders:
-        for suffix in _SUFFIXES:
-            path = folder / (name + suffix)
-            # Not path.is_file(), which raises where a folder may not be entered.
-            if os.path.isfile(path):
-                return path
+        for name in names:
+            for suffix in SUFFIXES:
+                path = folder / (name + suffix)
+                # Not path.is_file(), which raises where a folder may not be entered.
+                if os.path.isfile(path):
+                    return path
     return None
 
 
-def find(folders: Sequence[Path], name: str, source: str) -> Path:
-    """As `look_for`; raises InputError with the places searched and the `source` to get the file from."""
-    path = look_for(folders, name)
+def find(folders: Sequence[Path], *names: str, source: str, hint: str = "") -> Path:
+    """As `look_for`; raises InputError with the places searched, what lies there and where to get the file.
+
+    names: the file's name and others under which it is known. hint: what the reader knows besides.
+    """
+    path = look_for(folders, *names)
     if path is None:
-        places = " or ".join(str(folder) for folder in folders)
-        raise InputError(f"data file {name} (plain, .gz or .xz) not found in {places}; get it from {source}")
+        there = what_lies_there(folders)
+        if hint and not there.startswith("unpack"):
+            there = ""
+        raise InputError(
+            f"data file {names[0]} (plain, .gz or .xz) not found in {_places(folders)}; "
+            f"{hint}{there}get it from {source}"
+        )
     return path
+
+
+def _places(folders: Sequence[Path]) -> str:
+    return " or ".join(str(folder) for folder in folders)
+
+
+def what_lies_there(folders: Sequence[Path]) -> str:
+    """What to say of the folders, as the beginning of `get it from ...`: `unpack data.zip in DIR if that
+    is it, or ` where there are archives, else `in DIR there are a, b; `, else nothing.
+    """
+    listed = [(folder, names) for folder in dict.fromkeys(folders) if (names := names_in(folder))]
+    for folder, names in listed:
+        if archives := [name for name in names if name.lower().endswith(_ARCHIVES)]:
+            which = archives[0] if len(archives) == 1 else f"what is needed of {_some(archives)}"
+            return f"unpack {which} in {folder} if that is it, or "
+    return f"in {listed[0][0]} there are {_some(listed[0][1])}; " if listed else ""
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names of the files and folders in a folder, sorted, folders with a `/`; none if it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name + "/" * e.is_dir() for e in entries if not e.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", ... ({len(names)} in all)" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def read(path: Path, source: str) -> bytes:
     """The decompressed bytes of a file. Raises InputError if it is unreadable, truncated or damaged."""
     try:
+        if path.suffix == ".xz" and path.stat().st_size >= _WORTH_KEEPING:
+            return _kept.once(path, lambda: lzma.decompress(path.read_bytes()))
         raw = path.read_bytes()
         if path.suffix == ".gz":
             return gzip.decompress(raw)

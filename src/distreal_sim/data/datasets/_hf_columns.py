@@ -5,51 +5,106 @@ Functions take `datasets.Dataset` objects but import nothing of that package at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from distreal_sim.base.errors import InputError, unknown
 
+_LABELS = "whole numbers, strings or booleans"
 _GREY, _COLOUR = {"1", "L"}, {"P", "PA", "LA", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
 def image_column(features: Mapping[str, Any], wanted: str | None, where: str) -> str:
     """The column `wanted`, or the only one that can hold images: an Image, bytes, or a struct with bytes."""
-    import datasets
-
-    def holds_images(feature: Any) -> bool:
-        if isinstance(feature, Mapping):
-            return "bytes" in feature
-        return isinstance(feature, datasets.Image) or getattr(feature, "dtype", None) == "binary"
-
-    return _pick([name for name, f in features.items() if holds_images(f)], features, wanted, "image", where)
-
-
-def label_column(features: Mapping[str, Any], wanted: str | None, where: str) -> str:
-    """The column `wanted`, or the only class label, or `label`, or the only column of integers or strings."""
-    import datasets
-
-    plain = [n for n, f in features.items() if getattr(f, "dtype", "").startswith(("int", "uint", "string"))]
-    classes = [name for name in plain if isinstance(features[name], datasets.ClassLabel)]
-    if not classes and "label" in plain:
-        classes = ["label"]
-    return _pick(classes or plain, features, wanted, "label", where)
-
-
-def _pick(found: list[str], features: Mapping[str, Any], wanted: str | None, what: str, where: str) -> str:
+    found = [name for name, feature in features.items() if _holds_images(feature)]
     if wanted is not None:
-        if wanted not in features:
-            raise unknown(f"{what} column of {where}", wanted, features)
-        return wanted
+        return _known(wanted, "image", features, where)
     if len(found) != 1:
-        candidates = "several columns" if found else "no column"
-        raise InputError(
-            f"{candidates} of {where} can be the {what}; set dataset.{what}_column to one of "
-            f"{', '.join(found or features)}"
-        )
+        raise _in_doubt(found, "image", features, where, "an image, or the bytes of a picture file")
     return found[0]
+
+
+def label_column(features: Mapping[str, Any], wanted: str | None, where: str, there: str = "") -> str:
+    """The column `wanted`, or the only class label, or `label`, or the only column that can hold labels.
+
+    Those are columns of whole numbers, strings or booleans. there: how the files lie, for the message where
+    there is no such column.
+    """
+    import datasets
+
+    plain = [name for name, feature in features.items() if _holds_labels(feature)]
+    if wanted is not None:
+        if _known(wanted, "label", features, where) not in plain:
+            raise _impossible(wanted, features, where, plain)
+        return wanted
+    classes = [name for name in plain if isinstance(features[name], datasets.ClassLabel)]
+    if not classes and "label" in features:
+        if "label" not in plain:
+            raise _impossible("label", features, where, plain)
+        classes = ["label"]
+    found = classes or plain
+    if len(found) != 1:
+        raise _in_doubt(found, "label", features, where, f"{_LABELS}{there}")
+    return found[0]
+
+
+def _holds_images(feature: Any) -> bool:
+    import datasets
+    import pyarrow as pa
+
+    if isinstance(feature, Mapping):
+        return "bytes" in feature
+    kind = getattr(feature, "pa_type", None)
+    binary = isinstance(kind, pa.DataType) and "binary" in str(kind)
+    return isinstance(feature, datasets.Image) or binary
+
+
+def _holds_labels(feature: Any) -> bool:
+    """By Arrow's type, whose strings have several names: string, large_string, string_view."""
+    import datasets
+    import pyarrow as pa
+
+    kind = getattr(feature, "pa_type", None)
+    if not isinstance(feature, datasets.Value | datasets.ClassLabel) or not isinstance(kind, pa.DataType):
+        return False
+    return pa.types.is_integer(kind) or pa.types.is_boolean(kind) or "string" in str(kind)
+
+
+def _known(wanted: str, what: str, features: Mapping[str, Any], where: str) -> str:
+    if wanted not in features:
+        raise unknown(f"{what} column of {where}", wanted, features)
+    return wanted
+
+
+def _impossible(name: str, features: Mapping[str, Any], where: str, possible: Sequence[str]) -> InputError:
+    others = f"; or set dataset.label_column to one of {', '.join(possible)}" if possible else ""
+    return InputError(
+        f"column {name} of {where} holds {_type(features[name])}, which are no class labels: "
+        f"labels are {_LABELS}{others}"
+    )
+
+
+def _in_doubt(
+    found: Sequence[str], what: str, features: Mapping[str, Any], where: str, wanted: str
+) -> InputError:
+    if found:
+        return InputError(
+            f"several columns of {where} can be the {what}; set dataset.{what}_column to one of "
+            f"{', '.join(found)}"
+        )
+    columns = ", ".join(f"{name} ({_type(feature)})" for name, feature in features.items())
+    return InputError(f"no {what}s were found in {where}: none of its columns, {columns}, holds {wanted}")
+
+
+def _type(feature: Any) -> str:
+    """images, float64, List, ..."""
+    if _holds_images(feature):
+        return "images"
+    if isinstance(feature, Mapping):
+        return "structs"
+    return str(getattr(feature, "dtype", None) or "").split(".")[0] or type(feature).__name__
 
 
 def decode_images(split: Any, column: str, size: int | None, where: str) -> np.ndarray:

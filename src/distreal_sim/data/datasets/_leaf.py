@@ -34,7 +34,21 @@ def read_users(path: Path, n_pixels: int, source: str) -> list[tuple[str, np.nda
     users, user_data = content["users"], content["user_data"]
     if not isinstance(users, list) or not isinstance(user_data, dict):
         raise damaged(path, "expected 'users' to be a list and 'user_data' an object", source)
-    return [(str(u), *_user(path, u, user_data.get(u), n_pixels, source)) for u in users]
+    read_all = [(str(u), *_user(path, u, user_data.get(u), n_pixels, source)) for u in users]
+    _check_sizes(path, content.get("num_samples"), [(user, len(y)) for user, _, y in read_all], source)
+    return read_all
+
+
+def _check_sizes(path: Path, announced: Any, found: list[tuple[str, int]], source: str) -> None:
+    """Raises InputError unless 'num_samples', where it is given, has the number of each user's examples."""
+    if announced is None:
+        return
+    if not isinstance(announced, list) or len(announced) != len(found):
+        problem = f"expected 'num_samples' to be a list of {len(found)} numbers, one for each of 'users'"
+        raise damaged(path, problem, source)
+    for n, (user, n_found) in zip(announced, found, strict=True):
+        if n != n_found:
+            raise damaged(path, f"'num_samples' announces {n} of user {user}, there are {n_found}", source)
 
 
 def _user(path: Path, user: Any, data: Any, n_pixels: int, source: str) -> tuple[np.ndarray, np.ndarray]:

@@ -13,18 +13,19 @@ from pydantic import Field
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.data.datasets import ConfigPath, Data, Dataset, Examples
-from distreal_sim.data.datasets._files import check_labels, damaged
+from distreal_sim.data.datasets._files import SUFFIXES, check_labels, damaged, what_lies_there
 from distreal_sim.data.datasets._leaf import read_users
 from distreal_sim.data.datasets._stats import mean_std
 
 _SOURCE = "LEAF (the repository TalwalkarLab/leaf), data/femnist, made by its preprocess.sh"
-_SUFFIXES = ("*.json", "*.json.gz", "*.json.xz")
 _SIDE = 28
 
 
 class Femnist(Dataset):
     """All json files (plain, .gz or .xz) in train/ and test/ of data_dir or of data_dir/data, as from LEAF.
 
+    Of a.json, a.json.gz and a.json.xz the first is read. A user may stand in several files with other
+    examples in each.
     A writer is a LEAF user; writers are numbered in the order of their sorted names in the training files.
     The test set is the union of the test files. Ink is dark on a white ground, the inverse of MNIST.
     """
@@ -41,10 +42,12 @@ class Femnist(Dataset):
     def _part(self, part: str) -> tuple[Examples, np.ndarray]:
         """The examples of every file of a part, and the user (a string) of each."""
         xs, ys, users = [], [], []
+        seen: dict[str, list[tuple[Path, np.ndarray, np.ndarray]]] = {}
         # One file at a time: a file of LEAF is far larger as json than the uint8 images it holds.
         for path in self._files(part):
             for user, x, y in read_users(path, _SIDE * _SIDE, _SOURCE):
                 check_labels(path, y, 62, _SOURCE)
+                _refuse_copy(user, path, x, y, seen.setdefault(user, []))
                 xs.append(x)
                 ys.append(y)
                 users.append(np.full(len(y), user))
@@ -56,8 +59,34 @@ class Femnist(Dataset):
     def _files(self, part: str) -> list[Path]:
         folders = [self.data_dir / part, self.data_dir / "data" / part]
         for folder in folders:
-            files = sorted(path for pattern in _SUFFIXES for path in folder.glob(pattern))
-            if files:
-                return files
+            by_name: dict[str, Path] = {}
+            for suffix in SUFFIXES:
+                for path in sorted(folder.glob(f"*.json{suffix}")):
+                    by_name.setdefault(path.name.removesuffix(suffix), path)
+            if by_name:
+                return [by_name[name] for name in sorted(by_name)]
         places = " or ".join(str(folder) for folder in folders)
-        raise InputError(f"no json files of FEMNIST found in {places}; get them from {_SOURCE}")
+        there = what_lies_there([*folders, self.data_dir, self.data_dir / "data"])
+        raise InputError(f"no json files of FEMNIST found in {places}; {there}get them from {_SOURCE}")
+
+
+def _refuse_copy(
+    user: str, path: Path, x: np.ndarray, y: np.ndarray, earlier: list[tuple[Path, np.ndarray, np.ndarray]]
+) -> None:
+    """Raises InputError where all of a user's examples were read before; otherwise adds them to `earlier`.
+
+    earlier: (file, x, y) of the same user.
+    """
+    if earlier and len(y):
+        known = {
+            (row.tobytes(), int(label)) for _, xs, ys in earlier for row, label in zip(xs, ys, strict=True)
+        }
+        if all((row.tobytes(), int(label)) in known for row, label in zip(x, y, strict=True)):
+            first = earlier[0][0]
+            where = f"twice in {path}" if first == path else f"in {first} and again in {path}"
+            raise InputError(
+                f"data set femnist: all {len(y)} examples of user {user} stand {where}; "
+                "every json file of a folder is read, so remove the copy"
+            )
+    if len(y):
+        earlier.append((path, x, y))

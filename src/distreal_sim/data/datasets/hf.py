@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from distreal_sim.base.errors import InputError, unknown
 from distreal_sim.data.datasets import ConfigPath, Data, Dataset, Examples
 from distreal_sim.data.datasets._hf_columns import decode_images, image_column, label_column
+from distreal_sim.data.datasets._hf_splits import contents, layout, sliced
 from distreal_sim.data.datasets._stats import mean_std
 
 
@@ -20,7 +21,8 @@ class Hf(Dataset):
     """Images of one size, with a class each, by hub id or from a folder of parquet files or of images.
 
     Decoded once, to uint8. The columns are found where there is no doubt. Classes that are strings are
-    numbered in sorted order.
+    numbered in sorted order; False is 0 and True is 1. A slice of a split that is grouped by class, as a
+    folder of images is, has its share of every class.
     """
 
     hub: str | None = Field(None, description="id on the hub, such as uoft-cs/cifar10")
@@ -45,7 +47,7 @@ class Hf(Dataset):
     def load(self) -> Data:
         """x: (N, C, H, W) uint8."""
         train, test = self._read(self.train_split), self._read(self.test_split)
-        label = label_column(train.features, self.label_column, self._where(self.train_split))
+        label = self._label_column(train, self.train_split)
         train_y, test_y, n_classes = self._classes(train, test, label)
         train_x, test_x = self._images(train, self.train_split), self._images(test, self.test_split)
         if train_x.shape[1:] != test_x.shape[1:]:
@@ -68,10 +70,20 @@ class Hf(Dataset):
             raise InputError(f"data_dir {self.data_dir} of data set hf is not a folder")
         quiet = datasets.are_progress_bars_disabled()
         datasets.disable_progress_bars()
+
+        def load(name: str) -> Any:
+            return datasets.load_dataset(self.hub or str(self.data_dir), self.subset, split=name)
+
         try:
-            found = datasets.load_dataset(self.hub or str(self.data_dir), self.subset, split=split)
+            if "[" in split:
+                found = sliced(split, load, lambda whole: self._as_text(whole, split))
+            else:
+                found = load(split)
+        except InputError:
+            raise
         except Exception as error:  # network, name, format: the library raises many kinds
-            raise InputError(f"{self._where(split)} cannot be loaded: {error}") from error
+            there = contents(self.data_dir)
+            raise InputError(f"{self._where(split)} cannot be loaded: {error}{there}") from error
         finally:
             if not quiet:
                 datasets.enable_progress_bars()
@@ -81,6 +93,12 @@ class Hf(Dataset):
             # Evenly spaced: files are often sorted by class, the first examples would be of one class.
             found = found.select(np.arange(self.limit) * len(found) // self.limit)
         return found
+
+    def _label_column(self, split: Any, name: str) -> str:
+        return label_column(split.features, self.label_column, self._where(name), layout(self.data_dir))
+
+    def _as_text(self, split: Any, name: str) -> np.ndarray:
+        return np.array([str(label) for label in split[self._label_column(split, name)][:]])
 
     def _images(self, split: Any, name: str) -> np.ndarray:
         import datasets
@@ -93,18 +111,31 @@ class Hf(Dataset):
         """Labels of both splits as (N,) int64 in 0 .. n_classes - 1, and n_classes."""
         if column not in test.features:
             raise unknown(f"label column of {self._where(self.test_split)}", column, test.features)
-        ys = [np.asarray(split[column][:]) for split in (train, test)]
-        if all(y.dtype.kind in "UTO" for y in ys):
+        ys = [self._labels(train, column, self.train_split), self._labels(test, column, self.test_split)]
+        kinds = {y.dtype.kind for y in ys}
+        if kinds == {"U"}:
             names, codes = np.unique(np.concatenate(ys), return_inverse=True)
             return codes[: len(train)], codes[len(train) :], len(names)
-        if any(y.dtype.kind not in "iu" or y.ndim != 1 for y in ys):
-            raise InputError(f"column {column} of {self._where(self.train_split)} does not hold class labels")
+        if kinds == {"b"}:
+            return ys[0].astype(np.int64), ys[1].astype(np.int64), 2
+        if not kinds <= {"i", "u"}:
+            raise InputError(
+                f"column {column} holds {ys[0].dtype} in {self._where(self.train_split)} and {ys[1].dtype} "
+                f"in {self._where(self.test_split)}; labels are of one type"
+            )
         n_classes = getattr(train.features[column], "num_classes", None) or int(ys[0].max()) + 1
         for y, split in zip(ys, (self.train_split, self.test_split), strict=True):
             wrong = y[(y < 0) | (y >= n_classes)]
             if len(wrong):
                 raise InputError(f"{self._where(split)} has label {wrong[0]}, outside 0 .. {n_classes - 1}")
         return ys[0].astype(np.int64), ys[1].astype(np.int64), n_classes
+
+    def _labels(self, split: Any, column: str, name: str) -> np.ndarray:
+        values = list(split[column][:])
+        missing = [i for i, value in enumerate(values) if value is None]
+        if missing:
+            raise InputError(f"example {missing[0]} of {self._where(name)} has no {column}")
+        return np.asarray(values)
 
     def _writers(self, train: Any) -> np.ndarray | None:
         if self.writer_column is None:

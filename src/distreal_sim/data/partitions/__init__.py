@@ -44,6 +44,10 @@ class Partition(Plugin):
     label: ClassVar[str] = "partition"
     disjoint: ClassVar[bool] = True
 
+    def remedy(self) -> str:
+        """What to change in the config so that the client with the fewest examples gets more."""
+        return "lower n_clients"
+
     @abstractmethod
     def split(
         self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator

@@ -47,6 +47,13 @@ def draw_sizes(
     return 1 + apportion(n_examples - n_clients, weights)
 
 
+def sizes_remedy(sizes: Sizes) -> str:
+    """What makes the smallest client of `draw_sizes` larger."""
+    if sizes == "equal":
+        return "lower n_clients"
+    return "set partition.sizes=equal, or lower partition.sigma or n_clients"
+
+
 def apportion(total: int, weights: np.ndarray) -> np.ndarray:
     """weights: (n,) >= 0, not all zero -> (n,) int64 adding up to total, by largest remainder."""
     exact = total * (weights / weights.sum())

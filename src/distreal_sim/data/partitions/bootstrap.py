@@ -33,6 +33,11 @@ class Bootstrap(Partition):
     sizes: Sizes = Field("equal", description="sizes of the clients: equal or lognormal")
     sigma: float = Field(1.0, ge=0, le=10, description="standard deviation of log size, for lognormal")
 
+    def remedy(self) -> str:
+        """How many examples a client draws is an option."""
+        unequal = "set partition.sizes=equal or " if self.sizes == "lognormal" else ""
+        return f"{unequal}raise partition.examples ({self.examples})"
+
     def split(
         self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator
     ) -> Split:

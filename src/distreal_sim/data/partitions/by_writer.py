@@ -19,6 +19,10 @@ class ByWriter(Partition):
 
     min_examples: int = Field(1, ge=1, description="writers with fewer training examples are left out")
 
+    def remedy(self) -> str:
+        """Leaves out the writers with few examples."""
+        return f"set partition.min_examples={self.min_examples + 1}, which leaves such writers out"
+
     def split(
         self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator
     ) -> Split:

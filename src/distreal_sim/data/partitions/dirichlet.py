@@ -23,7 +23,7 @@ from pydantic import Field
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.data.partitions import Partition, Split
-from distreal_sim.data.partitions._deal import Sizes, by_owner, check_n_clients, draw_sizes
+from distreal_sim.data.partitions._deal import Sizes, by_owner, check_n_clients, draw_sizes, sizes_remedy
 
 _DRAWS = 100
 
@@ -38,6 +38,12 @@ class Dirichlet(Partition):
     min_examples: int = Field(1, ge=1, description="by_class is redrawn until every client has these")
     sizes: Sizes = Field("equal", description="sizes of the clients, for by_client")
     sigma: float = Field(1.0, ge=0, le=10, description="standard deviation of log size, for lognormal")
+
+    def remedy(self) -> str:
+        """by_class can ask for more; by_client sets the sizes."""
+        if self.variant == "by_class":
+            return f"set partition.min_examples={self.min_examples + 1}, raise alpha or lower n_clients"
+        return sizes_remedy(self.sizes)
 
     def split(
         self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator

@@ -6,6 +6,8 @@ https://flower.ai/docs/datasets. Needs the extra `hf`.
 from __future__ import annotations
 
 import inspect
+import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,15 @@ from pydantic import Field
 from distreal_sim.base.errors import InputError, unknown
 from distreal_sim.data.partitions import Partition, Split
 from distreal_sim.data.partitions._deal import by_owner, check_n_clients
+
+_MOST_CHARACTERS = 300
+
+
+def shorten(text: str) -> str:
+    """A message on one line, with lists of more than three numbers cut, and not longer than a few lines."""
+    text = re.sub(r"\[([^\[\],]+(?:,[^\[\],]+){2}),[^\[\]]*\]", r"[\1, ...]", " ".join(text.split()))
+    text = re.sub(r"\[(\S+ \S+ \S+) [^\[\],]*\]", r"[\1 ...]", text)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} ..."
 
 
 class Flower(Partition):
@@ -44,7 +55,6 @@ class Flower(Partition):
         if writers is not None:
             columns["writer"] = writers[order]
         try:
-            import datasets
             from flwr_datasets import partitioner as flower
         except ImportError as error:
             raise InputError(
@@ -56,16 +66,46 @@ class Flower(Partition):
         kind = getattr(flower, self.partitioner)
         given = {"num_partitions": n_clients, "partition_by": "label", "seed": int(rng.integers(2**31))}
         known = inspect.signature(kind).parameters
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            taken = {k: v for k, v in given.items() if k in known and v is not None}
+            parts = self._deal(kind, taken, columns)
+        split = self._checked(parts, len(labels), n_clients)
+        # Deprecations within the libraries are nothing that a user of theirs could mend.
+        said = [w for w in said if issubclass(w.category, UserWarning)]
+        if said:
+            shown, more = shorten(str(said[0].message)), f" ({len(said)} warnings)" * (len(said) > 1)
+            warnings.warn(f"partition flower, {self.partitioner}: {shown}{more}", stacklevel=2)
+        return split
+
+    def _deal(self, kind: Any, given: dict[str, Any], columns: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """The examples of each client, as the partitioner deals them out."""
+        import datasets
+
         try:
-            dealer = kind(**{k: v for k, v in given.items() if k in known and v is not None} | self.options)
+            dealer = kind(**given | self.options)
             dealer.dataset = datasets.Dataset.from_dict(columns)
-            parts = [
+            return [
                 np.asarray(dealer.load_partition(i)["example"][:], dtype=np.int64)
                 for i in range(dealer.num_partitions)
             ]
         except Exception as error:  # whatever outside code raises is about the options it was given
-            raise InputError(f"partition flower, {self.partitioner}: {error}") from error
-        return self._checked(parts, len(labels), n_clients)
+            raise InputError(f"partition flower, {self.partitioner}: {shorten(str(error))}") from error
+
+    def remedy(self) -> str:
+        """Options are the partitioner's own."""
+        return f"lower n_clients, or see partition.options of {self.partitioner}" + (
+            " (min_partition_size)" if self.partitioner == "DirichletPartitioner" else ""
+        )
+
+    def _remainder(self) -> str:
+        """What to do about the examples that ShardPartitioner leaves over when the shards are full."""
+        if self.partitioner != "ShardPartitioner":
+            return ""
+        return (
+            "; set keep_incomplete_shard: true in partition.options to deal out the last shard, which is not "
+            "full, and give shard_size or num_shards_per_partition, not both"
+        )
 
     def _checked(self, parts: list[np.ndarray], n_examples: int, n_clients: int | None) -> Split:
         sizes = np.array([len(part) for part in parts])
@@ -79,7 +119,7 @@ class Flower(Partition):
             at = int(np.argmax(dealt != 1))
             problem = f"gave example {at} to {dealt[at]} clients, expected exactly one"
         if problem is not None:
-            raise InputError(f"partition flower: {self.partitioner} {problem}")
+            raise InputError(f"partition flower: {self.partitioner} {problem}{self._remainder()}")
         owner = np.empty(n_examples, dtype=np.int64)
         owner[np.concatenate(parts)] = np.repeat(np.arange(len(parts)), sizes)
         return by_owner(owner, len(parts))

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from distreal_sim.data.partitions import Partition, Split
-from distreal_sim.data.partitions._deal import Sizes, by_size, check_n_clients, draw_sizes
+from distreal_sim.data.partitions._deal import Sizes, by_size, check_n_clients, draw_sizes, sizes_remedy
 
 
 class Iid(Partition):
@@ -14,6 +14,10 @@ class Iid(Partition):
 
     sizes: Sizes = Field("equal", description="sizes of the clients: equal or lognormal")
     sigma: float = Field(1.0, ge=0, le=10, description="standard deviation of log size, for lognormal")
+
+    def remedy(self) -> str:
+        """The log-normal sizes begin at one."""
+        return sizes_remedy(self.sizes)
 
     def split(
         self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator

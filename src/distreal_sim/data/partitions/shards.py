@@ -25,6 +25,10 @@ class Shards(Partition):
 
     classes_per_client: int = Field(ge=1, examples=[2, 1], description="shards of one class per client")
 
+    def remedy(self) -> str:
+        """A client of few shards holds little."""
+        return f"raise partition.classes_per_client ({self.classes_per_client}) or lower n_clients"
+
     def split(
         self, labels: np.ndarray, writers: np.ndarray | None, n_clients: int | None, rng: np.random.Generator
     ) -> Split:

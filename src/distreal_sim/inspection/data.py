@@ -1,0 +1,87 @@
+"""What a plan says about the data: examples of each class, what is missing, what stands in both splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from distreal_sim.data.datasets import Data, Examples
+
+WIDTH = 68
+"""Characters of a line, so that one with a label of twelve fits a terminal of 80 columns."""
+
+HASHED_BYTES = 1 << 30
+"""Data sets up to this size are searched for examples that stand twice: a second or two."""
+
+Counts = dict[str, np.ndarray]
+
+
+def class_counts(data: Data) -> Counts:
+    """(n_classes,) examples of each class in each split."""
+    ys = {"training": data.train.y, "test": data.test.y}
+    return {split: np.bincount(y, minlength=data.n_classes) for split, y in ys.items()}
+
+
+def data_lines(data: Data) -> Iterator[str]:
+    """Class counts of both splits, then what should make one look twice."""
+    for split, counts in class_counts(data).items():
+        yield f"{split} examples of {_counts(counts)}"
+    yield from warnings_of(data)
+    if n_constant := int((data.train.x == data.train.x[0]).all(axis=0).sum()):
+        yield f"{n_constant:,} of {data.train.x[0].size:,} inputs are the same in all training examples"
+
+
+def warnings_of(data: Data) -> Iterator[str]:
+    """Classes that one split lacks, and examples that stand in both or several times in one."""
+    yield from missing_classes(data)
+    if data.train.x.nbytes + data.test.x.nbytes <= HASHED_BYTES:
+        yield from _twice(data)
+
+
+def missing_classes(data: Data) -> Iterator[str]:
+    """A line for each split that lacks some of the classes."""
+    for split, counts in class_counts(data).items():
+        if len(classes := np.flatnonzero(counts == 0)):
+            yield listed(f"classes without {split} examples: ", classes.tolist())
+
+
+def _counts(counts: np.ndarray) -> str:
+    """`each class: 5,000`, or every count, or their spread where they do not fit."""
+    low, high = int(counts.min()), int(counts.max())
+    if low == high:
+        return f"each class: {low:,}"
+    every = f"classes 0 .. {len(counts) - 1}: {' '.join(map(str, counts))}"
+    if len(every) + len("training examples of ") <= WIDTH:
+        return every
+    return f"a class: min {low:,}, median {np.median(counts):,.4g}, max {high:,}"
+
+
+def listed(start: str, items: Sequence[int]) -> str:
+    """The start and as many of the items as fit on the line, and how many there are."""
+    whole = start + ", ".join(map(str, items))
+    if len(whole) <= WIDTH:
+        return whole
+    end, shown = f", ... ({len(items):,} in all)", start + str(items[0])
+    for item in items[1:]:
+        longer = f"{shown}, {item}"
+        if len(longer) + len(end) > WIDTH:
+            break
+        shown = longer
+    return shown + end
+
+
+def _twice(data: Data) -> Iterator[str]:
+    """By the pixels alone: an example that stands elsewhere under another label counts too."""
+    train, test = Counter(_digests(data.train)), _digests(data.test)
+    if copies := [i for i, digest in enumerate(test) if digest in train]:
+        yield f"{len(copies):,} of {len(test):,} test examples are training examples too (test {copies[0]})"
+    if again := sum(train.values()) - len(train):
+        yield f"{again:,} of {len(data.train):,} training examples are copies of others of them"
+
+
+def _digests(examples: Examples) -> list[bytes]:
+    rows = np.ascontiguousarray(examples.x)
+    return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]
