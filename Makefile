@@ -10,15 +10,15 @@ export RAY_USAGE_STATS_ENABLED := 0
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
 install: $(VENV)/.installed  ## create .venv and install the package with its test tools
 
 demo: install  ## DISTREAL against its rivals on the embedded digits: runs, figure and table (3 minutes)
-	$(BIN)/python experiments/demo.py --out runs/demo
+	$(BIN)/distreal-sim demo --out runs/demo
 
 test: install  ## the default tests (12 minutes at most on 2 cores)
 	$(BIN)/pytest

@@ -22,6 +22,7 @@ LAYERS = [
     "grids inspection",
     "search run flower_app",
     "sweep",
+    "demo",
     "cli",
     "__init__ __main__",
 ]

@@ -14,6 +14,7 @@ from distreal_sim.cli import app
         ("run", ["runs/NAME-METHOD-SEED-CHANGES", "number of cores", "equal shares"]),
         ("search", ["runs/search-NAME-SEED", "number of cores"]),
         ("sweep", ["runs/sweep-NAME", "number of cores"]),
+        ("demo", ["number of cores"]),
         ("plot", ["accuracy.png or front.png"]),
         ("table", ["the sweep's"]),
     ],
@@ -23,3 +24,10 @@ def test_it_names_defaults_that_depend_on_something(command: str, defaults: list
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
     for default in defaults:
         assert f"[default: ({default})]" in shown
+
+
+def test_a_shell_can_complete_commands() -> None:
+    """bash asks by these variables what may follow `distreal-sim de`; only `demo` begins so."""
+    asked = {"_DISTREAL_SIM_COMPLETE": "complete_bash", "COMP_WORDS": "distreal-sim de", "COMP_CWORD": "1"}
+    done = CliRunner().invoke(app, [], prog_name="distreal-sim", env=asked)
+    assert done.stdout.split() == ["demo"]

@@ -12,6 +12,7 @@ import typer
 from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.base.versions import NAME, version_of
 from distreal_sim.cli._command import Command
+from distreal_sim.cli._demo import demo
 from distreal_sim.cli._look import check, inspect, schema
 from distreal_sim.cli._play import run, search, sweep
 from distreal_sim.cli._results import plot, table
@@ -24,11 +25,10 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     help="Simulates federated learning on devices whose compute budget is small, unequal and changing.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-for command in (run, search, sweep, check, inspect, plot, table, schema):
+for command in (demo, run, search, sweep, check, inspect, plot, table, schema):
     app.command(cls=Command)(command)
 
 

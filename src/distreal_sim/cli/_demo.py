@@ -1,0 +1,52 @@
+"""The demo command: a bundled sweep, its table and its figure."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distreal_sim.cli._play import sweep
+from distreal_sim.cli._results import plot, table
+from distreal_sim.cli._shared import Quiet, Verbose, say
+
+
+def demo(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="overrides, e.g. rounds=5 seeds=[1,2]; of the experiment's keys or the sweep's",
+            metavar="[KEY=VALUE]...",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="directory of the runs, the table and the figure")] = Path(
+        "runs/demo"
+    ),
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="runs at a time; 1: without Ray", show_default="number of cores"),
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Compare DISTREAL with its rivals on handwritten digits: runs, table and figure (about 3 minutes)."""
+    from distreal_sim.base.files import write_atomically
+    from distreal_sim.demo import EXPERIMENT, N_LAST, SWEEP, curves, verdict
+    from distreal_sim.results.runs import find_runs
+    from distreal_sim.sweep.settings import load_sweep
+
+    settings = load_sweep(SWEEP, overrides or [])
+    if not quiet:
+        methods, seeds = ", ".join(settings.grid.get("method", ())), ", ".join(map(str, settings.seeds))
+        say([f"methods {methods}; seeds {seeds}; runs in {out}"])
+    sweep(SWEEP, overrides, out, workers, quiet=quiet)
+    shutil.copyfile(EXPERIMENT, out / EXPERIMENT.name)
+    table([out], last=N_LAST, csv=out / "table.csv")
+    runs = find_runs([out], n_last=N_LAST)
+    write_atomically(out / "curves.csv", curves(runs).to_csv(index=False, float_format="%.6g").encode())
+    for line in verdict(runs, max(settings.targets, default=0.9)):
+        print(line)
+    plot([out], out=out / "accuracy.png")
+    print(f"to go on: distreal-sim run {out / EXPERIMENT.name} method.name=fjord")

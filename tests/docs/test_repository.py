@@ -1,0 +1,55 @@
+"""What the repository as a whole must be: an app that Flower Hub takes, and pins that fit each other."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_flower_hubs_limits() -> None:
+    """At most 1,000 files of at most 1 MiB each and 10 MiB together; counted over all committed files."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    paths = [ROOT / name for name in listed.decode().split("\0") if name]
+    sizes = {path: path.stat().st_size for path in paths if path.is_file()}
+    assert 300 < len(sizes) <= 1000
+    assert max(sizes.values()) <= 2**20, max(sizes, key=lambda path: sizes[path])
+    assert sum(sizes.values()) <= 10 * 2**20
+
+
+def test_the_constraints_fit_the_requirements() -> None:
+    """Every requirement of the package and of its tests has one pinned version, which it allows."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1] not in "#"]
+    pins = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    assert len(pins) == len(lines)
+    extras = PROJECT["optional-dependencies"]
+    for text in [*PROJECT["dependencies"], *extras["hf"], *extras["dev"]]:
+        requirement = Requirement(text)
+        if requirement.name != PROJECT["name"]:
+            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), text
+    assert " -c constraints.txt -e " in (ROOT / "Makefile").read_text()
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_the_hooks_are_the_checks() -> None:
+    """pre-commit runs the commands of `make check` as the Makefile has them; before a push, the tests."""
+    recipe = (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0]
+    checks = [line.strip().replace("$(BIN)/", "") for line in recipe.splitlines()[1:] if "test" not in line]
+    repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = [hook["entry"].removeprefix(".venv/bin/") for repo in repos for hook in repo["hooks"]]
+    assert entries == [*checks, "make test"]
