@@ -11,7 +11,7 @@ from statistics import median
 
 import numpy as np
 
-from distreal_sim.base.errors import InputError
+from distreal_sim.base.errors import InputError, naming
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Update
@@ -64,17 +64,23 @@ def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> l
     Raises InputError if the server would wait for a client for ever.
     """
     method, timed = experiment.method, replace(task, computes=False)
-    state = start(experiment, task).state
+    with naming(f"method {method.name}"):
+        state = start(experiment, task).state
+        jobs = method.plan(timed, state, 1, 0.0, client_ids)
     updates = []
-    for job in method.plan(timed, state, 1, 0.0, client_ids):
+    for job in jobs:
         rngs = Rngs(task.seed, (1, job.client_id))
-        try:
-            updates.append(method.train(timed, job, task.capacity(job.client_id, 0.0), rngs))
-        except NeverDoneError as error:
-            raise InputError(
-                f"method.overrun wait: client {job.client_id} would keep the server waiting for ever "
-                f"({error}); use drop or partial, or a profile without capacity 0"
-            ) from None
+        with naming(f"profile {experiment.profile.name}, asked for client {job.client_id},"):
+            capacity = task.capacity(job.client_id, 0.0)
+            capacity(0.0)
+        with naming(f"method {method.name}, timing client {job.client_id} in round 1,"):
+            try:
+                updates.append(method.train(timed, job, capacity, rngs))
+            except NeverDoneError as error:
+                raise InputError(
+                    f"method.overrun wait: client {job.client_id} would keep the server waiting for ever "
+                    f"({error}); use drop or partial, or a profile without capacity 0"
+                ) from None
     return updates
 
 
