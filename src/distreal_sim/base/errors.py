@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class InputError(Exception):
@@ -24,6 +25,18 @@ class RunError(Exception):
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+
+
+@contextlib.contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Within the block an exception of a user's code becomes an InputError: `what` fails with it."""
+    try:
+        yield
+    except (InputError, RunError, OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever a user's code raises is a mistake in the input
+        text = " ".join(str(error).split())
+        raise InputError(f"{what} fails with {type(error).__name__}: {text}") from error
 
 
 class ClientFailedError(RunError):

@@ -14,12 +14,14 @@ from distreal_sim.cli._shared import Config, Overrides, Verbose, say
 
 def check(config: Config, overrides: Overrides = None, verbose: Verbose = False) -> None:
     """Validate a config and print what would run: clients, costs, simulated and estimated wall time."""
+    from distreal_sim.base.errors import naming
     from distreal_sim.config import load_experiment
     from distreal_sim.inspection.plan import print_plan
 
     experiment, notes = load_experiment(config, overrides or [])
     say(notes)
-    print_plan(experiment, Console())
+    with naming("check"):
+        print_plan(experiment, Console())
 
 
 def inspect(

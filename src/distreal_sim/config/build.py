@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from distreal_sim.base.errors import InputError
+from distreal_sim.base.errors import InputError, naming
 from distreal_sim.base.process import give_back_freed_memory
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
@@ -41,13 +41,16 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
             )
         data = dataclasses.replace(data, test=held)
     data = dataclasses.replace(data, test=sample(data.test, experiment.evaluation.examples, rngs))
-    split = experiment.partition.split(data.train.y, data.writers, experiment.n_clients, rngs("partition"))
+    with naming(f"partition {experiment.partition.name}"):
+        split = experiment.partition.split(
+            data.train.y, data.writers, experiment.n_clients, rngs("partition")
+        )
     if experiment.clients_per_round > len(split):
         raise InputError(
             f"clients_per_round ({experiment.clients_per_round}) must not exceed the number of clients "
             f"({len(split)})"
         )
-    with rngs.seeded_globals("initialisation"):
+    with rngs.seeded_globals("initialisation"), naming(f"model {experiment.model.name}"):
         full = experiment.model.build(data.shape, data.n_classes)
     with rngs.seeded_globals("tracing"):
         full_structure = find_groups(full, torch.zeros(2, *data.shape))
@@ -66,6 +69,8 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
             f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on "
             f"one; {experiment.partition.remedy()}, or use a model without batch normalisation"
         )
+    if experiment.local.batch_size == 1:
+        _check_single_examples(experiment.model.name, module, data)
     task = Task(
         seed=experiment.seed,
         deadline_s=experiment.deadline_s,
@@ -135,7 +140,7 @@ def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
 
 def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
     """Raises InputError unless the network gives a score to every class and has something to train."""
-    with torch.no_grad():
+    with torch.no_grad(), naming(f"model {name}"):
         outputs = copy.deepcopy(module)(torch.zeros(2, *data.shape))
     if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (2, data.n_classes):
         got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
@@ -147,6 +152,18 @@ def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
         raise InputError(f"model {name} has no convolution and no linear layer, whose cost could be counted")
 
 
+def _check_single_examples(name: str, module: nn.Module, data: Data) -> None:
+    """Raises InputError where the network cannot train on one example at a time."""
+    with Rngs(0).seeded_globals("tracing"), torch.no_grad():
+        try:
+            copy.deepcopy(module).train()(torch.zeros(1, *data.shape))
+        except Exception as error:  # batch normalisation that has one value a channel, for one
+            raise InputError(
+                f"local.batch_size (1): model {name} cannot train on one example at a time ({error}); set it "
+                "to 2 or more, or use a model without batch normalisation"
+            ) from error
+
+
 def _network(
     experiment: Experiment,
     full: nn.Module,
@@ -154,15 +171,18 @@ def _network(
     most_examples: int,
     macs_per_s: float,
 ) -> nn.Module:
-    weakest = experiment.profile.lower_bound() * macs_per_s
-    link = experiment.network.slowest()
+    with naming(f"profile {experiment.profile.name}"):
+        weakest = experiment.profile.lower_bound() * macs_per_s
+    with naming(f"network {experiment.network.name}"):
+        link = experiment.network.slowest()
 
     def fits(macs_per_example: int, model_bytes: int) -> bool:
         transfer_s = model_bytes / link.download_bytes_per_s + model_bytes / link.upload_bytes_per_s
         time_s = max(0.0, experiment.deadline_s - transfer_s)
         return macs_per_example * most_examples <= weakest * time_s * (1 + TOLERANCE)
 
-    return experiment.method.network(full, structure, fits)
+    with naming(f"method {experiment.method.name}"):
+        return experiment.method.network(full, structure, fits)
 
 
 def _front(experiment: Experiment, module: nn.Module, structure: Structure) -> Front | None:

@@ -11,7 +11,7 @@ from statistics import median
 
 import numpy as np
 
-from distreal_sim.base.errors import InputError
+from distreal_sim.base.errors import InputError, naming
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.client import do
@@ -65,17 +65,22 @@ def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> l
     Raises InputError if the server would wait for a client for ever.
     """
     method, timed = experiment.method, replace(task, computes=False)
-    state = start(experiment, task).state
+    with naming(f"method {method.name}"):
+        state = start(experiment, task).state
+        lr = task.local.rate(1, experiment.rounds)
+        jobs = method.plan(timed, state, Round(1, experiment.rounds, 0.0, lr, tuple(client_ids)))
     updates = []
-    first = Round(1, experiment.rounds, 0.0, task.local.rate(1, experiment.rounds), tuple(client_ids))
-    for job in method.plan(timed, state, first):
-        try:
-            updates.append(do(timed, method, job))
-        except NeverDoneError as error:
-            raise InputError(
-                f"method.overrun wait: client {job.client_id} would keep the server waiting for ever "
-                f"({error}); use drop or partial, or a profile without capacity 0"
-            ) from None
+    for job in jobs:
+        with naming(f"profile {experiment.profile.name}, asked for client {job.client_id},"):
+            task.capacity(job.client_id, 0.0)(0.0)
+        with naming(f"method {method.name}, timing client {job.client_id} in round 1,"):
+            try:
+                updates.append(do(timed, method, job))
+            except NeverDoneError as error:
+                raise InputError(
+                    f"method.overrun wait: client {job.client_id} would keep the server waiting for ever "
+                    f"({error}); use drop or partial, or a profile without capacity 0"
+                ) from None
     return updates
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from distreal_sim.base.errors import naming
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.process import n_cores, prepare_process
 from distreal_sim.base.rng import Rngs
@@ -254,7 +255,8 @@ def _time(experiment: Experiment, task: Task, full: Structure, round_1: Sequence
             + (f" ({duration(total_s)})" if total_s >= 120 else "")
         ),
     )
-    times = measure(task, select_cohort(experiment, task, 1), round_1)
+    with naming(f"model {experiment.model.name}, tried on its data,"):
+        times = measure(task, select_cohort(experiment, task, 1), round_1)
     every, n_test = experiment.evaluation.every, len(task.data.test)
     n_evaluations = experiment.rounds // every + bool(experiment.rounds % every)
     training = experiment.rounds * experiment.clients_per_round * times.training_wall_s(round_1)

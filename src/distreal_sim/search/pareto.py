@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from pymoo.indicators.hv import HV
+
 REFERENCE_MACS = 1.05
 """Reference point of every hypervolume: (1.05, 0), relative MACs and score relative to the zero vector's."""
 
@@ -23,16 +26,12 @@ def non_dominated(points: Sequence[Point]) -> list[int]:
 
 
 def hypervolume(points: Sequence[Point], zero_score: float) -> float:
-    """Area dominated by the points, down to the reference point (1.05, 0).
+    """Area dominated by the points, down to the reference point (1.05, 0); 0 without points.
 
     zero_score: the zero vector's score, by which scores are divided; must be > 0.
     """
-    area = 0.0
-    chosen = [points[i] for i in non_dominated(points)]
-    edges = [macs for macs, _ in chosen[1:]] + [REFERENCE_MACS]
-    for (macs, score), edge in zip(chosen, edges, strict=True):
-        area += max(0.0, min(edge, REFERENCE_MACS) - macs) * max(0.0, score / zero_score)
-    return area
+    to_minimise = sorted((macs, -score / zero_score) for macs, score in points)
+    return float(HV(ref_point=np.array([REFERENCE_MACS, 0.0]))(np.reshape(to_minimise, (-1, 2))))
 
 
 def best_subset(points: Sequence[Point], n: int) -> list[int]:

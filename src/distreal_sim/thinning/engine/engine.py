@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -342,12 +342,18 @@ class Engine:
         run: Run | None = None,
     ) -> tuple[Tensor, list[Tensor | None]]:
         leaves = self._scale(plan)
-        if self._mixed:
-            with torch.autocast(x.device.type, torch.bfloat16):
+        try:
+            with torch.autocast(x.device.type, torch.bfloat16) if self._mixed else nullcontext():
                 outputs = self._module(x) if run is None else run(self._module, x)
+        except (RuntimeError, IndexError) as error:
+            if plan.cut is None or "allocate" in str(error):
+                raise
+            raise ThinningError(
+                f"the network fails at a smaller width: {error}; it took another path than when its channels"
+                " were followed, by chance or by the values or number of its inputs, and cannot be thinned"
+            ) from error
+        if self._mixed:
             outputs = _widened(outputs, self.dtype)
-        else:
-            outputs = self._module(x) if run is None else run(self._module, x)
         loss = loss_fn(outputs, y)
         grads: list[Tensor | None] = [None] * len(leaves)
         wanted = [i for i, name in enumerate(self.names) if trained is None or name in trained]

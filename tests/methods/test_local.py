@@ -1,0 +1,99 @@
+"""A client's round beside the tables: its mean loss, what fits it, and what the server learns of widths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rounds import updates_of
+from toys import TOY, toy
+
+from distreal_sim.base.rng import Rngs
+from distreal_sim.client.batches import batch_indices, batch_sizes
+from distreal_sim.client.messages import Facts, Job, State, Update
+from distreal_sim.client.train import Traffic
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.devices.links.constant import Constant as ConstantNetwork
+from distreal_sim.devices.profiles.constant import Constant
+from distreal_sim.submodels.levels import fits
+from distreal_sim.submodels.prefixes import WIDEST, growing
+
+
+def test_the_training_loss_is_a_mean_over_examples() -> None:
+    """Batches of 16 and one shorter, lr 0: the loss reported is that of all examples in one batch.
+
+    The network has no batch norm, so a mean over batches would only be equal for batches of equal size.
+    """
+    local = {**TOY["local"], "lr": 0.0, "weight_decay": 0.0}
+    experiment = toy(
+        local=local, model={"name": "nets.TinyChain"}, method={"name": "fedavg"},
+        profile={"name": "constant", "level": 100.0},
+    )  # fmt: skip
+    task, state, updates = updates_of(experiment)
+    unequal = 0
+    for update in updates:
+        indices = task.split[update.facts.client_id]
+        assert update.n_steps == update.facts.n_steps_planned
+        task.engine.load(state.arrays)
+        x, y = task.batch(task.data.train, indices)
+        whole = task.engine.step(x, y, None, 0.0)
+        assert update.facts.train_loss == pytest.approx(whole, rel=1e-5)
+        sizes = batch_sizes(len(indices), task.local)
+        order = batch_indices(sizes, len(indices), Rngs(task.seed, (1, update.facts.client_id))("batches"))
+        losses = [
+            task.engine.step(*task.batch(task.data.train, indices[batch]), None, 0.0) for batch in order
+        ]
+        unequal += abs(np.mean(losses) - whole) > 1e-4 * whole
+    assert unequal >= 3
+
+
+@pytest.mark.parametrize(
+    ("download_s", "upload_s", "work"),
+    [(0.0, 0.0, 10.0), (3.0, 0.0, 7.0), (0.0, 3.0, 7.0), (2.0, 3.0, 5.0), (6.0, 5.0, 0.0)],
+)
+def test_work_fits_between_the_transfers(download_s: float, upload_s: float, work: float) -> None:
+    """10 s at 1,000 MAC/s and 600 bytes a way: what is left between the two is `work` s, or 1,000 MACs for
+    each. Just so many fit, one more does not.
+    """
+    task, _, _ = updates_of(toy(method={"name": "fedavg"}), n_clients=1)
+    network = ConstantNetwork(
+        download_bytes_per_s=600 / download_s if download_s else float("inf"),
+        upload_bytes_per_s=600 / upload_s if upload_s else float("inf"),
+    )
+    task = replace(task, network=network)
+    timeline = Constant(level=1.0).timeline(0, Rngs(1), 10.0)
+    capacity = Capacity(timeline, 1000.0, 0.0)
+    job = Job(0, 1, 0.0, {})
+    macs = round(1000 * work)
+    assert fits(task, job, capacity, Traffic(600, 600), macs)
+    assert not fits(task, job, capacity, Traffic(600, 600), macs + 1)
+
+
+def test_the_widest_part_of_earlier_rounds_is_remembered() -> None:
+    """Widths by rounds and clients: (2, 4, 8); nobody; (3, 1, 2). Widest: (2, 4, 8), as before, (3, 4, 8).
+
+    State without updates and with narrower ones keeps what it had, group by group.
+    """
+    task, state, _ = updates_of(toy(method={"name": "heterofl"}), n_clients=1)
+    full = task.structure.full_counts()
+    assert all(n >= w for n, w in zip(full, (3, 4, 8), strict=True))
+
+    def update(*counts: int) -> Update:
+        coverage = tuple(np.arange(n)[None] < k for n, k in zip(full, counts, strict=True))
+        facts = Facts(0, "completed", 1, 1, 1, 1, 1.0, 1.0, 1, 1, 1.0)
+        return Update(facts, {}, coverage, np.ones(1, np.int64))
+
+    for updates, expected in (
+        ([update(2, 4, 8)], [2, 4, 8]),
+        ([], [2, 4, 8]),
+        ([update(3, 1, 2)], [3, 4, 8]),
+    ):
+        before = state
+
+        def merge(seen, before=before) -> State:
+            list(seen)
+            return State(before.arrays, before.extras)
+
+        state = growing(task.structure, state, iter(updates), merge)
+        assert state.extras[WIDEST].tolist() == expected
