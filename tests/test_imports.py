@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 
 LAYERS = [
-    "bulk_rng errors files npy params plugins process rng settings types values versions",
+    "bulk_rng errors files npy params plugins process rng settings types",
     "availability datasets models networks partitions profiles thinning comparison labels runs swept tables",
     "batches capacities capacity cohort front front_file fronts merging plots",
     "schedule schedules",

@@ -19,6 +19,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data, Examples
 from distreal_sim.data.partitions import Split
 from distreal_sim.fronts.front import Front
+from distreal_sim.profile_checks import check_bound
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Structure
@@ -147,7 +148,7 @@ def _network(
     most_examples: int,
     macs_per_s: float,
 ) -> nn.Module:
-    weakest = experiment.profile.lower_bound() * macs_per_s
+    weakest = check_bound(experiment.profile) * macs_per_s
     link = experiment.network.slowest()
 
     def fits(macs_per_example: int, model_bytes: int) -> bool:
