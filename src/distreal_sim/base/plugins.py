@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from pathlib import Path
@@ -19,7 +20,7 @@ from pydantic import ConfigDict
 from distreal_sim.base.errors import InputError, nearest, unknown
 from distreal_sim.base.values import ConfigModel, ConfigPath
 
-__all__ = ["ConfigPath", "Plugin", "answers_for", "import_dotted", "load", "names"]
+__all__ = ["ConfigPath", "Plugin", "answers_for", "import_dotted", "library", "load", "names"]
 
 
 class Plugin(ConfigModel):
@@ -123,6 +124,36 @@ def import_dotted(path: str, label: str) -> Any:
             f"{_hidden(split, module)}"
         )
     raise InputError(f"{label} '{path}' cannot be imported: no module of that name on the Python path")
+
+
+def library(name: str, attribute: str, who: str) -> Any:
+    """A library that only some plug-ins need.
+
+    attribute: something that it has; who: what needs it, for messages. Raises InputError where it is not installed, or where a file of the user's is found in its place.
+    """
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        place = _place_of(name)
+        if place is None:
+            raise InputError(f"{who} ({error}): pip install distreal-sim[hf]") from error
+        raise InputError(f"{who}, but {place} fails: {type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        raise InputError(
+            f"{who}, which {_place_of(name)} hides; give that another name, or take its folder off PYTHONPATH"
+        )
+    return module
+
+
+def _place_of(name: str) -> str | None:
+    """The file or folder of a module, if there is one; it need not work."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    return spec.origin or next(iter(spec.submodule_search_locations or ()), None)
 
 
 def _hidden(path: str, module: ModuleType) -> str:

@@ -56,7 +56,7 @@ def run_sweep(
             (cell for cell in cells if not directory.finished(cell)),
             key=lambda cell: sweep.seeds.index(cell.experiment.seed),
         )
-        bytes_each, on_gpu = _check(missing)
+        bytes_each, on_gpu = check_cells(missing)
         directory.begin()
         if ray_address is not None and missing:
             stack.enter_context(ray_instance(1, ray_address))
@@ -86,7 +86,7 @@ def _play(
     return play_in_parallel(cells, directory.run_path, show, room)
 
 
-def _check(cells: Sequence[Cell]) -> tuple[int, bool]:
+def check_cells(cells: Sequence[Cell]) -> tuple[int, bool]:
     """(bytes that the largest cell needs, whether a cell uses a GPU). Raises InputError naming the cell.
 
     The task of every cell is built, for its seed decides how the data are dealt out; a data set is read once.

@@ -86,7 +86,7 @@ def ray_instance(n_cores: int, address: str | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
-class _Job(JobConfig):
+class _Job(JobConfig):  # type: ignore[misc]
     """What Ray is told of a job: no folders that it puts first on its workers' path.
 
     It would put the working directory there, where a file of the user's may hide a library. What workers need
