@@ -129,7 +129,8 @@ def import_dotted(path: str, label: str) -> Any:
 def library(name: str, attribute: str, who: str) -> Any:
     """A library that only some plug-ins need.
 
-    attribute: something that it has; who: what needs it, for messages. Raises InputError where it is not installed, or where a file of the user's is found in its place.
+    attribute: something that it has; who: what needs it, for messages. Raises InputError where it is not
+    installed, or where a file of the user's is found in its place.
     """
     try:
         module = importlib.import_module(name)
