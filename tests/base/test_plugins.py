@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.plugins import load, names
+from distreal_sim.base.plugins import library, load, names
 from distreal_sim.config import KINDS, parse_experiment
 from distreal_sim.devices.profiles import Profile
 
@@ -161,3 +162,74 @@ def test_own_code() -> None:
 def test_mistakes(name: str, expected: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(expected)}"):
         load(Profile, name)
+
+
+class Plain:
+    """No plug-in at all, with one of the two methods that a profile needs."""
+
+    def lower_bound(self) -> float:
+        return 0.0
+
+
+class Half(Profile):
+    """A plug-in without a timeline."""
+
+    def lower_bound(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [("Plain", "it does not inherit from it and lacks timeline()"), ("Half", "it lacks timeline()")],
+)
+def test_what_an_incomplete_class_lacks(name: str, lacks: str) -> None:
+    with pytest.raises(
+        InputError, match=re.escape(f"is not a complete subclass of {Profile.__module__}")
+    ) as it:
+        load(Profile, f"{__name__}.{name}")
+    assert str(it.value).endswith(lacks)
+
+
+def test_a_module_whose_only_class_is_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half_a_profile").mkdir()
+    (tmp_path / "half_a_profile" / "mine.py").write_text(
+        "from distreal_sim.devices.profiles import Profile\nclass Half(Profile):\n    '''Half.'''\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(
+        InputError, match=r"mine\.Half' is not a complete .*: it lacks lower_bound\(\), timeline\(\)$"
+    ):
+        load(Profile, "half_a_profile.mine")
+
+
+def test_a_library_that_hides_a_file_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sklearn.py` and a folder `torch` in the working directory, behind the libraries."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sklearn.py").write_text("")
+    (tmp_path / "torch").mkdir()
+    for taken, mine in (("sklearn", "sklearn.py"), ("torch", "torch")):
+        expected = re.escape(f"which hides {tmp_path / mine}: give yours another name")
+        with pytest.raises(InputError, match=rf"site-packages/{taken}/__init__\.py, {expected}$"):
+            load(Profile, f"{taken}.MyProfile")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("def load(): ...", "hides; give that another name, or take its folder off PYTHONPATH$"),
+        ("import no_such_module", "fails: ModuleNotFoundError: No module named 'no_such_module'$"),
+        ("raise RuntimeError('mine')", "fails: RuntimeError: mine$"),
+    ],
+)
+def test_a_file_that_hides_a_library(
+    text: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is named; that the library should be installed is said only where there is nothing at all."""
+    (tmp_path / "a_library.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "a_library", raising=False)
+    with pytest.raises(InputError, match=rf"^x needs y, .*{tmp_path}/a_library\.py {fault}"):
+        library("a_library", "load_dataset", "x needs y")
+    with pytest.raises(InputError, match=r"^x needs y \(No module .*\): pip install distreal-sim\[hf\]$"):
+        library("no_such_library", "load", "x needs y")
+    assert library("json", "loads", "x needs y").__name__ == "json"

@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -18,7 +20,7 @@ from pydantic import ConfigDict
 from distreal_sim.base.errors import InputError, nearest, unknown
 from distreal_sim.base.values import ConfigModel, ConfigPath
 
-__all__ = ["ConfigPath", "Plugin", "answers_for", "import_dotted", "load", "names"]
+__all__ = ["ConfigPath", "Plugin", "answers_for", "import_dotted", "library", "load", "names"]
 
 
 class Plugin(ConfigModel):
@@ -82,7 +84,22 @@ def load(kind: type[P], name: str) -> type[P]:
     adapted = kind.adapt(target)
     if adapted is not None:
         return adapted
-    raise InputError(f"{kind.label} '{name}' is not a complete subclass of {kind.__module__}.{kind.__name__}")
+    raise InputError(f"{kind.label} '{name}' {_incomplete(kind, target)}")
+
+
+def _incomplete(kind: type[Plugin], target: Any) -> str:
+    """What an object lacks that was named as a plug-in of this kind."""
+    base = f"{kind.__module__}.{kind.__name__}"
+    if not inspect.isclass(target):
+        return f"is not a complete subclass of {base}: it is of type {type(target).__name__}"
+    lacks = sorted(
+        method
+        for method in getattr(kind, "__abstractmethods__", ())
+        if getattr(getattr(target, method, None), "__isabstractmethod__", not hasattr(target, method))
+    )
+    faults = [] if issubclass(target, kind) else ["does not inherit from it"]
+    faults += [f"lacks {', '.join(f'{method}()' for method in lacks)}"] if lacks else []
+    return f"is not a complete subclass of {base}: it {' and '.join(faults)}"
 
 
 def import_dotted(path: str, label: str) -> Any:
@@ -104,8 +121,50 @@ def import_dotted(path: str, label: str) -> Any:
         raise InputError(
             f"{label} '{path}' cannot be imported: {split} has no '{attribute}'"
             f"{nearest(attribute, _own(module))} (it has: {', '.join(_own(module)) or 'nothing'})"
+            f"{_hidden(split, module)}"
         )
     raise InputError(f"{label} '{path}' cannot be imported: no module of that name on the Python path")
+
+
+def library(name: str, attribute: str, who: str) -> Any:
+    """A library that only some plug-ins need.
+
+    attribute: something that it has; who: what needs it, for messages. Raises InputError where it is not
+    installed, or where a file of the user's is found in its place.
+    """
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        place = _place_of(name)
+        if place is None:
+            raise InputError(f"{who} ({error}): pip install distreal-sim[hf]") from error
+        raise InputError(f"{who}, but {place} fails: {type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        raise InputError(
+            f"{who}, which {_place_of(name)} hides; give that another name, or take its folder off PYTHONPATH"
+        )
+    return module
+
+
+def _place_of(name: str) -> str | None:
+    """The file or folder of a module, if there is one; it need not work."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    return spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+
+
+def _hidden(path: str, module: ModuleType) -> str:
+    """What to say where a library has the name of a file of the user's in the working directory."""
+    top = Path.cwd() / path.partition(".")[0]
+    mine = next((p for p in (top.with_suffix(".py"), top) if p.exists()), None)
+    file = getattr(module, "__file__", None)
+    if mine is None or file is None or Path(file).is_relative_to(Path.cwd()):
+        return ""
+    return f"; it is {file}, which hides {mine}: give yours another name"
 
 
 def _own(module: ModuleType) -> list[str]:
@@ -143,5 +202,9 @@ def _only_plugin(kind: type[P], module: ModuleType) -> type[P]:
         raise InputError(
             f"{kind.label} '{module.__name__}' is a module without a public subclass of "
             f"{kind.__module__}.{kind.__name__}"
+        )
+    if inspect.isabstract(found[0]):
+        raise InputError(
+            f"{kind.label} '{module.__name__}.{found[0].__name__}' {_incomplete(kind, found[0])}"
         )
     return found[0]

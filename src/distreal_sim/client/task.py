@@ -25,6 +25,7 @@ from distreal_sim.data.partitions import Split
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.devices.links import Link, Network
 from distreal_sim.devices.many import Capacities, OneByOne
+from distreal_sim.devices.profile_checks import CheckedTimeline, CheckedTimelines, is_ours
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.fronts.front import Front
 from distreal_sim.thinning.cost import training_macs
@@ -118,6 +119,8 @@ class Task:
         timeline = self.profile.timeline(
             client_id, lambda purpose, *key: rng(f"profile {purpose}", *key), self.deadline_s
         )
+        if not is_ours(self.profile):
+            timeline = CheckedTimeline(timeline, self.profile, client_id)
         return Capacity(timeline, self.macs_per_s, start_s)
 
     def link(self, client_id: int) -> Link:
@@ -134,6 +137,8 @@ class Task:
         timelines = None
         if answers_for(self.profile, "timelines", "timeline"):
             timelines = self.profile.timelines(client_ids, rngs, self.deadline_s)
+        if timelines is not None and not is_ours(self.profile):
+            timelines = CheckedTimelines(timelines, self.profile, client_ids)
         if timelines is None:
             timelines = OneByOne(
                 [self.capacity(client_id, 0.0).timeline for client_id in client_ids.tolist()]

@@ -20,7 +20,14 @@ from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
 from distreal_sim.config.checks import check_statistics, settled_format
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
-from distreal_sim.config.read import dump_yaml, flat_keys, parse_yaml, read_yaml, refuse_other_kinds
+from distreal_sim.config.read import (
+    dump_yaml,
+    flat_keys,
+    kind_of,
+    parse_yaml,
+    read_yaml,
+    refuse_other_kinds,
+)
 from distreal_sim.config.schema import schema_of
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
@@ -38,6 +45,7 @@ __all__ = [
     "dump_yaml",
     "flat_keys",
     "json_schema",
+    "kind_of",
     "load_experiment",
     "parse_experiment",
     "parse_yaml",

@@ -19,6 +19,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.partitions import Split
+from distreal_sim.devices.profile_checks import check_bound
 from distreal_sim.fronts.front import Front
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -172,7 +173,7 @@ def _network(
     macs_per_s: float,
 ) -> nn.Module:
     with naming(f"profile {experiment.profile.name}"):
-        weakest = experiment.profile.lower_bound() * macs_per_s
+        weakest = check_bound(experiment.profile) * macs_per_s
     with naming(f"network {experiment.network.name}"):
         link = experiment.network.slowest()
 

@@ -59,7 +59,7 @@ def run_sweep(
             (cell for cell in cells if not directory.finished(cell)),
             key=lambda cell: sweep.seeds.index(cell.experiment.seed),
         )
-        bytes_each, on_gpu = _check(missing, warn)
+        bytes_each, on_gpu = check_cells(missing, warn)
         for file, n in directory.outdated(missing).items():
             cells_were, they_are, runs_are = (
                 ("1 cell was", "it is", "run is") if n == 1 else (f"{n} cells were", "they are", "runs are")
@@ -99,7 +99,7 @@ def _play(
     return play_in_parallel(cells, directory.run_path, show, room)
 
 
-def _check(cells: Sequence[Cell], warn: Say) -> tuple[int, bool]:
+def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[int, bool]:
     """(bytes that the largest cell needs, whether a cell uses a GPU). Raises InputError naming the cell.
 
     A warning is given once for all seeds.

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from distreal_sim.base.errors import InputError, unknown
+from distreal_sim.base.plugins import library
 from distreal_sim.data.datasets import ConfigPath, Data, Dataset, Examples
 from distreal_sim.data.datasets._hf_columns import decode_images, image_column, label_column
 from distreal_sim.data.datasets._hf_splits import contents, layout, sliced
@@ -60,12 +61,7 @@ class Hf(Dataset):
         return Data(Examples(train_x, train_y), Examples(test_x, test_y), n_classes, mean, std, writers)
 
     def _read(self, split: str) -> Any:
-        try:
-            import datasets
-        except ImportError as error:
-            raise InputError(
-                f"data set hf needs `datasets` ({error}): pip install distreal-sim[hf]"
-            ) from error
+        datasets = library("datasets", "load_dataset", "data set hf needs `datasets`")
         if self.data_dir is not None and not self.data_dir.is_dir():
             raise InputError(f"data_dir {self.data_dir} of data set hf is not a folder")
         quiet = datasets.are_progress_bars_disabled()

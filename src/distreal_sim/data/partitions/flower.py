@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from distreal_sim.base.errors import InputError, unknown
+from distreal_sim.base.plugins import library
 from distreal_sim.data.partitions import Partition, Split
 from distreal_sim.data.partitions._deal import by_owner, check_n_clients
 
@@ -54,12 +55,8 @@ class Flower(Partition):
         columns = {"example": order, "label": labels[order]}
         if writers is not None:
             columns["writer"] = writers[order]
-        try:
-            from flwr_datasets import partitioner as flower
-        except ImportError as error:
-            raise InputError(
-                f"partition flower needs flwr-datasets ({error}): pip install distreal-sim[hf]"
-            ) from error
+        library("datasets", "load_dataset", "partition flower needs flwr-datasets")
+        flower = library("flwr_datasets", "partitioner", "partition flower needs flwr-datasets").partitioner
         kinds = [name for name in flower.__all__ if name != "Partitioner" and "Vertical" not in name]
         if self.partitioner not in kinds:
             raise unknown("flwr-datasets partitioner", self.partitioner, kinds)

@@ -1,0 +1,121 @@
+"""Profiles of the user's own that would give wrong times, or none: one line with client and time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from toys import toy
+
+from distreal_sim.base.errors import InputError
+from distreal_sim.client.task import Task
+from distreal_sim.config.build import build
+from distreal_sim.devices.profile_checks import CheckedTimeline
+from distreal_sim.devices.profiles import Keyed, Profile, Timeline, Timelines
+
+Fault = Literal["none", "negative", "nan", "stands still", "goes back", "below", "no pair"]
+
+FAULTS: dict[Fault, tuple[float, float]] = {
+    "none": (0.5, math.inf),
+    "negative": (-1.0, math.inf),
+    "nan": (math.nan, math.inf),
+    "stands still": (0.5, 20.0),
+    "goes back": (0.5, 3.0),
+    "below": (0.4, math.inf),
+}
+"""(level, end) from t = 20 s on."""
+
+MESSAGES: dict[Fault, str] = {
+    "negative": "the level is -1; it must be at least 0",
+    "nan": "the level is nan; it must be at least 0",
+    "stands still": "the level ends at 20 s; it must end after t",
+    "goes back": "the level ends at 3 s; it must end after t",
+    "below": "the level 0.4 is below the profile's lower_bound() of 0.5",
+    "no pair": "piece() must return (level, end_s), not 0.5",
+}
+
+
+class Line:
+    """Level 1 for 20 seconds, then what the fault says, for client 3; no fault for the others."""
+
+    def __init__(self, fault: Fault, client_id: int) -> None:
+        self.fault: Fault = fault if client_id == 3 else "none"
+
+    def piece(self, t_s: float) -> Any:
+        if t_s < 20:
+            return 1.0, 20.0
+        return 0.5 if self.fault == "no pair" else FAULTS[self.fault]
+
+
+class Lines:
+    def __init__(self, lines: list[Line]) -> None:
+        self.lines = lines
+
+    def piece(self, rows: np.ndarray, t_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pieces = np.array([self.lines[r].piece(t) for r, t in zip(rows.tolist(), t_s.tolist(), strict=True)])
+        return pieces[:, 0], pieces[:, 1]
+
+
+class Faulty(Profile):
+    """bulk: whether many clients are asked at once."""
+
+    fault: Fault = "none"
+    bulk: bool = False
+    bound: Any = 0.5
+
+    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+        return Line(self.fault, client_id)
+
+    def timelines(self, client_ids: np.ndarray, rngs: Any, deadline_s: float) -> Timelines | None:
+        return Lines([Line(self.fault, c) for c in client_ids.tolist()]) if self.bulk else None
+
+    def lower_bound(self) -> float:
+        return self.bound  # type: ignore[no-any-return]
+
+
+def task_of(**options: Any) -> Task:
+    return build(toy(profile=Faulty(**options), method={"name": "fedavg"}))
+
+
+@pytest.mark.parametrize("fault", MESSAGES)
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_fault_is_named_with_client_and_time(fault: Fault, bulk: bool) -> None:
+    """One client at a time, and many at once; the first 20 seconds and the other clients are right."""
+    task = task_of(fault=fault, bulk=bulk)
+    named = r"^profile \S*Faulty: client 3, t = 20 s: "
+    capacity = task.capacity(3, 0.0)
+    assert capacity(19.0) == task.macs_per_s
+    for ask in (lambda: capacity.offered(0.0, 30.0), lambda: capacity.finish(0.0, 1e30)):
+        with pytest.raises(InputError, match=named) as caught:
+            ask()
+        assert MESSAGES[fault] in str(caught.value)
+    if bulk and fault == "no pair":
+        return  # the arrays of a bulk answer are pairs by themselves
+    ids = np.array([1, 3, 3])
+    many = task.capacities(ids, np.zeros(3))
+    with pytest.raises(InputError, match=named) as caught:
+        many.offered(np.full(3, 30.0))
+    assert MESSAGES[fault] in str(caught.value)
+    assert task.capacity(1, 0.0).offered(0.0, 30.0) == pytest.approx(25 * task.macs_per_s)
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_right_profile_of_the_users_own(bulk: bool) -> None:
+    """20 s at level 1 and 10 s at 0.5 offer 25 s' worth."""
+    task = task_of(bulk=bulk)
+    many = task.capacities(np.array([0, 3]), np.zeros(2))
+    assert many.offered(np.full(2, 30.0)) == pytest.approx([25 * task.macs_per_s] * 2)
+
+
+@pytest.mark.parametrize("bound", [-0.1, math.nan, True, "0.5", None])
+def test_a_bound_that_is_none(bound: Any) -> None:
+    with pytest.raises(InputError, match=r"Faulty: lower_bound\(\) must be a number from 0 on, not "):
+        task_of(bound=bound)
+
+
+def test_the_packages_own_are_not_asked_twice() -> None:
+    """Their timelines are used as they are."""
+    assert not isinstance(build(toy()).capacity(0, 0.0).timeline, CheckedTimeline)
+    assert isinstance(task_of().capacity(0, 0.0).timeline, CheckedTimeline)
