@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.results.runs import Run, find_runs, group
-from distreal_sim.table_text import render
+from distreal_sim.results.table_text import render
 
 __all__ = ["Run", "default_targets", "find_runs", "group", "render", "seconds_to", "t_interval",
            "time_to_accuracy", "to_csv"]  # fmt: skip
