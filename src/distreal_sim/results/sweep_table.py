@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,12 @@ FACTS = (
     "completed_share",
 )  # fmt: skip
 """Columns of every sweep.csv after the swept keys; then come `sim_s_to_...` and `hash`."""
+
+CLASS = re.compile(r"(?<![\w./])(?:[A-Za-z_]\w*\.)+([A-Z]\w*)(?![\w./])")
+"""The dotted path of a class; its name."""
+
+PLUGIN = re.compile(r"^([A-Za-z_][\w.]*) \w+=.*$")
+"""A plug-in and its options, as `sweep.cells.text` writes them; its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,3 +85,19 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
     """The last part of each dotted key, or the whole key where several end alike."""
     short = {key: key.removesuffix(".name").rpartition(".")[2] for key in keys}
     return {key: name if list(short.values()).count(name) == 1 else key for key, name in short.items()}
+
+
+def brief(texts: Iterable[str]) -> dict[str, str]:
+    """What people read in place of labels and values: classes without their packages, where that is clear.
+
+    `my_lab.methods.Mine, low=0.1` is `Mine, low=0.1` unless another text would read the same.
+    """
+    short = {text: CLASS.sub(r"\1", text) for text in texts}
+    return {text: own if list(short.values()).count(own) == 1 else text for text, own in short.items()}
+
+
+def briefest(values: Iterable[str]) -> dict[str, str]:
+    """The same of the values of one swept key: plug-ins by their names alone, where those tell them apart."""
+    short = brief(values)
+    names = {value: PLUGIN.sub(r"\1", own) for value, own in short.items()}
+    return names if len(set(names.values())) == len(names) else short

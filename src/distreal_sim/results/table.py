@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from distreal_sim.results.sweep_table import short_names
+from distreal_sim.results.sweep_table import brief, short_names
 
 MARK = "*"
 """Behind an interval from two values."""
@@ -24,87 +24,94 @@ FRAME = 3
 
 @dataclass(frozen=True)
 class Column:
-    """heading: its words, of which the last ones may stand below; cells: one a row, whole lines."""
+    """heading: may have two lines; cells: one a row."""
 
     heading: str
     cells: Sequence[str]
 
     @property
-    def lines(self) -> str:
-        """The heading in two lines."""
+    def stacked(self) -> Column:
+        """With the heading in two lines."""
         if " to " in self.heading:
-            return self.heading.replace(" to ", "\nto ")
-        return "\n".join(self.heading.rsplit(" ", 1))
-
-    @property
-    def cells_width(self) -> int:
-        return max(map(cell_len, self.cells), default=0)
+            return Column(self.heading.replace(" to ", "\nto "), self.cells)
+        return Column("\n".join(self.heading.rsplit(" ", 1)), self.cells)
 
     @property
     def width(self) -> int:
-        """With the heading in one line."""
-        return max(cell_len(self.heading), self.cells_width)
+        """Of its widest line."""
+        return max(map(cell_len, [*self.heading.splitlines(), *self.cells]))
 
-    @property
-    def narrow(self) -> int:
-        """With the heading in two lines."""
-        return max(self.cells_width, *map(cell_len, self.lines.splitlines()))
+    def at(self, places: Sequence[int]) -> Column:
+        """The rows at these places."""
+        return Column(self.heading, [self.cells[place] for place in places])
 
 
 def render(table: pd.DataFrame, console: Console | None = None, n_last: int = 1) -> None:
     """Print `time_to_accuracy`'s or `compare`'s table for people.
 
-    On a terminal that is too narrow the columns are dealt out to several tables below one another; in a pipe
-    there is one of full width. n_last: what the final accuracies are means of; see `Run`.
+    On a terminal that is too narrow each setting has tables of its own, to which the columns are dealt out; a
+    pipe gets one table of full width. n_last: what the final accuracies are means of; see `Run`.
     """
     console = console or Console()
     keys, numbers = _keys(table), _numbers(table)
+    caption = _caption(table, n_last)
     one = 1 + sum(column.width + FRAME for column in (*keys, *numbers))
     if not console.is_terminal or one <= console.width:
-        _print(console, keys, [numbers], one, narrow=False, caption=_caption(table, n_last))
+        _print(console, keys, numbers, width=one, caption=caption)
         return
-    limit = max(8, (console.width // 2 - FRAME * len(keys)) // len(keys))
-    room = console.width - 1 - sum(min(column.narrow, limit) + FRAME for column in keys)
+    settings = list(zip(*(key.cells for key in keys[:-1]), strict=True)) or [()] * len(table)
+    for setting in dict.fromkeys(settings):
+        here = [place for place, other in enumerate(settings) if other == setting]
+        if setting:
+            pairs = zip(keys[:-1], setting, strict=True)
+            console.print(Text(", ".join(f"{key.heading} = {value}" for key, value in pairs), style="bold"))
+        limit = max(16, console.width // 3)
+        label = keys[-1].at(here)
+        room = console.width - 1 - min(label.width, limit) - FRAME
+        for part in _parts([column.at(here).stacked for column in numbers], room):
+            width = console.width - room + sum(column.width + FRAME for column in part)
+            _print(console, [label], part, width=max(width, console.width), limit=limit)
+    console.print(Text(caption, style="italic"))
+
+
+def _parts(columns: Sequence[Column], room: int) -> list[list[Column]]:
+    """Columns that fit beside each other into so many characters, in their order; one at least in each."""
     parts: list[list[Column]] = [[]]
     left = room
-    for column in numbers:
-        if parts[-1] and column.narrow + FRAME > left:
+    for column in columns:
+        if parts[-1] and column.width + FRAME > left:
             parts.append([])
             left = room
         parts[-1].append(column)
-        left -= column.narrow + FRAME
-    widest = console.width - room + max(sum(c.narrow + FRAME for c in part) for part in parts)
-    width = max(console.width, widest)
-    _print(console, keys, parts, width, narrow=True, caption=_caption(table, n_last), limit=limit)
+        left -= column.width + FRAME
+    return parts
 
 
 def _print(
     console: Console,
     keys: Sequence[Column],
-    parts: Sequence[Sequence[Column]],
-    width: int,
+    numbers: Sequence[Column],
     *,
-    narrow: bool,
-    caption: str,
+    width: int,
+    caption: str | None = None,
     limit: int | None = None,
 ) -> None:
+    """One table, as wide as it must be. limit: the most characters in a line of a key."""
     if width > console.width:
         console = Console(file=console.file, width=width, force_terminal=console.is_terminal)
+    shown = Table(caption=caption)
+    for key in keys:
+        shown.add_column(Text(key.heading), overflow="fold", max_width=limit)
+    for column in numbers:
+        shown.add_column(Text(column.heading), justify="right", no_wrap=True)
     rows = list(zip(*(key.cells for key in keys[:-1]), strict=True)) or [()] * len(keys[0].cells)
-    for number, part in enumerate(parts, start=1):
-        shown = Table(caption=caption if number == len(parts) else None)
-        for key in keys:
-            shown.add_column(Text(key.heading), overflow="fold", max_width=limit, vertical="bottom")
-        for column in part:
-            heading = column.lines if narrow else column.heading
-            shown.add_column(Text(heading), justify="right", no_wrap=True, vertical="bottom")
-        for place, setting in enumerate(rows):
-            again = place > 0 and rows[place - 1] == setting
-            if place > 0 and not again:
-                shown.add_section()
-            cells = [*([""] * len(setting) if again else setting), keys[-1].cells[place]]
-            shown.add_row(*map(Text, [*cells, *(column.cells[place] for column in part)]))
-        console.print(shown)
+    for place, setting in enumerate(rows):
+        again = place > 0 and rows[place - 1] == setting
+        if place > 0 and not again:
+            shown.add_section()
+        cells = [*([""] * len(setting) if again else setting), keys[-1].cells[place]]
+        shown.add_row(*map(Text, [*cells, *(column.cells[place] for column in numbers)]))
+    console.print(shown)
 
 
 def _keys(table: pd.DataFrame) -> list[Column]:
@@ -112,7 +119,8 @@ def _keys(table: pd.DataFrame) -> list[Column]:
     columns = list(table.columns)
     setting = columns[: columns.index("method")]
     names = short_names(setting)
-    return [Column(names.get(key, key), [str(value) for value in table[key]]) for key in (*setting, "method")]
+    short = {key: brief(dict.fromkeys(map(str, table[key]))) for key in (*setting, "method")}
+    return [Column(names.get(key, key), [short[key][str(v)] for v in table[key]]) for key in short]
 
 
 def _numbers(table: pd.DataFrame) -> list[Column]:

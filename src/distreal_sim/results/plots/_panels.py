@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from distreal_sim.results.runs import Run, group
-from distreal_sim.results.sweep_table import short_names
+from distreal_sim.results.sweep_table import briefest, short_names
+
+TITLE_WIDTH = 30
+"""Characters that fit above a panel."""
 
 MOST_COLUMNS = 4
 """Panels of one swept key in a row; more are wrapped."""
@@ -34,6 +38,8 @@ def panels_of(runs: Sequence[Run]) -> list[Panel]:
     keys = list(runs[0].setting) if runs else []
     rows = list(dict.fromkeys(values[:-1] for values in settings))
     columns = list(dict.fromkeys(values[-1:] for values in settings))
+    names = short_names(keys)
+    short = {key: briefest(dict.fromkeys(v[i] for v in settings)) for i, key in enumerate(keys)}
     found = []
     for number, (values, below) in enumerate(settings.items()):
         if len(keys) == 1:
@@ -41,15 +47,16 @@ def panels_of(runs: Sequence[Run]) -> list[Panel]:
             row, column = divmod(number, per_row)
         else:
             row, column = rows.index(values[:-1]), columns.index(values[-1:])
-        title = _title(dict(zip(keys, values, strict=True)))
+        title = wrapped(
+            f"{names[key]} = {short[key][value]}" for key, value in zip(keys, values, strict=True)
+        )
         groups = group(replace(run, label=run.variant) for run in below)
         found.append(Panel(row, column, title, groups))
     return found
 
 
-def _title(setting: Mapping[str, str]) -> str:
-    """`low = 0.1, partition = iid`; in several lines where it is long."""
-    names = short_names(setting)
-    parts = [f"{names[key]} = {value}" for key, value in setting.items()]
-    line = ", ".join(parts)
-    return line if len(line) <= 34 else "\n".join(parts)
+def wrapped(parts: Iterable[str], width: int = TITLE_WIDTH) -> str:
+    """`low = 0.1, partition = iid`; where that is wider than a panel, a line for each, or several."""
+    every = list(parts)
+    line = ", ".join(every)
+    return line if len(line) <= width else "\n".join(textwrap.fill(part, width) for part in every)

@@ -24,6 +24,7 @@ from distreal_sim.results.plots._save import look, save
 from distreal_sim.results.plots._units import si_unit, time_unit
 from distreal_sim.results.runs import Run
 from distreal_sim.results.statistics import default_targets
+from distreal_sim.results.sweep_table import brief
 
 AXES = ("sim_s", "round", "macs", "upload_bytes")
 
@@ -54,7 +55,14 @@ def accuracy(
     size, name = _unit(x, max(float(curve.x[-1]) for curve in every))
     chosen = default_targets(runs) if targets is None else targets
     n_rows, n_columns = 1 + max(p.row for p in panels), 1 + max(p.column for p in panels)
-    inches = (5.6, 3.7) if len(panels) == 1 else (max(4.2, 0.8 + 2.3 * n_columns), 1.2 + 1.9 * n_rows)
+    inches = (
+        (5.6, 3.7)
+        if len(panels) == 1
+        else (
+            max(4.2, 0.8 + 2.3 * n_columns),
+            1.2 + n_rows * (1.9 + 0.15 * max(panel.title.count("\n") for panel in panels)),
+        )
+    )
     with look():
         figure = Figure(figsize=inches)
         grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
@@ -162,10 +170,11 @@ def _legend_texts(panels: Sequence[Panel]) -> dict[str, str]:
     for panel in panels:
         for label, seeds in panel.groups.items():
             counts.setdefault(label, set()).add(len(seeds))
+    short = brief(counts)
     if len(set().union(*counts.values())) == 1:
-        return {label: label for label in counts}
+        return short
     n = {label: " to ".join(map(str, sorted({min(c), max(c)}))) for label, c in counts.items()}
-    return {label: f"{label} (n = {n[label]})" for label in counts}
+    return {label: f"{short[label]} (n = {n[label]})" for label in counts}
 
 
 def _legend_title(panels: Sequence[Panel]) -> str | None:

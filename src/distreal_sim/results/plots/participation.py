@@ -15,8 +15,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.results.plots._legend import legend_above
+from distreal_sim.results.plots._panels import wrapped
 from distreal_sim.results.plots._save import look, save
 from distreal_sim.results.runs import Run, group
+from distreal_sim.results.sweep_table import brief
 
 # Blues and orange after Okabe and Ito; all three differ in lightness too, for print without colour.
 _FATES = {"completed": "#56B4E9", "partial": "#CBE7F8", "dropped": "#D98C00"}
@@ -86,7 +88,7 @@ def _draw(axes: Axes, label: str, seeds: Sequence[Run]) -> None:
         floor = top
     axes.stairs(table["used"].to_numpy(), edges, baseline=None, color="white", linewidth=2.4)
     axes.stairs(table["used"].to_numpy(), edges, baseline=None, color="black", linewidth=1.3)
-    axes.set_title(label)
+    axes.set_title(wrapped(brief([label])[label].split(", "), width=26))
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, max(1.0, 1.05 * float(table["used"].max()))))
     axes.grid(False)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
