@@ -13,7 +13,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.grids.choose import Choice, GridName, choose
 from distreal_sim.grids.serial import SerialFleet
-from distreal_sim.plan.data import missing_classes
+from distreal_sim.inspection.data import missing_classes
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.play import OnRound, play
 from distreal_sim.simulation.run_directory import RunDirectory

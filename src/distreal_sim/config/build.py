@@ -17,7 +17,7 @@ from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data, Examples
-from distreal_sim.data.datasets._loaded import load_data
+from distreal_sim.data.loaded import load_data
 from distreal_sim.data.partitions import Split
 from distreal_sim.fronts.front import Front
 from distreal_sim.thinning.cost import training_macs

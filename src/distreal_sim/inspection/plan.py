@@ -23,8 +23,8 @@ from distreal_sim.config.build import build, planned_examples
 from distreal_sim.fronts.bundled import BundledFront
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
+from distreal_sim.inspection.data import data_lines
 from distreal_sim.inspection.estimate import forecast, measure, window
-from distreal_sim.plan.data import data_lines
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.coupling.groups import find_groups

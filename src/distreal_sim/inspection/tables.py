@@ -22,6 +22,7 @@ from distreal_sim.config.build import build
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.fronts.file import read_front
 from distreal_sim.fronts.front import Front
+from distreal_sim.inspection.data import warnings_of
 from distreal_sim.inspection.plan import (
     full_structure,
     is_narrowed,
@@ -30,7 +31,6 @@ from distreal_sim.inspection.plan import (
     sample,
     spread,
 )
-from distreal_sim.plan.data import warnings_of
 
 MAX_ROWS = 20
 """Clients that are listed one by one."""

@@ -22,7 +22,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build, hold_out
 from distreal_sim.data.datasets import Examples
-from distreal_sim.data.datasets._loaded import load_data
+from distreal_sim.data.loaded import load_data
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.search.settings import Search

@@ -12,7 +12,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import prepare_process
 from distreal_sim.base.text import si
 from distreal_sim.config.build import build
-from distreal_sim.data.datasets._loaded import load_data
+from distreal_sim.data.loaded import load_data
 from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
