@@ -65,7 +65,7 @@ def _check_split(where: str, examples: Any, n_classes: int) -> None:
         raise InputError(f"{where}: y must be (N,) of int64, not {_what(y)}{advice}")
     if len(x) != len(y) or not len(y):
         raise InputError(
-            f"{where}: expected a label for each example, at least one: x has {len(x)}, y {len(y)}"
+            f"{where}: x has {len(x)} examples and y {len(y)} labels; expected as many of both, at least 1"
         )
     wrong = np.flatnonzero((y < 0) | (y >= n_classes))
     if len(wrong):

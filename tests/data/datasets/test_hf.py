@@ -154,3 +154,101 @@ def test_without_the_library(tmp_path, monkeypatch):
     """None in sys.modules is how Python marks a module that cannot be imported."""
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert "pip install distreal-sim[hf]" in error_of(tmp_path)
+
+
+def by_class(folder, sizes):
+    """An image folder with `sizes` pictures of each class, told apart by their brightness."""
+    for label, size in enumerate(sizes):
+        (folder / f"c{label}").mkdir(parents=True)
+        for i in range(size):
+            Image.fromarray(np.full((4, 4), 40 * label + i, np.uint8)).save(
+                folder / f"c{label}" / f"{i:02}.png"
+            )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cut", "train", "test"),
+    [((10, 10), "80%", [8, 8], [2, 2]), ((20, 10, 30), "54", [18, 9, 27], [2, 1, 3])],
+)
+def test_slices_of_a_folder_sorted_by_class(sizes, cut, train, test, tmp_path):
+    """Every class has its share of each slice, and every picture is in one of them: 80 % of 10 are 8; 54 of
+    60 are nine tenths.
+    """
+    folder = by_class(tmp_path, sizes)
+    data = Hf(data_dir=folder, train_split=f"train[:{cut}]", test_split=f"train[{cut}:]").load()
+    assert np.bincount(data.train.y).tolist() == train
+    assert np.bincount(data.test.y).tolist() == test
+    assert len({x.tobytes() for x in [*data.train.x, *data.test.x]}) == sum(sizes)
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view"])
+def test_string_labels_of_every_kind(kind, tmp_path):
+    import pyarrow as pa
+
+    from distreal_sim.data.datasets._hf_columns import label_column
+
+    assert getattr(pa, kind)() is not None
+    assert (
+        label_column({"kind": datasets.Value(kind), "x": datasets.Value("float32")}, None, "here") == "kind"
+    )
+
+
+def test_string_labels_in_metadata(tmp_path):
+    """pandas reads the csv; cat is 0 and dog 1."""
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        rows = [(f"{i}.png", "cat" if i % 2 else "dog") for i in range(4)]
+        text = "".join(f"{name},{kind}\n" for name, kind in rows)
+        (tmp_path / split / "metadata.csv").write_text(f"file_name,label\n{text}")
+        for name, _ in rows:
+            Image.fromarray(GREY).save(tmp_path / split / name)
+    assert Hf(data_dir=tmp_path).load().train.y.tolist() == [1, 0, 1, 0]
+
+
+def test_booleans_are_two_classes(tmp_path):
+    write(
+        tmp_path,
+        {"img": [GREY] * 2, "label": [True, False]},
+        {"img": [GREY], "label": [True]},
+        img=datasets.Image(),
+        label=datasets.Value("bool"),
+    )
+    data = Hf(data_dir=tmp_path).load()
+    assert (data.n_classes, data.train.y.tolist(), data.test.y.tolist()) == (2, [1, 0], [1])
+
+
+@pytest.mark.parametrize(("kind", "values"), [("float64", [0.5, 1.0]), ("binary", [b"a", b"b"])])
+def test_a_label_column_that_cannot_be_one(kind, values, tmp_path):
+    """Not replaced by the only column of whole numbers, which may be anything."""
+    columns = {"img": [GREY] * 2, "label": values, "year": [1, 2]}
+    types = {"img": datasets.Image(), "label": datasets.Value(kind), "year": datasets.Value("int64")}
+    write(tmp_path, columns, **types)
+    message = error_of(tmp_path)
+    assert "column label of split train" in message
+    assert "which are no class labels" in message
+    assert message.endswith("or set dataset.label_column to one of year")
+    assert "column img" in error_of(tmp_path, label_column="img")
+
+
+def test_an_example_without_a_label(tmp_path):
+    write(
+        tmp_path,
+        {"img": [GREY] * 2, "label": ["a", None]},
+        img=datasets.Image(),
+        label=datasets.Value("string"),
+    )
+    assert "example 1 of split train" in error_of(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["train/n01/images/0.png", "train/all/0.png"])
+def test_folders_that_are_not_class_folders(where, tmp_path):
+    """Tiny-ImageNet's `images` folders, and one folder with everything."""
+    for path in (where, where.replace("n01", "n02"), "test/images/0.png"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(GREY).save(tmp_path / path)
+    message = error_of(tmp_path)
+    assert "no labels were found in split train" in message or "has no label (1 have none)" in message
+    assert "SPLIT/CLASS/*.png" in message
+    assert "; here lies for example " in message
+    assert "set dataset.label_column" not in message

@@ -68,3 +68,26 @@ def test_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "flwr_datasets", None)
     with pytest.raises(InputError, match=r"pip install distreal-sim\[hf\]"):
         split("IidPartitioner")
+
+
+def test_warnings_are_one_line(recwarn):
+    """Ten attempts warn of the alphas of a hundred clients; what counts is the error."""
+    with pytest.raises(InputError, match=r"max number of attempts \(10\)"):
+        split("DirichletPartitioner", n_clients=100, alpha=0.01, min_partition_size=4)
+    assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
+
+
+def test_warnings_of_a_partition_that_works(recwarn):
+    """Of the alphas of eight clients three are shown."""
+    split("DirichletPartitioner", alpha=0.2, min_partition_size=12)
+    said = [str(w.message) for w in recwarn if issubclass(w.category, UserWarning)]
+    assert len(said) <= 1
+    assert all(len(line) < 400 for line in said)
+
+
+@pytest.mark.parametrize("options", [{"shard_size": 7}, {"num_shards_per_partition": 3}])
+def test_what_shards_leave_over_names_the_option(options):
+    """400 = 57 x 7 + 1, and 24 shards of 16 leave 16."""
+    with pytest.raises(InputError, match="set keep_incomplete_shard: true"):
+        split("ShardPartitioner", **options)
+    assert split("ShardPartitioner", shard_size=7, keep_incomplete_shard=True).sizes.sum() == 400

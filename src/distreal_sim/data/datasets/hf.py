@@ -130,7 +130,8 @@ class Hf(Dataset):
         values = list(split[column][:])
         missing = [i for i, value in enumerate(values) if value is None]
         if missing:
-            raise InputError(f"example {missing[0]} of {self._where(name)} has no {column}")
+            at, how = f"example {missing[0]} of {self._where(name)}", layout(self.data_dir)
+            raise InputError(f"{at} has no {column} ({len(missing):,} have none){how}")
         return np.asarray(values)
 
     def _writers(self, train: Any) -> np.ndarray | None:
