@@ -9,11 +9,13 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
+import pytest
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.mark.slow
 def test_demo_then_notebook(tmp_path: Path) -> None:
     """Three methods, three seeds, 4 rounds: figure and table are there; then every cell runs."""
     out = tmp_path / "demo"
