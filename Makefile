@@ -5,7 +5,22 @@ BIN := $(VENV)/bin
 export FLWR_TELEMETRY_ENABLED := 0
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help install demo test test-slow check bench clean
+N_TEST_PROCESSES ?= 2
+PYTEST := $(BIN)/pytest -n $(N_TEST_PROCESSES) --dist loadgroup
+
+# The parts of the slow tests: the files and folders of each, in tests/; `rest` is what no other part has.
+SLOW_runs := runs/test_failures.py runs/test_identity.py runs/test_cluster.py
+SLOW_kills := runs/test_random_kills.py
+SLOW_resume := runs/test_resume.py
+SLOW_matrix := runs/test_matrix.py
+SLOW_flower := flower
+SLOW_sweeps := sweep
+SLOW_searches := search
+SLOW_networks := thinning models methods
+SLOW_NAMED := runs kills resume matrix flower sweeps searches networks
+SLOW_PARTS := $(SLOW_NAMED) rest properties
+
+.PHONY: help install demo test test-slow $(SLOW_PARTS:%=test-slow-%) check bench clean
 
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,17 +35,25 @@ install: $(VENV)/.installed  ## create .venv and install the package with its te
 demo: install  ## DISTREAL against its rivals on the embedded digits: runs, figure and table (3 minutes)
 	$(BIN)/distreal-sim demo --out runs/demo
 
-test: install  ## the default tests (12 minutes at most on 2 cores)
-	$(BIN)/pytest
+test: install  ## the default tests (4 minutes at most on 2 idle cores)
+	$(PYTEST)
 
-test-slow: install  ## the long tests: stock Flower, random kills, larger models
-	$(BIN)/pytest -m slow
+test-slow: $(SLOW_PARTS:%=test-slow-%)  ## the long tests; a part alone: test-slow-PART (see SLOW_PARTS)
+
+$(SLOW_NAMED:%=test-slow-%): test-slow-%: install
+	$(PYTEST) -m slow $(addprefix tests/,$(SLOW_$*))
+
+test-slow-rest: install
+	$(PYTEST) -m slow $(foreach part,$(SLOW_NAMED),$(addprefix --ignore=tests/,$(SLOW_$(part))))
+
+test-slow-properties: install  # 600 examples each, 50 in the default tests
+	$(PYTEST) -m hypothesis --hypothesis-profile=long
 
 check: install  ## lint, strict types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(PYTEST)
 
 bench: install  ## the benchmarks, other simulators first; tables in benchmarks/results (long)
 	$(BIN)/python benchmarks/peers/run.py --docs docs/performance.md

@@ -53,6 +53,7 @@ for turn in range(2):
 """
 
 
+@pytest.mark.slow
 def test_kernels_of_many_shapes_are_kept() -> None:
     """1,200 convolutions, twice: the second time oneDNN, whose own limit is 1,024, makes no kernel again."""
     env = {**os.environ, "ONEDNN_VERBOSE": "2"}

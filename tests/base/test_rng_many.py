@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distreal_sim.base.rng import generator
@@ -28,7 +28,6 @@ def test_keys_at_the_edges(seed: int) -> None:
     assert np.array_equal([drawn.random() for _ in range(5)], one_by_one(seed, "level", keys, 5))
 
 
-@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**130),
     purpose=st.text(max_size=20),

@@ -81,7 +81,7 @@ class WithoutNines(Digits):
 def test_run_says_which_classes_are_missing(tmp_path: Path) -> None:
     said: list[str] = []
     run(toy(rounds=1, dataset=WithoutNines()), tmp_path / "out", grid="serial", warn=said.append)
-    assert said == ["classes without training examples: 9", "classes without test examples: 8"]
+    assert said == [f"warning: classes without {n}" for n in ("training examples: 9", "test examples: 8")]
 
 
 class ReturnsNothing(FedAvg):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from toys import toy
 
@@ -35,7 +35,6 @@ def test_sizes(n: int, batch_size: int, epoch: list[int]) -> None:
     assert batch_sizes(n, Local(steps=5, batch_size=batch_size)) == (epoch * 5)[:5]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 50), st.integers(1, 20), st.integers(1, 4), st.integers(0, 99))
 def test_every_epoch_sees_every_example_once(n: int, batch_size: int, epochs: int, seed: int) -> None:
     """Each epoch's batches are a permutation of all examples; the batches have the planned sizes."""

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 from choices import from_front
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from distreal_sim.client.schedule import NeverDoneError, schedule
@@ -81,7 +81,6 @@ def exact_round(
     return steps, "partial" if overrun == "partial" and steps else "dropped", total
 
 
-@settings(deadline=None, max_examples=600)
 @given(
     levels=st.lists(st.integers(0, 300), min_size=1, max_size=6),
     gaps=st.lists(st.integers(1, 4), min_size=5, max_size=5),

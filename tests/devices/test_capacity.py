@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from distreal_sim.devices.capacity import Capacity
@@ -109,7 +109,6 @@ levels = st.one_of(st.just(0.0), st.floats(1e-3, 1e3))
 bounds = st.lists(st.floats(1e-3, 1e3), max_size=8, unique=True).map(lambda b: tuple(sorted(b)))
 
 
-@settings(deadline=None, max_examples=400)
 @given(st.data(), bounds, st.floats(0, 1100), st.floats(1e-3, 1e5))
 def test_work_until_the_finish_is_the_step(
     data: st.DataObject, ends: tuple[float, ...], t: float, macs: float
@@ -131,7 +130,6 @@ def test_work_until_the_finish_is_the_step(
     assert exact_work(pieces, finish - 1e-9 * finish, finish) > 0
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.data(), bounds, st.floats(0, 1100), st.floats(0, 1100))
 def test_offered_is_the_exact_integral(
     data: st.DataObject, ends: tuple[float, ...], a: float, b: float

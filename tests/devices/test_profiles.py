@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distreal_sim.base.plugins import load, names
@@ -94,7 +94,6 @@ def test_clients_and_seeds_differ(name: str) -> None:
     assert levels[3] != levels[4]
 
 
-@settings(deadline=None, max_examples=150)
 @given(
     case=st.sampled_from(CASES),
     deadline_s=st.floats(1e-6, 1e6),

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 METHODS = ["distreal", "distreal-ordered", "fedavg-drop", "fedavg-partial", "heterofl", "small"]
 
 
+@pytest.mark.slow
 def test_demo_then_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six methods, two seeds, 3 rounds each: 36 points, a figure, a table, a config; then every cell runs.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command import distreal_sim
 
 from distreal_sim.config import parse_experiment, read_yaml
 
@@ -18,6 +20,13 @@ README = (ROOT / "README.md").read_text()
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def call(command: str, folder: Path) -> str:
+    """The command in this process, with the words that the shell would make of it."""
+    done = distreal_sim(*shlex.split(command)[1:], cwd=folder)
+    assert done.code == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def shell(command: str, folder: Path) -> str:
@@ -38,8 +47,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_commands(folder: Path) -> None:
-    """Every command of the first block, in order; the runs, table and figure are there afterwards."""
-    outputs = {command: shell(command, folder) for command in blocks("bash")[0].splitlines()}
+    """Every command of the first block, in order; the runs, table and figure are there afterwards.
+
+    The first is a process of its own, as a user has it.
+    """
+    first, *others = blocks("bash")[0].splitlines()
+    outputs = {first: shell(first, folder)} | {command: call(command, folder) for command in others}
     assert (folder / "runs" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     for run in ("first", "second"):
         assert len((folder / "runs" / run / "rounds.csv").read_text().splitlines()) == 4
@@ -48,10 +61,11 @@ def test_commands(folder: Path) -> None:
     assert "fedavg" in table
 
 
+@pytest.mark.usefixtures("four_cores")
 def test_a_sweep(folder: Path) -> None:
     """Two methods x two rates of change x two seeds; the table has both methods under both settings."""
     (folder / "my_sweep.yaml").write_text(blocks("yaml")[1])
-    _, table, _ = (shell(command, folder) for command in blocks("bash")[1].splitlines())
+    _, table, _ = (call(command, folder) for command in blocks("bash")[1].splitlines())
     assert table.count("fedavg-drop") == table.count("ordered-distreal") == 2
     assert len((folder / "runs" / "methods" / "sweep.csv").read_text().splitlines()) == 1 + 8
     assert (folder / "runs" / "methods.png").read_bytes().startswith(b"\x89PNG")
@@ -61,7 +75,7 @@ def test_a_method_in_one_file(folder: Path) -> None:
     """The README's method runs by its dotted path, with its own option, and is thinned for weak clients."""
     (folder / "my_methods.py").write_text(blocks("python")[0])
     for command in blocks("bash")[2].splitlines():
-        shell(command, folder)
+        call(command, folder)
     config = read_yaml(folder / "runs" / "static" / "config.yaml")
     assert config["method"]["n_widths"] == 4
     import pandas as pd

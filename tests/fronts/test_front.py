@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -46,7 +46,6 @@ def lookup_by_scan(front: Front, budget: float) -> int:
     return -max(fitting)[1] if fitting else 0
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     st.lists(st.integers(1, 50), min_size=1, max_size=12, unique=True),
     st.one_of(st.integers(-3, 55), st.floats(-1, 60), st.just(math.inf), st.just(-math.inf)),
@@ -150,7 +149,6 @@ def test_rates_that_round_to_the_same_filters_are_one_entry(structure: Structure
     assert front.entries[-1].rates == (0.0, 0.0)
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.floats(0, 0.99), st.floats(0, 0.99), st.floats(-5, 5)), max_size=15))
 def test_a_front_is_a_front(candidates: list[tuple[float, float, float]]) -> None:
     """Cheaper to dearer with growing scores, up to the zero vector, which is last; every candidate is matched

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import psutil, ray
 from distreal_sim.grids.ray.cluster import ray_instance
@@ -19,6 +21,7 @@ with ray_instance(2):
 """
 
 
+@pytest.mark.slow
 def test_ray_listens_on_loopback_only() -> None:
     """Every listening socket of the driver and its children, once two workers have answered."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import pickle
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from command import distreal_sim
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import strategy as bundled
@@ -434,17 +433,9 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     merge = {"flower": "FedAdam", "eta": 0.03}
     method = {**FULL, "overrun": "partial"}
     config.write_text(yaml.safe_dump({**TOY, "method": method, "merge": merge, "rounds": 5}))
-    command = [
-        sys.executable,
-        "-c",
-        "from distreal_sim.cli import main; main()",
-        "run",
-        str(config),
-        "--quiet",
-    ]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    done = subprocess.run([*command, "--grid", "serial", "--out", str(whole)], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = distreal_sim("run", config, "--quiet", "--grid", "serial", "--out", whole)
+    assert (done.code, done.stderr) == (0, "")
 
     def stop(row: Any) -> None:
         if row.round == 3:

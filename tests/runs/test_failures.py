@@ -88,7 +88,7 @@ def test_memory_does_not_travel(tmp_path: Path) -> None:
     assert traffic[0] == traffic[1]
 
 
-@pytest.mark.parametrize("dying", [Killing, Quitting])
+@pytest.mark.parametrize("dying", [Killing, pytest.param(Quitting, marks=pytest.mark.slow)])
 def test_a_redone_job_starts_from_the_same_state(dying: type[Misbehaving], tmp_path: Path) -> None:
     """A worker dies once, after its client's work of round 3: the work is done again, and counts once.
 
@@ -103,6 +103,7 @@ def test_a_redone_job_starts_from_the_same_state(dying: type[Misbehaving], tmp_p
     assert_same_results(tmp_path / "calm", tmp_path / "dead")
 
 
+@pytest.mark.slow
 def test_a_hung_client_is_redone(tmp_path: Path) -> None:
     """A client that never answers is taken away from its worker; the second try counts, once."""
     marker, there = tmp_path / "marker", tmp_path / "there"
@@ -115,6 +116,7 @@ def test_a_hung_client_is_redone(tmp_path: Path) -> None:
     assert_same_results(tmp_path / "calm", tmp_path / "hung")
 
 
+@pytest.mark.slow
 def test_a_worker_without_memory_is_replaced(tmp_path: Path) -> None:
     """A client meets a limit of its process's memory, once; the second try counts."""
     marker, there = tmp_path / "marker", tmp_path / "there"
@@ -134,6 +136,7 @@ def test_a_client_that_always_hangs_ends_the_run(tmp_path: Path) -> None:
         run(experiment, tmp_path, grid="ray", n_workers=2)
 
 
+@pytest.mark.slow
 def test_a_run_may_change_its_grid(tmp_path: Path) -> None:
     """Interrupted with two workers after round 3, it goes on in one process from the checkpoint."""
 
@@ -149,7 +152,8 @@ def test_a_run_may_change_its_grid(tmp_path: Path) -> None:
     assert_same_results(tmp_path / "out", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("dying", [Killing, pytest.param(Quitting, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dying", [Killing, Quitting])
 def test_a_client_that_always_kills_its_worker_ends_the_run(
     dying: type[Misbehaving], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +165,7 @@ def test_a_client_that_always_kills_its_worker_ends_the_run(
     assert len(run_rows) == 2, "header and round 1"
 
 
+@pytest.mark.slow
 def test_who_waits_behind_a_client_that_kills_is_not_blamed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,13 +190,14 @@ class Hasty(FedAvg):
         return super().merge(task, state, now, iter([next(updates)]))
 
 
-@pytest.mark.parametrize("grid", ["serial", "ray"])
+@pytest.mark.parametrize("grid", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
 def test_updates_that_a_merge_does_not_ask_for_are_in_the_tables(grid: GridName, tmp_path: Path) -> None:
     run(toy(method=Hasty(overrun="wait")), tmp_path, grid=grid, n_workers=2)
     rounds = pd.read_csv(tmp_path / "rounds.csv")
     assert rounds["n_completed"].tolist() == [5] * 4
 
 
+@pytest.mark.slow
 def test_a_test_batch_that_kills_its_worker_blames_no_client(tmp_path: Path) -> None:
     """A shard of the test set is sent to the node of a client that has no part in it."""
     dying = toy(
@@ -201,6 +207,7 @@ def test_a_test_batch_that_kills_its_worker_blames_no_client(tmp_path: Path) -> 
         run(dying, tmp_path, grid="ray", n_workers=2)
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_be_set_up_ends_the_run(tmp_path: Path) -> None:
     """A method that exists only where it was written: it cannot be unpickled in another process."""
     with pytest.raises(WorkersDiedError) as caught:

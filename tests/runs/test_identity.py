@@ -33,17 +33,13 @@ def experiment(method: str, seed: int = 7) -> Experiment:
 @pytest.mark.parametrize(
     ("method", "n_workers"),
     [
-        ("distreal", 1),
         ("distreal", 2),
-        ("distreal", 4),
-        ("fedavg", 2),
-        ("small", 2),
-        *(pytest.param(m, n, marks=pytest.mark.slow) for m in ("fedavg", "small") for n in (1, 4)),
         *(
-            pytest.param(m, 2, marks=pytest.mark.slow)
-            for m in names(Method)
-            if m not in ("distreal", "fedavg", "small")
+            pytest.param(m, n, marks=pytest.mark.slow)
+            for m in ("distreal", "fedavg", "small")
+            for n in (1, 4)
         ),
+        *(pytest.param(m, 2, marks=pytest.mark.slow) for m in names(Method) if m != "distreal"),
     ],
 )
 @pytest.mark.usefixtures("four_cores")
@@ -53,6 +49,7 @@ def test_ray_gives_what_serial_gives(method: str, n_workers: int, tmp_path: Path
     assert_same_results(tmp_path / "serial", tmp_path / "ray")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("four_cores")
 def test_bfloat16_gives_the_same_bytes_everywhere(tmp_path: Path) -> None:
     """Like any other arithmetic, and others than float32's."""
@@ -75,6 +72,7 @@ def test_a_run_can_be_repeated_and_the_seed_matters(tmp_path: Path) -> None:
     assert not set(first[1:]) & set(other[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("four_cores")
 def test_the_choice_of_a_grid_changes_nothing(tmp_path: Path) -> None:
     """`auto` stays in this process for four small rounds, and goes to Ray where a job may have to be killed.
@@ -92,6 +90,7 @@ def test_the_choice_of_a_grid_changes_nothing(tmp_path: Path) -> None:
         assert (tmp_path / "stays" / name).read_bytes() == (tmp_path / "goes" / name).read_bytes()
 
 
+@pytest.mark.usefixtures("four_cores")
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="shared memory of this kind is Linux's")
 def test_updates_of_workers_on_this_machine_lie_in_shared_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent.parent
 
 SCRIPT = """
@@ -31,6 +33,7 @@ run(experiment, Path(sys.argv[1]), grid="serial", on_round=look)
 """
 
 
+@pytest.mark.slow
 def test_150_more_rounds_need_no_more_memory(tmp_path: Path) -> None:
     """Serial, so that server and clients are in one process. A model has 100 kB: one kept per round would be
     15 MB more. Allowed are 4 MB.

@@ -194,6 +194,7 @@ def test_a_full_disk(room_bytes: int, command: Run, small_disk: Path, tmp_path: 
     assert (out / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_ray_cannot_start(config: Path, tmp_path: Path) -> None:
     """Its folder for temporary files is a file. In a process of its own, because this one may have a Ray."""
     environment: dict[str, Any] = {**os.environ, "RAY_TMPDIR": str(config)}

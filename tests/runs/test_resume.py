@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from command import distreal_sim
 from toys import TOY
 
 from distreal_sim.config import load_experiment
@@ -36,13 +37,18 @@ def uninterrupted(config: Path, out: Path) -> Path:
     return out
 
 
-def start_run(config: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    """`distreal-sim run` on the serial grid; Ctrl-C works even where the tests run in the background."""
+def start_run(config: Path, out: Path, *more: str, linger_wall_s: float = 0.0) -> subprocess.Popen[str]:
+    """`distreal-sim run` on the serial grid; Ctrl-C works even where the tests run in the background.
+
+    linger_wall_s: how long a client of misbehaving.Lingering waits.
+    """
+    path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
         [*COMMAND, "run", str(config), "--grid", "serial", "--out", str(out), *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "LINGER_WALL_S": str(linger_wall_s)},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )
 
@@ -54,9 +60,13 @@ def wait_for_rounds(out: Path, n_rounds: int, process: subprocess.Popen[str]) ->
 
 
 def test_ctrl_c(tmp_path: Path) -> None:
-    """Exit code 130 and a message that says how to go on; nothing on stdout, and no traceback."""
-    config, out = write_config(tmp_path, rounds=30, checkpoint_every=3), tmp_path / "out"
-    process = start_run(config, out)
+    """Exit code 130 and a message that says how to go on; nothing on stdout, and no traceback.
+
+    The 15 rounds that are left take at least 4 s, in which the signal arrives on a busy machine, too.
+    """
+    method = {"name": "misbehaving.Lingering"}
+    config, out = write_config(tmp_path, method=method, rounds=20, checkpoint_every=3), tmp_path / "out"
+    process = start_run(config, out, linger_wall_s=0.06)
     wait_for_rounds(out, 5, process)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate()
@@ -66,7 +76,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
     process = start_run(config, out, "--resume")
     stdout, stderr = process.communicate()
     assert (process.returncode, stderr) == (0, "")
-    assert stdout.startswith(f"{out}: 30 rounds, 300 simulated s, test accuracy 0.")
+    assert stdout.startswith(f"{out}: 20 rounds, 200 simulated s, test accuracy 0.")
     assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
 
 
@@ -76,10 +86,9 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
     first = start_run(config, out)
     try:
         wait_for_rounds(out, 1, first)
-        second = start_run(config, out, "--resume")
-        _, stderr = second.communicate()
-        assert second.returncode == 2
-        assert stderr == f"error: {out} is in use by another run that has not ended\n"
+        second = distreal_sim("run", config, "--grid", "serial", "--out", out, "--resume")
+        assert second.code == 2
+        assert second.stderr == f"error: {out} is in use by another run that has not ended\n"
         assert first.poll() is None
     finally:
         first.kill()
@@ -94,18 +103,21 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "n_kills"),
-    [("anywhere", 4), *(pytest.param(w, 10, marks=pytest.mark.slow) for w in ("anywhere", "files"))],
+    ("where", "n_kills", "rounds"),
+    [
+        ("anywhere", 2, 40),
+        *(pytest.param(w, 10, 60, marks=pytest.mark.slow) for w in ("anywhere", "files")),
+    ],
 )
-def test_kills(where: str, n_kills: int, tmp_path: Path) -> None:
+def test_kills(where: str, n_kills: int, rounds: int, tmp_path: Path) -> None:
     """Some lives end by SIGKILL at a random moment; clients remember, so their state is cut back too."""
     method = {"name": "misbehaving.Remembering"}
-    config = write_config(tmp_path, method=method, rounds=60, checkpoint_every=3)
+    config = write_config(tmp_path, method=method, rounds=rounds, checkpoint_every=3)
     out = tmp_path / "out"
     assert crash(config, out, seed=5, n_kills=n_kills, where=where) == n_kills
     assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
     assert not list(out.rglob("*.tmp"))
-    assert [p.name for p in (out / "checkpoint").iterdir()] == ["r000060"]
+    assert [p.name for p in (out / "checkpoint").iterdir()] == [f"r{rounds:06}"]
 
 
 @pytest.mark.slow
@@ -148,6 +160,7 @@ def crash(config: Path, out: Path, *, seed: int, n_kills: int, where: str) -> in
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_directory_that_becomes_read_only(tmp_path: Path) -> None:
     """The error names it, the last checkpoint is whole, and once it can be written the run goes on.
 

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command import distreal_sim
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.config.build import build
@@ -75,6 +76,7 @@ def test_the_number_of_entries_is_limited(whole: Path, tmp_path: Path) -> None:
     assert (front.entries[0], front.entries[-1]) == (all_entries[0], all_entries[-1])
 
 
+@pytest.mark.slow
 def test_two_workers(whole: Path, tmp_path: Path) -> None:
     run_search(*tiny_search(tmp_path), tmp_path / "out", n_workers=2)
     assert result(tmp_path / "out") == result(whole)
@@ -122,6 +124,7 @@ def test_interrupted_and_resumed(whole: Path, tmp_path: Path) -> None:
     assert result(out) == result(whole)
 
 
+@pytest.mark.slow
 def test_a_finished_search_can_be_extended(whole: Path, tmp_path: Path) -> None:
     """First ended after ten vectors: the limits may differ when it is resumed."""
     shorter, experiment = tiny_search(tmp_path, evaluations=10)
@@ -168,24 +171,21 @@ def test_a_mistake_leaves_the_directory_free(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path) -> None:
     """Two generations of a tiny budget from the command line, without and then with --resume."""
     config, out = write_search(tmp_path), tmp_path / "out"
-    command = [*COMMAND, str(config), "generations=2", "experiment.model.width=3", "--workers", "1"]
+    command = ["search", config, "generations=2", "experiment.model.width=3", "--workers", "1"]
     for more in ([], ["--resume"]):
-        done = subprocess.run(
-            [*command, "--out", str(out), *more], capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stderr) == (0, "")
+        done = distreal_sim(*command, "--out", out, *more)
+        assert (done.code, done.stderr) == (0, "")
         assert done.stdout.startswith("12 vectors tried, stopped by: generations\n")
         assert done.stdout.endswith(f"{out / 'front.json'}\n")
     front = read_front(out / "front.json")
     assert front.entries[-1].counts == (3, 6, 12)
     assert front.made["config"] == "search", "the stem of search.yaml"
-    done = subprocess.run(
-        [*COMMAND, str(config), "generatons=2"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
+    done = distreal_sim("search", config, "generatons=2")
+    assert done.code == 2
     assert "unknown key 'generatons' = 2; did you mean 'generations'?" in done.stderr
 
 
+@pytest.mark.slow
 def test_ray_cannot_start(tmp_path: Path) -> None:
     """Its folder is a file: the message says which option of this command does without Ray."""
     config = write_search(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from .toy_search import toy_space
@@ -22,7 +22,6 @@ def test_costs_by_hand() -> None:
     assert space.relative_macs((4, 10)) == 1.0
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.lists(st.floats(0, 0.9), min_size=3, max_size=3))
 def test_a_vector_stands_for_its_candidate(rates: list[float]) -> None:
     """Snapping keeps the counts, and vectors of equal counts become one; rates stay within [0, d_max]."""

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distreal_sim.simulation.cohort import draw_cohort
@@ -63,7 +63,6 @@ def test_uniform_over_the_available_ones() -> None:
     assert chi2 <= 5 + 6 * np.sqrt(10)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32), st.floats(0, 1))
 def test_sorted_distinct_available_and_as_many_as_there_are(n: int, k: int, seed: int, share: float) -> None:
     away = set(np.flatnonzero(np.random.default_rng(seed + 1).random(n) > share).tolist())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,10 +19,10 @@ from typing import Any
 import psutil
 import pytest
 from clusters import raylets
+from command import distreal_sim
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.config import load_experiment
-from distreal_sim.grids.ray.cluster import ray_instance
 from distreal_sim.grids.ray.team import WorkersDiedError
 from distreal_sim.results.runs import find_runs
 from distreal_sim.run import run
@@ -35,12 +36,6 @@ from distreal_sim.sweep.run import Outcome, run_sweep
 from .toy_sweep import COMMAND, write_sweep
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture(scope="module")
-def two_cores() -> Iterator[None]:
-    with ray_instance(2):
-        yield
 
 
 def play(path: Path, out: Path, n_workers: int | None = 1, **more: Any) -> Outcome:
@@ -122,7 +117,8 @@ def test_a_second_call_does_nothing(whole: Path) -> None:
     assert (marks(whole), (whole / "sweep.csv").read_bytes()) == (before, table)
 
 
-@pytest.mark.usefixtures("two_cores")
+@pytest.mark.slow
+@pytest.mark.usefixtures("four_cores")
 def test_two_workers_give_the_same_table(whole: Path, tmp_path: Path) -> None:
     said: list[str] = []
     play(write_sweep(tmp_path), tmp_path / "out", 2, say=said.append)
@@ -147,11 +143,13 @@ def test_two_machines_give_the_same_table(whole: Path, tmp_path: Path, cluster: 
     assert (tmp_path / "out" / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
     assert head.is_running()
     assert not other.is_running() or other.status() == psutil.STATUS_ZOMBIE
-    assert "8 cells to run, 2 at a time; " in said[0]
-    assert said[0].endswith("the cluster has room for 2")
+    found = re.fullmatch(r"8 cells to run, (\d) at a time\b.*; the cluster has room for (\d)", said[0])
+    assert found is not None, said[0]
+    assert found[1] == found[2] in ("1", "2"), "a core each; a machine's memory decides whether it has room"
 
 
-@pytest.mark.usefixtures("two_cores")
+@pytest.mark.slow
+@pytest.mark.usefixtures("four_cores")
 def test_a_machine_that_does_not_see_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its workers say so before a cell begins: for want of a second disk, the file they look for is gone."""
 
@@ -230,8 +228,7 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(whole: Path, tmp_path: 
     assert (out / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
 
 
-@pytest.mark.usefixtures("two_cores")
-@pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=[pytest.mark.slow, pytest.mark.ray])])
 def test_failed_cells_are_reported_and_tried_again(n_workers: int, tmp_path: Path) -> None:
     """Clients raise in round 9 of 4, which never comes, or in round 2, which does."""
     methods = {
@@ -267,7 +264,7 @@ class KillOne(Quiet):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("two_cores")
+@pytest.mark.usefixtures("four_cores")
 def test_a_cell_whose_worker_was_killed_goes_on_in_another(tmp_path: Path) -> None:
     """The two cells end with the bytes that they have without a death."""
     path = write_sweep(
@@ -284,7 +281,7 @@ def test_a_cell_whose_worker_was_killed_goes_on_in_another(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("two_cores")
+@pytest.mark.usefixtures("four_cores")
 def test_a_cell_that_always_kills_its_worker_fails(tmp_path: Path) -> None:
     """The other cell is played to its end."""
     methods = {"deadly": {"method.name": "misbehaving.Killing", "method.at_round": 2}, "calm": {}}
@@ -348,7 +345,8 @@ def survive(path: Path, out: Path, at: int, how: signal.Signals, *more: str) -> 
     return process.returncode, stderr
 
 
-@pytest.mark.parametrize("n_workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_workers", ["1", "2"])
 def test_kill_9(n_workers: str, whole: Path, tmp_path: Path) -> None:
     """kill -9 after three of eight cells; then the same command finishes the sweep, with the same table."""
     out = tmp_path / "out"
@@ -371,14 +369,8 @@ def test_the_command_reports_failures(tmp_path: Path) -> None:
     """Exit code 1, a line for every failed cell, and where the tracebacks are."""
     methods = {"burning": {"method.name": "misbehaving.Raising", "method.at_round": 1}}
     path, out = write_sweep(tmp_path, grid={"method": methods}, baseline=None, seeds=[7]), tmp_path / "out"
-    done = subprocess.run(
-        [*COMMAND, str(path), "--out", str(out), "--workers", "1", "--quiet"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
+    done = distreal_sim("sweep", path, "--out", out, "--workers", "1", "--quiet")
+    assert (done.code, done.stdout) == (1, "")
     first, last = done.stderr.splitlines()
     assert first.startswith("failed: burning, seed 7: client ")
     assert last == (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ from torch import Tensor, nn
 
 import distreal_sim.models
 from distreal_sim.models import Model
+from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.masks import Mask, keep_counts, sample_mask
+from distreal_sim.thinning.shrink import shrink
 from distreal_sim.thinning.structure import Structure, axis_positions
 
 
@@ -146,10 +150,28 @@ def _bundled() -> list[tuple[str, type[Model], dict[str, str]]]:
 _BUNDLED = {name: (cls, options) for name, cls, options in _bundled()}
 
 
+_LARGE = ("vgg11", "resnet18", "preresnet", "mobilenet_v2", "densenet40_bc", "densenet100_bc")
+"""Bundled networks whose couplings are tested at an eighth of their width, for they do not depend on it;
+at full width by slow tests."""
+
+_EIGHTH = " / 8"
+
+
+@functools.cache
+def _narrow(name: str) -> nn.Module:
+    """A bundled network with an eighth of its channels, two at least."""
+    cls, options = _BUNDLED[name]
+    module = cls(**options).build((3, 32, 32), 10)
+    structure = find_groups(module, torch.zeros(2, 3, 32, 32))
+    return shrink(module, structure, tuple(max(2, math.ceil(g.channels / 8)) for g in structure.groups))
+
+
 def make_net(name: str) -> Net:
     """The network called `name`, its parameters, inputs and labels drawn from fixed seeds."""
     if name in _OWN:
         module, shape, n_classes = globals()[name](), _OWN[name], 4
+    elif name.endswith(_EIGHTH):
+        module, shape, n_classes = copy.deepcopy(_narrow(name.removesuffix(_EIGHTH))), (3, 32, 32), 10
     else:
         cls, options = _BUNDLED[name]
         shape, n_classes = (1, 28, 28) if "femnist" in name else (3, 32, 32), 10
@@ -169,10 +191,17 @@ def make_net(name: str) -> Net:
     return Net(module.double().train(), x, y, grouped)
 
 
-_LONG = pytest.param("densenet100_bc", marks=pytest.mark.slow)
+def _is_large(name: str) -> bool:
+    return name.split()[0] in _LARGE
 
 
-@pytest.fixture(params=[*_OWN, *(name for name in _BUNDLED if name != "densenet100_bc"), _LONG])
+@pytest.fixture(
+    params=[
+        *_OWN,
+        *(name + _EIGHTH if _is_large(name) else name for name in _BUNDLED),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in _BUNDLED if _is_large(name)),
+    ]
+)
 def net(request: pytest.FixtureRequest) -> Net:
     """Every network, in float64."""
     return make_net(request.param)

@@ -152,6 +152,7 @@ def test_coarse_labels(writers, tmp_path):
     np.testing.assert_array_equal(data.train.y, expected.train_y // 10)
 
 
+@pytest.mark.slow
 def test_real_cifar10(real_data):
     """5,000 and 1,000 examples a class; mean and std as published; the first training image is a frog (6)."""
     data = Cifar10(data_dir=real_data).load()

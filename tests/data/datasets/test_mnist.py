@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distreal_sim.base.errors import InputError
@@ -120,7 +120,6 @@ def test_truncated_gz_at_every_length(folder):
         assert str(path) in error_of(folder)
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     shape=st.lists(st.integers(0, 5), min_size=1, max_size=4),
     kind=st.sampled_from([("u1", 8), (">i4", 12)]),

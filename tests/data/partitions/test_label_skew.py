@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -118,7 +118,6 @@ def test_more_shards_than_examples():
         Shards(classes_per_client=3).split(np.zeros(11, np.int64), None, 4, rng())
 
 
-@settings(deadline=None)
 @given(
     labels=st.lists(st.integers(0, 6), min_size=1, max_size=80),
     n_clients=st.integers(1, 20),

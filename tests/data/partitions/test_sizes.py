@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -29,7 +29,6 @@ def test_apportion_by_largest_remainder():
     assert apportion(10, np.array([1.0, 2.0, 4.0])).tolist() == [1, 3, 6]
 
 
-@settings(deadline=None)
 @given(
     total=st.integers(0, 10**6),
     weights=st.lists(st.floats(0, 1e6), min_size=1, max_size=50).filter(lambda w: sum(w) > 1e-3),
@@ -51,7 +50,6 @@ def test_log_normal_sizes_have_that_spread():
     np.testing.assert_allclose(np.log(sizes).std(), 0.5, rtol=0.1)
 
 
-@settings(deadline=None)
 @given(
     n_clients=st.integers(1, 60),
     more=st.integers(0, 60),
