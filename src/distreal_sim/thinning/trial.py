@@ -51,9 +51,9 @@ def try_thinned(
     example: Tensor,
     mask: Mask,
 ) -> None:
-    """Runs `module` at full width and with the channels of `mask`; `module` is not changed.
+    """Runs what `seen` has traced, and a copy of `module`, the same as yet untouched, at the mask's width.
 
-    visits: the operations of this very pass, as `seen` noted them. Raises ThinningError where an operation
+    visits: the operations of such a pass, as `seen` noted them. Raises ThinningError where an operation
     gives something else.
     """
     keep = np.ones(len(seen.parent), bool)
@@ -62,7 +62,8 @@ def try_thinned(
             keep[roots] = False
             keep[roots[kept]] = True
     full = _Full(seen, visits, keep)
-    expected = [tuple(t.shape) for t in _run(copy.deepcopy(module), example, full)]
+    seen.module.train(module.training)
+    expected = [tuple(t.shape) for t in _run(seen.module, example, full)]
     small = copy.deepcopy(module)
     names = {id(t): name for name, t in [*small.named_parameters(), *small.named_buffers()]}
     alive = [*small.parameters(), *small.buffers()]

@@ -90,8 +90,8 @@ class Pass:
 
     @property
     def path(self) -> list[tuple[str, str]]:
-        """Module and name of each operation."""
-        return [(visit.where, visit.operation) for visit in self.visits]
+        """Module and name of each operation on channels."""
+        return [(visit.where, visit.operation) for visit in self.visits if any(visit.axes)]
 
 
 class Trace(TorchFunctionMode):
@@ -204,6 +204,8 @@ class Trace(TorchFunctionMode):
         self._stack.pop()
 
     def _refuse_other_generators(self) -> None:
+        if self._seed:  # one pass is enough: this takes longer than a small layer
+            return
         for library, before, after in zip(
             ("random", "numpy.random"), self._generators, _generators(), strict=True
         ):
