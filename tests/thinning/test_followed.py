@@ -67,63 +67,66 @@ def drop_path(m: Any, x: Tensor) -> Tensor:
 
 def tied(a: nn.Module, b: nn.Module) -> Net:
     net = Net(
-        lambda m, x: head(m, m.b(F.relu(m.a(F.relu(m.stem(x)))))), stem=conv(3, 6), a=a, b=b, fc=LINEAR(6)
+        lambda m, x: head(m, m.b(F.relu(m.a(F.relu(m.stem(x)))))), stem=conv(3, 6), a=a, b=b, fc=linear(6)
     )
     net.b.weight = net.a.weight
     return net
 
 
-def LINEAR(n: int) -> nn.Linear:
+def linear(n: int) -> nn.Linear:
     return nn.Linear(n, 3)
 
 
 ACCEPTED: dict[str, Callable[[], nn.Module]] = {
     "slices of the input": lambda: Net(
         lambda m, x: head(m, torch.cat([m.a(x[:, :2]), m.b(x[:, 2:])], 1) + x[:, :1]),
-        a=conv(2, 5), b=conv(1, 4), fc=LINEAR(9)),
+        a=conv(2, 5), b=conv(1, 4), fc=linear(9)),
     "chunks of the input": lambda: Net(
         lambda m, x: head(m, m.a(x.chunk(3, 1)[0]) * m.b(x.unbind(1)[2][:, None])),
-        a=conv(1, 5), b=conv(1, 5), fc=LINEAR(5)),
+        a=conv(1, 5), b=conv(1, 5), fc=linear(5)),
     "layer scale": lambda: Net(
         lambda m, x: head(m, m.a(x) * m.g.view(1, -1, 1, 1) + m.h[:, None, None]),
-        a=conv(3, 6), g=vector(6), h=vector(6), fc=LINEAR(6)),
+        a=conv(3, 6), g=vector(6), h=vector(6), fc=linear(6)),
     "computed scale": lambda: Net(
         lambda m, x: head(m, m.a(x) * (F.softplus(m.g) * m.h.exp())[None, :, None, None]),
-        a=conv(3, 6), g=vector(6), h=vector(6), fc=LINEAR(6)),
+        a=conv(3, 6), g=vector(6), h=vector(6), fc=linear(6)),
     "class token": lambda: Net(
-        tokens, a=nn.Conv2d(3, 6, 4, stride=4), cls=vector(1, 1, 6), pos=vector(1, 7, 6), fc=LINEAR(6)),
+        tokens, a=nn.Conv2d(3, 6, 4, stride=4), cls=vector(1, 1, 6), pos=vector(1, 7, 6), fc=linear(6)),
     "tied weights": lambda: tied(conv(6, 6), conv(6, 6)),
-    "drop path": lambda: Net(drop_path, a=conv(3, 6), b=conv(3, 6), fc=LINEAR(6)),
+    "drop path": lambda: Net(drop_path, a=conv(3, 6), b=conv(3, 6), fc=linear(6)),
     "zeros like": lambda: Net(
         lambda m, x: (lambda y: head(m, torch.cat([y, torch.zeros_like(y)], 1)))(m.a(x)),
-        a=conv(3, 6), fc=LINEAR(12)),
+        a=conv(3, 6), fc=linear(12)),
     "largest of the positions": lambda: Net(
         lambda m, x: (lambda y: m.fc(y.max(-1)[0] + y.min(2).values + y.std(2)))(m.a(x).flatten(2)),
-        a=conv(3, 6), fc=LINEAR(6)),
+        a=conv(3, 6), fc=linear(6)),
     "stack and mean": lambda: Net(
-        lambda m, x: head(m, torch.stack([m.a(x), m.b(x)]).mean(0)), a=conv(3, 6), b=conv(3, 6), fc=LINEAR(6)),
+        lambda m, x: head(m, torch.stack([m.a(x), m.b(x)]).mean(0)),
+        a=conv(3, 6), b=conv(3, 6), fc=linear(6)),
     "normalised": lambda: Net(
-        lambda m, x: m.fc(F.normalize(F.normalize(m.a(x)).mean((2, 3)), p=1, dim=-1)), a=conv(3, 6), fc=LINEAR(6)),
+        lambda m, x: m.fc(F.normalize(F.normalize(m.a(x)).mean((2, 3)), p=1, dim=-1)),
+        a=conv(3, 6), fc=linear(6)),
     "masked": lambda: Net(
         lambda m, x: (lambda y: head(m, y.masked_fill(y < 0.1, 0.0) * (y > 0).to(y.dtype)))(m.a(x)),
-        a=conv(3, 6), fc=LINEAR(6)),
+        a=conv(3, 6), fc=linear(6)),
     "transposed convolution": lambda: Net(
         lambda m, x: head(m, m.up(F.relu(m.a(x)))),
-        a=conv(3, 6), up=nn.ConvTranspose2d(6, 5, 3, stride=2), fc=LINEAR(5)),
+        a=conv(3, 6), up=nn.ConvTranspose2d(6, 5, 3, stride=2), fc=linear(5)),
     "transposed convolution of the input": lambda: Net(
-        lambda m, x: head(m, m.a(m.up(x))), up=nn.ConvTranspose2d(3, 4, 2, stride=2), a=conv(4, 6), fc=LINEAR(6)),
-    "written whole": lambda: Net(written, a=conv(3, 6), b=conv(3, 6), fc=LINEAR(6)),
+        lambda m, x: head(m, m.a(m.up(x))),
+        up=nn.ConvTranspose2d(3, 4, 2, stride=2), a=conv(4, 6), fc=linear(6)),
+    "written whole": lambda: Net(written, a=conv(3, 6), b=conv(3, 6), fc=linear(6)),
     "zero padding of channels": lambda: Net(
         lambda m, x: head(m, m.b(F.relu(F.pad(m.a(x), (0, 0, 0, 0, 2, 1)) + m.c(x)))),
-        a=conv(3, 5), c=conv(3, 8), b=conv(8, 4), fc=LINEAR(4)),
+        a=conv(3, 5), c=conv(3, 8), b=conv(8, 4), fc=linear(4)),
     "matrix products": lambda: Net(
         lambda m, x: F.relu(F.relu(m.a(x).mean((2, 3))) @ m.w) @ m.v.t() + m.b,
         a=conv(3, 6), w=vector(6, 5), v=vector(3, 5), b=vector(3)),
     "properties": lambda: Net(
-        lambda m, x: m.fc(F.relu(m.a(x).mT.mT).mean((2, 3)).T.T).T.T, a=conv(3, 6), fc=LINEAR(6)),
+        lambda m, x: m.fc(F.relu(m.a(x).mT.mT).mean((2, 3)).T.T).T.T, a=conv(3, 6), fc=linear(6)),
     "detached branch": lambda: Net(
         lambda m, x: head(m, m.a(x) + m.b(F.relu(m.c(x))).detach()),
-        a=conv(3, 6), b=conv(4, 6), c=conv(3, 4), fc=LINEAR(6)),
+        a=conv(3, 6), b=conv(4, 6), c=conv(3, 4), fc=linear(6)),
 }  # fmt: skip
 
 
@@ -181,7 +184,7 @@ class Output:
 )
 def test_outputs_are_fixed(wrap: Callable[[Tensor], Any]) -> None:
     """The classes are no group, however they are handed out."""
-    module = Net(lambda m, x: wrap(head(m, m.a(x))), a=conv(3, 6), fc=LINEAR(6))
+    module = Net(lambda m, x: wrap(head(m, m.a(x))), a=conv(3, 6), fc=linear(6))
     assert [g.name for g in find_groups(module, torch.zeros(2, 3, 8, 8)).groups] == ["a"]
 
 
@@ -192,14 +195,14 @@ def test_what_a_module_writes_couples() -> None:
 
 
 def test_softmax_over_hidden_channels_keeps_them_whole() -> None:
-    """Weights over channels (attention pooling) sum to 1 over all of them: no group; the layer before is one."""
+    """Weights over channels sum to 1 over all of them: no group; the layer before is one."""
     module = Net(
         lambda m, x: head(m, torch.softmax(m.b(F.relu(m.a(x))), 1) * m.c(x)),
-        a=conv(3, 4), b=conv(4, 6), c=conv(3, 6), fc=LINEAR(6),
+        a=conv(3, 4), b=conv(4, 6), c=conv(3, 6), fc=linear(6),
     )  # fmt: skip
     assert [g.name for g in find_groups(module, torch.zeros(2, 3, 8, 8)).groups] == ["a"]
     other = Net(
-        lambda m, x: m.fc(m.b(m.a(x).mean((2, 3))).softmax(-1)), a=conv(3, 4), b=nn.Linear(4, 6), fc=LINEAR(6)
+        lambda m, x: m.fc(m.b(m.a(x).mean((2, 3))).softmax(-1)), a=conv(3, 4), b=nn.Linear(4, 6), fc=linear(6)
     )
     assert [g.name for g in find_groups(other, torch.zeros(2, 3, 8, 8)).groups] == ["a"]
 
@@ -207,7 +210,7 @@ def test_softmax_over_hidden_channels_keeps_them_whole() -> None:
 def test_inverted_scaling_of_transposed_weights() -> None:
     """Both channels of x @ w and of a transposed convolution scaled by C / kept on their first axis.
 
-    One of 2 channels kept, all weights 1, input 1: 1x1 convolutions give the channel 1, the layers scale it by 2.
+    One of 2 channels kept, weights and input 1: the channel is 1, and the layer behind scales it by 2.
     """
     for layer in (nn.ConvTranspose2d(2, 3, 1, bias=False), None):
         module = Net(

@@ -118,7 +118,8 @@ MESSAGES = [
     (Scripted(), r"the model \(Scripted\) .*cannot be watched \(torch.jit.script"),
     (Net(lambda m, y, x: tempered(y)), "cannot be watched"),
     (listed(), "keeps 'b.weight' in a plain Python list"),
-    (Net(lambda m, y, x: y * m.w[0], w=[nn.Parameter(torch.ones(8, 1, 1))]), "a parameter that no module of it"),
+    (Net(lambda m, y, x: y * m.w[0], w=[nn.Parameter(torch.ones(8, 1, 1))]),
+     "a parameter that no module of it"),
     # channels written, pooled, padded, squeezed
     (Net(first_zero), "writes some channels by number"),
     (Net(into_zeros, 16), "writes channels into a tensor made in its code"),
@@ -126,10 +127,12 @@ MESSAGES = [
     (Net(lambda m, y, x: F.avg_pool2d(y.flatten(2), 3, 1, 1).mean(2)), "pools a tensor of 3 axes over 2"),
     (Net(lambda m, y, x: F.pad(y, (0, 0, 0, 0, 1, -1))), "pads the axis of channels"),
     (Net(lambda m, y, x: F.pad(pooled(y), (1, -1))), "pads the axis of channels"),
-    (Net(lambda m, y, x: F.adaptive_avg_pool2d(y, 1).squeeze()), r"'squeeze' gives shape \(2,\) .*\(2, 1\); name"),
+    (Net(lambda m, y, x: F.adaptive_avg_pool2d(y, 1).squeeze()),
+     r"'squeeze' gives shape \(2,\) .*\(2, 1\); name"),
     (Net(lambda m, y, x: pooled(y)[:, :, None].squeeze()), "'squeeze' gives shape"),
     # the width read from a shape
-    (Net(lambda m, y, x: pooled(y) / math.sqrt(y.shape[1])), "gives other values .*reads the width from a shape"),
+    (Net(lambda m, y, x: pooled(y) / math.sqrt(y.shape[1])),
+     "gives other values .*reads the width from a shape"),
     (Net(lambda m, y, x: y * (100 / y.numel())), "reads the width from a shape"),
     (Net(lambda m, y, x: F.relu(y) if y.shape[1] > 5 else y), "takes another path"),
     # state
@@ -143,8 +146,10 @@ MESSAGES = [
       for skips in (lambda m: m.training and torch.rand(()).item() < 0.01,
                     lambda m: m.training and bool(torch.rand(1) > 0.99),
                     lambda m: m.training and bool(torch.bernoulli(torch.tensor(0.02))))],
-    (Net(lambda m, y, x: m.b(y) if x.max() > 0.5 else y, b=nn.Conv2d(8, 8, 1)), r"module 'b' .*not every training"),
-    (Net(lambda m, y, x: y if m.training else m.b(y), b=nn.Conv2d(8, 8, 1)), r"module 'b' .*evaluation runs it"),
+    (Net(lambda m, y, x: m.b(y) if x.max() > 0.5 else y, b=nn.Conv2d(8, 8, 1)),
+     r"module 'b' .*not every training"),
+    (Net(lambda m, y, x: y if m.training else m.b(y), b=nn.Conv2d(8, 8, 1)),
+     r"module 'b' .*evaluation runs it"),
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from distreal_sim.thinning.coupling.trace import Pass, Trace, place_of
 from distreal_sim.thinning.structure import ThinningError
 
 _N_MORE = 6
-"""Passes beside the three for draws as low and as high as they can be, where values of tensors reach the Python code."""
+"""Further passes, where values of tensors reach the Python code."""
 
 
 def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
@@ -43,7 +43,8 @@ def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
         if layer.weight not in trained:
             where = place_of(layer.module, module.get_submodule(layer.module))
             raise ThinningError(
-                f"{where} cannot be thinned: evaluation runs it and training does not, so that it is never trained"
+                f"{where} cannot be thinned: evaluation runs it and training does not, so that it "
+                f"is never trained"
             )
     return first, tested
 
@@ -64,8 +65,10 @@ def _refuse_other_path(module: nn.Module, first: Pass, other: Pass) -> None:
         if layer.weight in differing:
             where = place_of(layer.module, module.get_submodule(layer.module))
             raise ThinningError(
-                f"{where} cannot be thinned: not every training pass runs it alike (blocks skipped at random, or "
-                "a path that depends on values), so that the cost of a step is not known before it; run it always, "
+                f"{where} cannot be thinned: not every training pass runs it alike (blocks skipped "
+                f"at random, or "
+                "a path that depends on values), so that the cost of a step is not known before it; "
+                "run it always, "
                 "and mask what it gives for each example (as DropPath does)"
             )
 
@@ -76,7 +79,8 @@ def _refuse_costs_of_a_batch(first: Pass, more: Pass) -> None:
         if one.weight == other.weight and one.positions != other.positions:
             raise ThinningError(
                 f"module '{one.module}' cannot be thinned: it has {n * one.positions} positions for {n} "
-                f"examples and {m * other.positions} for {m}, so that its cost is not that of an example times "
+                f"examples and {m * other.positions} for {m}, so that its cost is not that of an "
+                f"example times "
                 "their number"
             )
 
@@ -111,7 +115,8 @@ def _refuse_changes(module: nn.Module, before: State) -> None:
         else:
             what = f"attribute '{key}'"
         raise ThinningError(
-            f"{place_of(where, part)} cannot be thinned: its forward pass changes its {what}, so that a client's "
+            f"{place_of(where, part)} cannot be thinned: its forward pass changes its {what}, so "
+            f"that a client's "
             "result would depend on what ran before it"
         )
 

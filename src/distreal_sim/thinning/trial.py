@@ -30,13 +30,14 @@ from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Structure, TensorLayout, ThinningError, kept_elements
 
 _OTHER_VALUES = re.compile(
-    r"(layer|group|rms)_norm|.*dropout.*|rand.*|bernoulli_?|uniform_|normal_?|rrelu.*|multinomial|exponential_"
-    r"|(new_)?empty.*"
+    r"(layer|group|rms)_norm|.*dropout.*|rand.*|bernoulli_?|uniform_|normal_?|rrelu.*|multinomial"
+    r"|exponential_|(new_)?empty.*"
 )
 """Norms over channels, which use the kept channels' statistics, and draws, which depend on their number."""
 
 _CONSTANT = (
-    "its code holds a constant that fixes the width; take it from the input instead, for example x.flatten(1) or "
+    "its code holds a constant that fixes the width; take it from the input instead, for example "
+    "x.flatten(1) or "
     "x.view(x.shape[0], -1)"
 )
 
@@ -82,7 +83,8 @@ def try_thinned(
     found = [tuple(t.shape) for t in outputs]
     if found != expected:
         raise ThinningError(
-            f"{type(module).__name__} cannot be thinned: at a smaller width its outputs have shapes {found} in "
+            f"{type(module).__name__} cannot be thinned: at a smaller width its outputs have shapes "
+            f"{found} in "
             f"place of {expected}"
         )
 
@@ -159,7 +161,8 @@ class _Thinned(TorchFunctionMode):
         for operand in tensors_in((args, kwargs)):
             if id(operand) in self.names:
                 raise self._error(
-                    f"its code keeps '{self.names[id(operand)]}' in a plain Python list or dict too; use it from "
+                    f"its code keeps '{self.names[id(operand)]}' in a plain Python list or dict "
+                    f"too; use it from "
                     "its module only"
                 )
         out = func(*args, **(kwargs or {}))
@@ -200,8 +203,10 @@ class _Thinned(TorchFunctionMode):
         allowed = _TOLERANCE.get(value.dtype, 0.05) * value[known].abs()
         if difference.numel() and float(difference.max()) > float(allowed.max()) + 1e-6:
             raise self._error(
-                f"'{name}' gives other values with fewer channels than where the dropped ones are zero; if its "
-                "code reads the width from a shape (such as x.shape[1]), keep the number in the module instead"
+                f"'{name}' gives other values with fewer channels than where the dropped ones are "
+                f"zero; if its "
+                "code reads the width from a shape (such as x.shape[1]), keep the number in the "
+                "module instead"
             )
 
     def _error(self, reason: str) -> ThinningError:

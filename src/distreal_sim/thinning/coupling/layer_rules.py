@@ -47,7 +47,7 @@ def conv(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, 
 def conv_transpose(
     trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before
 ) -> None:
-    """F.conv_transpose1d, 2d, 3d: its weight has the input channels first, and is used once an input position."""
+    """F.conv_transpose1d, 2d, 3d: the weight has the input channels first, and is used at each input."""
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
     groups = int(argument(args, kwargs, 6, "groups", 1))
     channels = _input(trace, x, 1)

@@ -161,5 +161,13 @@ def per_channel(
     if channels.dim != 1:
         trace.whole(channels.atoms, f"it works on axis 1, but the channels lie on axis {channels.dim}")
     for result in tensors_in(out):
-        same = x.dim() == result.dim() and channels.dim == 1
-        move(trace, x, result, lambda dim, same=same: dim if same else None)
+        known = x.dim() == result.dim() and channels.dim == 1
+        move(trace, x, result, _stays if known else _is_lost)
+
+
+def _stays(dim: int) -> int | None:
+    return dim
+
+
+def _is_lost(dim: int) -> int | None:
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +13,21 @@ from torch import Tensor
 
 from distreal_sim.thinning.coupling.trace import Trace, tensors_in
 
-Args, Kwargs = tuple[Any, ...], dict[str, Any]
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
 Before = dict[int, tuple[int, ...]]
 
 
 def _input(args: Args, kwargs: Kwargs) -> Tensor:
     x: Tensor = args[0] if args else kwargs["input"]
     return x
+
+
+def _given(args: Args, kwargs: Kwargs, place: int, names: tuple[str, ...], default: Any) -> Any:
+    """An argument given by place, or by one of its names."""
+    if len(args) > place:
+        return args[place]
+    return next((kwargs[name] for name in names if name in kwargs), default)
 
 
 def move(
@@ -87,14 +96,14 @@ def _same_place(old: tuple[int, ...], new: tuple[int, ...], dim: int) -> int | N
 def concatenate(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """torch.cat along the channels, or along another axis of tensors with the same channels."""
     tensors = args[0] if args else kwargs["tensors"]
-    dim = int(args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))) % out.dim()
+    dim = int(_given(args, kwargs, 1, ("dim", "axis"), 0)) % out.dim()
     _join(trace, tensors, out, dim, lambda d: d)
 
 
 def stack(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """torch.stack along a new axis."""
     tensors = args[0] if args else kwargs["tensors"]
-    dim = int(args[1] if len(args) > 1 else kwargs.get("dim", 0)) % out.dim()
+    dim = int(_given(args, kwargs, 1, ("dim",), 0)) % out.dim()
     _join(trace, tensors, out, dim, lambda d: d + (d >= dim))
 
 
@@ -138,7 +147,7 @@ def _join(trace: Trace, tensors: Any, out: Tensor, along: int, place: Callable[[
 def permute(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """permute(dims), with the dimensions as one tuple or one by one."""
     x = _input(args, kwargs)
-    dims = kwargs.get("dims", args[1] if len(args) == 2 else args[1:])
+    dims: Any = kwargs.get("dims", args[1] if len(args) == 2 else args[1:])
     order = [int(d) % x.dim() for d in dims]
     move(trace, x, out, order.index)
 
@@ -188,14 +197,14 @@ def reduce(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -
         raise trace.refuse("it reduces over axes that are given in a way that has no rule")
     reduced = {d % x.dim() for d in ([] if dims is None else _many(dims))} or set(range(x.dim()))
 
-    def place(dim: int, result: Tensor) -> int | None:
+    def place(result: Tensor, dim: int) -> int | None:
         if dim in reduced:
             return None
         return dim if result.dim() == x.dim() else dim - sum(d < dim for d in reduced)
 
     for result in tensors_in(out):
         reason = "it reduces over channels, so a dropped channel would change the result"
-        move(trace, x, result, lambda dim, r=result: place(dim, r), reason, same=False)
+        move(trace, x, result, functools.partial(place, result), reason, same=False)
 
 
 def along(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
@@ -214,7 +223,7 @@ def along(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) ->
 def split(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """chunk, split, tensor_split along an axis other than the channels."""
     x = _input(args, kwargs)
-    dim = int(kwargs.get("dim", args[2] if len(args) > 2 else 0)) % x.dim()
+    dim = int(_given(args, kwargs, 2, ("dim",), 0)) % x.dim()
     for result in tensors_in(out):
         reason = "no rule says what the operation 'chunk' or 'split' does to channels"
         move(trace, x, result, lambda d: None if d == dim else d, reason, same=False)
@@ -223,7 +232,7 @@ def split(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) ->
 def unbind(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """unbind, select along an axis other than the channels."""
     x = _input(args, kwargs)
-    dim = int(kwargs.get("dim", args[1] if len(args) > 1 else 0)) % x.dim()
+    dim = int(_given(args, kwargs, 1, ("dim",), 0)) % x.dim()
     for result in tensors_in(out):
         reason = "it picks some channels by number"
         move(trace, x, result, lambda d: None if d == dim else d - (d > dim), reason, same=False)
@@ -252,7 +261,8 @@ def _indexed(n_axes: int, key: Any) -> dict[int, int] | None:
         return None  # where the indexed axes go then has rules of its own
     if not any(item is Ellipsis for item in items):
         items, widths = [*items, Ellipsis], [*widths, (0, 0)]
-    places, at, to = {}, 0, 0
+    places: dict[int, int] = {}
+    at = to = 0
     skip = n_axes - sum(w[0] for w in widths)
     for item, (read, made) in zip(items, widths, strict=True):
         if item is Ellipsis:
@@ -303,7 +313,7 @@ def set_index(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before
         else:
             trace.whole(atoms, f"a tensor made in its code fixes the width at {len(atoms)} channels")
     if isinstance(value, Tensor):
-        for dim, atoms in trace.axes_of(value).items():
+        for atoms in trace.axes_of(value).values():
             if trace.find(atoms).tolist() not in [trace.find(a).tolist() for a in trace.axes_of(x).values()]:
                 trace.lose(value, "it writes channels where no channels are")
 

@@ -63,7 +63,7 @@ class WidthAttribute:
 
 @dataclass(frozen=True)
 class Visit:
-    """One traced operation: where, its name, and the axes {dim: atoms} of each tensor that it gave or changed.
+    """One traced operation: where, its name, and the axes {dim: atoms} of each tensor that it gave.
 
     own: whether each of them holds values of its own, and is no parameter seen from another side.
     """
@@ -78,7 +78,8 @@ class Visit:
 class Pass:
     """What one forward pass did: its layers, operations, and uses of each tensor.
 
-    nodes: each layer's in the autograd graph, if it is in one. asked: whether a tensor's values reached the Python code.
+    nodes: each layer's in the autograd graph, if it is in one. asked: whether a tensor's values reached the
+    Python code.
     """
 
     layers: list[Layer] = field(default_factory=list)
@@ -168,7 +169,8 @@ class Trace(TorchFunctionMode):
         for place, (layer, node) in enumerate(zip(self.now.layers, self.now.nodes, strict=True)):
             if layer.n_gradients and node is None and any(isinstance(n, BackwardCFunction) for n in reached):
                 raise ThinningError(
-                    f"module '{layer.module}' cannot be thinned: it runs within an autograd function (such as a "
+                    f"module '{layer.module}' cannot be thinned: it runs within an autograd "
+                    f"function (such as a "
                     "reentrant checkpoint), so that what its gradients cost is not known"
                 )
             if node is None or node not in reached:
@@ -211,7 +213,8 @@ class Trace(TorchFunctionMode):
         ):
             if before != after:
                 raise self.refuse(
-                    f"its forward pass draws from the global generator of {library}, which is not seeded for each "
+                    f"its forward pass draws from the global generator of {library}, which is not "
+                    f"seeded for each "
                     "client; draw from torch's instead (for example torch.rand(()))"
                 )
 
@@ -251,11 +254,13 @@ class Trace(TorchFunctionMode):
                 continue
             if tensor.is_leaf:
                 raise self.refuse(
-                    "it uses a parameter that no module of it holds (one in a plain Python list or dict, or made "
+                    "it uses a parameter that no module of it holds (one in a plain Python list or "
+                    "dict, or made "
                     "in the forward pass); keep it in an nn.ParameterList, or as an attribute of a module"
                 )
             raise self.refuse(
-                "it uses a tensor from code that cannot be watched (torch.jit.script, torch.vmap, an extension); "
+                "it uses a tensor from code that cannot be watched (torch.jit.script, torch.vmap, "
+                "an extension); "
                 "use plain PyTorch operations there"
             )
 
@@ -276,7 +281,7 @@ class Trace(TorchFunctionMode):
         return ThinningError(f"{self.where} cannot be thinned: {reason}")
 
     def whole(self, atoms: Atoms, reason: str) -> None:
-        """Something needs these channels whole. Raises ThinningError with the reason if any may be dropped."""
+        """Something needs these channels whole. Raises ThinningError if any may be dropped."""
         if len(atoms) > 1 and not self.is_fixed(atoms):
             raise self.refuse(reason)
 
@@ -357,7 +362,7 @@ class Trace(TorchFunctionMode):
         self.unite(known, atoms)
 
     def produced(self, name: str, n: int, kind: Kind, dim: int = 0) -> Atoms:
-        """Atoms of the axis of the named weight that a layer gives; the same again if the weight is shared."""
+        """Atoms of the axis of the named weight that a layer gives; the same ones for each use of it."""
         if dim not in self.axes[name]:
             self.axes[name][dim] = self._new_atoms(n)
         atoms = self.axes[name][dim]
@@ -377,7 +382,8 @@ class Trace(TorchFunctionMode):
         while not np.array_equal(above := self.parent[roots], roots):
             roots = above
         self.parent[atoms] = roots
-        return roots
+        found: Atoms = roots
+        return found
 
     def unite(self, a: Atoms, b: Atoms) -> None:
         """Makes the channels of two axes of equal length the same, position by position."""
