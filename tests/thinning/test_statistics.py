@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from distreal_sim.thinning.coupling.groups import cut, find_groups
+from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.statistics import batch_statistics, evaluate, mean_statistics
 from distreal_sim.thinning.structure import axis_positions
+from distreal_sim.thinning.trial import cut
 
 
 def test_equals_torchs_cumulative_average(own_net):

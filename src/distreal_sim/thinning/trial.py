@@ -62,8 +62,15 @@ def try_thinned(
         if kept is not None:
             keep[roots] = False
             keep[roots[kept]] = True
-    full = _Full(seen, visits, keep)
     seen.module.train(module.training)
+    seen.module.load_state_dict(module.state_dict(), strict=False)  # passes have changed norms' statistics
+    with torch.no_grad():
+        for name, parameter in seen.module.named_parameters():
+            kept_only = torch.zeros_like(parameter)
+            index = _torch_index(structure.tensors[name], mask.kept)
+            kept_only[index] = parameter[index]
+            parameter.copy_(kept_only)
+    full = _Full(seen, visits, keep)
     expected = [tuple(t.shape) for t in _run(seen.module, example, full)]
     small = copy.deepcopy(module)
     names = {id(t): name for name, t in [*small.named_parameters(), *small.named_buffers()]}

@@ -207,6 +207,14 @@ def reduce(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -
         move(trace, x, result, functools.partial(place, result), reason, same=False)
 
 
+def total(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
+    """sum; over a parameter's axes (a penalty) too, for what is dropped adds nothing."""
+    if not trace.is_parameter(_input(args, kwargs)):
+        reduce(trace, args, kwargs, out, before)
+    elif out.dim():
+        trace.lose(_input(args, kwargs), "")
+
+
 def along(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """cumsum, softmin, sort, flip and the like, which mix or reorder what lies along some axes."""
     x = _input(args, kwargs)
@@ -383,9 +391,10 @@ SHAPE_RULES = {
     **dict.fromkeys((".mT", ".mH", "adjoint"), swap_last),
     **dict.fromkeys(("movedim", "moveaxis"), movedim),
     **dict.fromkeys(
-        ("mean", "sum", "amax", "amin", "max", "min", "std", "var", "logsumexp", "prod", "argmax", "argmin"),
+        ("mean", "amax", "amin", "max", "min", "std", "var", "logsumexp", "prod", "argmax", "argmin"),
         reduce,
     ),
+    "sum": total,
     **dict.fromkeys(("cumsum", "cumprod", "flip", "sort", "argsort"), along),
     **dict.fromkeys(("chunk", "split", "tensor_split"), split),
     **dict.fromkeys(("unbind", "select"), unbind),
