@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from distreal_sim.thinning.coupling.groups import cut, find_groups
+from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.coupling.trial import cut
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.statistics import batch_statistics, evaluate, mean_statistics
 from distreal_sim.thinning.structure import axis_positions

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 
-from distreal_sim.thinning.structure import Structure
+from distreal_sim.thinning.structure import Layer, Structure
 
 
 def forward_macs(structure: Structure, counts: Sequence[int]) -> int:
@@ -52,10 +52,13 @@ def partial_macs_of_each(
     """`partial_macs` of each choice of trained parameters."""
     costs = zip(structure.layers, _layer_macs(structure, counts), strict=True)
     layers = [(layer, macs) for layer, macs in costs if run is None or layer.weight in run]
-    return [
-        sum(m * (1 + (la.weight in trained) + (not la.behind.isdisjoint(trained))) for la, m in layers)
-        for trained in choices
-    ]
+    return [sum(m * (1 + _n_gradients(layer, trained)) for layer, m in layers) for trained in choices]
+
+
+def _n_gradients(layer: Layer, trained: Collection[str]) -> int:
+    if not layer.n_gradients:  # no gradient reaches it
+        return 0
+    return (layer.weight in trained) + (not layer.behind.isdisjoint(trained))
 
 
 def n_parameters(structure: Structure, counts: Sequence[int]) -> int:

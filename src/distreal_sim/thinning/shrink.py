@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.thinning.coupling.groups import cut
+from distreal_sim.thinning.coupling.trial import cut
 from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.structure import Structure
 
@@ -36,7 +36,9 @@ def shrink(module: nn.Module, structure: Structure, counts: Sequence[int]) -> nn
     with torch.no_grad():
         for name, parameter in smaller.named_parameters():
             if parameter.dim() > 1:
-                parameter.mul_(math.sqrt(full[name][0].numel() / parameter[0].numel()))
+                outputs = 1 if name in structure.transposed else 0
+                inputs = [p.numel() / p.shape[outputs] for p in (full[name], parameter)]
+                parameter.mul_(math.sqrt(inputs[0] / inputs[1]))
     for part in smaller.modules():
         _set_widths(part)
     return smaller
@@ -46,6 +48,8 @@ def _set_widths(part: nn.Module) -> None:
     """Makes the attributes that state a width agree with the parameters."""
     if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         part.out_channels, part.in_channels = part.weight.shape[0], part.weight.shape[1] * part.groups
+    elif isinstance(part, nn.modules.conv._ConvTransposeNd):
+        part.in_channels, part.out_channels = part.weight.shape[0], part.weight.shape[1] * part.groups
     elif isinstance(part, nn.Linear):
         part.out_features, part.in_features = part.weight.shape
     elif isinstance(part, _NormBase):

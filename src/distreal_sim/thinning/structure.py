@@ -106,9 +106,10 @@ class TensorLayout:
 class Layer:
     """One use of a convolution's or linear layer's weight.
 
-    positions: outputs per example and filter (H * W for a 2-d convolution); n_gradients: how many of its
-    weight and its input need a gradient; behind: the parameters that its input depends on, so that it needs
-    a gradient where one of them is trained; alone: whether nothing else in a forward pass uses the weight.
+    positions: how often an example uses each of its weights (H * W for a 2-d convolution); n_gradients: how
+    many of its weight and its input need a gradient, 0 where none comes back to it; behind: the parameters
+    that its input depends on, so that it needs a gradient where one of them is trained; alone: whether
+    nothing else in a forward pass uses the weight.
     MACs of the forward pass per example: weight elements x positions.
     """
 
@@ -148,6 +149,7 @@ class Structure:
     tensors: every parameter and buffer by qualified name; parameters: which of them are parameters.
     scaled: weight name -> its input axis, for the layers that sum over the channels of a group (dense and
     grouped convolutions, linear layers), which are the ones that a scaling of kept channels goes into.
+    transposed: the weights whose input axis is their first one (transposed convolutions, x @ w).
     """
 
     groups: tuple[Group, ...]
@@ -156,6 +158,7 @@ class Structure:
     layers: tuple[Layer, ...]
     overrides: tuple[Override, ...]
     scaled: dict[str, Axis]
+    transposed: frozenset[str] = frozenset()
 
     def thinnable(self, drop_linear: Literal["auto"] | bool) -> tuple[int, ...]:
         """Indices of the groups that a dropout vector addresses, one rate each.

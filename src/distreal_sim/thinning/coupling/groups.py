@@ -1,19 +1,20 @@
-"""Finds the coupling groups of a network by watching one forward pass, and tries them in a second one."""
+"""Finds the coupling groups of a network by watching forward passes, and tries them at smaller widths."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distreal_sim.thinning.coupling.trace import Trace, trace
-from distreal_sim.thinning.masks import first_mask
+from distreal_sim.thinning.coupling.passes import watch_passes
+from distreal_sim.thinning.coupling.trace import Pass, Trace
+from distreal_sim.thinning.coupling.trial import try_thinned
+from distreal_sim.thinning.masks import sample_mask
 from distreal_sim.thinning.structure import (
     FIXED,
     Axis,
@@ -23,8 +24,6 @@ from distreal_sim.thinning.structure import (
     Structure,
     TensorLayout,
     ThinningError,
-    axis_length,
-    kept_elements,
 )
 
 __all__ = ["Group", "Structure", "ThinningError", "find_groups"]
@@ -33,20 +32,53 @@ __all__ = ["Group", "Structure", "ThinningError", "find_groups"]
 def find_groups(module: nn.Module, example: Tensor) -> Structure:
     """The coupling groups of `module` for inputs like `example` (n, C, ...); `module` is not changed.
 
-    Raises ThinningError, naming the module and the reason, for a network that cannot be thinned.
+    The passes that are watched run on numbers of their own: parameters, and inputs between 0 and 1 where
+    they are no whole numbers. Raises ThinningError, naming the module and the reason, for a network that
+    cannot be thinned.
     """
     try:
-        copied = copy.deepcopy(module).cpu().train()
+        copied = copy.deepcopy(module).cpu()
     except Exception as error:  # a module may hold anything
         raise ThinningError(f"{type(module).__name__} cannot be copied: {error}") from error
     if len(example) < 2:  # batch normalisation wants two values a channel, and an axis of one is ambiguous
         example = torch.cat([example, example])
-    example = example.detach().cpu()
-    seen = trace(copied, example)
-    _try_more_examples(copied, seen, example)
-    structure = _Reading(seen).structure()
-    _try_thinned(copied, structure, seen, example)
+    example = _with_values(copied, example.detach().cpu())
+    fresh = copy.deepcopy(copied).train()  # a pass may leave things in a network that cannot be copied
+    seen = Trace(copied)
+    first, tested = watch_passes(seen, example)
+    structure = _Reading(seen).structure(first)
+    rng = np.random.default_rng(0)
+    for counts in (_uneven(structure), tuple(group.blocks for group in structure.groups)):
+        mask = sample_mask(structure, counts, rng)
+        try_thinned(fresh, structure, seen, first.visits, example, mask)
+        if first.path != tested.path:
+            try_thinned(fresh.eval(), structure, seen, tested.visits, example, mask)
+            fresh.train()
     return structure
+
+
+def _with_values(module: nn.Module, example: Tensor) -> Tensor:
+    """Gives every parameter values that show where a channel goes; returns an example that does so."""
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.is_floating_point():
+                values = torch.rand(parameter.shape, generator=rng) + 0.5
+                if parameter.dim() > 1:
+                    values = (values - 1) * (12 / max(1, parameter[0].numel())) ** 0.5
+                parameter.copy_(values)
+    if example.is_floating_point():
+        return torch.rand(example.shape, generator=rng, dtype=example.dtype)
+    return example
+
+
+def _uneven(structure: Structure) -> tuple[int, ...]:
+    """Counts from one to all but one of each block's channels, other ones for groups of the same size."""
+    counts = []
+    for number, group in enumerate(structure.groups):
+        size = group.channels // group.blocks
+        counts.append(group.blocks * (1 + (size // 2 + number) % max(1, size - 1)))
+    return tuple(counts)
 
 
 class _Reading:
@@ -55,27 +87,25 @@ class _Reading:
     def __init__(self, seen: Trace) -> None:
         self.seen = seen
         producers: defaultdict[int, list[int]] = defaultdict(list)
-        for number, producer in enumerate(seen.producers):
-            for root in dict.fromkeys(
-                seen.find(np.arange(producer.start, producer.start + producer.n)).tolist()
-            ):
+        made = list(seen.producers.values())
+        for number, producer in enumerate(made):
+            for root in dict.fromkeys(seen.find(producer.atoms).tolist()):
                 producers[root].append(number)
         producers.pop(0, None)
         # Channels with the same producers form a group; a dict keeps the order in which they are produced.
         members: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for root, numbers in producers.items():
-            if any(seen.producers[n].kind is not None for n in numbers):
-                members[tuple(numbers)].append(root)
+            members[tuple(numbers)].append(root)
         self.roots = [np.array(roots) for roots in members.values()]
         self.groups = []
         for signature, roots in members.items():
-            made_by = [seen.producers[n] for n in signature]
+            made_by = [made[n] for n in signature]
             kind = "conv" if any(p.kind == "conv" for p in made_by) else "linear"
-            first = next(p for p in made_by if p.kind is not None)
-            self.groups.append(Group(first.module, len(roots), "conv" if kind == "conv" else "linear"))
+            self.groups.append(Group(made_by[0].module, len(roots), "conv" if kind == "conv" else "linear"))
         self.place = {int(r): (g, i) for g, roots in enumerate(self.roots) for i, r in enumerate(roots)}
 
-    def structure(self) -> Structure:
+    def structure(self, first: Pass) -> Structure:
+        """With the layers of this pass."""
         seen = self.seen
         for where, atoms, blocks in seen.blocked:
             self._set_blocks(where, atoms, blocks)
@@ -94,8 +124,9 @@ class _Reading:
         )
         scaled = {name: self.axis(atoms, f"'{name}'") for name, atoms in seen.scaled.items()}
         parameters = tuple(name for name, _ in seen.module.named_parameters())
-        layers = tuple(replace(layer, alone=seen.uses[layer.weight] == 1) for layer in seen.layers)
-        return Structure(tuple(self.groups), tensors, parameters, layers, overrides, scaled)
+        layers = tuple(replace(layer, alone=first.uses[layer.weight] == 1) for layer in first.layers)
+        transposed = frozenset(seen.transposed)
+        return Structure(tuple(self.groups), tensors, parameters, layers, overrides, scaled, transposed)
 
     def _set_blocks(self, where: str, atoms: np.ndarray, blocks: int) -> None:
         axis = self.axis(atoms, where)
@@ -143,81 +174,3 @@ class _Reading:
             segments.append(Segment(g, len(members), inner))
             at += len(expected)
         return tuple(segments)
-
-
-def _try_more_examples(module: nn.Module, seen: Trace, example: Tensor) -> None:
-    """Runs `module` (a private copy) with one example more, to find costs that do not grow with them."""
-    more = trace(module, torch.cat([example, example[:1]]))
-    for first, second in zip(seen.layers, more.layers, strict=False):
-        if first.weight == second.weight and first.positions != second.positions:
-            n = len(example)
-            raise ThinningError(
-                f"module '{first.module}' cannot be thinned: it has {n * first.positions} positions for {n} "
-                f"examples and {(n + 1) * second.positions} for {n + 1}, so that its cost is not that of an "
-                "example times their number"
-            )
-
-
-def _try_thinned(module: nn.Module, structure: Structure, seen: Trace, example: Tensor) -> None:
-    """Runs `module` (a private copy) once with about half the channels, to find widths fixed in its code."""
-    counts = tuple(max(g.blocks, g.channels // (2 * g.blocks) * g.blocks) for g in structure.groups)
-    cut(module, structure, first_mask(structure, counts).kept, counts)
-    with torch.random.fork_rng(devices=[]):
-        again = Trace(module)
-        again.set_channels(example, 1, np.zeros(example.shape[1], np.int64))
-        try:
-            with again.watch():
-                module(example)
-        except ThinningError as error:
-            raise _fixed_width(again, seen, structure, counts) or error from error
-        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
-            known = _fixed_width(again, seen, structure, counts)
-            raise known or again.refuse(f"at a smaller width it fails with: {error}") from error
-    mismatch = _fixed_width(again, seen, structure, counts)
-    if mismatch is not None:
-        raise mismatch
-
-
-def cut(
-    module: nn.Module, structure: Structure, kept: Sequence[np.ndarray | None], counts: Sequence[int]
-) -> None:
-    """Replaces the parameters and buffers of `module`, in place, by those of the kept channels."""
-    for part_name, part in module.named_modules():
-        prefix = f"{part_name}." if part_name else ""
-        for key, parameter in list(part._parameters.items()):
-            if parameter is not None and prefix + key in structure.tensors:
-                layout = structure.tensors[prefix + key]
-                if layout.cut_groups:
-                    smaller = parameter.detach()[_torch_index(layout, kept)].clone()
-                    part._parameters[key] = nn.Parameter(smaller, requires_grad=parameter.requires_grad)
-        for key, buffer in list(part._buffers.items()):
-            if buffer is not None and prefix + key in structure.tensors:
-                layout = structure.tensors[prefix + key]
-                if layout.cut_groups:
-                    part._buffers[key] = buffer[_torch_index(layout, kept)].clone()
-    for override in structure.overrides:
-        setattr(module.get_submodule(override.module), override.attribute, override.value(counts))
-
-
-def _torch_index(layout: TensorLayout, kept: Sequence[np.ndarray | None]) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(np.ascontiguousarray(i)) for i in kept_elements(layout, kept))
-
-
-def _fixed_width(
-    again: Trace, seen: Trace, structure: Structure, counts: tuple[int, ...]
-) -> ThinningError | None:
-    """The first operation whose result is not as wide as predicted; None if all that ran are."""
-    reading = _Reading(seen)
-    for first, second in zip(seen.visits, again.visits, strict=False):
-        if first.operation != second.operation or first.channels is None or second.channels is None:
-            continue
-        axis = reading.axis(first.channels.atoms, first.module)
-        expected, found = axis_length(axis, counts), len(second.channels.atoms)
-        if expected != found:
-            return ThinningError(
-                f"{first.module} cannot be thinned: '{first.operation}' gives {found} channels where a "
-                f"thinned network has {expected} (full: {len(first.channels.atoms)}); its code holds a "
-                "constant that fixes the width; take it from the input instead, for example x.flatten(1) or "
-                "x.view(x.shape[0], -1)"
-            )
-    return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from distreal_sim.thinning.coupling.trace import Channels, Trace, WidthAttribute
+from distreal_sim.thinning.coupling.trace import Channels, Trace, WidthAttribute, tensors_in
 from distreal_sim.thinning.structure import Layer
 
 Before = dict[int, tuple[int, ...]]
@@ -42,7 +41,29 @@ def conv(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, 
         if groups > 1:
             trace.blocked.append((trace.where, atoms, groups))
         trace.scaled[name] = channels.atoms
-    _finish(trace, args, kwargs, x, name, out, 1, atoms, math.prod(out.shape[2:]))
+    _finish(trace, args, kwargs, x, name, out, 1, atoms, out.numel() // n_out)
+
+
+def conv_transpose(
+    trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before
+) -> None:
+    """F.conv_transpose1d, 2d, 3d: the weight has the input channels first, and is used at each input."""
+    x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
+    groups = int(argument(args, kwargs, 6, "groups", 1))
+    channels = _input(trace, x, 1)
+    name = _weight(trace, weight)
+    trace.bind(name, 0, channels.atoms)
+    trace.transposed.add(name)
+    if groups == 1:
+        atoms = trace.produced(name, weight.shape[1], "conv", 1)
+        trace.scaled[name] = channels.atoms
+    elif groups == len(channels.atoms):
+        atoms = np.repeat(channels.atoms, weight.shape[1])
+        _width_attribute(trace, "groups", channels.atoms, groups)
+    else:
+        trace.whole(channels.atoms, "a grouped transposed convolution has no rule")
+        atoms = np.zeros(out.shape[1], np.int64)
+    _finish(trace, args, kwargs, x, name, out, 1, atoms, x.numel() // x.shape[1])
 
 
 def linear(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
@@ -53,7 +74,33 @@ def linear(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
     trace.bind(name, 1, channels.atoms)
     trace.scaled[name] = channels.atoms
     atoms = trace.produced(name, weight.shape[0], "linear")
-    _finish(trace, args, kwargs, x, name, out, out.dim() - 1, atoms, math.prod(out.shape[1:-1]))
+    _finish(trace, args, kwargs, x, name, out, out.dim() - 1, atoms, out.numel() // weight.shape[0])
+
+
+def matmul(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
+    """x @ w, with a parameter w (in, out) or the transpose of one: a linear layer."""
+    x, weight = args[0], argument(args, kwargs, 1, "other", kwargs.get("mat2"))
+    if trace.is_parameter(x) and not (trace.is_derived(x) or trace.is_derived(weight)):
+        return
+    name, axes = trace.shown(weight), trace.axes_of(weight)
+    if name is None or trace.is_parameter(x) or weight.dim() != 2 or len(axes) != 2:
+        raise trace.refuse(
+            "no rule says what a matrix product of two activations costs, or of computed weights (attention)"
+        )
+    channels = _input(trace, x, x.dim() - 1)
+    trace.unite(axes[0], channels.atoms)
+    trace.scaled[name] = channels.atoms
+    dim = next(d for d, atoms in trace.axes[name].items() if atoms is axes[1])
+    if dim == 1:
+        trace.transposed.add(name)
+    atoms = trace.produced(name, weight.shape[1], "linear", dim)
+    _finish(trace, (), {}, x, name, out, out.dim() - 1, atoms, out.numel() // weight.shape[1], weight)
+
+
+def embedding(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
+    """F.embedding, embedding_bag: the table stays whole; looking up costs no multiplication."""
+    for tensor in tensors_in((args, kwargs)):
+        trace.lose(tensor, "no rule says what looking up does to channels")
 
 
 def batch_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
@@ -87,60 +134,74 @@ def group_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out:
     trace.set_channels(out, 1, channels.atoms)
 
 
-def layer_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
+def layer_norm(
+    trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before, bias: bool = True
+) -> None:
     """F.layer_norm: over the kept channels where the channel axis is among the normalised ones."""
     x = argument(args, kwargs, 0, "input")
     shape = tuple(argument(args, kwargs, 1, "normalized_shape"))
     channels = trace.channels(x)
     if channels is None:
+        for tensor in tensors_in((args, kwargs)):
+            trace.lose(tensor, "")
         return
     axis = channels.dim - (x.dim() - len(shape))
+    vectors = [argument(args, kwargs, 2, "weight"), argument(args, kwargs, 3, "bias") if bias else None]
     if axis >= 0:
         _width_attribute(trace, "normalized_shape", channels.atoms, shape, axis)
-        for place, key in ((2, "weight"), (3, "bias")):
-            _vector(trace, argument(args, kwargs, place, key), channels.atoms, axis)
+        for vector in vectors:
+            _vector(trace, vector, channels.atoms, axis)
     trace.set_channels(out, channels.dim, channels.atoms)
+
+
+def rms_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
+    """F.rms_norm: as layer_norm, without a bias."""
+    layer_norm(trace, args, kwargs, out, before, bias=False)
 
 
 def prelu(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
     """F.prelu with one slope, or one a channel."""
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
-    channels = trace.channels(x)
-    if channels is None:
-        return
     if weight.numel() > 1:
         _vector(trace, weight, _input(trace, x, 1).atoms)
-    trace.set_channels(out, channels.dim, channels.atoms)
+    channels = trace.channels(x)
+    if channels is not None:
+        trace.set_channels(out, channels.dim, channels.atoms)
 
 
 def _input(trace: Trace, x: Tensor, dim: int) -> Channels:
+    """The input's channels on axis `dim`; without any that could be dropped, they are all fixed."""
+    if trace.is_parameter(x):
+        raise trace.refuse("its input is a parameter: weights are computed in the forward pass")
     channels = trace.channels(x)
-    if channels is None:
-        raise trace.refuse("its input comes from an operation whose channels could not be followed")
-    if channels.dim != dim:
-        if not trace.is_fixed(channels.atoms):
-            raise trace.refuse(
-                f"it works on axis {dim} of its input, but the channels lie on axis {channels.dim}"
-            )
-        return Channels(dim, np.zeros(x.shape[dim], np.int64))
-    return channels
+    if channels is not None and channels.dim == dim:
+        return channels
+    if channels is not None:
+        reason = f"it works on axis {dim} of its input, but the channels lie on axis {channels.dim}"
+        trace.whole(channels.atoms, reason)
+    return Channels(dim, np.zeros(x.shape[dim], np.int64))
 
 
 def _weight(trace: Trace, weight: Tensor) -> str:
     name = trace.name_of(weight)
     if name is None:
-        raise trace.refuse("its weight is computed (for example weight_norm), not a parameter")
+        raise trace.refuse(
+            "its weight is computed (for example by weight_norm or weight standardisation), not a parameter"
+        )
     return name
 
 
 def _vector(trace: Trace, vector: Any, atoms: np.ndarray, dim: int = 0) -> None:
-    if vector is None:
+    """A vector along the channels; dim: which of its axes that is."""
+    if vector is None or vector.shape[dim] == 1:
         return
-    name = trace.name_of(vector)
-    if name is not None:
-        trace.bind(name, dim, atoms)
-    elif not trace.is_fixed(atoms):
-        raise trace.refuse(f"a tensor made in its code fixes the width at {len(atoms)} channels")
+    axes = trace.axes_of(vector)
+    if dim in axes:
+        trace.unite(axes[dim], atoms)
+    elif trace.is_derived(vector):
+        trace.fix(atoms)
+    else:
+        trace.whole(atoms, f"a tensor made in its code fixes the width at {len(atoms)} channels")
 
 
 def _finish(
@@ -148,23 +209,26 @@ def _finish(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     x: Tensor,
-    weight: str,
+    name: str,
     out: Tensor,
     dim: int,
     atoms: np.ndarray,
-    positions: int,
+    total: int,
+    weight: Tensor | None = None,
 ) -> None:
-    """Notes a layer; positions: outputs per filter and entry of axis 0, which need not be one an example."""
+    """Notes a layer; total: how often the pass uses each of its weights."""
     _vector(trace, argument(args, kwargs, 2, "bias"), atoms)
-    total = positions * (out.shape[0] if out.dim() > 1 else 1)
-    positions, left = divmod(total, trace.n_examples)
+    n = trace.now.n_examples
+    positions, left = divmod(total, n)
     if left:
         raise trace.refuse(
-            f"it has {total} positions for {trace.n_examples} examples, so that its cost is not that of an "
-            "example times their number"
+            f"it has {total} positions for {n} examples, so that its cost is not that of an example times "
+            "their number"
         )
-    needed = x.requires_grad + argument(args, kwargs, 1, "weight").requires_grad
-    trace.layers.append(Layer(trace.current[0], weight, positions, needed, trace.behind(x)))
+    used = argument(args, kwargs, 1, "weight") if weight is None else weight
+    needed = x.requires_grad + used.requires_grad
+    trace.now.nodes.append(out.grad_fn)
+    trace.now.layers.append(Layer(trace.current[0], name, positions, needed, trace.behind(x)))
     trace.set_channels(out, dim, atoms)
 
 
@@ -181,10 +245,14 @@ LAYER_RULES = {
     "conv1d": conv,
     "conv2d": conv,
     "conv3d": conv,
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), conv_transpose),
     "linear": linear,
+    **dict.fromkeys(("matmul", "__matmul__", "mm"), matmul),
+    **dict.fromkeys(("embedding", "embedding_bag"), embedding),
     "batch_norm": batch_norm,
     "instance_norm": instance_norm,
     "group_norm": group_norm,
     "layer_norm": layer_norm,
+    "rms_norm": rms_norm,
     "prelu": prelu,
 }

@@ -1,6 +1,7 @@
 """What each torch operation does to the channel axis of its inputs.
 
-An operation without a rule is refused as soon as it touches channels that might be dropped; never guessed.
+An operation without a rule is refused as soon as it touches channels that might be dropped, or reads a weight
+whose use costs something; never guessed.
 """
 
 from __future__ import annotations
@@ -13,29 +14,38 @@ import numpy as np
 from torch import Tensor
 
 from distreal_sim.thinning.coupling.layer_rules import LAYER_RULES
-from distreal_sim.thinning.coupling.shape_rules import SHAPE_RULES
-from distreal_sim.thinning.coupling.trace import Channels, Trace, tensors_in
+from distreal_sim.thinning.coupling.shape_rules import SHAPE_RULES, move
+from distreal_sim.thinning.coupling.trace import Trace, results_of, tensors_in
 
 Rule = Callable[[Trace, tuple[Any, ...], dict[str, Any], Any, dict[int, tuple[int, ...]]], None]
 
 ELEMENTWISE = re.compile(
     r"(relu|relu6|leaky_relu|elu|selu|celu|gelu|silu|mish|hardtanh|hardswish|hardsigmoid|sigmoid|tanh"
     r"|softplus|softsign|logsigmoid|log_sigmoid|tanhshrink|hardshrink|softshrink|threshold|rrelu"
-    r"|abs|neg|negative|exp|expm1|log|log1p|sqrt|rsqrt|square|pow|sign|erf|sin|cos|reciprocal"
-    r"|clamp|clamp_min|clamp_max|nan_to_num|add|sub|subtract|mul|multiply|div|divide|true_divide|rsub"
-    r"|maximum|minimum|where|lerp|addcmul|__[ri]?(add|sub|mul|truediv)__|__neg__|__abs__|__pow__"
-    r"|dropout[123]?d?|feature_dropout|alpha_dropout|feature_alpha_dropout"
-    r"|contiguous|clone|detach|to|float|double|half|bfloat16|type|type_as|copy)_?"
+    r"|abs|neg|negative|exp|expm1|log|log1p|log2|sqrt|rsqrt|square|pow|sign|erf|sin|cos|tan|atan|reciprocal"
+    r"|floor|ceil|round|trunc|frac|fmod|remainder|clamp|clamp_min|clamp_max|clip|nan_to_num"
+    r"|add|sub|subtract|mul|multiply|div|divide|true_divide|rsub|maximum|minimum|where|lerp|addcmul|addcdiv"
+    r"|masked_fill|gt|ge|lt|le|eq|ne|greater|less|isnan|isfinite|isinf|logical_(and|or|not|xor)"
+    r"|__[ri]?(add|sub|mul|truediv|pow|and|or|xor)__|__(neg|abs|invert|gt|ge|lt|le|eq|ne)__"
+    r"|dropout[123]?d?|feature_dropout|alpha_dropout|feature_alpha_dropout|bernoulli|uniform|normal|fill|zero"
+    r"|contiguous|clone|detach|requires_grad|to|float|double|half|bfloat16|bool|int|long|type|type_as|copy)_?"
+    r"|(zeros|ones|empty|rand|randn|full|randint)_like|\.(data|real)"
 )
 """Operations on each element by itself, with broadcasting; also in place (`name_`)."""
 
 PER_CHANNEL = re.compile(
-    r"_?((max|avg|lp|adaptive_avg|adaptive_max)_pool[123]d(_with_indices)?|interpolate|upsample)"
+    r"_?((max|avg|lp|adaptive_avg|adaptive_max)_pool([123])d(_with_indices)?|interpolate|upsample)"
 )
 """Operations on each map (n, c) by itself: dimensions 0 and 1 stay, the others may change."""
 
-HARMLESS = re.compile(r"(zeros|ones|empty|rand|randn|full)_like|__get__")
-"""Return a new tensor, or a property such as the shape, that carries no channels of its own."""
+HARMLESS = re.compile(r"new_(zeros|ones|empty|full|tensor)|\.(grad|shape)")
+"""Return a tensor that carries no channels of its own."""
+
+_PRODUCTS = re.compile(
+    r"matmul|__r?matmul__|mm|bmm|addmm|baddbmm|addbmm|einsum|tensordot|inner|bilinear|chain_matmul|multi_dot"
+    r"|scaled_dot_product_attention|multi_head_attention_forward|cdist|conv_tbc"
+)
+"""Operations that cost multiply-accumulates whatever they read."""
 
 
 def apply_rule(
@@ -51,76 +61,113 @@ def apply_rule(
 
     Raises ThinningError for an operation without a rule.
     """
+    operands = tensors_in((args, kwargs))
     rule = LAYER_RULES.get(name) or SHAPE_RULES.get(name.removesuffix("_")) or SHAPE_RULES.get(name)
-    inputs = [t for t in tensors_in((args, kwargs)) if trace.channels(t) is not None]
-    if rule is not None:
+    if name in ("max", "min") and sum(isinstance(a, Tensor) for a in args) == 2:
+        rule = None
+    pooling = PER_CHANNEL.fullmatch(name)
+    if kwargs.get("out") is not None:
+        for tensor in operands:
+            trace.lose(tensor, f"'{name}' writes into a given tensor (out=), which cannot be followed")
+    elif rule is not None:
         rule(trace, args, kwargs, out, before)
-    elif ELEMENTWISE.fullmatch(name) or (name == "__get__" and _is_data(func)):
-        elementwise(trace, tensors_in((args, kwargs)), out)
-    elif PER_CHANNEL.fullmatch(name):
-        per_channel(trace, args, kwargs, out)
+    elif ELEMENTWISE.fullmatch(name) or name in ("max", "min"):
+        elementwise(trace, operands, tensors_in(out)[0])
+    elif pooling is not None:
+        per_channel(trace, args, kwargs, out, pooling.group(3))
     elif not HARMLESS.fullmatch(name):
-        hidden = [t for t in inputs if not trace.is_fixed(_known(trace, t).atoms)]
-        named = [n for t in tensors_in((args, kwargs)) if (n := trace.name_of(t)) is not None]
-        if hidden or any(trace.axes[n] for n in named):
-            raise trace.refuse(f"no rule says what the operation '{name}' does to channels")
-        # Only input channels: whatever comes out has none that could be dropped.
-        for result in tensors_in(out):
-            if inputs and result.dim() > 1:
-                trace.set_channels(result, 1, np.zeros(result.shape[1], np.int64))
+        _without_rule(trace, name, operands)
+    if name.endswith("_") or name in ("__setitem__", "copy_"):
+        _changed_in_place(trace, results_of(name, args, out)[0])
 
 
-def _is_data(func: Any) -> bool:
-    return getattr(getattr(func, "__self__", None), "__name__", "") == "data"
+def _without_rule(trace: Trace, name: str, operands: list[Tensor]) -> None:
+    reason = f"no rule says what the operation '{name}' does to channels"
+    for tensor in operands:
+        if not trace.is_parameter(tensor):
+            trace.lose(tensor, reason)
+    for tensor in operands:
+        parameter = trace.name_of(tensor)
+        if parameter is not None and sum(size > 1 for size in tensor.shape) > 1:
+            if all(map(trace.is_parameter, operands)):
+                raise trace.refuse(
+                    f"its weight is computed (by '{name}' from '{parameter}'), not a parameter"
+                )
+            raise trace.refuse(f"no rule says what the operation '{name}' on '{parameter}' costs")
+        trace.lose(tensor, reason)
+    if _PRODUCTS.fullmatch(name) and any(map(trace.is_derived, operands)):
+        raise trace.refuse(f"no rule says what the operation '{name}' costs")
 
 
-def _known(trace: Trace, tensor: Tensor) -> Channels:
-    channels = trace.channels(tensor)
-    assert channels is not None
-    return channels
+def _changed_in_place(trace: Trace, changed: Tensor) -> None:
+    """A view that got channels shows them in what it is a view of too, where nobody would look for them."""
+    base = changed._base
+    channels = trace.channels(changed)
+    if base is not None and channels is not None and not trace.axes_of(base):
+        trace.whole(channels.atoms, "it writes channels into a part of a tensor made in its code")
 
 
-def elementwise(trace: Trace, tensors: list[Tensor], out: Any) -> None:
+def elementwise(trace: Trace, tensors: list[Tensor], result: Tensor) -> None:
     """Broadcast operation: the channels of all operands at the same place become the same channels."""
-    (result,) = tensors_in(out)
-    places: dict[int, np.ndarray] = {}  # place of the channel axis, counted from the right -> its atoms
+    places: dict[int, np.ndarray] = {}  # place of an axis, counted from the right -> its atoms
+    hidden: set[int] = set()  # those places where an activation has channels that may be dropped
     for tensor in tensors:
-        channels = trace.channels(tensor)
-        if channels is None:
-            continue
-        place = tensor.dim() - channels.dim
-        full = result.shape[result.dim() - place]
-        if len(channels.atoms) != full:
-            continue  # one channel, broadcast: no group of one channel is ever cut
-        if place in places:
-            trace.unite(places[place], channels.atoms)
-        else:
-            places[place] = channels.atoms
-    if not places:
-        return
-    if len(places) > 1 and any(not trace.is_fixed(a) for a in places.values()):
+        for dim, atoms in trace.axes_of(tensor).items():
+            place = tensor.dim() - dim
+            if len(atoms) != result.shape[result.dim() - place]:
+                continue  # one channel, broadcast: no group of one channel is ever cut
+            if place in places:
+                trace.unite(places[place], atoms)
+            else:
+                places[place] = atoms
+            if not trace.is_parameter(tensor):
+                hidden.add(place)
+    hidden = {p for p in hidden if not trace.is_fixed(places[p])} or hidden
+    if len(hidden) > 1 and any(not trace.is_fixed(places[p]) for p in hidden):
         raise trace.refuse("it combines tensors whose channels lie on different axes")
-    place, atoms = next(iter(places.items()))
-    for tensor in tensors:
-        dim = tensor.dim() - place
-        if trace.channels(tensor) is not None or dim < 0 or tensor.shape[dim] == 1:
-            continue
-        name = trace.name_of(tensor)
-        if name is not None:
-            trace.bind(name, dim, atoms)
-        elif not trace.is_fixed(atoms):
-            raise trace.refuse(f"a tensor made in its code fixes the width at {len(atoms)} channels")
-    trace.set_channels(result, result.dim() - place, atoms)
+    own = any(not trace.is_parameter(t) and (trace.axes_of(t) or trace.is_derived(t)) for t in tensors)
+    for place, atoms in places.items():
+        for tensor in tensors:
+            dim = tensor.dim() - place
+            if dim < 0 or tensor.shape[dim] == 1 or dim in trace.axes_of(tensor):
+                continue
+            if trace.is_derived(tensor) or not own:
+                trace.fix(atoms)  # it holds as many numbers here that are always there
+            else:
+                trace.whole(atoms, f"a tensor made in its code fixes the width at {len(atoms)} channels")
+    if own:
+        for place in places.keys() - hidden:
+            trace.fix(places[place])
+        places = {p: places[p] for p in list(hidden)[:1]}
+    parameters = [t for t in tensors if trace.is_parameter(t)]
+    axes = {result.dim() - place: atoms for place, atoms in places.items()}
+    trace.put(result, axes, parameters[0] if parameters and not own else None, same=False)
 
 
-def per_channel(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-    """Pooling and the like over (n, C, ...)."""
+def per_channel(
+    trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, n_axes: str | None
+) -> None:
+    """Pooling and the like over (n, C, ...); n_axes: how many axes behind the channels it works on."""
     x = args[0] if args else kwargs["input"]
     channels = trace.channels(x)
     if channels is None:
+        trace.lose(x, "")
         return
-    if channels.dim != 1 and not trace.is_fixed(channels.atoms):
-        raise trace.refuse(f"it works on axis 1, but the channels lie on axis {channels.dim}")
+    if n_axes is not None and x.dim() != int(n_axes) + 2:
+        trace.whole(
+            channels.atoms,
+            f"it pools a tensor of {x.dim()} axes over {n_axes}, which takes the channels for positions",
+        )
+    if channels.dim != 1:
+        trace.whole(channels.atoms, f"it works on axis 1, but the channels lie on axis {channels.dim}")
     for result in tensors_in(out):
-        if channels.dim < result.dim() and result.shape[channels.dim] == len(channels.atoms):
-            trace.set_channels(result, channels.dim, channels.atoms)
+        known = x.dim() == result.dim() and channels.dim == 1
+        move(trace, x, result, _stays if known else _is_lost)
+
+
+def _stays(dim: int) -> int | None:
+    return dim
+
+
+def _is_lost(dim: int) -> int | None:
+    return None

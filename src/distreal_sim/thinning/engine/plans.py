@@ -96,7 +96,7 @@ class Plans:
         scales = []
         if self._scaling == "inverted" and cut is not None:
             for name, axis in self._structure.scaled.items():
-                factor = _factor(axis, counts, values[name])
+                factor = _factor(axis, counts, values[name], 0 if name in self._structure.transposed else 1)
                 if factor is not None and name in self._names:
                     scales.append((self._names.index(name), factor, self._slots[name]))
         scaled = {index for index, _, _ in scales}
@@ -131,8 +131,8 @@ def _find_slots(module: nn.Module, memory: Memory) -> dict[str, list[tuple[dict[
     return slots
 
 
-def _factor(axis: Axis, counts: tuple[int, ...], weight: Tensor) -> Tensor | None:
-    """What inverted scaling multiplies a weight with: channels / kept along its input axis."""
+def _factor(axis: Axis, counts: tuple[int, ...], weight: Tensor, dim: int) -> Tensor | None:
+    """What inverted scaling multiplies a weight with: channels / kept along its input axis, `dim`."""
     factors = [1.0 if s.group == FIXED else s.size / counts[s.group] for s in axis]
     if all(f == 1.0 for f in factors):
         return None
@@ -140,4 +140,4 @@ def _factor(axis: Axis, counts: tuple[int, ...], weight: Tensor) -> Tensor | Non
         return weight.new_tensor(factors[0])
     lengths = [s.length(counts) for s in axis]
     along = torch.repeat_interleave(torch.tensor(factors, dtype=weight.dtype), torch.tensor(lengths))
-    return along.to(weight.device).view(1, -1, *(1,) * (weight.dim() - 2))
+    return along.to(weight.device).view(*(1,) * dim, -1, *(1,) * (weight.dim() - 1 - dim))

@@ -1,0 +1,125 @@
+"""Passes of a network in training and evaluation: they must run the same layers, and leave no trace."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from distreal_sim.thinning.coupling.trace import Pass, Trace, place_of
+from distreal_sim.thinning.structure import ThinningError
+
+_N_MORE = 6
+"""Further passes, where values of tensors reach the Python code."""
+
+
+def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
+    """Passes with all kinds of draws and inputs; returns the first one, and one in evaluation mode.
+
+    Raises ThinningError where not each of them has the same layers at the same cost, so that what a step
+    costs would be known only once it has run; and where a pass changes the network.
+    """
+    module = seen.module.train()
+    before = _state(module)
+    first = seen.run(example)
+    _refuse_changes(module, before)
+    more = torch.cat([example, example[:1]])
+    others = [
+        seen.run(torch.zeros_like(example), 1, "low"),
+        seen.run(_other(more, 2), 2, "high"),
+    ]
+    if first.asked or any(other.asked for other in others):
+        others += [seen.run(_other(example, 3 + i), 3 + i) for i in range(_N_MORE)]
+    for other in others:
+        _refuse_costs_of_a_batch(first, other)
+        _refuse_other_path(module, first, other)
+    module.eval()
+    tested = seen.run(example)
+    module.train()
+    trained = {layer.weight for layer in first.layers}
+    for layer in tested.layers:
+        if layer.weight not in trained:
+            where = place_of(layer.module, module.get_submodule(layer.module))
+            raise ThinningError(
+                f"{where} cannot be thinned: evaluation runs it and training does not, so that it "
+                f"is never trained"
+            )
+    return first, tested
+
+
+def _other(example: Tensor, seed: int) -> Tensor:
+    """Other inputs of the same kind: small and large numbers; whole numbers in another order."""
+    rng = torch.Generator().manual_seed(seed)
+    if not example.is_floating_point():
+        return example.flatten()[torch.randperm(example.numel(), generator=rng)].view(example.shape)
+    scale = (0.1, 1.0)[seed % 2]
+    return torch.rand(example.shape, generator=rng, dtype=example.dtype) * scale
+
+
+def _refuse_other_path(module: nn.Module, first: Pass, other: Pass) -> None:
+    costs = [Counter((la.weight, la.positions, la.n_gradients) for la in p.layers) for p in (first, other)]
+    differing = {weight for weight, _, _ in (costs[0] - costs[1]) + (costs[1] - costs[0])}
+    for layer in [*first.layers, *other.layers]:
+        if layer.weight in differing:
+            where = place_of(layer.module, module.get_submodule(layer.module))
+            raise ThinningError(
+                f"{where} cannot be thinned: not every training pass runs it alike (blocks skipped "
+                f"at random, or "
+                "a path that depends on values), so that the cost of a step is not known before it; "
+                "run it always, "
+                "and mask what it gives for each example (as DropPath does)"
+            )
+
+
+def _refuse_costs_of_a_batch(first: Pass, more: Pass) -> None:
+    n, m = first.n_examples, more.n_examples
+    for one, other in zip(first.layers, more.layers, strict=False):
+        if one.weight == other.weight and one.positions != other.positions:
+            raise ThinningError(
+                f"module '{one.module}' cannot be thinned: it has {n * one.positions} positions for {n} "
+                f"examples and {m * other.positions} for {m}, so that its cost is not that of an "
+                f"example times "
+                "their number"
+            )
+
+
+State = dict[tuple[str, str], tuple[nn.Module, object]]
+
+
+def _state(module: nn.Module) -> State:
+    """What a pass could change: parameters, buffers that are no norm's statistics, numbers in attributes."""
+    found: State = {}
+    for where, part in module.named_modules():
+        statistics = part._buffers.keys() if isinstance(part, _NormBase) else ()
+        for key, tensor in [*part._parameters.items(), *part._buffers.items()]:
+            if tensor is not None and key not in statistics:
+                found[where, key] = part, tensor.detach().clone()
+        for key, value in vars(part).items():
+            if isinstance(value, (int, float)) and key != "training":
+                found[where, key] = part, value
+    return found
+
+
+def _refuse_changes(module: nn.Module, before: State) -> None:
+    after = _state(module)
+    for (where, key), (part, old) in before.items():
+        _, new = after.get((where, key), (part, None))
+        if isinstance(old, Tensor):
+            if isinstance(new, Tensor) and old.shape == new.shape and _same(old, new):
+                continue
+            what = f"buffer '{key}'" if key in part._buffers else f"parameter '{key}'"
+        elif old == new or old != old:
+            continue
+        else:
+            what = f"attribute '{key}'"
+        raise ThinningError(
+            f"{place_of(where, part)} cannot be thinned: its forward pass changes its {what}, so "
+            f"that a client's "
+            "result would depend on what ran before it"
+        )
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return bool(((a == b) | ((a != a) & (b != b))).all())
