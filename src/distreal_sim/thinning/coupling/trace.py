@@ -213,9 +213,8 @@ class Trace(TorchFunctionMode):
         ):
             if before != after:
                 raise self.refuse(
-                    f"its forward pass draws from the global generator of {library}, which is not "
-                    f"seeded for each "
-                    "client; draw from torch's instead (for example torch.rand(()))"
+                    f"its forward pass draws from the global generator of {library}, whose draws could "
+                    "take it on another path unseen; draw from torch's instead (for example torch.rand(()))"
                 )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -112,8 +112,9 @@ def _roots(structure: Structure, seen: Trace) -> list[np.ndarray]:
 
 
 def _run(module: nn.Module, example: Tensor, mode: TorchFunctionMode) -> list[Tensor]:
+    own = example.clone()  # the network may change it in place
     with torch.random.fork_rng(devices=[]), mode:
-        return outputs_in(module(example))
+        return outputs_in(module(own))
 
 
 class _Full(TorchFunctionMode):

@@ -1,0 +1,294 @@
+"""Networks whose multiply-adds are easy to count wrongly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from thinning.foreign.cases import Net, conv, pooled, refused, right, vector
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+Linear = nn.Linear
+
+
+@right(6, shape=(5, 4))
+def tokens_folded_into_the_batch(a: int) -> nn.Module:
+    def run(m, x):
+        n, t, c = x.shape
+        return m.head(F.relu(m.a(x.reshape(-1, c))).view(n, t, -1).mean(1))
+
+    return Net(run, a=Linear(4, a), head=Linear(a, 3))
+
+
+@right(5, 7, shape=(3, 2, 6, 6))
+def frames_folded_into_the_batch(a: int, b: int) -> nn.Module:
+    """A video network: 3 frames of 2 x 6 x 6 each, batch norm over all of them."""
+
+    def run(m, x):
+        y = F.relu(m.bn(m.a(x.flatten(0, 1))))
+        y = F.relu(m.b(y)).mean((2, 3))
+        return m.head(y.view(len(x), x.shape[1], -1).mean(1))
+
+    return Net(run, a=conv(2, a), bn=nn.BatchNorm2d(a), b=conv(a, b), head=Linear(b, 3))
+
+
+@right(6, shape=(3, 4))
+def examples_last(a: int) -> nn.Module:
+    """Sequences with the time in front of the examples, as recurrent networks have them."""
+
+    def run(m, x):
+        return m.head(F.relu(m.a(x.transpose(0, 1))).mean(0))
+
+    return Net(run, a=Linear(4, a), head=Linear(a, 3))
+
+
+@right(6)
+def half_of_the_batch(a: int) -> nn.Module:
+    """Windows: every example is cut into four, and each gets the layer."""
+
+    def run(m, x):
+        n = len(x)
+        windows = torch.cat([x[..., :3, :3], x[..., 3:, :3], x[..., :3, 3:], x[..., 3:, 3:]])
+        return m.head(pooled(m.a(windows)).view(4, n, -1).mean(0))
+
+    return Net(run, a=conv(3, a), head=Linear(a, 3))
+
+
+def _sequence(m: Any, x: Any) -> Any:
+    return m.head(F.relu(m.a(m.rnn(x)[0][:, -1])))
+
+
+@refused("'lstm'", 6, shape=(4, 3))
+def lstm_on_the_input(a: int) -> nn.Module:
+    return Net(_sequence, rnn=nn.LSTM(3, 5, batch_first=True), a=Linear(5, a), head=Linear(a, 3))
+
+
+@refused("'gru'", 6, shape=(4, 3))
+def gru_on_the_input(a: int) -> nn.Module:
+    return Net(_sequence, rnn=nn.GRU(3, 5, batch_first=True), a=Linear(5, a), head=Linear(a, 3))
+
+
+@refused("'gru_cell'", 6, shape=(4, 3))
+def cells_on_the_input(a: int) -> nn.Module:
+    def run(m, x):
+        h = torch.zeros(len(x), 5, dtype=x.dtype)
+        for t in range(x.shape[1]):
+            h = m.cell(x[:, t], h)
+        return m.head(F.relu(m.a(h)))
+
+    return Net(run, cell=nn.GRUCell(3, 5), a=Linear(5, a), head=Linear(a, 3))
+
+
+@refused("'lstm'", 6, shape=(7,), n_tokens=11)
+def embedding_and_lstm(a: int) -> nn.Module:
+    return Net(
+        lambda m, x: m.head(F.relu(m.a(m.rnn(m.embed(x))[1][0][-1]))),
+        embed=nn.Embedding(11, 4), rnn=nn.LSTM(4, 5, batch_first=True), a=Linear(5, a), head=Linear(a, 3),
+    )  # fmt: skip
+
+
+@right(5, 6)
+def matrix_product_of_the_input(a: int, b: int) -> nn.Module:
+    return Net(
+        lambda m, x: m.head(F.relu(m.a(x.flatten(1) @ m.w))),
+        w=vector(108, a),
+        a=Linear(a, b),
+        head=Linear(b, 3),
+    )
+
+
+@refused("'einsum'", 6)
+def einsum_of_the_input(a: int) -> nn.Module:
+    def run(m, x):
+        return m.head(pooled(m.a(torch.einsum("nchw,dc->ndhw", x, m.w))))
+
+    return Net(run, w=vector(4, 3), a=conv(4, a), head=Linear(a, 3))
+
+
+@refused("'bilinear'", 6)
+def bilinear_layer_on_the_input(a: int) -> nn.Module:
+    def run(m, x):
+        x = x.mean((2, 3))
+        return m.head(F.relu(m.a(m.two(x, x))))
+
+    return Net(run, two=nn.Bilinear(3, 3, 4), a=Linear(4, a), head=Linear(a, 3))
+
+
+@right(6)
+def transposed_convolution_of_the_input(a: int) -> nn.Module:
+    return Net(
+        lambda m, x: m.head(pooled(m.up(x))), up=nn.ConvTranspose2d(3, a, 2, stride=2), head=Linear(a, 3)
+    )
+
+
+@refused("'multi_head_attention_forward'", 6, shape=(7, 4))
+def attention_on_the_input(a: int) -> nn.Module:
+    def run(m, x):
+        return m.head(F.relu(m.a(m.mha(x, x, x, need_weights=False)[0].mean(1))))
+
+    return Net(run, mha=nn.MultiheadAttention(4, 2, batch_first=True), a=Linear(4, a), head=Linear(a, 3))
+
+
+@refused("matrix product", 6, shape=(7, 4))
+def attention_by_hand_on_the_input(a: int) -> nn.Module:
+    """Products of the input with itself: no parameter, but multiply-adds."""
+
+    def run(m, x):
+        x = F.softmax(x @ x.transpose(1, 2), -1) @ x
+        return m.head(F.relu(m.a(x)).mean(1))
+
+    return Net(run, a=Linear(4, a), head=Linear(a, 3))
+
+
+@refused("'scaled_dot_product_attention'", 6, shape=(7, 4))
+def fused_attention_on_the_input(a: int) -> nn.Module:
+    def run(m, x):
+        x = F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None])[:, 0]
+        return m.head(F.relu(m.a(x)).mean(1))
+
+    return Net(run, a=Linear(4, a), head=Linear(a, 3))
+
+
+@right(6, 5)
+def layer_used_at_two_sizes(a: int, b: int) -> nn.Module:
+    """A shared detection head: its weight costs at every size, its gradient too."""
+
+    def run(m, x):
+        x = F.relu(m.a(x))
+        return m.head(pooled(m.s(x)) + pooled(m.s(F.max_pool2d(x, 2))))
+
+    return Net(run, a=conv(3, a), s=conv(a, b), head=Linear(b, 3))
+
+
+@right(6, 5)
+def functional_layers(a: int, b: int) -> nn.Module:
+    def run(m, x):
+        x = F.relu(F.conv2d(x, m.k, m.b, stride=(2, 1), padding="valid", dilation=(1, 2)))
+        return F.linear(F.relu(F.linear(x.mean((2, 3)), m.w)), m.v, m.c)
+
+    def matrix(*shape):
+        return nn.Parameter(torch.randn(shape) / 3)
+
+    return Net(run, k=matrix(a, 3, 3, 2), b=vector(a), w=matrix(b, a), v=matrix(3, b), c=vector(3))
+
+
+@right(6, 5, 7)
+def strides_dilations_and_same(a: int, b: int, c: int) -> nn.Module:
+    def run(m, x):
+        return m.head(pooled(m.c(F.relu(m.b(F.relu(m.a(x)))))))
+
+    return Net(
+        run, a=nn.Conv2d(3, a, (3, 2), padding="same"), b=nn.Conv2d(a, b, 3, stride=(2, 1), padding=(0, 1)),
+        c=nn.Conv2d(b, c, (1, 3), dilation=(1, 2)), head=Linear(c, 3),
+    )  # fmt: skip
+
+
+@right(6, 5)
+def checkpointed_block(a: int, b: int) -> nn.Module:
+    """Recomputes its block in the backward pass; the recomputation is counted by torch, but not here."""
+
+    def run(m, x):
+        x = F.relu(m.a(x))
+        return m.head(pooled(checkpoint(m.b, x, use_reentrant=False)))
+
+    return Net(run, a=conv(3, a), b=conv(a, b), head=Linear(b, 3))
+
+
+@right(6, 5)
+def detached_branch(a: int, b: int) -> nn.Module:
+    """No gradient flows into `a` through the branch; the head gets one."""
+
+    def run(m, x):
+        return m.head(pooled(m.b(F.relu(m.a(x)).detach())))
+
+    return Net(run, a=conv(3, a), b=conv(a, b), head=Linear(b, 3))
+
+
+@right(6, 5)
+def layer_without_a_graph(a: int, b: int) -> nn.Module:
+    def run(m, x):
+        with torch.no_grad():
+            x = F.relu(m.a(x))
+        return m.head(pooled(m.b(x)))
+
+    return Net(run, a=conv(3, a), b=conv(a, b), head=Linear(b, 3))
+
+
+@right(6, 5)
+def branch_that_leads_nowhere(a: int, b: int) -> nn.Module:
+    """Computed, and thrown away: it costs a forward pass and nothing more."""
+
+    def run(m, x):
+        x = F.relu(m.a(x))
+        m.b(x)
+        return m.head(pooled(x))
+
+    return Net(run, a=conv(3, a), b=conv(a, b), head=Linear(a, 3))
+
+
+@right(6)
+def frozen_weight_with_a_trained_bias(a: int) -> nn.Module:
+    net = Net(
+        lambda m, x: m.head(pooled(m.b(m.a(x)))), a=conv(3, a), b=conv(a, a, groups=a), head=Linear(a, 3)
+    )
+    net.a.weight.requires_grad_(False)
+    return net
+
+
+@right(9, 8, 7, shape=(10,))
+def chain_of_linear_layers(a: int, b: int, c: int) -> nn.Module:
+    return nn.Sequential(
+        Linear(10, a), nn.ReLU(), Linear(a, b), nn.ReLU(), Linear(b, c, bias=False), nn.ReLU(), Linear(c, 3)
+    )
+
+
+@right(shape=(10,))
+def logistic_regression() -> nn.Module:
+    return nn.Sequential(Linear(10, 3))
+
+
+@right(300, shape=(300,))
+def large_linear_layers(a: int) -> nn.Module:
+    """Weights that are updated in the backward pass."""
+    return Net(lambda m, x: m.head(torch.tanh(m.a(x))), a=Linear(300, a), head=Linear(a, 3))
+
+
+@refused("1 positions for 4 examples", 6)
+def layer_on_the_mean_of_the_batch(a: int) -> nn.Module:
+    def run(m, x):
+        return m.head(pooled(m.a(x))) + m.b(x.mean(0, keepdim=True).mean((2, 3)))
+
+    return Net(run, a=conv(3, a), b=Linear(3, 3), head=Linear(a, 3))
+
+
+@refused("its input is a parameter", 6)
+def layer_on_a_parameter(a: int) -> nn.Module:
+    return Net(
+        lambda m, x: m.head(pooled(m.a(x)) + m.b(m.code)),
+        a=conv(3, a), b=Linear(3, a), code=vector(1, 3), head=Linear(a, 3),
+    )  # fmt: skip
+
+
+@refused("positions", 6)
+def layers_on_halves_of_the_batch(a: int) -> nn.Module:
+    def run(m, x):
+        n = len(x) // 2
+        return m.head(torch.cat([pooled(m.a(x[:n])), pooled(m.b(x[n:]))]))
+
+    return Net(run, a=conv(3, a), b=conv(3, a, 1), head=Linear(a, 3))
+
+
+@refused("positions", 6)
+def layer_on_all_pairs_of_examples(a: int) -> nn.Module:
+    def run(m, x):
+        x = x.mean((2, 3))
+        return m.head(F.relu(m.a(x[:, None] - x[None])).mean(1))
+
+    return Net(run, a=Linear(3, a), head=Linear(a, 3))
+
+
+@right(6)
+def input_changed_in_place(a: int) -> nn.Module:
+    return Net(lambda m, x: m.head(pooled(m.a(x.sub_(0.5).mul_(2)))), a=conv(3, a), head=Linear(a, 3))
