@@ -147,3 +147,12 @@ def test_nothing_else_imports_the_clock_of_many_rounds() -> None:
         and any(other.startswith("simulation.clock") for other in own(path))
     }
     assert users == {"simulation.play"}
+
+
+def test_no_circle() -> None:
+    """Modules can be put in an order in which each imports only earlier ones."""
+    left = {name: {o for o in own(path) if o in NAMES and o != name} for name, path in NAMES.items()}
+    while left:
+        free = {name for name, others in left.items() if not others & left.keys()}
+        assert free, f"these import each other in a circle: {sorted(left)}"
+        left = {name: others for name, others in left.items() if name not in free}

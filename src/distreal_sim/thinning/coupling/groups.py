@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from distreal_sim.thinning.coupling.passes import watch_passes
+from distreal_sim.thinning.coupling.rules import apply_rule
 from distreal_sim.thinning.coupling.trace import Pass, Trace
 from distreal_sim.thinning.coupling.trial import try_thinned
 from distreal_sim.thinning.masks import sample_mask
@@ -44,7 +45,7 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
         example = torch.cat([example, example])
     example = _with_values(copied, example.detach().cpu())
     fresh = copy.deepcopy(copied).train()  # a pass may leave things in a network that cannot be copied
-    seen = Trace(copied)
+    seen = Trace(copied, apply_rule)
     first, tested = watch_passes(seen, example)
     structure = _Reading(seen).structure(first)
     rng = np.random.default_rng(0)
@@ -89,7 +90,7 @@ class _Reading:
         producers: defaultdict[int, list[int]] = defaultdict(list)
         made = list(seen.producers.values())
         for number, producer in enumerate(made):
-            for root in dict.fromkeys(seen.find(producer.atoms).tolist()):
+            for root in dict.fromkeys(seen.couplings.find(producer.atoms).tolist()):
                 producers[root].append(number)
         producers.pop(0, None)
         # Channels with the same producers form a group; a dict keeps the order in which they are produced.
@@ -149,7 +150,7 @@ class _Reading:
 
     def axis(self, atoms: np.ndarray, what: str) -> Axis:
         """Segments of an axis. Raises ThinningError if it has part of a group, or a group out of order."""
-        roots = self.seen.find(atoms)
+        roots = self.seen.couplings.find(atoms)
         segments: list[Segment] = []
         at = 0
         while at < len(roots):

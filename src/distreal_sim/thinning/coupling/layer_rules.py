@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from distreal_sim.thinning.coupling.trace import Channels, Trace, WidthAttribute, tensors_in
+from distreal_sim.thinning.coupling.channels import Channels, WidthAttribute
+from distreal_sim.thinning.coupling.operations import tensors_in
+from distreal_sim.thinning.coupling.trace import Trace
 from distreal_sim.thinning.structure import Layer
 
 Before = dict[int, tuple[int, ...]]
@@ -27,7 +29,7 @@ def conv(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, 
     channels = _input(trace, x, 1)
     n_in, n_out = len(channels.atoms), weight.shape[0]
     name = _weight(trace, weight)
-    depthwise = groups == n_in > 1 and not trace.is_fixed(channels.atoms)
+    depthwise = groups == n_in > 1 and not trace.couplings.is_fixed(channels.atoms)
     if depthwise:
         atoms = np.repeat(channels.atoms, n_out // n_in)
         trace.bind(name, 0, atoms)
@@ -88,7 +90,7 @@ def matmul(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
             "no rule says what a matrix product of two activations costs, or of computed weights (attention)"
         )
     channels = _input(trace, x, x.dim() - 1)
-    trace.unite(axes[0], channels.atoms)
+    trace.couplings.unite(axes[0], channels.atoms)
     trace.scaled[name] = channels.atoms
     dim = next(d for d, atoms in trace.axes[name].items() if atoms is axes[1])
     if dim == 1:
@@ -197,9 +199,9 @@ def _vector(trace: Trace, vector: Any, atoms: np.ndarray, dim: int = 0) -> None:
         return
     axes = trace.axes_of(vector)
     if dim in axes:
-        trace.unite(axes[dim], atoms)
+        trace.couplings.unite(axes[dim], atoms)
     elif trace.is_derived(vector):
-        trace.fix(atoms)
+        trace.couplings.fix(atoms)
     else:
         trace.whole(atoms, f"a tensor made in its code fixes the width at {len(atoms)} channels")
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from distreal_sim.thinning.coupling.trace import Pass, Trace, place_of
+from distreal_sim.thinning.coupling.operations import place_of
+from distreal_sim.thinning.coupling.trace import Pass, Trace
 from distreal_sim.thinning.structure import ThinningError
 
 _N_MORE = 6

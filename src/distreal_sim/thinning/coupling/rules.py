@@ -14,8 +14,10 @@ import numpy as np
 from torch import Tensor
 
 from distreal_sim.thinning.coupling.layer_rules import LAYER_RULES
-from distreal_sim.thinning.coupling.shape_rules import SHAPE_RULES, move
-from distreal_sim.thinning.coupling.trace import Trace, results_of, tensors_in
+from distreal_sim.thinning.coupling.moves import move
+from distreal_sim.thinning.coupling.operations import results_of, tensors_in
+from distreal_sim.thinning.coupling.shape_rules import SHAPE_RULES
+from distreal_sim.thinning.coupling.trace import Trace
 
 Rule = Callable[[Trace, tuple[Any, ...], dict[str, Any], Any, dict[int, tuple[int, ...]]], None]
 
@@ -117,13 +119,13 @@ def elementwise(trace: Trace, tensors: list[Tensor], result: Tensor) -> None:
             if len(atoms) != result.shape[result.dim() - place]:
                 continue  # one channel, broadcast: no group of one channel is ever cut
             if place in places:
-                trace.unite(places[place], atoms)
+                trace.couplings.unite(places[place], atoms)
             else:
                 places[place] = atoms
             if not trace.is_parameter(tensor):
                 hidden.add(place)
-    hidden = {p for p in hidden if not trace.is_fixed(places[p])} or hidden
-    if len(hidden) > 1 and any(not trace.is_fixed(places[p]) for p in hidden):
+    hidden = {p for p in hidden if not trace.couplings.is_fixed(places[p])} or hidden
+    if len(hidden) > 1 and any(not trace.couplings.is_fixed(places[p]) for p in hidden):
         raise trace.refuse("it combines tensors whose channels lie on different axes")
     own = any(not trace.is_parameter(t) and (trace.axes_of(t) or trace.is_derived(t)) for t in tensors)
     for place, atoms in places.items():
@@ -132,12 +134,12 @@ def elementwise(trace: Trace, tensors: list[Tensor], result: Tensor) -> None:
             if dim < 0 or tensor.shape[dim] == 1 or dim in trace.axes_of(tensor):
                 continue
             if trace.is_derived(tensor) or not own:
-                trace.fix(atoms)  # it holds as many numbers here that are always there
+                trace.couplings.fix(atoms)  # it holds as many numbers here that are always there
             else:
                 trace.whole(atoms, f"a tensor made in its code fixes the width at {len(atoms)} channels")
     if own:
         for place in places.keys() - hidden:
-            trace.fix(places[place])
+            trace.couplings.fix(places[place])
         places = {p: places[p] for p in list(hidden)[:1]}
     parameters = [t for t in tensors if trace.is_parameter(t)]
     axes = {result.dim() - place: atoms for place, atoms in places.items()}

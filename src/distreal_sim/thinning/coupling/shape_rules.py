@@ -8,50 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from distreal_sim.thinning.coupling.trace import Trace, tensors_in
-
-Args = tuple[Any, ...]
-Kwargs = dict[str, Any]
-Before = dict[int, tuple[int, ...]]
-
-
-def _input(args: Args, kwargs: Kwargs) -> Tensor:
-    x: Tensor = args[0] if args else kwargs["input"]
-    return x
-
-
-def _given(args: Args, kwargs: Kwargs, place: int, names: tuple[str, ...], default: Any) -> Any:
-    """An argument given by place, or by one of its names."""
-    if len(args) > place:
-        return args[place]
-    return next((kwargs[name] for name in names if name in kwargs), default)
-
-
-def move(
-    trace: Trace,
-    x: Tensor,
-    out: Tensor,
-    place: Callable[[int], int | None],
-    reason: str = "it takes the axis of channels apart",
-    same: bool = True,
-) -> None:
-    """Axis d of x becomes axis place(d) of `out`; None: it is lost, for the reason given.
-
-    Raises ThinningError where it holds channels that may be dropped; a parameter's axis then stays whole.
-    """
-    axes = {}
-    for dim, atoms in trace.axes_of(x).items():
-        new = place(dim)
-        if new is not None and out.shape[new] == len(atoms):
-            axes[new] = atoms
-        elif trace.is_parameter(x):
-            trace.fix(atoms)
-        else:
-            trace.whole(atoms, reason)
-    trace.put(out, axes, x, same)
+from distreal_sim.thinning.coupling.index_rules import index, pad, set_index, split, unbind
+from distreal_sim.thinning.coupling.moves import Args, Before, Kwargs, given, input_of, move
+from distreal_sim.thinning.coupling.operations import tensors_in
+from distreal_sim.thinning.coupling.trace import Trace
 
 
 def reshape(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
@@ -60,7 +22,7 @@ def reshape(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) 
     The axis of channels may swallow the axes right of it (each channel then owns a run of positions) and
     left of it (the channels then repeat), but not the examples' axis, and it may not be split.
     """
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     shape = before[id(x)]
     if trace.is_parameter(x):
         move(trace, x, out, lambda dim: _same_place(shape, tuple(out.shape), dim))
@@ -96,14 +58,14 @@ def _same_place(old: tuple[int, ...], new: tuple[int, ...], dim: int) -> int | N
 def concatenate(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """torch.cat along the channels, or along another axis of tensors with the same channels."""
     tensors = args[0] if args else kwargs["tensors"]
-    dim = int(_given(args, kwargs, 1, ("dim", "axis"), 0)) % out.dim()
+    dim = int(given(args, kwargs, 1, ("dim", "axis"), 0)) % out.dim()
     _join(trace, tensors, out, dim, lambda d: d)
 
 
 def stack(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """torch.stack along a new axis."""
     tensors = args[0] if args else kwargs["tensors"]
-    dim = int(_given(args, kwargs, 1, ("dim",), 0)) % out.dim()
+    dim = int(given(args, kwargs, 1, ("dim",), 0)) % out.dim()
     _join(trace, tensors, out, dim, lambda d: d + (d >= dim))
 
 
@@ -111,7 +73,7 @@ def _join(trace: Trace, tensors: Any, out: Tensor, along: int, place: Callable[[
     known = [{place(d): a for d, a in trace.axes_of(t).items()} for t in tensors]
     hidden = {d for t, axes in zip(tensors, known, strict=True) if not trace.is_parameter(t) for d in axes}
     if len(hidden) > 1:
-        loose = {d for d in hidden if any(d in k and not trace.is_fixed(k[d]) for k in known)}
+        loose = {d for d in hidden if any(d in k and not trace.couplings.is_fixed(k[d]) for k in known)}
         if len(loose) > 1:
             raise trace.refuse("it concatenates tensors whose channels lie on different axes")
         hidden = loose or hidden
@@ -135,10 +97,10 @@ def _join(trace: Trace, tensors: Any, out: Tensor, along: int, place: Callable[[
             joined[dim] = np.concatenate(parts)
         else:
             for part in parts[1:]:
-                trace.unite(parts[0], part)
+                trace.couplings.unite(parts[0], part)
             joined[dim] = parts[0]
         if own and dim not in hidden:
-            trace.fix(joined.pop(dim))
+            trace.couplings.fix(joined.pop(dim))
     if own:
         joined = {d: joined[d] for d in list(hidden)[:1]}
     trace.put(out, joined, None if own else tensors[0], same=False)
@@ -146,7 +108,7 @@ def _join(trace: Trace, tensors: Any, out: Tensor, along: int, place: Callable[[
 
 def permute(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """permute(dims), with the dimensions as one tuple or one by one."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     dims: Any = kwargs.get("dims", args[1] if len(args) == 2 else args[1:])
     order = [int(d) % x.dim() for d in dims]
     move(trace, x, out, order.index)
@@ -154,7 +116,7 @@ def permute(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) 
 
 def transpose(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """transpose(dim0, dim1)."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     a = int(args[1] if len(args) > 1 else kwargs["dim0"]) % x.dim()
     b = int(args[2] if len(args) > 2 else kwargs["dim1"]) % x.dim()
     move(trace, x, out, lambda dim: {a: b, b: a}.get(dim, dim))
@@ -162,20 +124,20 @@ def transpose(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before
 
 def reverse(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """t(), .T, .H: all axes in reverse order."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     move(trace, x, out, lambda dim: x.dim() - 1 - dim)
 
 
 def swap_last(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """.mT, .mH, adjoint(): the last two axes change places."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     a, b = x.dim() - 2, x.dim() - 1
     move(trace, x, out, lambda dim: {a: b, b: a}.get(dim, dim))
 
 
 def movedim(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """movedim(source, destination), of one axis or several."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     source = args[1] if len(args) > 1 else kwargs["source"]
     target = args[2] if len(args) > 2 else kwargs["destination"]
     pairs = zip(*([v] if isinstance(v, int) else v for v in (target, source)), strict=True)
@@ -191,7 +153,7 @@ def _many(dims: Any) -> list[int]:
 
 def reduce(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """mean, sum, amax, max(dim), std and the like over axes other than the channels."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     dims = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
     if dims is not None and (isinstance(dims, bool) or not isinstance(dims, (int, tuple, list))):
         raise trace.refuse("it reduces over axes that are given in a way that has no rule")
@@ -209,15 +171,15 @@ def reduce(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -
 
 def total(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """sum; over a parameter's axes (a penalty) too, for what is dropped adds nothing."""
-    if not trace.is_parameter(_input(args, kwargs)):
+    if not trace.is_parameter(input_of(args, kwargs)):
         reduce(trace, args, kwargs, out, before)
     elif out.dim():
-        trace.lose(_input(args, kwargs), "")
+        trace.lose(input_of(args, kwargs), "")
 
 
 def along(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """cumsum, softmin, sort, flip and the like, which mix or reorder what lies along some axes."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     dims = kwargs.get("dim", kwargs.get("dims", args[1] if len(args) == 2 else None))
     if dims is None or not isinstance(dims, (int, tuple, list)):
         trace.lose(x, "it works along axes that are given in a way that has no rule")
@@ -228,133 +190,16 @@ def along(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) ->
         move(trace, x, result, lambda dim: None if dim in mixed else dim, reason, same=False)
 
 
-def split(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """chunk, split, tensor_split along an axis other than the channels."""
-    x = _input(args, kwargs)
-    dim = int(_given(args, kwargs, 2, ("dim",), 0)) % x.dim()
-    for result in tensors_in(out):
-        reason = "no rule says what the operation 'chunk' or 'split' does to channels"
-        move(trace, x, result, lambda d: None if d == dim else d, reason, same=False)
-
-
-def unbind(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """unbind, select along an axis other than the channels."""
-    x = _input(args, kwargs)
-    dim = int(_given(args, kwargs, 1, ("dim",), 0)) % x.dim()
-    for result in tensors_in(out):
-        reason = "it picks some channels by number"
-        move(trace, x, result, lambda d: None if d == dim else d - (d > dim), reason, same=False)
-
-
-def index(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """x[...] with whole numbers, slices and one tensor that leave the axis of channels whole."""
-    x = args[0]
-    places = _indexed(x.dim(), args[1])
-    for tensor in tensors_in(args[1]):
-        trace.lose(tensor, "it indexes by channels")
-    if places is None:
-        trace.lose(x, "it indexes channels in a way that has no rule")
-        return
-    move(trace, x, out, places.get, "it picks some channels by number", same=False)
-    if trace.is_parameter(x) and out.numel() == x.numel():
-        trace.put(out, trace.axes_of(out), x)
-
-
-def _indexed(n_axes: int, key: Any) -> dict[int, int] | None:
-    """Which axes stay whole, and which axis of the result each becomes; None: has no rule."""
-    items = list(key) if isinstance(key, tuple) else [key]
-    widths = [_n_axes(item) for item in items]
-    special = [isinstance(i, (Tensor, list, np.ndarray)) for i in items]
-    if sum(special) > 1 or (any(special) and any(isinstance(i, int) for i in items)):
-        return None  # where the indexed axes go then has rules of its own
-    if not any(item is Ellipsis for item in items):
-        items, widths = [*items, Ellipsis], [*widths, (0, 0)]
-    places: dict[int, int] = {}
-    at = to = 0
-    skip = n_axes - sum(w[0] for w in widths)
-    for item, (read, made) in zip(items, widths, strict=True):
-        if item is Ellipsis:
-            places |= {at + i: to + i for i in range(skip)}
-            read = made = skip
-        elif isinstance(item, slice) and item == slice(None):
-            places[at] = to
-        at, to = at + read, to + made
-    return places
-
-
-def _n_axes(item: Any) -> tuple[int, int]:
-    """How many axes an index reads, and how many it gives."""
-    if item is None or isinstance(item, bool):
-        return 0, 1
-    if item is Ellipsis:
-        return 0, 0
-    if isinstance(item, slice):
-        return 1, 1
-    if isinstance(item, int):
-        return 1, 0
-    array = item if isinstance(item, Tensor) else torch.as_tensor(item)
-    return (array.dim(), 1) if array.dtype == torch.bool else (1, array.dim())
-
-
-def set_index(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """x[...] = y: the channels of y and x become the same; the axis of channels must be written whole."""
-    x, key, value = args
-    places = _indexed(x.dim(), key)
-    if isinstance(value, Tensor) and trace.channels(value) is not None and trace.channels(x) is None:
-        trace.lose(value, "it writes channels into a tensor made in its code")
-    n_places = x[key].dim()
-    for dim, atoms in trace.axes_of(x).items():
-        to = None if places is None else places.get(dim)
-        if trace.is_parameter(x) or to is None:
-            trace.whole(atoms, "it writes some channels by number")
-            continue
-        if not isinstance(value, Tensor):
-            continue
-        at = to - n_places + value.dim()
-        if at < 0 or value.shape[at] == 1:
-            continue
-        known = trace.axes_of(value).get(at)
-        if known is not None:
-            trace.unite(atoms, known)
-        elif trace.is_derived(value):
-            trace.fix(atoms)
-        else:
-            trace.whole(atoms, f"a tensor made in its code fixes the width at {len(atoms)} channels")
-    if isinstance(value, Tensor):
-        for atoms in trace.axes_of(value).values():
-            if trace.find(atoms).tolist() not in [trace.find(a).tolist() for a in trace.axes_of(x).values()]:
-                trace.lose(value, "it writes channels where no channels are")
-
-
-def pad(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """F.pad: zeros before and behind the channels are fixed channels."""
-    x = _input(args, kwargs)
-    sizes = list(args[1] if len(args) > 1 else kwargs["pad"])
-    mode = args[2] if len(args) > 2 else kwargs.get("mode", "constant")
-    value = args[3] if len(args) > 3 else kwargs.get("value")
-    axes = {}
-    for dim, atoms in trace.axes_of(x).items():
-        at = 2 * (x.dim() - 1 - dim)
-        first, last = sizes[at : at + 2] or (0, 0)
-        if first or last:
-            if trace.is_parameter(x) or min(first, last) < 0 or mode != "constant" or value:
-                trace.lose(x, "it pads the axis of channels, but not with zeros alone")
-                continue
-            atoms = np.concatenate((np.zeros(first, np.int64), atoms, np.zeros(last, np.int64)))
-        axes[dim] = atoms
-    trace.put(out, axes, x, same=False)
-
-
 def expand(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """expand, expand_as: new axes come in on the left; a single channel may become many."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     new = out.dim() - x.dim()
     move(trace, x, out, lambda dim: dim + new, same=False)
 
 
 def repeat(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """repeat, tile: new axes come in on the left; repeated channels are the same channels."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     new = out.dim() - x.dim()
     axes = {}
     for dim, atoms in trace.axes_of(x).items():
@@ -364,17 +209,17 @@ def repeat(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -
 
 def softmax(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """softmax, log_softmax, softmin: what it runs over stays whole."""
-    x = _input(args, kwargs)
+    x = input_of(args, kwargs)
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     for place, atoms in trace.axes_of(x).items():
         if dim is None or int(dim) % x.dim() == place:
-            trace.fix(atoms)
+            trace.couplings.fix(atoms)
     move(trace, x, out, lambda d: d, same=False)
 
 
 def normalize(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """F.normalize: dropped channels add nothing to a norm."""
-    move(trace, _input(args, kwargs), out, lambda d: d, same=False)
+    move(trace, input_of(args, kwargs), out, lambda d: d, same=False)
 
 
 SHAPE_RULES = {

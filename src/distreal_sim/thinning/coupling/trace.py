@@ -10,12 +10,11 @@ passes couple is coupled.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,42 +22,25 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
+from distreal_sim.thinning.coupling.channels import Atoms, Channels, Couplings, Kind, Producer, WidthAttribute
+from distreal_sim.thinning.coupling.operations import (
+    ASKS,
+    UNIFORM,
+    Fill,
+    fill_draw,
+    generators,
+    graph_of,
+    operation_name,
+    outputs_in,
+    place_of,
+    results_of,
+    seed_operation,
+    tensors_in,
+)
 from distreal_sim.thinning.structure import Layer, ThinningError
 
-Kind = Literal["conv", "linear"]
-Fill = Literal["low", "high"]
-Atoms = np.ndarray
-
-_ASKS = frozenset({"item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__index__"})
-"""Operations by which a tensor's values reach the Python code."""
-
-_UNIFORM = frozenset({"rand", "rand_like", "uniform_", "bernoulli", "bernoulli_"})
-
-
-class Channels(NamedTuple):
-    """The channel axis of an activation: which dimension it is and its atoms (length of that dimension)."""
-
-    dim: int
-    atoms: Atoms
-
-
-class Producer(NamedTuple):
-    """These atoms come from a `kind` layer of the module."""
-
-    module: str
-    kind: Kind
-    atoms: Atoms
-
-
-@dataclass(frozen=True)
-class WidthAttribute:
-    """A module attribute that holds the length of an axis (see structure.Override)."""
-
-    module: str
-    attribute: str
-    atoms: Atoms
-    full: tuple[int, ...] | int
-    index: int | None
+Rule = Callable[["Trace", Any, str, tuple[Any, ...], dict[str, Any], Any, dict[int, tuple[int, ...]]], None]
+"""rule(trace, func, name, args, kwargs, out, before): notes the channels of what an operation gave."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +80,10 @@ class Pass:
 class Trace(TorchFunctionMode):
     """Atoms of everything seen in forward passes of `module`, which `run` makes."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, rule: Rule) -> None:
         super().__init__()
-        self.module = module
-        self.parent = np.zeros(1, np.int64)
+        self.module, self._rule = module, rule
+        self.couplings = Couplings()
         self.producers: dict[tuple[str, int], Producer] = {}
         self.blocked: list[tuple[str, Atoms, int]] = []
         self.attributes: dict[tuple[str, str], WidthAttribute] = {}
@@ -158,14 +140,14 @@ class Trace(TorchFunctionMode):
         for tensor in outputs:
             self._refuse_unwatched([tensor])
             for atoms in self.axes_of(tensor).values():
-                self.fix(atoms)
+                self.couplings.fix(atoms)
         self._forget()
         self.now.nodes.clear()
         return self.now
 
     def _leave_out_gradients(self, outputs: list[Tensor]) -> None:
         """Layers that no gradient of the outputs reaches cost none."""
-        reached = _graph(outputs)
+        reached = graph_of(outputs)
         for place, (layer, node) in enumerate(zip(self.now.layers, self.now.nodes, strict=True)):
             if layer.n_gradients and node is None and any(isinstance(n, BackwardCFunction) for n in reached):
                 raise ThinningError(
@@ -180,7 +162,7 @@ class Trace(TorchFunctionMode):
     def watch(self) -> Iterator[None]:
         """Traces what is called inside, and keeps track of the module it is called in."""
         hooks = []
-        self._generators = _generators()
+        self._generators = generators()
         for name, part in self.module.named_modules():
             if isinstance(part, torch.jit.ScriptModule):
                 continue  # has no such hooks
@@ -209,7 +191,7 @@ class Trace(TorchFunctionMode):
         if self._seed:  # one pass is enough: this takes longer than a small layer
             return
         for library, before, after in zip(
-            ("random", "numpy.random"), self._generators, _generators(), strict=True
+            ("random", "numpy.random"), self._generators, generators(), strict=True
         ):
             if before != after:
                 raise self.refuse(
@@ -218,8 +200,6 @@ class Trace(TorchFunctionMode):
                 )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        from distreal_sim.thinning.coupling.rules import apply_rule
-
         kwargs = kwargs or {}
         name = operation_name(func)
         operands = tensors_in((args, kwargs))
@@ -227,12 +207,12 @@ class Trace(TorchFunctionMode):
         sources = frozenset().union(*map(self.behind, operands))
         seed_operation(self._seed, len(self.now.visits))
         out = func(*args, **kwargs)
-        self.now.asked |= name in _ASKS
+        self.now.asked |= name in ASKS
         results = results_of(name, args, out)
         if not results:
             return out
-        if self._fill is not None and name in _UNIFORM:
-            _fill_draw(name, args, results[0], self._fill)
+        if self._fill is not None and name in UNIFORM:
+            fill_draw(name, args, results[0], self._fill)
         self._refuse_unwatched(operands)
         self.now.uses.update(self.names[id(a)] for a in operands if id(a) in self.names)
         derived = any(self.is_derived(a) for a in operands)
@@ -241,7 +221,7 @@ class Trace(TorchFunctionMode):
             self._behind[id(result)] = sources
             if derived:
                 self._derived.add(id(result))
-        apply_rule(self, func, name, args, kwargs, out, before)
+        self._rule(self, func, name, args, kwargs, out, before)
         axes = tuple(dict(self.axes_of(r)) if not self.name_of(r) else {} for r in results)
         own = tuple(not self.is_parameter(r) for r in results)
         self.now.visits.append(Visit(self.where, name, axes, own))
@@ -281,14 +261,14 @@ class Trace(TorchFunctionMode):
 
     def whole(self, atoms: Atoms, reason: str) -> None:
         """Something needs these channels whole. Raises ThinningError if any may be dropped."""
-        if len(atoms) > 1 and not self.is_fixed(atoms):
+        if len(atoms) > 1 and not self.couplings.is_fixed(atoms):
             raise self.refuse(reason)
 
     def lose(self, tensor: Tensor, reason: str) -> None:
         """An operation ends what is known of the tensor's axes: those of a parameter then stay whole."""
         for atoms in self.axes_of(tensor).values():
             if self.is_parameter(tensor):
-                self.fix(atoms)
+                self.couplings.fix(atoms)
             else:
                 self.whole(atoms, reason)
 
@@ -302,9 +282,9 @@ class Trace(TorchFunctionMode):
         known = self.axes[name]
         for dim, size in enumerate(tensor.shape):
             if dim not in known and size > 1:
-                known[dim] = self._new_atoms(size)
+                known[dim] = self.couplings.new(size)
         if name in self.weight_blocks:  # its rows do not have one and the same input channels
-            self.fix(known[1])
+            self.couplings.fix(known[1])
         return {dim: atoms for dim, atoms in known.items() if len(atoms) == tensor.shape[dim] > 1}
 
     def channels(self, tensor: Any) -> Channels | None:
@@ -358,122 +338,12 @@ class Trace(TorchFunctionMode):
         known = self.axes[name].setdefault(dim, atoms)
         if len(known) != len(atoms):
             raise self.refuse(f"'{name}' is used with {len(known)} and with {len(atoms)} channels")
-        self.unite(known, atoms)
+        self.couplings.unite(known, atoms)
 
     def produced(self, name: str, n: int, kind: Kind, dim: int = 0) -> Atoms:
         """Atoms of the axis of the named weight that a layer gives; the same ones for each use of it."""
         if dim not in self.axes[name]:
-            self.axes[name][dim] = self._new_atoms(n)
+            self.axes[name][dim] = self.couplings.new(n)
         atoms = self.axes[name][dim]
         self.producers.setdefault((name, dim), Producer(self.current[0], kind, atoms))
         return atoms
-
-    def _new_atoms(self, n: int) -> Atoms:
-        new = np.arange(len(self.parent), len(self.parent) + n)
-        self.parent = np.concatenate((self.parent, new))
-        return new
-
-    # -- union-find
-
-    def find(self, atoms: Atoms) -> Atoms:
-        """Representative of each atom."""
-        roots = self.parent[atoms]
-        while not np.array_equal(above := self.parent[roots], roots):
-            roots = above
-        self.parent[atoms] = roots
-        found: Atoms = roots
-        return found
-
-    def unite(self, a: Atoms, b: Atoms) -> None:
-        """Makes the channels of two axes of equal length the same, position by position."""
-        assert len(a) == len(b)
-        differ = self.find(a) != self.find(b)
-        for x, y in zip(a[differ], b[differ], strict=True):
-            low, high = sorted((self._root(int(x)), self._root(int(y))))
-            self.parent[high] = low
-
-    def _root(self, atom: int) -> int:
-        while self.parent[atom] != atom:
-            atom = int(self.parent[atom])
-        return atom
-
-    def fix(self, atoms: Atoms) -> None:
-        """These channels are never dropped."""
-        self.unite(atoms, np.zeros_like(atoms))
-
-    def is_fixed(self, atoms: Atoms) -> bool:
-        """Whether none of these channels may be dropped, as far as seen until now."""
-        return not self.find(atoms).any()
-
-
-def place_of(name: str, module: nn.Module) -> str:
-    """A module as messages name it."""
-    return f"module '{name}' ({type(module).__name__})" if name else f"the model ({type(module).__name__})"
-
-
-def operation_name(func: Any) -> str:
-    """Name of a torch operation; a property, such as `.T`, has its own."""
-    name: str = getattr(func, "__name__", str(func))
-    if name == "__get__":
-        return f".{getattr(getattr(func, '__self__', None), '__name__', '')}"
-    return name
-
-
-def _generators() -> tuple[Any, Any]:
-    """States of the global generators of Python and of numpy."""
-    state = np.random.get_state(legacy=False)["state"]
-    return random.getstate(), (state["pos"], state["key"].tobytes())
-
-
-def seed_operation(seed: int, number: int) -> None:
-    """Seeds torch's generator for one operation of a pass."""
-    torch.default_generator.manual_seed(1_000_003 * seed + number)
-
-
-def results_of(name: str, args: tuple[Any, ...], out: Any) -> list[Tensor]:
-    """The tensors that an operation gives or, if it gives none, changes."""
-    if name == "__setitem__":
-        return [args[0]]
-    return [] if name == "__set__" else tensors_in(out)
-
-
-def _fill_draw(name: str, args: tuple[Any, ...], drawn: Tensor, fill: Fill) -> None:
-    low, high = 0.0, 1.0 if name.startswith("bernoulli") else 1 - 2**-8
-    if name == "uniform_":
-        low, high = (args[1] if len(args) > 1 else 0.0), (args[2] if len(args) > 2 else high)
-    with torch.no_grad():
-        drawn.fill_(low if fill == "low" else high)
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """All tensors in nested tuples, lists and dicts."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (tuple, list)):
-        return [tensor for item in value for tensor in tensors_in(item)]
-    return []
-
-
-def _graph(outputs: list[Tensor]) -> set[Any]:
-    """The nodes of the autograd graph that a backward pass from the outputs walks through."""
-    todo = [t.grad_fn for t in outputs if t.grad_fn is not None]
-    reached: set[Any] = set()
-    while todo:
-        node = todo.pop()
-        if node not in reached:
-            reached.add(node)
-            todo += [n for n, _ in node.next_functions if n is not None]
-    return reached
-
-
-def outputs_in(value: Any) -> list[Tensor]:
-    """All tensors in what a network returns: those of tensors_in, and in the fields of dataclasses."""
-    if is_dataclass(value) and not isinstance(value, (type, dict)):
-        value = [getattr(value, f.name, None) for f in fields(value)]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (tuple, list)):
-        return [tensor for item in value for tensor in outputs_in(item)]
-    return tensors_in(value)

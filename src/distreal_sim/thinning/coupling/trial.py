@@ -17,15 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from distreal_sim.thinning.coupling.trace import (
-    Trace,
-    Visit,
+from distreal_sim.thinning.coupling.operations import (
     operation_name,
     outputs_in,
     results_of,
     seed_operation,
     tensors_in,
 )
+from distreal_sim.thinning.coupling.trace import Trace, Visit
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Structure, TensorLayout, ThinningError, kept_elements
 
@@ -57,7 +56,7 @@ def try_thinned(
     visits: the operations of such a pass, as `seen` noted them. Raises ThinningError where an operation
     gives something else.
     """
-    keep = np.ones(len(seen.parent), bool)
+    keep = np.ones(seen.couplings.n_atoms, bool)
     for roots, kept in zip(_roots(structure, seen), mask.kept, strict=True):
         if kept is not None:
             keep[roots] = False
@@ -106,7 +105,7 @@ def _roots(structure: Structure, seen: Trace) -> list[np.ndarray]:
                 n = segment.size * segment.inner
                 if segment.group >= 0 and segment.group not in found:
                     atoms = seen.axes[name][dim][start : start + n : segment.inner]
-                    found[segment.group] = seen.find(atoms)
+                    found[segment.group] = seen.couplings.find(atoms)
                 start += n
     return [found[g] for g in range(len(structure.groups))]
 
@@ -138,7 +137,7 @@ class _Full(TorchFunctionMode):
     def _kept(self, result: Tensor, axes: dict[int, np.ndarray], own: bool) -> Tensor:
         value = result.detach()
         for dim, atoms in axes.items():
-            kept = self.keep[self.seen.find(atoms)]
+            kept = self.keep[self.seen.couplings.find(atoms)]
             if kept.all():
                 continue
             if own and not _overlaps(value):

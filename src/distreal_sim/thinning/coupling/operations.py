@@ -1,0 +1,92 @@
+"""Torch operations as a watcher of a forward pass meets them: names, results, random draws."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Fill = Literal["low", "high"]
+
+ASKS = frozenset({"item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__index__"})
+"""Operations by which a tensor's values reach the Python code."""
+
+UNIFORM = frozenset({"rand", "rand_like", "uniform_", "bernoulli", "bernoulli_"})
+"""Draws that a pass can replace by the lowest or highest value."""
+
+
+def place_of(name: str, module: nn.Module) -> str:
+    """A module as messages name it."""
+    return f"module '{name}' ({type(module).__name__})" if name else f"the model ({type(module).__name__})"
+
+
+def operation_name(func: Any) -> str:
+    """Name of a torch operation; a property, such as `.T`, has its own."""
+    name: str = getattr(func, "__name__", str(func))
+    if name == "__get__":
+        return f".{getattr(getattr(func, '__self__', None), '__name__', '')}"
+    return name
+
+
+def generators() -> tuple[Any, Any]:
+    """States of the global generators of Python and of numpy."""
+    state = np.random.get_state(legacy=False)["state"]
+    return random.getstate(), (state["pos"], state["key"].tobytes())
+
+
+def seed_operation(seed: int, number: int) -> None:
+    """Seeds torch's generator for one operation of a pass."""
+    torch.default_generator.manual_seed(1_000_003 * seed + number)
+
+
+def results_of(name: str, args: tuple[Any, ...], out: Any) -> list[Tensor]:
+    """The tensors that an operation gives or, if it gives none, changes."""
+    if name == "__setitem__":
+        return [args[0]]
+    return [] if name == "__set__" else tensors_in(out)
+
+
+def fill_draw(name: str, args: tuple[Any, ...], drawn: Tensor, fill: Fill) -> None:
+    low, high = 0.0, 1.0 if name.startswith("bernoulli") else 1 - 2**-8
+    if name == "uniform_":
+        low, high = (args[1] if len(args) > 1 else 0.0), (args[2] if len(args) > 2 else high)
+    with torch.no_grad():
+        drawn.fill_(low if fill == "low" else high)
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """All tensors in nested tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in tensors_in(item)]
+    return []
+
+
+def graph_of(outputs: list[Tensor]) -> set[Any]:
+    """The nodes of the autograd graph that a backward pass from the outputs walks through."""
+    todo = [t.grad_fn for t in outputs if t.grad_fn is not None]
+    reached: set[Any] = set()
+    while todo:
+        node = todo.pop()
+        if node not in reached:
+            reached.add(node)
+            todo += [n for n, _ in node.next_functions if n is not None]
+    return reached
+
+
+def outputs_in(value: Any) -> list[Tensor]:
+    """All tensors in what a network returns: those of tensors_in, and in the fields of dataclasses."""
+    if is_dataclass(value) and not isinstance(value, (type, dict)):
+        value = [getattr(value, f.name, None) for f in fields(value)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in outputs_in(item)]
+    return tensors_in(value)
