@@ -20,7 +20,7 @@ from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.partitions import Split
 from distreal_sim.devices.profile_checks import check_bound
-from distreal_sim.fronts.front import Front
+from distreal_sim.fronts.front import Front, fingerprint
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Structure
@@ -54,7 +54,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     with rngs.seeded_globals("initialisation"), naming(f"model {experiment.model.name}"):
         full = experiment.model.build(data.shape, data.n_classes)
     with rngs.seeded_globals("tracing"):
-        full_structure = find_groups(full, torch.zeros(2, *data.shape))
+        full_structure = _structure_of(full, data.shape)
         _check_outputs(experiment.model.name, full, data)
     planned = planned_examples(split, experiment)
     full_macs = training_macs(full_structure, full_structure.full_counts())
@@ -62,7 +62,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     macs_per_s = reference if experiment.profile.unit == "relative" else 1.0
     with rngs.seeded_globals("method's network"):  # a method may add parameters of its own
         module = _network(experiment, full, full_structure, int(planned.max()), macs_per_s)
-        structure = full_structure if module is full else find_groups(module, torch.zeros(2, *data.shape))
+        structure = full_structure if module is full else _structure_of(module, data.shape)
     if split.sizes.min() < 2 and any(
         isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()
     ):
@@ -91,6 +91,21 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     )
     give_back_freed_memory()
     return task
+
+
+_KNOWN: dict[tuple[object, ...], Structure] = {}
+"""Structures of bundled networks that this process has traced: a sweep's cells build the same ones."""
+
+
+def _structure_of(module: nn.Module, shape: tuple[int, ...]) -> Structure:
+    """`find_groups`, once for each bundled network; the user's own are traced every time."""
+    example = torch.zeros(2, *shape)
+    if not all(type(part).__module__.startswith(("torch.nn.", "distreal_sim.")) for part in module.modules()):
+        return find_groups(module, example)
+    key = (repr(module), fingerprint(module), shape)
+    if key not in _KNOWN:
+        _KNOWN[key] = find_groups(module, example)
+    return _KNOWN[key]
 
 
 def load_data(dataset: Dataset) -> Data:
