@@ -1,4 +1,4 @@
-"""docs/add-a-method.md is done as it stands there."""
+"""docs/how-to/add-a-method.md is done as it stands there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from command import distreal_sim
 
 ROOT = Path(__file__).parent.parent.parent
-TEXT = (ROOT / "docs" / "add-a-method.md").read_text()
+TEXT = (ROOT / "docs" / "how-to" / "add-a-method.md").read_text()
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
