@@ -39,7 +39,7 @@ def test_the_readme_leads_to_every_page() -> None:
     seen, todo = set[Path](), [ROOT / "README.md"]
     while todo:
         page = todo.pop()
-        if page in seen or page.suffix != ".md" or "://" in str(page):
+        if page in seen or page.suffix != ".md" or not page.exists():
             continue
         seen.add(page)
         for target in LINK.findall(FENCED.sub("", page.read_text())):
