@@ -67,10 +67,7 @@ def profile_figure(name: str) -> Figure:
 
 def one_client() -> Figure:
     """A round of configs/digits.yaml with many changes: capacity, dropout vectors, costs of the steps."""
-    experiment = load_experiment(ROOT / "configs" / "digits.yaml")[0]
-    task = build(experiment)
-    rounds = [(client, replay(experiment, task, client)) for client in clients(task)]
-    client, plan = max(rounds, key=lambda one: to_see(one[1]))
+    _, task, client, plan = chosen_round()
     full_macs = task.macs_per_example(task.full)
     with look():
         figure = Figure(figsize=(6.4, 4.4))
@@ -97,6 +94,15 @@ def one_client() -> Figure:
             xlim=(0, 1.01 * task.deadline_s),
         )
     return figure
+
+
+def chosen_round() -> tuple[Experiment, Task, Client, Schedule]:
+    """The round of configs/digits.yaml that shows most."""
+    experiment = load_experiment(ROOT / "configs" / "digits.yaml")[0]
+    task = build(experiment)
+    rounds = [(client, replay(experiment, task, client)) for client in clients(task)]
+    client, plan = max(rounds, key=lambda one: to_see(one[1]))
+    return experiment, task, client, plan
 
 
 def strips(axes: Axes, task: Task, plan: Schedule) -> None:
