@@ -131,13 +131,14 @@ def clients(task: Task) -> Iterator[Client]:
 
 
 def to_see(plan: Schedule) -> tuple[int, float]:
-    """(vectors that hold for a second, minus the longest step in seconds), of rounds of up to 30 steps."""
+    """(vectors that hold for a second, minus the longest step in seconds); a long or late round shows none."""
     held_s: dict[tuple[int, ...], float] = {}
     for step in plan.steps:
         held_s[step.choice.counts] = held_s.get(step.choice.counts, 0.0) + step.end_s - step.start_s
     n_long = sum(span_s >= 1 for span_s in held_s.values())
     longest_s = max((step.end_s - step.start_s for step in plan.steps), default=0.0)
-    return n_long if plan.n_planned <= 30 else 0, -longest_s
+    shows_all = plan.status == "completed" and plan.n_planned <= 30
+    return n_long if shows_all else 0, -longest_s
 
 
 def replay(experiment: Experiment, task: Task, client: Client) -> Schedule:

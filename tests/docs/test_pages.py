@@ -89,3 +89,12 @@ def test_the_files_it_points_to_are_there() -> None:
     text = (ROOT / "docs" / "how-to" / "add-a-method.md").read_text()
     for name in re.findall(r"`(\w+\.py)`", text.partition("## More to build on")[2]):
         assert (ROOT / "src" / "distreal_sim" / "methods" / name).exists(), name
+
+
+def test_tutorial(folder: Path) -> None:
+    """5 rounds of 10 clients; the replayed steps end by the deadline, so the client completes its work."""
+    *_, status, one_client = follow("tutorial.md", folder)
+    for line in re.findall(r"\{(.*?)\}", status):
+        assert sum(map(int, re.findall(r"\d+", line))) == 50
+    assert status.count("{") == 2
+    assert re.search(r"completed after 9\.\d+ s", one_client)
