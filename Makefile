@@ -56,7 +56,7 @@ check: install  ## lint, strict types, tests
 	$(PYTEST)
 
 bench: install  ## the benchmarks, other simulators first; tables in benchmarks/results (long)
-	$(BIN)/python benchmarks/peers/run.py --docs docs/performance.md
+	$(BIN)/python benchmarks/peers/run.py --docs lab/performance.md
 	$(BIN)/python benchmarks/peers/others.py
 
 clean:  ## remove the environment and the demo's runs

@@ -1,4 +1,4 @@
-"""The methods on a config with real data: all runs, then the figure and the table of docs/results.md.
+"""The methods on a config with real data: all runs, then the figure and the table of lab/results.md.
 
 python experiments/real_data.py configs/mnist_writers.yaml --data-dir data --out runs/mnist_writers
 """

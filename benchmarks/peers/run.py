@@ -1,6 +1,6 @@
 """distreal-sim beside pfl, fluke, Flower and a bare PyTorch loop: the same work, in turns, on two cores.
 
-    python benchmarks/peers/run.py --data-dir DIR [--minutes 15] [--docs docs/performance.md]
+    python benchmarks/peers/run.py --data-dir DIR [--minutes 15] [--docs lab/performance.md]
 
 DIR holds cifar-10-batches-py, MNIST/raw and QMNIST/raw. The first call makes a virtual environment per peer
 in --cache, which takes minutes and some GB. In a turn every contender runs once; the ratios are those of runs

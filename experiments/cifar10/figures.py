@@ -1,4 +1,4 @@
-"""Figure and tables of the comparison on CIFAR-10 in docs/results.md, from results.csv.
+"""Figure and tables of the comparison on CIFAR-10 in lab/results.md, from results.csv.
 
 python experiments/cifar10/figures.py
 """
@@ -20,7 +20,7 @@ from curves import SHOWN, by_seed, draw, half_width, load, markdown  # noqa: E40
 from distreal_sim.results.plots._legend import legend_above  # noqa: E402
 from distreal_sim.results.plots._save import look, save  # noqa: E402
 
-FIGURE = HERE.parents[1] / "docs" / "figures" / "cifar10_methods.png"
+FIGURE = HERE.parents[1] / "lab" / "figures" / "cifar10_methods.png"
 BASELINES = ("small", "ordered-distreal")
 SHARES = (0.2, 1.0)
 """Short and long horizon, as shares of the run."""

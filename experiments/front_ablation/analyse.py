@@ -1,4 +1,4 @@
-"""Tables and figure of the front ablation in docs/results.md, from results/*.csv.
+"""Tables and figure of the front ablation in lab/results.md, from results/*.csv.
 
 python experiments/front_ablation/analyse.py
 """
@@ -17,7 +17,7 @@ from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._save import look, save
 
 HERE = Path(__file__).parent
-FIGURE = HERE.parents[1] / "docs" / "figures" / "front_ablation.png"
+FIGURE = HERE.parents[1] / "lab" / "figures" / "front_ablation.png"
 TITLES = {"mnist_writers": "MNIST by writer", "cifar10": "CIFAR-10"}
 LOOKS = {
     "uniform": {"color": "#7F7F7F", "marker": "s", "linestyle": (0, (5, 1.5))},

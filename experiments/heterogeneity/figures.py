@@ -1,4 +1,4 @@
-"""Figures and tables of the heterogeneity experiment in docs/results.md, from results.csv.
+"""Figures and tables of the heterogeneity experiment in lab/results.md, from results.csv.
 
 python experiments/heterogeneity/figures.py
 """
@@ -22,7 +22,7 @@ from curves import SHOWN, draw, half_width, load, markdown  # noqa: E402
 from distreal_sim.results.plots._legend import legend_above  # noqa: E402
 from distreal_sim.results.plots._save import look, save  # noqa: E402
 
-FIGURES = HERE.parents[1] / "docs" / "figures"
+FIGURES = HERE.parents[1] / "lab" / "figures"
 SETTING = ["skew", "spread", "change"]
 SPREADS = {"equal": "equal devices", "1 to 20": "1 to 20"}
 CHANGES = {"never": "constant", "10 a round": "10 changes"}

@@ -20,7 +20,7 @@ from distreal_sim.results.plots._save import look, save
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-FIGURE = HERE.parents[1] / "docs" / "figures" / "proxy_study.png"
+FIGURE = HERE.parents[1] / "lab" / "figures" / "proxy_study.png"
 RESAMPLES = 500
 COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00")
 EARLY, LAST = 10, 5
@@ -43,7 +43,7 @@ SHOWN = (
     ("mixed", 100, (300,)),
     ("mixed", 100, (0,)),
 )
-"""Scores in the table of docs/search.md: pre-training, steps, snapshots."""
+"""Scores in the table of lab/search.md: pre-training, steps, snapshots."""
 
 
 def read(name: str) -> list[dict[str, str]]:
@@ -179,7 +179,7 @@ def _three(found: dict[str, float]) -> list[str]:
 
 
 def shown(study: Study) -> list[str]:
-    """The table of docs/search.md, with intervals."""
+    """The table of lab/search.md, with intervals."""
     columns = [("alone", "early accuracy"), ("alone", "final loss"), ("mixture", "final loss")]
     lines = ["| score | " + " | ".join(f"{a}, {b}: all, equal cost" for a, b in columns) + " |"]
     lines.append("|---|" + "---|" * len(columns))
@@ -233,7 +233,7 @@ def draw(study: Study, out: Path) -> None:
 
 
 def main() -> None:
-    """Writes correlations.csv and the figure, and prints the table of docs/search.md."""
+    """Writes correlations.csv and the figure, and prints the table of lab/search.md."""
     study = Study()
     header = ["setting", "outcome", "pretraining", "steps", "snapshots", "repeats", "scaled"]
     header += ["spearman", "kendall", "partial", "within", "ceiling_within"]

@@ -13,7 +13,7 @@ from scipy import stats
 ROOT = Path(__file__).parent.parent.parent
 POINTS = pd.read_csv(ROOT / "docs" / "figures" / "digits.csv")
 README = " ".join((ROOT / "README.md").read_text().split())
-RESULTS = (ROOT / "docs" / "results.md").read_text()
+RESULTS = (ROOT / "lab" / "results.md").read_text()
 
 
 def interval(values: pd.Series[float], digits: int) -> str:
@@ -74,7 +74,7 @@ def test_sentence() -> None:
 
 @pytest.mark.parametrize("method", sorted(set(POINTS["method"])))
 def test_table(method: str) -> None:
-    """The row of a method in docs/results.md."""
+    """The row of a method in lab/results.md."""
     cells = [method, interval(finals(method), 3)]
     ahead = finals("fedavg-partial")
     cells.append("" if method == "fedavg-partial" else interval(finals(method) - ahead, 3))

@@ -8,7 +8,7 @@ from pathlib import Path
 from distreal_sim.base.plugins import names
 from distreal_sim.methods import Method
 
-TABLE = (Path(__file__).parent.parent.parent / "docs" / "methods.md").read_text()
+TABLE = (Path(__file__).parent.parent.parent / "docs" / "reference" / "methods.md").read_text()
 
 
 def test_one_row_a_method() -> None:

@@ -1,4 +1,4 @@
-"""The experiments behind docs/results.md: their files load, and their tables are those of their results."""
+"""The experiments behind lab/results.md: their files load, and their tables are those of their results."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def test_the_tables_in_the_results_are_those_of_the_data(
     monkeypatch.setattr(figures, "save", lambda figure, path: figure.savefig(tmp_path / path.name))
     figures.main()
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    text = (ROOT / "docs" / "results.md").read_text()
+    text = (ROOT / "lab" / "results.md").read_text()
     assert len(printed) > 8
     for line in printed:
         assert line in text
-    assert all((ROOT / "docs" / "figures" / path.name).exists() for path in tmp_path.glob("*.png"))
+    assert all((ROOT / "lab" / "figures" / path.name).exists() for path in tmp_path.glob("*.png"))

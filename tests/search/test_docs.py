@@ -1,4 +1,4 @@
-"""docs/search.md: the config that it explains, and the commands that it gives."""
+"""docs/how-to/search.md: the config that it explains, and the commands that it gives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distreal_sim.fronts.front import Entry, Front
 from distreal_sim.search.settings import Search, load_search
 
 ROOT = Path(__file__).parent.parent.parent
-TEXT = (ROOT / "docs" / "search.md").read_text()
+TEXT = (ROOT / "docs" / "how-to" / "search.md").read_text()
 
 
 def test_the_config_loads_and_names_every_key(tmp_path: Path) -> None:

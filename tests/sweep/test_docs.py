@@ -1,4 +1,4 @@
-"""docs/sweeps.md: the config that it explains, and the commands that it gives."""
+"""docs/how-to/sweep.md: the config that it explains, and the commands that it gives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distreal_sim.sweep.cells import load_cells
 from distreal_sim.sweep.settings import Sweep
 
 ROOT = Path(__file__).parent.parent.parent
-TEXT = (ROOT / "docs" / "sweeps.md").read_text()
+TEXT = (ROOT / "docs" / "how-to" / "sweep.md").read_text()
 
 
 def test_the_config_loads_and_names_every_key(tmp_path: Path) -> None:

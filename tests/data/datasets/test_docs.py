@@ -1,4 +1,4 @@
-"""Every config in docs/datasets.md is legal, and every plug-in is in its tables."""
+"""Every config in docs/reference/datasets.md is legal, and every plug-in is in its tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distreal_sim.base.plugins import load, names
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 
-TEXT = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "reference" / "datasets.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 KINDS = {"dataset": Dataset, "partition": Partition}
 

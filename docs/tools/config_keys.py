@@ -1,0 +1,254 @@
+"""Writes docs/reference/config.md, the page on config keys, from the schema of experiment configs.
+
+python docs/tools/config_keys.py
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from distreal_sim.config import json_schema
+
+PAGE = Path(__file__).parents[1] / "reference" / "config.md"
+
+HEAD = """# Config keys
+
+Every key of an experiment's YAML file. Generated from the schema by `python docs/tools/config_keys.py`; a
+test fails when this page is out of date. `distreal-sim schema` prints the schema itself, for editors.
+
+- A key that holds a **plug-in** (`dataset`, `partition`, `model`, `profile`, `network`, `availability`,
+  `method`) takes a `name` and the options of that name: `{name: dirichlet, alpha: 0.5}`. The name alone will
+  do for a plug-in without required options. A class of your own is named by its dotted path:
+  `my_package.MyProfile`.
+- The column *example* is the form on the command line: `distreal-sim run CONFIG.yaml local.lr=0.1`. Quote
+  lists and blocks for the shell: `'profile.levels=[0.1,1.0]'`.
+- *Unit* is empty for plain numbers, shares and words. "s" means simulated seconds, "real s" wall-clock
+  seconds.
+"""
+
+TABLE = """| key | unit | values | default | example | meaning |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+UNITS = {
+    "rounds": "rounds",
+    "clients_per_round": "clients",
+    "n_clients": "clients",
+    "checkpoint_every": "rounds",
+    "every": "rounds",
+    "lr_milestones": "rounds",
+    "ramp_rounds": "rounds",
+    "epochs": "epochs",
+    "steps": "mini-batches",
+    "statistics_batches": "mini-batches",
+    "batch_size": "examples",
+    "min_examples": "examples",
+    "examples": "examples",
+    "limit": "examples",
+    "size": "pixels",
+    "width": "channels",
+    "growth": "channels",
+    "changes_per_round": "1 / round",
+    "level": "`unit`",
+    "levels": "`unit`",
+    "low": "`unit`",
+    "high": "`unit`",
+    "classes_per_client": "classes",
+    "deadline_s": "s",
+    "job_timeout_wall_s": "real s",
+    "download_bytes_per_s": "bytes / s",
+    "upload_bytes_per_s": "bytes / s",
+}
+"""Units of the keys that have one, whichever block they stand in."""
+
+EXAMPLES: dict[str, Any] = {
+    "rounds": 60,
+    "deadline_s": 10,
+    "n_clients": 40,
+    "clients_per_round": 10,
+    "job_timeout_wall_s": 600,
+    "epochs": 2,
+    "steps": 10,
+    "lr_milestones": [30, 45],
+    "examples": 1000,
+    "data_dir": "data",
+    "folder": "FashionMNIST",
+    "prefix": "emnist-letters",
+    "hub": "uoft-cs/cifar10",
+    "subset": "default",
+    "image_column": "img",
+    "label_column": "label",
+    "writer_column": "writer_id",
+    "size": 32,
+    "limit": 5000,
+    "level": 0.5,
+    "levels": [0.1, 1.0],
+    "shares": [0.7, 0.3],
+    "download_bytes_per_s": 1e6,
+    "upload_bytes_per_s": 2.5e5,
+    "share": 0.8,
+    "weight": "examples",
+    "options": {"num_classes_per_partition": 2},
+    "depths": 3,
+    "proportions": [1, 1, 2, 2, 4],
+    "clip_norm": 1.0,
+    "flower": "FedAdam",
+    "keep": 0.75,
+    "width": 0.25,
+    "client_learning_rate": 0.1,
+}
+"""Examples for keys whose schema has neither an example nor a default that is not empty."""
+
+
+class Key(NamedTuple):
+    """One row of a table."""
+
+    path: str
+    values: str
+    default: str
+    example: Any
+    meaning: str
+
+    def row(self) -> str:
+        name = self.path.rpartition(".")[2]
+        unit = "" if self.path == "method.width" else UNITS.get(name, "")
+        example = f"`{self.path}={_plain(self.example)}`"
+        cells = (f"`{name}`", unit, self.values, self.default, example, self.meaning)
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+class Block(NamedTuple):
+    """A table of keys.
+
+    key: holds the block; name: of the plug-in or strategy, None for the others; about: first paragraph of its
+    docstring.
+    """
+
+    key: str
+    name: str | None
+    about: str
+    keys: tuple[Key, ...]
+
+
+def blocks() -> Iterator[Block]:
+    """Every block of the schema; that of the top level first, under the key ''."""
+    schema = json_schema()
+    definitions = schema["$defs"]
+    top, inner = [], []
+    for key, plain in schema["properties"].items():
+        found = list(_choices(plain, definitions))
+        if not found:
+            top.append(_key(key, plain, key in schema["required"], definitions))
+        for choice in found:
+            required = choice.get("required", ())
+            keys = tuple(
+                _key(f"{key}.{name}", own, name in required, definitions)
+                for name, own in choice["properties"].items()
+                if "const" not in own
+            )
+            constants = [own["const"] for own in choice["properties"].values() if "const" in own]
+            name = str(constants[0]) if constants else None
+            inner.append(Block(key, name, _first_paragraph(choice), keys))
+    yield Block("", None, "", tuple(top))
+    yield from inner
+
+
+def page() -> str:
+    """The page as it should be."""
+    parts = [HEAD]
+    abouts = {key: plain.get("description", "") for key, plain in json_schema()["properties"].items()}
+    last = None
+    for block in blocks():
+        if block.key != last:
+            title = f"`{block.key}`: {abouts[block.key]}" if block.key else "Top level"
+            anchor = f'<a id="{block.key}"></a>\n\n' if block.key else ""
+            parts.append(f"{anchor}## {title}\n")
+        last = block.key
+        if block.name is not None:
+            parts.append(f"### `{block.key}: {block.name}`\n")
+        if block.about and block.name is not None:
+            parts.append(f"{block.about}\n")
+        if block.keys:
+            parts.append(TABLE + "\n".join(key.row() for key in block.keys) + "\n")
+        else:
+            parts.append("No options.\n")
+    return "\n".join(parts)
+
+
+def _choices(plain: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The blocks that a key can hold; none for a key that holds a value."""
+    for choice in (plain, *plain.get("anyOf", ())):
+        if "$ref" in choice:
+            choice = definitions[choice["$ref"].rpartition("/")[2]]
+        properties = choice.get("properties", {})
+        if properties and (len(properties) > 1 or "const" in next(iter(properties.values()))):
+            yield choice
+
+
+def _first_paragraph(plain: Mapping[str, Any]) -> str:
+    return " ".join(plain.get("description", "").partition("\n\n")[0].split())
+
+
+def _key(path: str, plain: Mapping[str, Any], required: bool, definitions: Mapping[str, Any]) -> Key:
+    default = plain.get("default")
+    shown = "**required**" if required else "left out" if default in (None, []) else f"`{_plain(default)}`"
+    if plain.get("examples"):
+        example = plain["examples"][0]
+    elif isinstance(default, bool):
+        example = not default
+    elif others := [value for value in plain.get("enum", ()) if value != default]:
+        example = others[0]
+    elif default not in (None, "", [], {}):
+        example = default
+    else:
+        example = EXAMPLES[path.rpartition(".")[2]]
+    return Key(path, _values(plain, definitions), shown, example, plain.get("description", ""))
+
+
+def _values(plain: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """What a key may hold, in words."""
+    if "$ref" in plain:
+        own = definitions[plain["$ref"].removeprefix("#/$defs/")]
+        return "{" + ", ".join(own["properties"]) + "}"
+    if options := plain.get("anyOf") or plain.get("oneOf"):
+        return " or ".join(_values(option, definitions) for option in options if option.get("type") != "null")
+    if "const" in plain:
+        return f"`{_plain(plain['const'])}`"
+    if "enum" in plain:
+        return ", ".join(f"`{_plain(value)}`" for value in plain["enum"])
+    kind = plain.get("type")
+    if kind in ("integer", "number"):
+        return ("whole number" if kind == "integer" else "number") + _range(plain)
+    if kind == "array":
+        items = plain.get("items") or (plain.get("prefixItems") or [{}])[0]
+        return f"list of: {_values(items, definitions)}"
+    words = {"boolean": "`true`, `false`", "object": "keys and values"}
+    return words.get(str(kind), "path" if plain.get("format") == "path" else "text")
+
+
+def _range(plain: Mapping[str, Any]) -> str:
+    """Bounds as ' ≥ 0, < 1'."""
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {plain[key]:g}" for key, sign in signs.items() if key in plain]
+    return " " + ", ".join(bounds) if bounds else ""
+
+
+def _plain(value: Any) -> str:
+    """A value as it is written in YAML."""
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, float):
+        return ".inf" if math.isinf(value) else f"{value:.0f}" if value.is_integer() else repr(value)
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_plain, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(own)}" for key, own in value.items()) + "}"
+    return str(value) or '""'
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,100 @@
+"""Pages whose blocks a reader follows from top to bottom: files are written, commands are run."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import distreal_sim
+
+ROOT = Path(__file__).parent.parent.parent
+BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder beside the project's configs."""
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    return tmp_path
+
+
+def follow(page: str, folder: Path) -> list[str]:
+    """Does what the page says, in `folder`; returns what each command printed."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    printed = []
+    for language, name, content in BLOCK.findall((ROOT / "docs" / page).read_text()):
+        if name:
+            (folder / name).write_text(content)
+            continue
+        if language != "bash":
+            continue
+        for command in content.splitlines():
+            program, *words = shlex.split(command)
+            if program == "distreal-sim":
+                called = distreal_sim(*words, cwd=folder)
+                assert called.code == 0, f"{command}\n{called.stdout}\n{called.stderr}"
+                printed.append(called.stdout)
+                continue
+            done = subprocess.run(
+                command,
+                shell=True,
+                cwd=folder,
+                env={**os.environ, "PATH": path},
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+            printed.append(done.stdout)
+    return printed
+
+
+def test_add_a_method(folder: Path) -> None:
+    """The sweep's table ends with the method beside its rivals."""
+    printed = follow("how-to/add-a-method.md", folder)
+    assert {"fedavg", "classifier-only", "skipping"} <= set(re.findall(r"[\w-]+", printed[-1]))
+
+
+def test_add_a_model(folder: Path) -> None:
+    """Stem and second convolution share a group of 6 channels; the first one has its own."""
+    _, layers, _ = follow("how-to/add-a-model.md", folder)
+    assert "stem" in layers
+    assert "second" in layers
+
+
+def test_add_a_dataset(folder: Path) -> None:
+    """1,797 digits, of which numbers 0, 5, 10, ... 1,795, so 360, are for testing."""
+    _, checked, *_ = follow("how-to/add-a-dataset.md", folder)
+    assert "1,437" in checked or "1437" in checked
+    assert "360" in checked
+
+
+def test_add_a_profile(folder: Path) -> None:
+    """Power from 10 s on, for 0.3 x 60 s of every 60 s: 10 to 28 s, 70 to 88 s."""
+    follow("how-to/add-a-profile.md", folder)
+    written = runpy.run_path(str(folder / "my_profiles.py"))
+    timeline = written["Charge"](written["Charging"](period_s=60), 10.0)
+    assert timeline.piece(0.0) == (0.1, 10.0)
+    assert timeline.piece(10.0) == (1.0, 28.0)
+    assert timeline.piece(28.0) == (0.1, 70.0)
+    assert timeline.piece(70.0) == (1.0, 88.0)
+
+
+def test_the_files_it_points_to_are_there() -> None:
+    text = (ROOT / "docs" / "how-to" / "add-a-method.md").read_text()
+    for name in re.findall(r"`(\w+\.py)`", text.partition("## More to build on")[2]):
+        assert (ROOT / "src" / "distreal_sim" / "methods" / name).exists(), name
+
+
+def test_tutorial(folder: Path) -> None:
+    """5 rounds of 10 clients; the replayed steps end by the deadline, so the client completes its work."""
+    *_, status, one_client = follow("tutorial.md", folder)
+    for line in re.findall(r"\{(.*?)\}", status):
+        assert sum(map(int, re.findall(r"\d+", line))) == 50
+    assert status.count("{") == 2
+    assert re.search(r"completed after 9\.\d+ s", one_client)
