@@ -17,7 +17,8 @@ SLOW_flower := grids/flower
 SLOW_sweeps := sweep
 SLOW_searches := search
 SLOW_networks := thinning models methods
-SLOW_NAMED := runs kills resume matrix flower sweeps searches networks
+SLOW_mutants := tools
+SLOW_NAMED := runs kills resume matrix flower sweeps searches networks mutants
 SLOW_PARTS := $(SLOW_NAMED) rest properties
 
 .PHONY: help install demo test test-slow $(SLOW_PARTS:%=test-slow-%) check bench clean

@@ -74,5 +74,6 @@ def updates_of(experiment: Any, n_clients: int = 8) -> tuple[Task, State, list[U
     """The task, the initial state and the first clients' updates of it in round 1."""
     task = build(experiment)
     state = start(experiment, task).state
-    jobs = experiment.method.plan(task, state, round_of(range(n_clients)))
+    now = replace(round_of(range(n_clients)), lr=task.local.rate(1, experiment.rounds))
+    jobs = experiment.method.plan(task, state, now)
     return task, state, [do(task, experiment.method, job) for job in jobs]

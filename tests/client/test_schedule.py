@@ -248,6 +248,22 @@ def test_a_download_that_takes_time() -> None:
     assert told(plan) == [(B, 100, 3, 4), (C, 200, 4, 6)]
 
 
+def test_nothing_begins_at_the_end() -> None:
+    """100 MAC/s: the first batch, of 200 MACs, ends at 2, which is the end: nothing is chosen for the second.
+    Infinite capacity does not help a client whose download ends at the end.
+    """
+    asked: list[float] = []
+
+    def counted(moment: Moment) -> Choice:
+        asked.append(moment.t_s)
+        return full(moment)
+
+    plan = play([2, 2], (100.0,), end_s=2.0, choose=counted)
+    assert (told(plan), plan.status, asked) == ([(C, 200, 0, 2)], "partial", [0.0])
+    late = play([2, 2], (math.inf,), start_s=6.0, end_s=6.0)
+    assert (late.steps, late.status, late.macs) == ((), "dropped", 0)
+
+
 @pytest.mark.parametrize("end_s", [6.0, 5.0, 0.0, -2.0])
 def test_transfers_that_eat_the_round(end_s: float) -> None:
     """The download ends at 6, the upload would have to begin at 6 or before (of a round of 8 s): no step is

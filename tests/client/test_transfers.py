@@ -70,6 +70,13 @@ def test_the_upload_begins_in_time() -> None:
     assert update.facts.macs == pytest.approx(0.6 * planned, abs=1)
 
 
+def test_an_update_that_is_lost_is_waited_for_until_the_deadline() -> None:
+    """The same client where partial work is dropped: its two steps are charged, and nothing is sent."""
+    _, update = play(1.2, 2.0, 3.0, method={"name": "fedavg", "overrun": "drop"})
+    assert told(update.facts) == ("dropped", 2, 10.0)
+    assert (update.facts.upload_bytes, update.arrays) == (0, {})
+
+
 def test_waiting_makes_the_round_longer() -> None:
     """At level 1.2 the work takes 8.333 s: done at 10.333, sent at 13.333."""
     _, update = play(1.2, 2.0, 3.0, method={"name": "fedavg", "overrun": "wait"})

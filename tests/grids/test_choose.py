@@ -6,7 +6,6 @@ import pytest
 from toys import toy
 
 from distreal_sim.base import process
-from distreal_sim.client.task import predicted_macs
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.grids import choose as choice
@@ -33,7 +32,7 @@ def test_prediction_is_planned_work_or_capacity() -> None:
         task = build(experiment)
         client = next(c for c in range(9) if len(task.split[c]) == 160)
         full_macs = task.macs_per_example(task.structure.full_counts())
-        assert predicted_macs(task, client, 0.0) == pytest.approx(n_examples * full_macs, rel=1e-9)
+        assert task.predicted_macs(client, 0.0) == pytest.approx(n_examples * full_macs, rel=1e-9)
 
 
 def test_predicted_seconds_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

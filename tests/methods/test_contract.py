@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rounds import ROUND, round_of
-from toys import toy, toy_fleet
+from toys import TOY, toy, toy_fleet
 
 from distreal_sim.base.plugins import load, names
 from distreal_sim.client.client import do
 from distreal_sim.client.messages import Job, State, Update
+from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
 from distreal_sim.methods import Method
 from distreal_sim.simulation.play import final_model
@@ -45,6 +48,45 @@ def updates_of(
     return task, state, [do(task, experiment.method, jobs[client]) for client in clients]
 
 
+STEADY = {"overrun": "partial"}, {"name": "constant", "level": 0.5}
+"""Options of a method and a profile with which every client hands in something."""
+
+UNEQUAL = {"overrun": "partial"}, {"name": "tiers", "levels": [0.3, 0.6, 2.0]}
+"""Those with which each size of sub-model has a client, where all take part."""
+
+Updates = Callable[[str], tuple[Task, State, list[Update]]]
+Round = Callable[[str], tuple[Task, Progress, Progress]]
+
+
+@pytest.fixture(scope="module")
+def first_round() -> Updates:
+    """(task, initial state, updates of eight clients) of a method in the toy experiment; only to be read."""
+    return cache(lambda name: updates_of(toy(method={"name": name})))
+
+
+@pytest.fixture(scope="module")
+def steady_round() -> Updates:
+    """As `first_round`, with STEADY clients."""
+    options, profile = STEADY
+    return cache(lambda name: updates_of(toy(method={"name": name, **options}, profile=profile)))
+
+
+@pytest.fixture(scope="module")
+def unequal_round() -> Round:
+    """(task, before, after) of a round of a method with all twelve UNEQUAL clients; only to be read."""
+
+    @cache
+    def played(name: str) -> tuple[Task, Progress, Progress]:
+        options, profile = UNEQUAL
+        experiment = toy(method={"name": name, **options}, profile=profile, clients_per_round=12)
+        task, fleet = toy_fleet(experiment)
+        before = start(experiment, task)
+        after, _ = play_round(Simulation(experiment, task, fleet, NoRecords()), before)
+        return task, before, after
+
+    return played
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_cites_and_confesses(name: str) -> None:
     """A method's file says where it comes from and what differs from there, or that it is ours."""
@@ -70,24 +112,20 @@ def test_zero_learning_rate_changes_no_byte(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_training_moves_the_model(name: str) -> None:
+def test_training_moves_the_model(name: str, unequal_round: Round) -> None:
     """All clients in one round, as unequal as it takes for each size of sub-model to have one."""
-    unequal = {"name": "tiers", "levels": [0.3, 0.6, 2.0]}
-    experiment = toy(method={"name": name, "overrun": "partial"}, profile=unequal, clients_per_round=12)
-    task, fleet = toy_fleet(experiment)
-    before = start(experiment, task)
-    after, _ = play_round(Simulation(experiment, task, fleet, NoRecords()), before)
+    _, before, after = unequal_round(name)
     moved = [k for k, v in before.state.arrays.items() if after.state.arrays[k].tobytes() != v.tobytes()]
     assert moved == list(before.state.arrays)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_job_done_twice_gives_the_same_update(name: str) -> None:
+def test_a_job_done_twice_gives_the_same_update(name: str, first_round: Updates) -> None:
     """The worker's scratch memory, what it did before, and torch's own generator leave no trace.
 
     So the clients may be done in any order: the other way round each has had other clients before it.
     """
-    _, _, first = updates_of(toy(method={"name": name}))
+    _, _, first = first_round(name)
     _, _, second = updates_of(toy(method={"name": name}), clients=range(8)[::-1])
     for a, b in zip(first, second[::-1], strict=True):
         assert repr(a.facts) == repr(b.facts)
@@ -97,11 +135,10 @@ def test_a_job_done_twice_gives_the_same_update(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_coordinate_nobody_trained_keeps_its_bytes(name: str) -> None:
+def test_a_coordinate_nobody_trained_keeps_its_bytes(name: str, steady_round: Updates) -> None:
     """Coverage that claims that all dropped channel 0 of the last group: its filter stays."""
-    steady = {"name": "constant", "level": 0.5}
-    experiment = toy(method={"name": name, "overrun": "partial"}, profile=steady)
-    task, state, updates = updates_of(experiment)
+    task, state, updates = steady_round(name)
+    method = toy(method={"name": name, **STEADY[0]}).method
     group = 2
     key = next(k for k in state.arrays if k.endswith("conv3.conv.weight"))
     claimed = []
@@ -115,28 +152,26 @@ def test_a_coordinate_nobody_trained_keeps_its_bytes(name: str) -> None:
             arrays[key][0] = state.arrays[key][0]
         coverage = replace(update.coverage, kept=(*update.coverage.kept[:group], kept))
         claimed.append(replace(update, coverage=coverage, arrays=arrays))
-    merged = experiment.method.merge(task, state, ROUND, iter(claimed))
+    merged = method.merge(task, state, ROUND, iter(claimed))
     assert merged.arrays[key][0].tobytes() == state.arrays[key][0].tobytes()
     if any(key in update.arrays for update in claimed):
         assert merged.arrays[key][1].tobytes() != state.arrays[key][1].tobytes()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_updates_lost_leaves_the_state(name: str) -> None:
-    experiment = toy(method={"name": name})
-    task = build(experiment)
-    state = start(experiment, task).state
-    merged = experiment.method.merge(task, state, ROUND, iter(()))
+def test_all_updates_lost_leaves_the_state(name: str, first_round: Updates) -> None:
+    task, state, _ = first_round(name)
+    merged = toy(method={"name": name}).method.merge(task, state, ROUND, iter(()))
     assert all(merged.arrays[k].tobytes() == v.tobytes() for k, v in state.arrays.items())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_facts_are_consistent(name: str) -> None:
+def test_facts_are_consistent(name: str, first_round: Updates) -> None:
     """Nobody computes more than it was offered; no more than the model travels; statuses match the steps.
 
     A client that sees at the start that it cannot do its part is dropped without a download.
     """
-    task, state, updates = updates_of(toy(method={"name": name}))
+    task, state, updates = first_round(name)
     model_bytes = sum(a.nbytes for a in state.arrays.values())
     for update in updates:
         facts = update.facts
@@ -154,12 +189,17 @@ def test_facts_are_consistent(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_bfloat16_changes_the_arithmetic_only(name: str) -> None:
+def test_bfloat16_changes_the_arithmetic_only(name: str, steady_round: Updates) -> None:
     """Other bits and a loss near the exact one; the same facts, for time and cost depend on no arithmetic."""
-    local = {"epochs": 1, "batch_size": 16, "lr": 0.1}
-    kinds = ("float32", "bfloat16")
-    settings = {"method": {"name": name, "overrun": "partial"}, "profile": {"name": "constant", "level": 0.5}}
-    exact, rounded = (updates_of(toy(**settings, local={**local, "precision": p}))[2] for p in kinds)
+    options, profile = STEADY
+    _, _, exact = steady_round(name)
+    rounded = updates_of(
+        toy(
+            method={"name": name, **options},
+            profile=profile,
+            local={**TOY["local"], "precision": "bfloat16"},
+        )
+    )[2]
     for a, b in zip(exact, rounded, strict=True):
         assert b.facts.train_loss == pytest.approx(a.facts.train_loss, rel=0.05, nan_ok=True)
         assert repr(replace(b.facts, train_loss=0.0)) == repr(replace(a.facts, train_loss=0.0))
@@ -169,9 +209,9 @@ def test_bfloat16_changes_the_arithmetic_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["distreal", "fedavg", "fednova", "fedprox", "small"])
-def test_the_whole_model_travels(name: str) -> None:
+def test_the_whole_model_travels(name: str, first_round: Updates) -> None:
     """Both ways, with the packed coverage of a thinned update; down also to a client that is dropped."""
-    _, state, updates = updates_of(toy(method={"name": name}))
+    _, state, updates = first_round(name)
     model_bytes = sum(a.nbytes for a in state.arrays.values())
     for update in updates:
         coverage_bytes = sum(-(-k.size // 8) for k in update.coverage.kept if k is not None)
@@ -180,25 +220,17 @@ def test_the_whole_model_travels(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_final_model_loads_into_the_network(name: str) -> None:
+def test_final_model_loads_into_the_network(name: str, unequal_round: Round) -> None:
     """The saved state dict fits the trained network, strictly."""
-    import torch
-
-    experiment = toy(method={"name": name})
-    task, fleet = toy_fleet(experiment)
-    progress, _ = play_round(Simulation(experiment, task, fleet, NoRecords()), start(experiment, task))
-    progress = replace(progress, statistics=fleet.statistics(progress.state.arrays, 1, [0, 1, 2]))
+    task, _, progress = unequal_round(name)
     saved = {k: torch.from_numpy(np.array(v)) for k, v in final_model(task, progress).items()}
     assert not any(task.module.load_state_dict(saved, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_jobs_are_one_per_client_in_order(name: str) -> None:
-    experiment = toy(method={"name": name})
-    task = build(experiment)
-    jobs: list[Job] = experiment.method.plan(
-        task, start(experiment, task).state, round_of([1, 4, 5], 3, 20.0)
-    )
+def test_jobs_are_one_per_client_in_order(name: str, first_round: Updates) -> None:
+    task, state, _ = first_round(name)
+    jobs: list[Job] = toy(method={"name": name}).method.plan(task, state, round_of([1, 4, 5], 3, 20.0))
     assert [(j.client_id, j.round.number, j.round.start_s) for j in jobs] == [
         (1, 3, 20.0),
         (4, 3, 20.0),

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rounds import updates_of
+from rounds import ROUND, updates_of
 from toys import TOY, toy
 
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_indices, batch_sizes
-from distreal_sim.client.messages import Facts, Job, State, Update
-from distreal_sim.client.train import Traffic
-from distreal_sim.devices.capacity import Capacity
+from distreal_sim.client.client import Client
+from distreal_sim.client.coverage import Coverage
+from distreal_sim.client.messages import Facts, State, Update
+from distreal_sim.client.traffic import Traffic
 from distreal_sim.devices.links.constant import Constant as ConstantNetwork
 from distreal_sim.devices.profiles.constant import Constant
-from distreal_sim.submodels.levels import fits
 from distreal_sim.submodels.prefixes import WIDEST, growing
 
 
@@ -61,13 +61,11 @@ def test_work_fits_between_the_transfers(download_s: float, upload_s: float, wor
         download_bytes_per_s=600 / download_s if download_s else float("inf"),
         upload_bytes_per_s=600 / upload_s if upload_s else float("inf"),
     )
-    task = replace(task, network=network)
-    timeline = Constant(level=1.0).timeline(0, Rngs(1), 10.0)
-    capacity = Capacity(timeline, 1000.0, 0.0)
-    job = Job(0, 1, 0.0, {})
+    task = replace(task, network=network, profile=Constant(level=1.0), macs_per_s=1000.0)
+    client = Client(task, 0, ROUND)
     macs = round(1000 * work)
-    assert fits(task, job, capacity, Traffic(600, 600), macs)
-    assert not fits(task, job, capacity, Traffic(600, 600), macs + 1)
+    assert client.fits(macs, Traffic(600, 600))
+    assert not client.fits(macs + 1, Traffic(600, 600))
 
 
 def test_the_widest_part_of_earlier_rounds_is_remembered() -> None:
@@ -80,9 +78,9 @@ def test_the_widest_part_of_earlier_rounds_is_remembered() -> None:
     assert all(n >= w for n, w in zip(full, (3, 4, 8), strict=True))
 
     def update(*counts: int) -> Update:
-        coverage = tuple(np.arange(n)[None] < k for n, k in zip(full, counts, strict=True))
+        kept = tuple(np.arange(n)[None] < k for n, k in zip(full, counts, strict=True))
         facts = Facts(0, "completed", 1, 1, 1, 1, 1.0, 1.0, 1, 1, 1.0)
-        return Update(facts, {}, coverage, np.ones(1, np.int64))
+        return Update(facts, {}, Coverage(kept, np.ones(1, np.int64)))
 
     for updates, expected in (
         ([update(2, 4, 8)], [2, 4, 8]),
