@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distreal_sim.thinning.engine.linear import Descent
+from distreal_sim.thinning.engine.update import Descent
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Chain:
         loss = F.nll_loss(log_p, y)
         grad = log_p.exp_().sub_(_unit_rows(log_p.shape[1], log_p.dtype, log_p.device).index_select(0, y))
         grad.div_(y.shape[0])
+        biases, sums = [], []
         for number in reversed(range(len(self.links))):
             link, read = self.links[number], inputs[number]
             grad_out = grad
@@ -65,13 +66,13 @@ class Chain:
                 grad = grad_out.mm(values[link.weight])
                 if self.links[number - 1].relu:
                     grad.masked_fill_(read <= 0, 0.0)
-            velocity = momenta[link.weight] if momenta else None
-            anchor = anchors[link.weight] if anchors else None
+            velocity, anchor = (of[link.weight] if of else None for of in (momenta, anchors))
             descent.along_product(values[link.weight], grad_out, read, velocity, anchor)
             if link.bias is not None:
-                velocity = momenta[link.bias] if momenta else None
-                anchor = anchors[link.bias] if anchors else None
-                descent.along(values[link.bias], grad_out.sum(0), velocity, anchor)
+                biases.append(link.bias)
+                sums.append(grad_out.sum(0))
+        own = ([of[i] for i in biases] if of else [] for of in (momenta, anchors))
+        descent.along([values[i] for i in biases], sums, *own)
         value: float = loss.item()
         return value
 

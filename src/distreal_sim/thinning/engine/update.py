@@ -1,0 +1,101 @@
+"""The update rule of a step: that of torch.optim.SGD. No other module knows which optimiser it is.
+
+With the gradient g of a loss, and a proximal term mu / 2 * |w - anchor|^2 where there is one:
+
+    v = momentum * v + g + weight_decay * w + mu * (w - anchor)
+    w = w - lr * v
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """The options of the rule that stay the same from step to step."""
+
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+    @property
+    def has_velocity(self) -> bool:
+        """Whether a parameter has a value v that lives from step to step."""
+        return self.momentum > 0
+
+    def at(self, lr: float, proximal: float = 0.0) -> Descent:
+        """The rule of one step; proximal: mu."""
+        return Descent(lr, self.momentum, self.weight_decay, proximal)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """The rule of one step."""
+
+    lr: float
+    momentum: float
+    weight_decay: float
+    proximal: float
+
+    def along(
+        self,
+        weights: list[Tensor],
+        gradients: Sequence[Tensor | None],
+        velocities: list[Tensor],
+        anchors: list[Tensor],
+    ) -> None:
+        """Updates parameters and their velocities; without a gradient both stay as they are.
+
+        velocities, anchors: one for each parameter, or none where the rule has none. The caller keeps
+        autograd out.
+        """
+        if any(g is None for g in gradients):
+            used = [i for i, g in enumerate(gradients) if g is not None]
+            weights = [weights[i] for i in used]
+            velocities = [velocities[i] for i in used] if velocities else []
+            anchors = [anchors[i] for i in used] if anchors else []
+        deltas = [g for g in gradients if g is not None]
+        if self.proximal:
+            away = torch._foreach_sub(weights, anchors)
+            deltas = list(torch._foreach_add(deltas, away, alpha=self.proximal))
+        if self.weight_decay:
+            deltas = list(torch._foreach_add(deltas, weights, alpha=self.weight_decay))
+        if self.momentum:
+            torch._foreach_mul_(velocities, self.momentum)
+            torch._foreach_add_(velocities, deltas)
+            deltas = velocities
+        if self.lr:  # adding 0 * gradient could still turn -0.0 into 0.0
+            torch._foreach_add_(weights, deltas, alpha=-self.lr)
+
+    def along_product(
+        self, weight: Tensor, grad_out: Tensor, x: Tensor, velocity: Tensor | None, anchor: Tensor | None
+    ) -> None:
+        """The same for a weight (out, in) whose gradient is the product grad_out (n, out)' x (n, in).
+
+        The product is not formed but added straight onto the velocity or the weight, which adds up the same
+        terms in another order.
+        """
+        decay = self.weight_decay + self.proximal
+        if velocity is not None:
+            velocity.addmm_(grad_out.t(), x, beta=self.momentum)
+            if decay:
+                velocity.add_(weight, alpha=decay)
+            if anchor is not None:
+                velocity.add_(anchor, alpha=-self.proximal)
+            if self.lr:
+                weight.add_(velocity, alpha=-self.lr)
+        elif self.lr:
+            weight.addmm_(grad_out.t(), x, beta=1 - self.lr * decay, alpha=-self.lr)
+            if anchor is not None:
+                weight.add_(anchor, alpha=self.lr * self.proximal)
+
+
+def clipped(gradients: Sequence[Tensor | None], max_norm: float) -> list[Tensor | None]:
+    """All gradients as one vector, scaled down to this norm where it is longer (torch's clip_grad_norm_)."""
+    norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+    factor = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
+    return [None if g is None else g * factor for g in gradients]
