@@ -344,7 +344,7 @@ def test_a_large_weight_that_the_loss_uses_too_is_refused():
 
 
 def test_a_clipped_step_may_follow_one_that_was_not():
-    """A layer whose weight a backward pass has updated before is left to autograd: as on an engine of its own."""
+    """A layer whose weight a backward pass has updated before is left to autograd, as on a fresh engine."""
     module = torch.nn.Sequential(torch.nn.Linear(2 * MIN_ELEMENTS // 300, 300), torch.nn.Linear(300, 3))
     x, y = torch.randn(4, module[0].in_features), torch.tensor([0, 1, 2, 0])
     engine, fresh = (Engine(module, find_groups(module, x)) for _ in range(2))

@@ -58,7 +58,6 @@ class Chain:
         loss = F.nll_loss(log_p, y)
         grad = log_p.exp_().sub_(_unit_rows(log_p.shape[1], log_p.dtype, log_p.device).index_select(0, y))
         grad.div_(y.shape[0])
-        biases, sums = [], []
         for number in reversed(range(len(self.links))):
             link, read = self.links[number], inputs[number]
             grad_out = grad
@@ -69,10 +68,8 @@ class Chain:
             velocity, anchor = (of[link.weight] if of else None for of in (momenta, anchors))
             descent.along_product(values[link.weight], grad_out, read, velocity, anchor)
             if link.bias is not None:
-                biases.append(link.bias)
-                sums.append(grad_out.sum(0))
-        own = ([of[i] for i in biases] if of else [] for of in (momenta, anchors))
-        descent.along([values[i] for i in biases], sums, *own)
+                velocity, anchor = (of[link.bias] if of else None for of in (momenta, anchors))
+                descent.along(values[link.bias], grad_out.sum(0), velocity, anchor)
         value: float = loss.item()
         return value
 

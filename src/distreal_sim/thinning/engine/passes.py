@@ -123,7 +123,7 @@ class Autograd:
     @torch.no_grad()
     def update(self, gradients: Sequence[Tensor | None], descent: Descent, anchors: list[Tensor]) -> None:
         """Updates the parameters along these gradients."""
-        descent.along(self.parameters.leaves, gradients, self.parameters.momenta, anchors)
+        descent.along_all(self.parameters.leaves, gradients, self.parameters.momenta, anchors)
 
 
 @dataclass(frozen=True)

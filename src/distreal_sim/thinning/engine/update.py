@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,44 +33,50 @@ class Sgd:
         return Descent(lr, self.momentum, self.weight_decay, proximal)
 
 
-@dataclass(frozen=True)
-class Descent:
-    """The rule of one step."""
+class Descent(NamedTuple):
+    """The rule of one step. Callers keep autograd out."""
 
     lr: float
     momentum: float
     weight_decay: float
     proximal: float
 
-    def along(
+    def along(self, weight: Tensor, gradient: Tensor, velocity: Tensor | None, anchor: Tensor | None) -> None:
+        """Updates a parameter and its velocity."""
+        self._apply(_One, weight, gradient, velocity, anchor)
+
+    def along_all(
         self,
         weights: list[Tensor],
         gradients: Sequence[Tensor | None],
         velocities: list[Tensor],
         anchors: list[Tensor],
     ) -> None:
-        """Updates parameters and their velocities; without a gradient both stay as they are.
+        """Updates parameters and their velocities at once; without a gradient both stay as they are.
 
-        velocities, anchors: one for each parameter, or none where the rule has none. The caller keeps
-        autograd out.
+        velocities, anchors: one for each parameter, or none where the rule has none.
         """
         if any(g is None for g in gradients):
             used = [i for i, g in enumerate(gradients) if g is not None]
             weights = [weights[i] for i in used]
+            gradients = [gradients[i] for i in used]
             velocities = [velocities[i] for i in used] if velocities else []
             anchors = [anchors[i] for i in used] if anchors else []
-        deltas = [g for g in gradients if g is not None]
+        if weights:
+            self._apply(_Many, weights, gradients, velocities, anchors)
+
+    def _apply(self, ops: Any, weight: Any, gradient: Any, velocity: Any, anchor: Any) -> None:
+        """The rule itself; ops: `_One` for tensors, `_Many` for lists of them."""
         if self.proximal:
-            away = torch._foreach_sub(weights, anchors)
-            deltas = list(torch._foreach_add(deltas, away, alpha=self.proximal))
+            gradient = ops.add(gradient, ops.sub(weight, anchor), alpha=self.proximal)
         if self.weight_decay:
-            deltas = list(torch._foreach_add(deltas, weights, alpha=self.weight_decay))
+            gradient = ops.add(gradient, weight, alpha=self.weight_decay)
         if self.momentum:
-            torch._foreach_mul_(velocities, self.momentum)
-            torch._foreach_add_(velocities, deltas)
-            deltas = velocities
+            ops.mul_(velocity, self.momentum)
+            ops.add_(velocity, gradient)
+            gradient = velocity
         if self.lr:  # adding 0 * gradient could still turn -0.0 into 0.0
-            torch._foreach_add_(weights, deltas, alpha=-self.lr)
+            ops.add_(weight, gradient, alpha=-self.lr)
 
     def along_product(
         self, weight: Tensor, grad_out: Tensor, x: Tensor, velocity: Tensor | None, anchor: Tensor | None
@@ -92,6 +99,19 @@ class Descent:
             weight.addmm_(grad_out.t(), x, beta=1 - self.lr * decay, alpha=-self.lr)
             if anchor is not None:
                 weight.add_(anchor, alpha=self.lr * self.proximal)
+
+
+class _One:
+    """Operations on single tensors."""
+
+    add, sub, add_, mul_ = torch.add, torch.sub, Tensor.add_, Tensor.mul_
+
+
+class _Many:
+    """The same on lists of tensors, which takes fewer calls."""
+
+    add, sub = torch._foreach_add, torch._foreach_sub
+    add_, mul_ = torch._foreach_add_, torch._foreach_mul_
 
 
 def clipped(gradients: Sequence[Tensor | None], max_norm: float) -> list[Tensor | None]:
