@@ -3,9 +3,8 @@
     python benchmarks/step_options.py [memory_format] [precision] [--models NAME ...] [--batches 8 16 32 64]
 
 Processor time; the two alternate, and the ratio is the median over turns, with its quartiles.
-memory_format: the channels last in memory against PyTorch's normal layout. A model's `channels_last_from`,
-which `local.memory_format: auto` goes by, is the smallest batch size from which the ratio stays below 1.
-precision: bfloat16 against float32, in the model's own layout; the processor decides.
+memory_format: the channels last in memory against PyTorch's normal layout. precision: bfloat16 against
+float32, with the channels last; the processor decides.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def steps(option: str, name: str, batch: int) -> list[Callable[[], float]]:
 
     if option == "memory_format":
         return [step(layout, "float32") for layout in LAYOUTS]
-    return [step(model.memory_format(batch), precision) for precision in ("bfloat16", "float32")]
+    return [step("channels_last", precision) for precision in ("bfloat16", "float32")]
 
 
 def measure(option: str, name: str, batch: int, seconds: float) -> np.ndarray:

@@ -6,7 +6,7 @@
 One thread, processor time. Thinned: draw the mask, gather, forward, backward, update, scatter. Dense: the
 faster of plain eager PyTorch with torch.optim.SGD and our own full step, both on a physically small network
 of the same shapes. Full: our step of the whole network; beside thinned / full stands the ratio of their MACs.
-All get batches in the memory format of a run, or in that of --layout. All steps of a model and batch size
+All get batches in the memory format of --layout. All steps of a model and batch size
 are interleaved; a ratio is the median over turns, with its quartiles, so that a busy machine disturbs all
 alike. Every coupling group keeps the same share, hidden linear layers too (or not: --linear full). With
 --masks same all steps keep the same channels, as clients do that keep their sub-network for a round.
@@ -105,8 +105,8 @@ def plain_step(network: nn.Module, x: Tensor, y: Tensor) -> Step:
     return step
 
 
-def cases(name: str, batch: int, options: argparse.Namespace) -> tuple[Step, list[Case], str]:
-    """The full step, the steps at each keep rate, and the memory format."""
+def cases(name: str, batch: int, options: argparse.Namespace) -> tuple[Step, list[Case]]:
+    """The full step, and the steps at each keep rate."""
     values, shape, n_classes = MODELS[name]
     rngs = Rngs(0)
     model = load(Model, name).model_validate(values)
@@ -114,10 +114,9 @@ def cases(name: str, batch: int, options: argparse.Namespace) -> tuple[Step, lis
         module = model.build(shape, n_classes)
     example = torch.zeros(2, *shape)
     structure = find_groups(module, example)
-    layout = model.memory_format(batch) if options.layout == "auto" else options.layout
     rng = rngs("data")
     x = torch.from_numpy(rng.normal(size=(batch, *shape)).astype(np.float32))
-    x = x.to(memory_format=LAYOUTS[layout])
+    x = x.to(memory_format=LAYOUTS[options.layout])
     y = torch.from_numpy(rng.integers(0, n_classes, batch))
     found = []
     for keep_rate in options.keep:
@@ -139,12 +138,12 @@ def cases(name: str, batch: int, options: argparse.Namespace) -> tuple[Step, lis
         steps = {"thinned": thinned, "ours": dense, "plain": plain_step(small, x, y)}
         found.append(Case(keep_rate, macs, steps))
     whole = Engine(module, structure)
-    return lambda: whole.step(x, y, None, 1e-3), found, layout
+    return lambda: whole.step(x, y, None, 1e-3), found
 
 
 def measure(name: str, batch: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """A record for each keep rate."""
-    full, found, layout = cases(name, batch, options)
+    full, found = cases(name, batch, options)
     steps = {f"{n} {case.keep_rate}": step for case in found for n, step in case.steps.items()}
     times = interleaved({"full": full, **steps}, options.seconds, options.turns)
     records = []
@@ -159,7 +158,7 @@ def measure(name: str, batch: int, options: argparse.Namespace) -> list[dict[str
                 "keep_rate": case.keep_rate,
                 "linear": options.linear,
                 "masks": options.masks,
-                "layout": layout,
+                "layout": options.layout,
                 "turns": len(thinned),
                 "thinned_ms": float(np.median(thinned)),
                 "dense_ours_ms": float(np.median(ours)),
@@ -209,7 +208,7 @@ def main() -> None:
     parser.add_argument("--keep", nargs="+", type=float, default=[0.75, 0.5, 0.25])
     parser.add_argument("--linear", choices=("thin", "full"), default="thin")
     parser.add_argument("--masks", choices=("fresh", "same"), default="fresh")
-    parser.add_argument("--layout", choices=("auto", *LAYOUTS), default="auto")
+    parser.add_argument("--layout", choices=LAYOUTS, default="channels_last")
     parser.add_argument("--seconds", type=float, default=60.0, help="for each model and batch size")
     parser.add_argument("--turns", type=int, default=5, help="at least")
     parser.add_argument("--json", type=Path, help="write the records to this file")

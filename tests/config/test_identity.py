@@ -57,30 +57,6 @@ def parse(base_dir: Path = Path("/here"), **changes: Any) -> Experiment:
     return parse_experiment({**CONFIG, **changes}, source="my.yaml", base_dir=base_dir)
 
 
-@pytest.mark.parametrize(
-    ("model", "batch_size", "expected"),
-    [
-        ("small_cnn", 1, "channels_last"),
-        ("vgg11", 64, "contiguous"),
-        ("heterofl_cnn", 31, "contiguous"),
-        ("heterofl_cnn", 32, "channels_last"),
-        ("torch.nn.Flatten", 8, "channels_last"),
-    ],
-)
-def test_the_memory_format_is_settled_when_the_config_is_read(
-    model: str, batch_size: int, expected: str
-) -> None:
-    """By model and batch size alone, on every machine the same: hash and config hold what is used."""
-    local = {"epochs": 1, "batch_size": batch_size}
-    settled = parse(model=model, local=local)
-    assert settled.local.memory_format == expected
-    assert settled.hash() == parse(model=model, local={**local, "memory_format": expected}).hash()
-    other = "contiguous" if expected == "channels_last" else "channels_last"
-    chosen = parse(model=model, local={**local, "memory_format": other})
-    assert chosen.local.memory_format == other
-    assert chosen.hash() != settled.hash()
-
-
 @pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_the_hash_changes_with_what_is_computed(change: dict[str, Any]) -> None:
     assert parse(**change).hash() != parse().hash()

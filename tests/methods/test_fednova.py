@@ -109,7 +109,6 @@ def test_norm_is_how_far_constant_gradients_go(momentum: float, mu: float) -> No
     structure = find_groups(module, torch.zeros(2, 2))
     engine = Engine(module, structure, momentum=momentum, dtype=torch.float64)
     before = engine.export()
-    engine.anchor()
     x, y = torch.ones(1, 2, dtype=torch.float64), torch.zeros(1, dtype=torch.long)
     for _ in range(n_steps):
         engine.step(x, y, None, lr, lambda outputs, y: outputs.sum(), proximal=mu)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from rounds import model_bytes, play
 from torch import nn
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.submodels.steps import proximal_steps
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
@@ -63,22 +64,33 @@ def test_steps_are_those_of_the_regularised_loss(momentum: float, weight_decay: 
         np.testing.assert_allclose(exported[name], parameter.detach().numpy(), rtol=0, atol=1e-9)
 
 
-def test_the_anchor_is_that_of_the_job() -> None:
-    """One gradient-free step: loss 0 * outputs leaves the proximal term only.
+def test_the_anchor_is_what_was_loaded() -> None:
+    """The gradient of minus the sum of W 1 + b is -1 everywhere: at lr 2 a step goes from 3 to 5.
 
-    w_0 = 1 -> loaded 3, anchored 3. After a push to 5 by hand a step with lr 0.1, mu 0.5 gives
-    5 - 0.1 * 0.5 * (5 - 3) = 4.9.
+    There the term is 0.5 / 2 * (5 - 3)^2. A step on it alone, at lr 0.1, gives 5 - 0.1 * 0.5 * (5 - 3) = 4.9;
+    after the same two steps from 7, with 7 for an anchor, 8.9.
     """
-    module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+    module = nn.Sequential(nn.Linear(2, 3))
     engine = Engine(module, find_groups(module, torch.zeros(2, 2)))
-    shapes = {name: array.shape for name, array in engine.export().items()}
-    engine.load({name: np.full(shape, 3, np.float32) for name, shape in shapes.items()})
-    engine.anchor()
-    engine.load({name: np.full(shape, 5, np.float32) for name, shape in shapes.items()})
-    x, y = torch.ones(2, 2), torch.zeros(2, dtype=torch.long)
-    engine.step(x, y, None, 0.1, lambda outputs, y: 0 * outputs.sum(), proximal=0.5)
-    for array in engine.export().values():
-        np.testing.assert_allclose(array, 4.9, rtol=1e-6)
+    x, y = torch.ones(1, 2), torch.zeros(1, dtype=torch.long)
+    for loaded, expected in ((3, 4.9), (7, 8.9)):
+        engine.load({name: np.full_like(array, loaded) for name, array in engine.export().items()})
+        engine.step(x, y, None, 2.0, lambda outputs, y: -outputs.sum(), proximal=0.5)
+        engine.step(x, y, None, 0.1, lambda outputs, y: 0 * outputs.sum(), proximal=0.5)
+        for array in engine.export().values():
+            np.testing.assert_allclose(array, expected, rtol=1e-6)
+
+
+def test_the_term_cannot_begin_after_other_steps() -> None:
+    """What was loaded is then gone."""
+    module = nn.Sequential(nn.Linear(2, 3))
+    engine = Engine(module, find_groups(module, torch.zeros(2, 2)))
+    x, y = torch.ones(1, 2), torch.zeros(1, dtype=torch.long)
+    engine.step(x, y, None, 0.1)
+    with pytest.raises(InputError, match=r"^a proximal term must be there from the first step"):
+        engine.step(x, y, None, 0.1, proximal=0.5)
+    engine.load(engine.export())
+    engine.step(x, y, None, 0.1, proximal=0.5)
 
 
 def test_the_term_holds_clients_back() -> None:

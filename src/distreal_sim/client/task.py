@@ -30,7 +30,8 @@ from distreal_sim.devices.profiles import Profile
 from distreal_sim.fronts.front import Front
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.engine.engine import Engine, Scaling
-from distreal_sim.thinning.structure import Counts, Structure
+from distreal_sim.thinning.engine.layout import layout_of
+from distreal_sim.thinning.structure import Counts, MemoryFormat, Structure
 
 READ_AT_ONCE = 1 << 18
 """Numbers of a client's examples that are read together: few enough for the cache, and so many that reading
@@ -77,7 +78,7 @@ class Task:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        scratch = ("engine", "memo", "_costs", "_normalisation")
+        scratch = ("engine", "memo", "_costs", "_normalisation", "_memory_format")
         return {key: value for key, value in self.__dict__.items() if key not in scratch}
 
     @cached_property
@@ -160,6 +161,11 @@ class Task:
         return links
 
     @cached_property
+    def _memory_format(self) -> MemoryFormat:
+        """Of this process, whose processor has a say in it."""
+        return layout_of(self.local.memory_format, self.structure, self.device)
+
+    @cached_property
     def _normalisation(self) -> tuple[Tensor, Tensor]:
         shape = (1, -1) + (1,) * (len(self.data.shape) - 1)
         return (
@@ -171,7 +177,7 @@ class Task:
         """Normalised inputs (n, C, H, W) float32 and labels (n,) int64 of some examples, on the device."""
         mean, std = self._normalisation
         stored = _copy(examples.x, indices)
-        last = stored.ndim == 4 and self.local.memory_format != "contiguous"
+        last = stored.ndim == 4 and self._memory_format == "channels_last"
         layout = torch.channels_last if last else torch.preserve_format
         x = torch.from_numpy(stored).to(self.device, torch.float32, memory_format=layout)
         y = torch.from_numpy(_copy(examples.y, indices)).to(self.device)

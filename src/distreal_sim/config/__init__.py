@@ -17,7 +17,7 @@ from distreal_sim.base.values import ConfigModel, Located
 from distreal_sim.client.settings import Evaluation, Local, Merge
 from distreal_sim.config._linear import settled_linear
 from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
-from distreal_sim.config.checks import check_statistics, settled_format
+from distreal_sim.config.checks import check_statistics
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
 from distreal_sim.config.read import (
@@ -123,8 +123,6 @@ class Experiment(ConfigModel):
         if not isinstance(values, Mapping):
             return values
         method, model, dataset = (values.get(key) for key in ("method", "model", "dataset"))
-        if isinstance(model, Model) and "local" in values:
-            values = {**values, "local": settled_format(values.get("local"), model)}
         if isinstance(method, Method) and isinstance(model, Model) and isinstance(dataset, Dataset):
             method = settled_linear(method, model, dataset)
             return {**values, "method": method.settled(_plain(model), _plain(dataset))}

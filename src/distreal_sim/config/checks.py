@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from distreal_sim.client.settings import Evaluation, Local, Merge
+from distreal_sim.client.settings import Evaluation, Merge
 from distreal_sim.methods import Method
-from distreal_sim.models import Model
 
 
 def check_statistics(evaluation: Evaluation, merge: Merge, method: Method) -> None:
@@ -30,14 +26,3 @@ def check_statistics(evaluation: Evaluation, merge: Merge, method: Method) -> No
         f"evaluation.batch_norm running cannot be used with {why}: running statistics are averaged like "
         "weights, over clients that train the whole network; use reestimate or batch"
     )
-
-
-def settled_format(local: Any, model: Model) -> Any:
-    """The value of `local`, checked or not yet, with the format that is faster for the model put in."""
-    if isinstance(local, Local) and local.memory_format == "auto":
-        return local.model_copy(update={"memory_format": model.memory_format(local.batch_size)})
-    if isinstance(local, Mapping) and local.get("memory_format", "auto") == "auto":
-        batch_size = local.get("batch_size", Local.model_fields["batch_size"].default)
-        if isinstance(batch_size, int):  # anything else is refused in a moment
-            return {**local, "memory_format": model.memory_format(batch_size)}
-    return local

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from torch import nn
 
@@ -25,15 +25,10 @@ class Staged(Protocol):
 
 
 class Model(Plugin):
-    """Builds a classifier.
-
-    channels_last_from: the smallest batch size at which its steps are faster with the channels last in memory
-    (benchmarks/step_options.py); wide convolutions with few positions are slower then.
-    """
+    """Builds a classifier."""
 
     package: ClassVar[str] = "distreal_sim.models"
     label: ClassVar[str] = "model"
-    channels_last_from: ClassVar[float] = 1
 
     @classmethod
     def adapt(cls, target: Any) -> type[Self] | None:
@@ -41,12 +36,6 @@ class Model(Plugin):
         if inspect.isclass(target) and issubclass(target, nn.Module):
             return model_class(cls, target)
         return None
-
-    def memory_format(self, batch_size: int) -> Literal["channels_last", "contiguous"]:
-        """How batches should lie in memory. Measured once, not in each run: results depend on it in the last
-        digits.
-        """
-        return "channels_last" if batch_size >= self.channels_last_from else "contiguous"
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:

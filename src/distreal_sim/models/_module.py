@@ -19,8 +19,6 @@ RESERVED = (
     "adapt",
     "package",
     "label",
-    "channels_last_from",
-    "memory_format",
     "copy",
     "json",
     "dict",

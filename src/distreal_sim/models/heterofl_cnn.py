@@ -25,8 +25,6 @@ WIDTHS = (64, 128, 256, 512)
 class HeteroFLCnn(Model):
     """HeteroFL's four convolutions, for inputs of at least 8x8 pixels."""
 
-    channels_last_from = 32
-
     def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 8."""
         before, _, _ = check_input(self.name, shape, n_classes, min_side=8)

@@ -32,8 +32,6 @@ WIDTHS = (64, 128, 256, 512)
 class PreResNet(Model):
     """Pre-activation ResNet with HeteroFL's depths, for inputs of at least 4x4 pixels."""
 
-    channels_last_from = 64
-
     blocks: tuple[
         Annotated[int, Field(ge=1)],
         Annotated[int, Field(ge=1)],

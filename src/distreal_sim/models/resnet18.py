@@ -20,8 +20,6 @@ from distreal_sim.models._resnet import ResNet
 class ResNet18(Model):
     """ResNet-18 for small images of at least 8x8 pixels."""
 
-    channels_last_from = 32
-
     def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 8."""
         channels, _, _ = check_input(self.name, shape, n_classes, min_side=8)

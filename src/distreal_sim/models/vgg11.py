@@ -13,7 +13,6 @@ puts batch norm before every hidden ReLU.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 
 from pydantic import Field
@@ -27,8 +26,6 @@ _STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
 class Vgg11(Model):
     """VGG-11 with two hidden layers of 512 units, for inputs of at least 32x32 pixels."""
-
-    channels_last_from = math.inf
 
     norm: Norm = Field(
         "none", description="batch: after every convolution and hidden linear layer, which then have no bias"

@@ -19,19 +19,14 @@ from distreal_sim.thinning.structure import Structure
 
 
 def proximal_steps(mu: float) -> Compute:
-    """Full-network SGD on loss + mu / 2 * |w - w_start|^2, for one round of one client; mu 0: plain SGD.
+    """Full-network SGD on loss + mu / 2 * |w - w_start|^2, w_start being what was loaded; mu 0: plain SGD.
 
     The term's gradient joins the loss's before weight decay and momentum, as if autograd had found it.
     """
     if mu == 0:
         return sgd_step
-    anchored = False
 
     def compute(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
-        nonlocal anchored
-        if not anchored:
-            engine.anchor()
-            anchored = True
         return engine.step(x, y, mask, lr, proximal=mu)
 
     return compute

@@ -18,6 +18,9 @@ from distreal_sim.base.errors import InputError
 Precision = Literal["float32", "bfloat16"]
 """Of the products in training steps; parameters and their updates are float32."""
 
+MemoryFormat = Literal["channels_last", "contiguous"]
+"""Of batches of images: all channels of a pixel side by side, or PyTorch's normal layout."""
+
 Counts = tuple[int, ...]
 """(G,) kept channels of each coupling group."""
 

@@ -46,7 +46,6 @@ def test_steps_are_torchs_sgd(make, momentum, weight_decay, mu):
     x, y = examples(torch.float32)
     options = {"momentum": momentum, "weight_decay": weight_decay}
     engine = Engine(module, find_groups(module, x), **options)
-    engine.anchor()
     rates = (0.5, 0.3, 0.2, 0.1)
     losses = [engine.step(x, y, None, lr, proximal=mu) for lr in rates]
     plain, exact = (

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distreal_sim.thinning.engine.linear import Descent
+from distreal_sim.thinning.engine.update import Descent
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,10 @@ class Chain:
                 grad = grad_out.mm(values[link.weight])
                 if self.links[number - 1].relu:
                     grad.masked_fill_(read <= 0, 0.0)
-            velocity = momenta[link.weight] if momenta else None
-            anchor = anchors[link.weight] if anchors else None
+            velocity, anchor = (of[link.weight] if of else None for of in (momenta, anchors))
             descent.along_product(values[link.weight], grad_out, read, velocity, anchor)
             if link.bias is not None:
-                velocity = momenta[link.bias] if momenta else None
-                anchor = anchors[link.bias] if anchors else None
+                velocity, anchor = (of[link.bias] if of else None for of in (momenta, anchors))
                 descent.along(values[link.bias], grad_out.sum(0), velocity, anchor)
         value: float = loss.item()
         return value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,21 +16,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.thinning.engine.chain import find_chain
-from distreal_sim.thinning.engine.layout import keep_layout
-from distreal_sim.thinning.engine.linear import Descent
 from distreal_sim.thinning.engine.memory import Memory, RowIndex
-from distreal_sim.thinning.engine.plans import Plan, Plans, Scaling
+from distreal_sim.thinning.engine.passes import Loss, Objective, Run
+from distreal_sim.thinning.engine.plans import Plans, Scaling
+from distreal_sim.thinning.engine.scratch import Scratch
+from distreal_sim.thinning.engine.sums import Sums
+from distreal_sim.thinning.engine.update import Sgd
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.snapshot import Snapshot
 from distreal_sim.thinning.structure import Precision, Structure, ThinningError
 
 __all__ = ["Engine", "Loss", "Run", "Scaling"]
-
-Loss = Callable[[Any, Tensor], Tensor]
-
-Run = Callable[[nn.Module, Tensor], Any]
-"""run(network, x): what the loss is given as outputs."""
 
 
 class Engine:
@@ -65,7 +61,7 @@ class Engine:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.structure = structure
-        self.momentum, self.weight_decay, self.scaling = momentum, weight_decay, scaling
+        self._rule = Sgd(momentum, weight_decay)
         self._module = copy.deepcopy(module).to(device=device, dtype=dtype).train()
         self.dtype = dtype
         self._norms = {
@@ -79,32 +75,25 @@ class Engine:
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
         kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
         self._carried = (*self.names, *kept)
-        self._chain = find_chain(self._module, self.names)
-        self._mixed = precision == "bfloat16" and self._chain is None
-        keep_layout(self._module)  # behind it: a module with hooks is in no chain
         values = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
         layouts = {n: structure.tensors[n] for n in values if n in structure.tensors}
         read_only = [n for n, v in values.items() if not v.is_floating_point() and layouts[n].cut_groups]
         if read_only:
             raise ThinningError(f"buffer '{read_only[0]}' has channels but is not of a floating-point type")
         layouts = {n: layout for n, layout in layouts.items() if values[n].is_floating_point()}
-        self._rows = RowIndex(layouts)
-        self._new_memory = partial(Memory, layouts, self._rows.arenas, device, dtype)
+        rows = RowIndex(layouts)
+        self._new_memory = partial(Memory, layouts, rows.arenas, device, dtype)
         self._memory = self._new_memory()
-        self._momenta = self._new_memory() if momentum else None
+        self._momenta = self._new_memory() if self._rule.has_velocity else None
         for name, full in self._memory.full.items():
             full.copy_(values[name].detach())
         memories = self._memory, self._momenta
-        self._plans = Plans(self._module, structure, self.names, *memories, self._rows, scaling)
-        self._full = structure.full_counts()
-        self._anchors: list[Tensor] = []
-        self._sums: Memory | None = None
-        self._summed: set[int] = set()
-        self._bound: Plan | None = None
-        self._held: Mask | None = None  # what the scratch memory holds, and at which rows
-        self._rows_held: list[np.ndarray] = []
-        self._momenta_held = self._changed = False
-        self._bind(self._plans.get(self._full))
+        plans = Plans(self._module, structure, self.names, *memories, rows, scaling, precision)
+        self._scratch = Scratch(structure, plans, rows, *memories)
+        self._sums: Sums | None = None
+        self._anchors: list[Tensor] | None = None
+        self._moved = False
+        self._scratch.enter(None)
         self._initial = Snapshot(self._module, but=self._carried)
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -113,7 +102,7 @@ class Engine:
         Everything else that the network keeps, buffers and attributes, becomes what it was at first. Raises
         InputError where a name is missing or a shape is another.
         """
-        self._enter(None)
+        self._scratch.enter(None)
         self._initial.restore()
         with torch.no_grad():
             for name in self._carried:
@@ -136,7 +125,7 @@ class Engine:
             self._momenta.clear()
         if self._sums is not None:
             self._sums.clear()
-            self._summed.clear()
+        self._anchors, self._moved = None, False
 
     def export(
         self, names: Collection[str] | None = None, empty: Callable[..., np.ndarray] = np.empty
@@ -145,7 +134,7 @@ class Engine:
 
         empty(shape, dtype): the arrays that are filled.
         """
-        self._put_back()
+        self._scratch.put_back()
         copies: dict[str, np.ndarray] = {}
         for name in self._carried:
             if names is None or name in names:
@@ -153,11 +142,6 @@ class Engine:
                 copies[name] = empty(full.shape, full.dtype)
                 np.copyto(copies[name], full)
         return copies
-
-    def anchor(self) -> None:
-        """Remembers the parameters as they are: what the proximal term of later steps pulls towards."""
-        self._put_back()
-        self._anchors = [self._memory.full[name].detach().clone() for name in self.names]
 
     def step(
         self,
@@ -178,39 +162,17 @@ class Engine:
         bit, but for large linear layers and chains of linear layers, which add up the same terms in another
         order and are as near to the float64 step as torch's. loss_fn: (outputs, y) -> scalar.
         trained: names of the parameters that it changes, None for all; no gradient is computed for the
-        others, and their momentum rests. proximal: mu of the term mu / 2 * |w - anchor|^2, for plain steps
-        after `anchor`. max_norm: the loss's gradient, all of it as one vector, is scaled down to this norm
-        where it is longer, as by torch's clip_grad_norm_. run: how the outputs are computed; the network's
-        own forward pass if not given.
+        others, and their momentum rests. proximal: mu of the term mu / 2 * |w - w_0|^2, where w_0 are the
+        parameters that were loaded; for plain steps, from the first one on. max_norm: the loss's gradient,
+        all of it as one vector, is scaled down to this norm where it is longer, as by torch's
+        clip_grad_norm_. run: how the outputs are computed; the network's own forward pass if not given.
         """
         assert not proximal or mask is None
-        plan, _ = self._enter(mask, with_momenta=True)
-        self._changed = self._held is not None
-        anchors = self._anchors if proximal else []
-        descent = Descent(lr, self.momentum, self.weight_decay, proximal)
-        plain = loss_fn is F.cross_entropy and run is None and trained is None and max_norm is None
-        if plain and self._chain is not None and not plan.scales:
-            return self._chain.step(x, y, plan.values, plan.momenta, anchors, descent)
-        for linear, index in plan.linears:
-            # The norm of all gradients is known only once there are all of them.
-            if max_norm is None and (trained is None or self.names[index] in trained):
-                velocity, anchor = (of[index] if of else None for of in (plan.momenta, anchors))
-                linear.on(descent, plan.leaves[index], velocity, anchor)
-        try:
-            loss, grads = self._backward(plan, x, y, loss_fn, trained, run)
-        finally:
-            for linear, _ in plan.linears:
-                linear.off()
-        for linear, index in plan.linears:
-            if linear.updated and grads[index] is not None:
-                raise ThinningError(
-                    f"'{self.names[index]}' is used by its layer and beside it too, so that its update would "
-                    "be wrong; run the network by torch.func.functional_call with weights of your own"
-                )
-        if max_norm is not None:
-            grads = _clipped(grads, max_norm)
-        self._update(plan, grads, lr, proximal)
-        return loss.item()
+        plan = self._scratch.enter(mask, to_change=True)
+        anchors = self._loaded() if proximal else []
+        self._moved = True
+        objective = Objective(loss_fn, trained, max_norm, run)
+        return plan.steps.step(x, y, objective, self._rule.at(lr, proximal), anchors)
 
     def gradients(
         self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss = F.cross_entropy
@@ -219,9 +181,9 @@ class Engine:
 
         A parameter that the loss does not depend on has no entry.
         """
-        plan, _ = self._enter(mask)
+        plan = self._scratch.enter(mask)
         before = Snapshot(self._module)
-        loss, grads = self._backward(plan, x, y, loss_fn)
+        loss, grads = plan.autograd.gradients(x, y, Objective(loss_fn))
         before.restore()
         return loss.item(), {n: g for n, g in zip(self.names, grads, strict=True) if g is not None}
 
@@ -230,16 +192,11 @@ class Engine:
 
         Changes no parameter and no momentum. Losses may go through sub-networks of different masks.
         """
-        plan, rows = self._enter(mask)
-        loss, grads = self._backward(plan, x, y, loss_fn)
-        sums = self._sums = self._sums or self._new_memory()
-        sums.gather(rows)
-        thinned = sums.thinned(plan.cut)
-        for index, grad in enumerate(grads):
-            if grad is not None:
-                thinned[self.names[index]].add_(grad)
-                self._summed.add(index)
-        sums.scatter(rows)
+        plan = self._scratch.enter(mask)
+        loss, grads = plan.autograd.gradients(x, y, Objective(loss_fn))
+        if self._sums is None:
+            self._sums = Sums(self._new_memory(), self.names)
+        self._sums.add(grads, plan.cut, self._scratch.rows)
         return loss.item()
 
     def apply(self, mask: Mask | None, lr: float) -> None:
@@ -249,27 +206,23 @@ class Engine:
         channels that no mask kept both of, the gradient is 0, but momentum and weight decay act.
         """
         assert self._sums is not None
-        plan, rows = self._enter(mask, with_momenta=True)
-        self._changed = self._held is not None
-        self._sums.gather(rows)
-        thinned = self._sums.thinned(plan.cut)
-        grads = [thinned[n] if i in self._summed else None for i, n in enumerate(self.names)]
-        self._update(plan, grads, lr)
+        plan = self._scratch.enter(mask, to_change=True)
+        self._moved = True
+        plan.autograd.update(self._sums.read(plan.cut, self._scratch.rows), self._rule.at(lr), [])
         self._sums.clear()
-        self._summed.clear()
 
     def forward(self, x: Tensor, mask: Mask | None = None) -> Tensor:
         """Outputs in training mode, without a graph."""
-        plan, _ = self._enter(mask)
+        plan = self._scratch.enter(mask)
         with torch.no_grad():
-            self._scale(plan)
+            plan.parameters.scaled()
             outputs: Tensor = self._module(x)
         return outputs
 
     @property
     def is_finite(self) -> bool:
         """Whether all parameters are finite numbers; a sum beyond their type's range counts as infinite."""
-        self._put_back()
+        self._scratch.put_back()
         full = self._memory.full
         return all(math.isfinite(full[name].detach().sum().item()) for name in self.names)
 
@@ -284,8 +237,8 @@ class Engine:
 
         mask: the sub-network as its steps see it, with their scaling; None: the full width.
         """
-        plan, _ = self._enter(mask)
-        self._scale(plan)
+        plan = self._scratch.enter(mask)
+        plan.parameters.scaled()
         self._module.eval()
         try:
             yield self._module, self._norms
@@ -300,129 +253,16 @@ class Engine:
             norm._buffers.update(running_mean=None, running_var=None, num_batches_tracked=None)
             norm.track_running_stats = False
 
-    def _enter(self, mask: Mask | None, with_momenta: bool = False) -> tuple[Plan, list[np.ndarray]]:
-        """Puts the mask's parameters into the module; returns the plan and where they came from.
-
-        Steps with one mask after the other work on what the first of them gathered.
-        """
-        if mask is None or mask.is_full:
-            self._put_back()
-            self._held = None
-            plan = self._plans.get(self._full)
-            self._bind(plan)
-            return plan, []
-        plan = self._plans.get(mask.counts(self.structure))
-        self._bind(plan)
-        assert plan.cut is not None
-        if self._held is None or not mask.keeps_what(self._held):
-            self._put_back()
-            self._rows_held = self._rows.rows(plan.cut, mask.kept)
-            self._memory.gather(self._rows_held)
-            self._held, self._momenta_held = mask, False
-        if with_momenta and self._momenta is not None and not self._momenta_held:
-            self._momenta.gather(self._rows_held)
-            self._momenta_held = True
-        return plan, self._rows_held
-
-    def _put_back(self) -> None:
-        """Writes what steps have changed in the scratch memory to where it was read from."""
-        if self._changed:
-            self._memory.scatter(self._rows_held)
-            if self._momenta is not None:
-                self._momenta.scatter(self._rows_held)
-            self._changed = False
-
-    def _backward(
-        self,
-        plan: Plan,
-        x: Tensor,
-        y: Tensor,
-        loss_fn: Loss,
-        trained: Collection[str] | None = None,
-        run: Run | None = None,
-    ) -> tuple[Tensor, list[Tensor | None]]:
-        leaves = self._scale(plan)
-        try:
-            with torch.autocast(x.device.type, torch.bfloat16) if self._mixed else nullcontext():
-                outputs = self._module(x) if run is None else run(self._module, x)
-        except (RuntimeError, IndexError) as error:
-            if plan.cut is None or "allocate" in str(error):
-                raise
-            raise ThinningError(
-                f"the network fails at a smaller width: {error}; it took another path than when its channels"
-                " were followed, by chance or by the values or number of its inputs, and cannot be thinned"
-            ) from error
-        if self._mixed:
-            outputs = _widened(outputs, self.dtype)
-        loss = loss_fn(outputs, y)
-        grads: list[Tensor | None] = [None] * len(leaves)
-        wanted = [i for i, name in enumerate(self.names) if trained is None or name in trained]
-        found = torch.autograd.grad(loss, [leaves[i] for i in wanted], allow_unused=True)
-        for index, gradient in zip(wanted, found, strict=True):
-            grads[index] = gradient
-        for index, factor, _ in plan.scales:
-            grad = grads[index]
-            if grad is not None:
-                grads[index] = grad * factor
-        return loss, grads
-
-    def _scale(self, plan: Plan) -> list[Tensor]:
-        """The leaves that the module reads; scaled ones are written into it, anew for each step."""
-        if not plan.scales:
-            return plan.leaves
-        leaves = list(plan.leaves)
-        for index, factor, slots in plan.scales:
-            leaves[index] = (plan.leaves[index].detach() * factor).requires_grad_()
-            for tensors, key in slots:
-                tensors[key] = leaves[index]
-        return leaves
-
-    @torch.no_grad()
-    def _update(self, plan: Plan, grads: list[Tensor | None], lr: float, proximal: float = 0.0) -> None:
-        """The update of torch.optim.SGD, on the plan's tensors."""
-        leaves, momenta = plan.leaves, plan.momenta
-        anchors = self._anchors if proximal else []
-        if any(g is None for g in grads):
-            used = [i for i, g in enumerate(grads) if g is not None]
-            leaves = [leaves[i] for i in used]
-            momenta = [momenta[i] for i in used] if momenta else []
-            anchors = [anchors[i] for i in used] if anchors else []
-        deltas = [g for g in grads if g is not None]
-        if proximal:
-            away = torch._foreach_sub(leaves, anchors)
-            deltas = list(torch._foreach_add(deltas, away, alpha=proximal))
-        if self.weight_decay:
-            deltas = list(torch._foreach_add(deltas, leaves, alpha=self.weight_decay))
-        if self.momentum:
-            torch._foreach_mul_(momenta, self.momentum)
-            torch._foreach_add_(momenta, deltas)
-            deltas = momenta
-        if lr:  # adding 0 * gradient could still turn -0.0 into 0.0
-            torch._foreach_add_(leaves, deltas, alpha=-lr)
-
-    def _bind(self, plan: Plan) -> None:
-        if plan is self._bound:
-            return
-        for tensors, key, tensor in plan.slots:
-            tensors[key] = tensor
-        for module, attribute, value in plan.attributes:
-            setattr(module, attribute, value)
-        self._bound = plan
-
-
-def _widened(outputs: Any, dtype: torch.dtype) -> Any:
-    """Outputs of lower precision, alone or in lists and tuples, as they are needed for a loss."""
-    if isinstance(outputs, Tensor):
-        return outputs.to(dtype) if outputs.is_floating_point() else outputs
-    if type(outputs) in (list, tuple):
-        return type(outputs)(_widened(part, dtype) for part in outputs)
-    return outputs
-
-
-def _clipped(grads: Sequence[Tensor | None], max_norm: float) -> list[Tensor | None]:
-    norm = torch.nn.utils.get_total_norm([g for g in grads if g is not None])
-    factor = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
-    return [None if g is None else g * factor for g in grads]
+    def _loaded(self) -> list[Tensor]:
+        """The parameters as they were loaded, copied before the first step changes them."""
+        if self._anchors is None:
+            if self._moved:
+                raise InputError(
+                    "a proximal term must be there from the first step after loading on: steps without it "
+                    "have changed the parameters that it pulls towards"
+                )
+            self._anchors = [self._memory.full[name].detach().clone() for name in self.names]
+        return self._anchors
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""Gradients that keep the memory layout of what they are gradients of.
+"""How images lie in memory, and gradients with them.
 
 Behind a flatten the gradient comes back in PyTorch's normal layout, channels last or not. A ReLU that gets
 it so walks through two layouts at once, and a max pooling converts its indices and its whole input gradient
@@ -7,10 +7,39 @@ there and back; converting what they get is a quarter of the work, or less. The 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from distreal_sim.thinning.structure import MemoryFormat, Structure
+
+
+def layout_of(wanted: MemoryFormat, structure: Structure, device: str) -> MemoryFormat:
+    """The memory format that batches of images get.
+
+    oneDNN 3.12 (torch 2.13) corrupts the heap in one of its kernels, jit_1x1:avx2: in the weight gradient of
+    a 1x1 convolution with the channels last, where a number of channels is no multiple of 8. Thinned layers
+    have any number. So networks with 1x1 convolutions are left in PyTorch's normal layout where that kernel
+    is used.
+    """
+    weights = (structure.tensors[layer.weight].shape for layer in structure.layers)
+    pointwise = any(len(shape) == 4 and shape[2:] == (1, 1) for shape in weights)
+    return "contiguous" if device == "cpu" and pointwise and computes_in_avx2() else wanted
+
+
+def computes_in_avx2() -> bool:
+    """Whether the convolutions of oneDNN on this processor are those for AVX2.
+
+    Users may set a limit (ONEDNN_MAX_CPU_ISA, or DNNL_MAX_CPU_ISA), which is read at the first convolution.
+    """
+    if not torch.cpu._is_avx2_supported():
+        return False
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
+    if limit.upper().startswith("AVX2"):
+        return True
+    return limit.upper() not in ("SSE41", "AVX") and not torch.cpu._is_avx512_supported()
 
 
 def keep_layout(module: nn.Module) -> None:

@@ -9,12 +9,13 @@ added up in another order, at the layer's own precision.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from distreal_sim.thinning.engine.update import Descent
 
 MIN_ELEMENTS = 1 << 16
 """Smaller weights stay in the cache; they are left to autograd."""
@@ -25,48 +26,6 @@ MIN_BATCH = 16
 VERY_LARGE_ELEMENTS = 1 << 19
 MIN_BATCH_VERY_LARGE = 8
 """The same for weights of at least so many elements."""
-
-
-@dataclass(frozen=True)
-class Descent:
-    """The update of torch.optim.SGD, with the gradient mu (w - anchor) of a proximal term added."""
-
-    lr: float
-    momentum: float
-    weight_decay: float
-    proximal: float
-
-    def along(self, weight: Tensor, gradient: Tensor, velocity: Tensor | None, anchor: Tensor | None) -> None:
-        """Updates a parameter with its gradient, which may be overwritten."""
-        if self.proximal and anchor is not None:
-            gradient.add_(weight - anchor, alpha=self.proximal)
-        if self.weight_decay:
-            gradient.add_(weight, alpha=self.weight_decay)
-        if velocity is not None:
-            gradient = velocity.mul_(self.momentum).add_(gradient)
-        if self.lr:  # adding 0 * gradient could still turn -0.0 into 0.0
-            weight.add_(gradient, alpha=-self.lr)
-
-    def along_product(
-        self, weight: Tensor, grad_out: Tensor, x: Tensor, velocity: Tensor | None, anchor: Tensor | None
-    ) -> None:
-        """Updates a weight (out, in) whose gradient is grad_out (n, out)' x (n, in), and its velocity.
-
-        anchor: as large as the weight where there is a proximal term.
-        """
-        decay = self.weight_decay + self.proximal
-        if velocity is not None:
-            velocity.addmm_(grad_out.t(), x, beta=self.momentum)
-            if decay:
-                velocity.add_(weight, alpha=decay)
-            if anchor is not None:
-                velocity.add_(anchor, alpha=-self.proximal)
-            if self.lr:
-                weight.add_(velocity, alpha=-self.lr)
-        elif self.lr:
-            weight.addmm_(grad_out.t(), x, beta=1 - self.lr * decay, alpha=-self.lr)
-            if anchor is not None:
-                weight.add_(anchor, alpha=self.lr * self.proximal)
 
 
 class LargeLinear:

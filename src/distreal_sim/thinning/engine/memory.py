@@ -39,6 +39,7 @@ class Memory:
     def __init__(
         self, layouts: dict[str, TensorLayout], arenas: Sequence[ArenaLayout], device: str, dtype: torch.dtype
     ) -> None:
+        self.dtype = dtype
         self.arenas = [torch.zeros(a.n_rows, a.length, dtype=dtype, device=device) for a in arenas]
         self.scratch = [torch.zeros_like(arena) for arena in self.arenas]
         pairs = zip(self.arenas, self.scratch, strict=True)

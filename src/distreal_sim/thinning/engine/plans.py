@@ -1,16 +1,28 @@
-"""What a step with certain channel counts runs on, prepared once and used for every mask of these counts."""
+"""What passes with certain channel counts run on, prepared once and used for every mask of these counts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from distreal_sim.thinning.engine.chain import find_chain
+from distreal_sim.thinning.engine.layout import keep_layout
 from distreal_sim.thinning.engine.linear import MIN_ELEMENTS, LargeLinear
 from distreal_sim.thinning.engine.memory import Cut, Memory, RowIndex
-from distreal_sim.thinning.structure import FIXED, Axis, Structure
+from distreal_sim.thinning.engine.passes import (
+    Autograd,
+    Parameters,
+    Pass,
+    UpdatesLinears,
+    WrittenOut,
+    bfloat16_outputs_of,
+    outputs_of,
+)
+from distreal_sim.thinning.structure import FIXED, Axis, Precision, Structure
 
 Scaling = Literal["none", "inverted"]
 Slots = dict[str, list[tuple[dict[str, Any], str]]]
@@ -21,27 +33,26 @@ MAX_PLANS = 256
 
 @dataclass(frozen=True)
 class Plan:
-    """What a step with certain counts runs on, prepared once.
+    """What passes with certain counts run on, prepared once.
 
-    leaves, momenta: thinned values of `names`, views of scratch memory or the resident tensors themselves;
-    values: the leaves without autograd;
-    slots: (parameters or buffers of a module, key, tensor) for everything the module reads; scales: (index
-    into leaves, factor) for the weights that inverted scaling goes into; linears: large linear layers and
-    the index of their weight.
+    parameters: the trained ones at this width; slots: (parameters or buffers of a module, key, tensor) for
+    everything the module reads; attributes: (module, name, value) of those that state a width; autograd: its
+    passes, of any kind; steps: the fastest way to compute its steps.
     """
 
     cut: Cut | None
-    leaves: list[Tensor]
-    values: list[Tensor]
-    momenta: list[Tensor]
+    parameters: Parameters
     slots: list[tuple[dict[str, Any], str, Tensor]]
     attributes: list[tuple[nn.Module, str, Any]]
-    scales: list[tuple[int, Tensor, list[tuple[dict[str, Any], str]]]]
-    linears: list[tuple[LargeLinear, int]]
+    autograd: Autograd
+    steps: Pass
 
 
 class Plans:
-    """The plans of one engine: of its private network `module`, and its resident memory."""
+    """The plans of one engine: of its private network `module`, and its resident memory.
+
+    names: the trained parameters. The network is followed and given its hooks here.
+    """
 
     def __init__(
         self,
@@ -52,21 +63,33 @@ class Plans:
         momenta: Memory | None,
         rows: RowIndex,
         scaling: Scaling,
+        precision: Precision,
     ) -> None:
         self._module, self._structure, self._names = module, structure, names
         self._memory, self._momenta, self._rows, self._scaling = memory, momenta, rows, scaling
         self._full = structure.full_counts()
         self._slots = _find_slots(module, memory)
+        self._chain = find_chain(module, names)  # before it gets hooks: a module with hooks is in no chain
+        keep_layout(module)
         self._linears = self._find_linears()
+        mixed = precision == "bfloat16" and self._chain is None
+        self._forward = partial(bfloat16_outputs_of, dtype=memory.dtype) if mixed else outputs_of
         self._plans: dict[tuple[int, ...], Plan] = {}
+        self._bound: Plan | None = None
 
-    def get(self, counts: tuple[int, ...]) -> Plan:
-        """The plan for (G,) kept channels."""
+    def bind(self, counts: tuple[int, ...]) -> Plan:
+        """The plan for (G,) kept channels, with its tensors put into the network."""
         plan = self._plans.get(counts)
         if plan is None:
             if len(self._plans) >= MAX_PLANS:
                 self._plans.pop(next(iter(self._plans)))
             plan = self._plans[counts] = self._make(counts)
+        if plan is not self._bound:
+            for tensors, key, tensor in plan.slots:
+                tensors[key] = tensor
+            for module, attribute, value in plan.attributes:
+                setattr(module, attribute, value)
+            self._bound = plan
         return plan
 
     def _find_linears(self) -> dict[str, LargeLinear]:
@@ -99,23 +122,24 @@ class Plans:
                 factor = _factor(axis, counts, values[name], 0 if name in self._structure.transposed else 1)
                 if factor is not None and name in self._names:
                     scales.append((self._names.index(name), factor, self._slots[name]))
-        scaled = {index for index, _, _ in scales}
-        linears = [
-            (linear, self._names.index(name))
-            for name, linear in self._linears.items()
-            if self._names.index(name) not in scaled
-        ]
         leaves = [values[n] for n in self._names]
-        return Plan(
-            cut,
-            leaves,
-            [leaf.detach() for leaf in leaves],
-            [momenta[n] for n in self._names] if momenta else [],
-            slots,
-            attributes,
-            scales,
-            linears,
-        )
+        own_momenta = [momenta[n] for n in self._names] if momenta else []
+        own = Parameters(self._names, leaves, [leaf.detach() for leaf in leaves], own_momenta, scales)
+        autograd = Autograd(self._module, own, self._forward, thinned=cut is not None)
+        return Plan(cut, own, slots, attributes, autograd, self._fastest(autograd))
+
+    def _fastest(self, autograd: Autograd) -> Pass:
+        """The fastest way to compute a step; a weight that is scaled is none that the module reads."""
+        parameters = autograd.parameters
+        steps: Pass = autograd
+        scaled = {index for index, _, _ in parameters.scales}
+        linears = [(linear, self._names.index(name)) for name, linear in self._linears.items()]
+        linears = [(linear, index) for linear, index in linears if index not in scaled]
+        if linears:
+            steps = UpdatesLinears(autograd, linears)
+        if self._chain is not None and not scaled:
+            steps = WrittenOut(self._chain, parameters, steps)
+        return steps
 
 
 def _find_slots(module: nn.Module, memory: Memory) -> dict[str, list[tuple[dict[str, Any], str]]]:

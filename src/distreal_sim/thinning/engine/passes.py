@@ -1,0 +1,202 @@
+"""Ways to compute a step: by autograd, with large linear layers updated on the way, or written out.
+
+A plan takes the fastest one that its network allows, once; each gives the steps of the same SGD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from distreal_sim.thinning.engine.chain import Chain
+from distreal_sim.thinning.engine.linear import LargeLinear
+from distreal_sim.thinning.engine.update import Descent, clipped
+from distreal_sim.thinning.structure import ThinningError
+
+Loss = Callable[[Any, Tensor], Tensor]
+
+Run = Callable[[nn.Module, Tensor], Any]
+"""run(network, x): what the loss is given as outputs."""
+
+
+class Objective(NamedTuple):
+    """What a step goes down, and what it may change; see `Engine.step`."""
+
+    loss_fn: Loss = F.cross_entropy
+    trained: Collection[str] | None = None
+    max_norm: float | None = None
+    run: Run | None = None
+
+
+PLAIN = Objective()
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The trained parameters of a network at some width.
+
+    leaves: their values, views of scratch memory or the resident tensors themselves; values: the same without
+    autograd; momenta: as the leaves, or none; scales: (index into leaves, factor, where modules keep it) of
+    the weights that inverted scaling goes into.
+    """
+
+    names: tuple[str, ...]
+    leaves: list[Tensor]
+    values: list[Tensor]
+    momenta: list[Tensor]
+    scales: list[tuple[int, Tensor, list[tuple[dict[str, Any], str]]]]
+
+    def scaled(self) -> list[Tensor]:
+        """The leaves that the module reads; scaled ones are written into it, anew for each pass."""
+        if not self.scales:
+            return self.leaves
+        leaves = list(self.leaves)
+        for index, factor, slots in self.scales:
+            leaves[index] = (self.leaves[index].detach() * factor).requires_grad_()
+            for tensors, key in slots:
+                tensors[key] = leaves[index]
+        return leaves
+
+
+class Pass(Protocol):
+    """A way to compute a step."""
+
+    def step(
+        self, x: Tensor, y: Tensor, objective: Objective, descent: Descent, anchors: list[Tensor]
+    ) -> float:
+        """Updates the parameters and their momenta; returns the loss. anchors: as the leaves, or none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Autograd:
+    """Forward and backward passes by autograd.
+
+    forward(module, x, run): the outputs; thinned: whether the module is at a smaller width than its own.
+    """
+
+    module: nn.Module
+    parameters: Parameters
+    forward: Callable[[nn.Module, Tensor, Run | None], Any]
+    thinned: bool
+
+    def step(
+        self, x: Tensor, y: Tensor, objective: Objective, descent: Descent, anchors: list[Tensor]
+    ) -> float:
+        """See `Pass.step`."""
+        loss, gradients = self.gradients(x, y, objective)
+        if objective.max_norm is not None:
+            gradients = clipped(gradients, objective.max_norm)
+        self.update(gradients, descent, anchors)
+        return loss.item()
+
+    def gradients(self, x: Tensor, y: Tensor, objective: Objective) -> tuple[Tensor, list[Tensor | None]]:
+        """The loss and its gradient in each leaf; None where there is none, or it is not wanted."""
+        loss_fn, trained, _, run = objective
+        leaves = self.parameters.scaled()
+        try:
+            outputs = self.forward(self.module, x, run)
+        except (RuntimeError, IndexError) as error:
+            if not self.thinned or "allocate" in str(error):
+                raise
+            raise ThinningError(
+                f"the network fails at a smaller width: {error}; it took another path than when its channels"
+                " were followed, by chance or by the values or number of its inputs, and cannot be thinned"
+            ) from error
+        loss = loss_fn(outputs, y)
+        gradients: list[Tensor | None] = [None] * len(leaves)
+        wanted = [i for i, name in enumerate(self.parameters.names) if trained is None or name in trained]
+        found = torch.autograd.grad(loss, [leaves[i] for i in wanted], allow_unused=True)
+        for index, gradient in zip(wanted, found, strict=True):
+            gradients[index] = gradient
+        for index, factor, _ in self.parameters.scales:
+            scaled = gradients[index]
+            if scaled is not None:
+                gradients[index] = scaled * factor
+        return loss, gradients
+
+    @torch.no_grad()
+    def update(self, gradients: Sequence[Tensor | None], descent: Descent, anchors: list[Tensor]) -> None:
+        """Updates the parameters along these gradients."""
+        descent.along_all(self.parameters.leaves, gradients, self.parameters.momenta, anchors)
+
+
+@dataclass(frozen=True)
+class UpdatesLinears:
+    """Steps by autograd whose backward pass updates large linear layers.
+
+    linears: with the index of their weight.
+    """
+
+    autograd: Autograd
+    linears: list[tuple[LargeLinear, int]]
+
+    def step(
+        self, x: Tensor, y: Tensor, objective: Objective, descent: Descent, anchors: list[Tensor]
+    ) -> float:
+        """See `Pass.step`."""
+        if (
+            objective.max_norm is not None
+        ):  # the norm of all gradients is known only once there are all of them
+            return self.autograd.step(x, y, objective, descent, anchors)
+        parameters, trained = self.autograd.parameters, objective.trained
+        for linear, index in self.linears:
+            if trained is None or parameters.names[index] in trained:
+                velocity, anchor = (of[index] if of else None for of in (parameters.momenta, anchors))
+                linear.on(descent, parameters.leaves[index], velocity, anchor)
+        try:
+            loss, gradients = self.autograd.gradients(x, y, objective)
+        finally:
+            for linear, _ in self.linears:
+                linear.off()
+        for linear, index in self.linears:
+            if linear.updated and gradients[index] is not None:
+                raise ThinningError(
+                    f"'{parameters.names[index]}' is used by its layer and beside it too, so that its update "
+                    "would be wrong; run the network by torch.func.functional_call with weights of your own"
+                )
+        self.autograd.update(gradients, descent, anchors)
+        return loss.item()
+
+
+@dataclass(frozen=True)
+class WrittenOut:
+    """Plain steps of a chain of linear layers without autograd; other steps are left to another way."""
+
+    chain: Chain
+    parameters: Parameters
+    otherwise: Pass
+
+    def step(
+        self, x: Tensor, y: Tensor, objective: Objective, descent: Descent, anchors: list[Tensor]
+    ) -> float:
+        """See `Pass.step`."""
+        if objective != PLAIN:
+            return self.otherwise.step(x, y, objective, descent, anchors)
+        return self.chain.step(x, y, self.parameters.values, self.parameters.momenta, anchors, descent)
+
+
+def outputs_of(module: nn.Module, x: Tensor, run: Run | None) -> Any:
+    """What the network gives."""
+    return module(x) if run is None else run(module, x)
+
+
+def bfloat16_outputs_of(module: nn.Module, x: Tensor, run: Run | None, *, dtype: torch.dtype) -> Any:
+    """What the network gives under PyTorch's autocast, widened again to dtype."""
+    with torch.autocast(x.device.type, torch.bfloat16):
+        outputs = outputs_of(module, x, run)
+    return _widened(outputs, dtype)
+
+
+def _widened(outputs: Any, dtype: torch.dtype) -> Any:
+    """Outputs of lower precision, alone or in lists and tuples, as they are needed for a loss."""
+    if isinstance(outputs, Tensor):
+        return outputs.to(dtype) if outputs.is_floating_point() else outputs
+    if type(outputs) in (list, tuple):
+        return type(outputs)(_widened(part, dtype) for part in outputs)
+    return outputs

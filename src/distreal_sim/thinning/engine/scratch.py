@@ -1,0 +1,56 @@
+"""Which mask's parameters the scratch memory holds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from distreal_sim.thinning.engine.memory import Memory, RowIndex
+from distreal_sim.thinning.engine.plans import Plan, Plans
+from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.structure import Structure
+
+
+class Scratch:
+    """Keeps the scratch memory in step with the resident one.
+
+    Passes with one mask after the other work on what the first of them gathered; it is written back when
+    another mask follows, or when somebody reads the resident tensors.
+    """
+
+    def __init__(
+        self, structure: Structure, plans: Plans, index: RowIndex, memory: Memory, momenta: Memory | None
+    ) -> None:
+        self._structure, self._full = structure, structure.full_counts()
+        self._plans, self._index, self._memory, self._momenta = plans, index, memory, momenta
+        self._held: Mask | None = None
+        self._momenta_held = self._changed = False
+        self.rows: list[np.ndarray] = []
+        """Where what is held lies in the resident arenas; empty at full width."""
+
+    def enter(self, mask: Mask | None, *, to_change: bool = False) -> Plan:
+        """Puts the mask's parameters into the network; to_change: its momenta too, for a step follows."""
+        if mask is None or mask.is_full:
+            self.put_back()
+            self._held, self.rows = None, []
+            return self._plans.bind(self._full)
+        plan = self._plans.bind(mask.counts(self._structure))
+        assert plan.cut is not None
+        if self._held is None or not mask.keeps_what(self._held):
+            self.put_back()
+            self.rows = self._index.rows(plan.cut, mask.kept)
+            self._memory.gather(self.rows)
+            self._held, self._momenta_held = mask, False
+        if to_change:
+            if self._momenta is not None and not self._momenta_held:
+                self._momenta.gather(self.rows)
+                self._momenta_held = True
+            self._changed = True
+        return plan
+
+    def put_back(self) -> None:
+        """Writes what steps have changed to where it was read from."""
+        if self._changed:
+            self._memory.scatter(self.rows)
+            if self._momenta is not None:
+                self._momenta.scatter(self.rows)
+            self._changed = False
