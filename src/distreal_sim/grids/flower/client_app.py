@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 from distreal_sim.client.client import do
 from distreal_sim.client.messages import Arrays
 from distreal_sim.client.task import Task
+from distreal_sim.grids import npy
 from distreal_sim.grids.flower.messages import (
     MEMORY,
     arrays_of,
@@ -57,7 +58,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             arrays = decoded.get(arrays_of(message.content, "arrays"))
             job = decode_job(message.content, arrays, memory)
             stage = "training"
-            update = do(task, method, job)
+            update = do(task, method, job, npy.empty)
             stage = "encoding its update"
             if update.memory is not None:
                 context.state[MEMORY] = remember(update.memory)

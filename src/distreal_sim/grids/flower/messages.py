@@ -16,7 +16,7 @@ from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
 
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Arrays, Facts, Job, Round, Update
-from distreal_sim.codecs import npy
+from distreal_sim.grids import npy
 
 NUMPY_FILE = "numpy.ndarray"
 """Flower's name of the serialisation: the bytes of a .npy file."""
