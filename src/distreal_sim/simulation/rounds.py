@@ -88,8 +88,14 @@ class Simulation:
         return replace(update, arrays=self.task.codec.decode(update.arrays, job.arrays))
 
     def merge(self, state: State, now: Round, updates: Iterator[Update]) -> State:
-        """The next state; the same one where nothing is computed."""
-        return self.method.merge(self.task, state, now, updates) if self.task.computes else state
+        """The next state, published; the same one where nothing is computed."""
+        return self.published(
+            self.method.merge(self.task, state, now, updates) if self.task.computes else state
+        )
+
+    def published(self, state: State) -> State:
+        """The state with arrays that are ready to go out to the clients, in tests and in the next round."""
+        return State(self.fleet.publish(state.arrays), state.extras)
 
     def duration_s(self, sim_s: Sequence[float]) -> float:
         """Simulated seconds of a round; sim_s: of each of its clients."""
@@ -166,6 +172,7 @@ def simulate(sim: Simulation, progress: Progress, on_round: OnRound = lambda row
     keep nothing: what they keep belongs to the middle of a round then.
     """
     experiment = sim.experiment
+    progress = replace(progress, state=sim.published(progress.state))
     try:
         while progress.round_number < experiment.rounds:
             progress, row = play_round(sim, progress)

@@ -17,7 +17,7 @@ from distreal_sim.grids.npy import allocating
 from distreal_sim.grids.ray.shared_memory import Address, Packed, Slot, open_annex
 
 SHARED_KEPT = 4
-"""How many shared records a worker and the driver remember: a round's model, its statistics, and spares."""
+"""How many published records a worker remembers: a round's model, its statistics, and spares."""
 
 MakeApp = Callable[[Any], ClientApp]
 
