@@ -57,13 +57,13 @@ def test_costs() -> None:
     """
     task = build(toy(method={"name": "slt"}))
     step = steps_of(task, 0.25)[2]
-    one, two = levels_of(task.structure, step.counts, step.trained)
+    one, two = levels_of(task, step.counts, step.trained)
     assert one.macs_per_example == 8104 + 5800 + 1192
     assert two.macs_per_example == one.macs_per_example + 2304 + 4608
     assert two.macs_per_example == task.macs_per_example(step.counts)
     assert (one.traffic, two.traffic) == (Traffic(4 * 694, 4 * 650), Traffic(4 * 694, 4 * 694))
     last = steps_of(task, 0.25)[3]
-    costs = [level.macs_per_example for level in levels_of(task.structure, last.counts, last.trained)]
+    costs = [level.macs_per_example for level in levels_of(task, last.counts, last.trained)]
     assert costs == [11680 + 4608 + 160 + 160, 11680 + 2 * (4608 + 160) + 4608, 3 * 11680 - 2304]
 
 

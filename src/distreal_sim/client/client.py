@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -11,21 +12,31 @@ import numpy as np
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.messages import Job, Round, Update
+from distreal_sim.client.messages import Arrays, Job, Round, Update
 from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
 from distreal_sim.client.traffic import Traffic
+from distreal_sim.codecs import Codec
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.devices.links import Link
+
+Empty = Callable[..., np.ndarray]
+
+OF_CODEC = "codec/"
+"""How the names of what the codec keeps begin in a client's memory."""
 
 
 @dataclass(frozen=True)
 class Client:
-    """A simulated device with its data, in one round. What it has is worked out when it is asked for."""
+    """A simulated device with its data, in one round. What it has is worked out when it is asked for.
+
+    empty(shape, dtype): the arrays in which its update lies.
+    """
 
     task: Task
     id: int
     round: Round
+    empty: Empty = np.empty
 
     @cached_property
     def examples(self) -> np.ndarray:
@@ -77,15 +88,36 @@ class Trains(Protocol):
         ...
 
 
-def do(task: Task, method: Trains, job: Job) -> Update:
+def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
     """A client's round: everything random in it is keyed by seed, round and client.
 
-    Raises InputError where the method's `train` gives something else than an Update.
+    The update is encoded by the task's codec, which keeps its own part of the client's memory. empty: see
+    `Client`. Raises InputError where the method's `train` gives something else than an Update.
     """
-    update: Any = method.train(Client(task, job.client_id, job.round), job)
+    own, of_codec = _split(job.memory)
+    update: Any = method.train(Client(task, job.client_id, job.round, empty), replace(job, memory=own))
     if not isinstance(update, Update):
         raise InputError(
             f"train() of method {method.name} must return an Update, such as distreal_sim.client.train.train "
             f"gives, not {'None' if update is None else type(update).__name__}"
         )
-    return update
+    return _encoded(task.codec, job, update, own, of_codec)
+
+
+def _encoded(codec: Codec, job: Job, update: Update, own: Arrays, of_codec: Arrays) -> Update:
+    """The update as it travels; own, of_codec: what the client kept so far for its method and its codec."""
+    if update.arrays:
+        arrays, of_codec = codec.encode(update.arrays, job.arrays, of_codec)
+        update = replace(update, arrays=arrays)
+    if not of_codec:
+        return update
+    own = own if update.memory is None else update.memory
+    return replace(update, memory={**own, **{OF_CODEC + name: array for name, array in of_codec.items()}})
+
+
+def _split(memory: Arrays) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(what the method keeps, what the codec keeps) of what a client keeps."""
+    kept: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
+    for name, array in memory.items():
+        kept[name.startswith(OF_CODEC)][name.removeprefix(OF_CODEC)] = array
+    return kept

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from distreal_sim.codecs import Codec
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import FIXED, Axis, Counts, Structure
 
@@ -71,11 +72,6 @@ class Coverage:
         )
 
 
-def packed_bytes(n_bits: int) -> int:
-    """Bytes that so many bits fill."""
-    return (n_bits + 7) // 8
-
-
 def keep_rate(structure: Structure, counts: Counts) -> float:
     """Kept share of the channels, averaged over coupling groups; 1 where nothing can be dropped."""
     full = np.array(structure.full_counts())
@@ -90,15 +86,15 @@ def mean_keep_rate(structure: Structure, steps: Sequence[Counts]) -> float:
     return total / len(steps) if steps else math.nan
 
 
-def most_bytes(structure: Structure, n_steps: int) -> int:
+def most_bytes(codec: Codec, structure: Structure, n_steps: int) -> int:
     """Bytes of the coverage of so many steps if each of them drops something of every group."""
-    return sum(packed_bytes(n_steps * group.channels) for group in structure.groups)
+    return sum(codec.coverage_bytes(n_steps * group.channels) for group in structure.groups)
 
 
-def sent_bytes(structure: Structure, steps: Sequence[Counts]) -> int:
-    """Bytes of a coverage: a bit a channel and step, of the groups of which some step dropped something."""
+def sent_bytes(codec: Codec, structure: Structure, steps: Sequence[Counts]) -> int:
+    """Bytes of a coverage: every channel and step, of the groups of which some step dropped something."""
     if not steps:
         return 0
     least = np.min(steps, axis=0)
     channels = [g.channels for g, kept in zip(structure.groups, least, strict=True) if kept < g.channels]
-    return sum(packed_bytes(len(steps) * n) for n in channels)
+    return sum(codec.coverage_bytes(len(steps) * n) for n in channels)

@@ -20,6 +20,9 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.base.rng_many import Streams, streams
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.settings import Evaluation, Local, Merge
+from distreal_sim.client.traffic import Traffic
+from distreal_sim.codecs import Codec
+from distreal_sim.codecs.plain import plain_bytes
 from distreal_sim.data.datasets import Data, Examples
 from distreal_sim.data.partitions import Split
 from distreal_sim.devices.capacity import Capacity
@@ -50,6 +53,7 @@ class Task:
     deadline_s: float
     local: Local
     merge: Merge
+    codec: Codec
     evaluation: Evaluation
     data: Data
     split: Split
@@ -102,9 +106,19 @@ class Task:
         return self.structure.full_counts()
 
     @cached_property
-    def model_bytes(self) -> int:
-        """Bytes of the whole model: everything that a job carries and an update of all of it brings back."""
-        return sum(array.nbytes for array in self.engine.export().values())
+    def model_sizes(self) -> tuple[int, ...]:
+        """Numbers in each array of the whole model: all that a job carries and a whole update brings back."""
+        return tuple(array.size for array in self.engine.export().values())
+
+    def traffic(
+        self, sizes: Sequence[int], sent: Sequence[int] | None = None, *, coverage: bool = False
+    ) -> Traffic:
+        """Bytes of a job with arrays of so many numbers, and of an update with `sent`, the same if not given.
+
+        coverage: see `Traffic`.
+        """
+        upload_bytes = self.codec.n_bytes(sizes if sent is None else sent)
+        return Traffic(plain_bytes(sizes), upload_bytes, coverage)
 
     def predicted_macs(self, client_id: int, start_s: float) -> float:
         """A guess at a client's round that begins at start_s, which runs no code of a method: its planned

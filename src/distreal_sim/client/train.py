@@ -15,7 +15,6 @@ from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, s
 from distreal_sim.client.messages import Facts, Job, Update
 from distreal_sim.client.schedule import Choose, Overrun, Step, schedule
 from distreal_sim.client.traffic import Traffic
-from distreal_sim.codecs import npy
 from distreal_sim.thinning.masks import Mask
 
 
@@ -36,7 +35,7 @@ def train(
     task, structure = client.task, client.task.structure
     expected = traffic
     if traffic.coverage:
-        most = most_bytes(structure, len(client.batch_sizes))
+        most = most_bytes(task.codec, structure, len(client.batch_sizes))
         expected = replace(traffic, upload_bytes=traffic.upload_bytes + most)
     start_s, end_s = client.compute_window(expected)
     plan = schedule(
@@ -54,7 +53,8 @@ def train(
     losses, arrays = _compute(client, job, masks, computed, trained) if computed else ([], {})
     diverged = arrays is None
     steps = [step.choice.counts for step in plan.steps]
-    upload_bytes = traffic.upload_bytes + (sent_bytes(structure, steps) if traffic.coverage else 0)
+    told = sent_bytes(task.codec, structure, steps) if traffic.coverage else 0
+    upload_bytes = traffic.upload_bytes + told
     facts = Facts(
         client_id=client.id,
         status="diverged" if diverged else plan.status,
@@ -111,7 +111,7 @@ def _compute(
         for step, mask, (x, y) in zip(steps, masks, examples, strict=True):
             losses.append(step.choice.compute(engine, x, y, mask, job.round.lr))
     if engine.is_finite and all(map(math.isfinite, losses)):
-        return losses, engine.export(trained, npy.empty)
+        return losses, engine.export(trained, client.empty)
     if task.local.nonfinite == "fail":
         raise RunError(
             "its weights or its loss are infinite or not a number; lower local.lr, or leave such clients "

@@ -15,6 +15,8 @@ from distreal_sim.base.plugins import Plugin, load, names
 from distreal_sim.base.sources import Sources, check_same, sources_of
 from distreal_sim.base.values import ConfigModel, Located
 from distreal_sim.client.settings import Evaluation, Local, Merge
+from distreal_sim.codecs import Codec
+from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
 from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
 from distreal_sim.config.checks import check_statistics
@@ -61,6 +63,7 @@ KINDS: dict[str, type[Plugin]] = {
     "network": Network,
     "availability": Availability,
     "method": Method,
+    "codec": Codec,
 }
 """The keys that hold a plug-in."""
 
@@ -92,6 +95,7 @@ class Experiment(ConfigModel):
     availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
     merge: SerializeAsAny[Merge] = Field(Merge(), description="how updates are averaged")
+    codec: SerializeAsAny[Codec] = Field(Plain(), description="what updates travel as")
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
     job_timeout_wall_s: float | None = Field(

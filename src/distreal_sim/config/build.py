@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
+from distreal_sim.codecs.plain import plain_bytes
 from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
@@ -77,6 +79,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         deadline_s=experiment.deadline_s,
         local=experiment.local,
         merge=experiment.merge,
+        codec=experiment.codec,
         evaluation=experiment.evaluation,
         data=data,
         split=split,
@@ -192,8 +195,9 @@ def _network(
     with naming(f"network {experiment.network.name}"):
         link = experiment.network.slowest()
 
-    def fits(macs_per_example: int, model_bytes: int) -> bool:
-        transfer_s = model_bytes / link.download_bytes_per_s + model_bytes / link.upload_bytes_per_s
+    def fits(macs_per_example: int, sizes: Sequence[int]) -> bool:
+        download_s = plain_bytes(sizes) / link.download_bytes_per_s
+        transfer_s = download_s + experiment.codec.n_bytes(sizes) / link.upload_bytes_per_s
         time_s = max(0.0, experiment.deadline_s - transfer_s)
         return macs_per_example * most_examples <= weakest * time_s * (1 + TOLERANCE)
 

@@ -19,13 +19,12 @@ import numpy as np
 from torch import nn
 
 from distreal_sim.base.files import write_atomically
+from distreal_sim.codecs.plain import plain_bytes
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.structure import Counts, Structure
 
 FORMAT = 2
-
-BYTES_PER_PARAMETER = 4
 
 REFERENCE_MACS = 1.05
 """A hypervolume is the area between a front and (1.05, 0), relative to the zero vector's MACs and score."""
@@ -56,8 +55,8 @@ class Entry:
 
     @property
     def model_bytes(self) -> int:
-        """Bytes of the sub-network's parameters."""
-        return BYTES_PER_PARAMETER * self.n_parameters
+        """Bytes of the sub-network's parameters in float32."""
+        return plain_bytes([self.n_parameters])
 
     def keep_rate(self, full: Counts) -> float:
         """Mean kept share of the coupling groups; full: (G,) their channels."""

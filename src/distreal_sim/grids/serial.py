@@ -24,7 +24,10 @@ class SerialFleet:
     def __init__(self, task: Task, method: Method) -> None:
         self._task, self._method = task, method
         self._memories: dict[int, Arrays] = {}
-        self._lent: tuple[Arrays, Arrays] = ({}, {})
+
+    def publish(self, arrays: Arrays) -> Arrays:
+        """Read-only views, for every client gets the same."""
+        return _frozen({name: np.asarray(array).view() for name, array in arrays.items()})
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """One update per job, in the order of the jobs."""
@@ -32,7 +35,8 @@ class SerialFleet:
 
     def _answer(self, job: Job) -> Update:
         try:
-            known = replace(job, arrays=self._lend(job.arrays), memory=self._memories.get(job.client_id, {}))
+            memory = self._memories.get(job.client_id, {})
+            known = replace(job, arrays=self.publish(job.arrays), memory=memory)
             update = do(self._task, self._method, known)
         except Exception as error:
             raise _failure(f"client {job.client_id}, round {job.round.number}", "training", error) from error
@@ -45,7 +49,7 @@ class SerialFleet:
     ) -> Arrays:
         """See `Fleet.statistics`."""
         shards = evaluation.statistics_shards(self._task, client_ids)
-        lent = self._lend(arrays)
+        lent = self.publish(arrays)
         try:
             return evaluation.join_statistics(
                 [evaluation.statistics_shard(self._task, lent, round_number, *s, counts) for s in shards]
@@ -57,7 +61,7 @@ class SerialFleet:
         self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
     ) -> tuple[float, float]:
         """See `Fleet.evaluate`."""
-        task, lent = self._task, self._lend(arrays)
+        task, lent = self._task, self.publish(arrays)
         shards = pairwise(evaluation.test_shards(task))
         try:
             results = [evaluation.test_shard(task, lent, statistics, *shard, counts) for shard in shards]
@@ -80,12 +84,6 @@ class SerialFleet:
             from distreal_sim.grids.flower.messages import decode_memory
 
             self._memories = {c: decode_memory(kept) for c, kept in contexts.items()}
-
-    def _lend(self, arrays: Arrays) -> Arrays:
-        """Read-only views, for others get the same; the same ones while the same arrays are asked for."""
-        if self._lent[0] is not arrays:
-            self._lent = arrays, _frozen({name: np.asarray(a).view() for name, a in arrays.items()})
-        return self._lent[1]
 
 
 def _frozen(arrays: Mapping[str, np.ndarray]) -> Arrays:

@@ -7,7 +7,7 @@ State that goes in and comes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
@@ -28,8 +28,11 @@ from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts, Structure
 
-Fits = Callable[[int, int], bool]
-"""fits(macs_per_example, model_bytes): whether the weakest client can do its planned local work in time."""
+Fits = Callable[[int, Sequence[int]], bool]
+"""fits(macs_per_example, sizes): whether the weakest client can do its planned local work in time.
+
+sizes: numbers in each parameter of the network that it trains.
+"""
 
 
 DrawMask = Callable[[int, Counts], Mask | None]

@@ -32,13 +32,12 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.traffic import Traffic
 from distreal_sim.merging.average import Weight, weighted_average
 from distreal_sim.methods import Method
 from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.levels import Always, Level, Levels, PerRound
-from distreal_sim.submodels.steps import parameter_bytes, partial_steps
-from distreal_sim.thinning.cost import partial_macs_of_each
+from distreal_sim.submodels.steps import partial_steps
+from distreal_sim.thinning.cost import partial_macs_of_each, sizes
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,12 @@ class CoCoFL(Method):
 def windows(task: Task) -> list[Window]:
     """Every window of contiguous blocks."""
     blocks, full = blocks_of(task.module, task.structure), task.structure.full_counts()
-    everything = parameter_bytes(task.structure, [name for block in blocks for name in block])
+    everything = sizes(task.structure, full, [name for block in blocks for name in block])
     bounds = [(a, b) for a in range(len(blocks)) for b in range(a + 1, len(blocks) + 1)]
     names = [tuple(name for block in blocks[a:b] for name in block) for a, b in bounds]
     costs = partial_macs_of_each(task.structure, full, map(frozenset, names))
     return [
-        Window(a, b, Level(full, macs, Traffic(everything, parameter_bytes(task.structure, own)), own))
+        Window(a, b, Level(full, macs, task.traffic(everything, sizes(task.structure, full, own)), own))
         for (a, b), own, macs in zip(bounds, names, costs, strict=True)
     ]
 

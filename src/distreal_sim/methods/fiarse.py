@@ -42,11 +42,9 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Arrays, Job, Round, State, Update
 from distreal_sim.client.schedule import Choice
 from distreal_sim.client.task import Task
-from distreal_sim.client.traffic import Traffic
 from distreal_sim.client.train import train
 from distreal_sim.merging.average import Weight, client_weight
 from distreal_sim.methods import Method
-from distreal_sim.submodels.levels import BYTES_PER_PARAMETER
 from distreal_sim.submodels.widths import Share
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
@@ -72,7 +70,6 @@ class Fiarse(Method):
         held = {name: np.abs(job.arrays[name]) >= theta for name in names}
         n_held = sum(int(mask.sum()) for mask in held.values())
         n_others = sum(array.size for name, array in job.arrays.items() if name not in held)
-        n_bytes = BYTES_PER_PARAMETER * (n_held + n_others)
 
         def run(module: nn.Module, x: Tensor) -> Any:
             own = dict(module.named_parameters())
@@ -81,8 +78,9 @@ class Fiarse(Method):
         def compute(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
             return engine.step(x, y, mask, lr, run=run if theta else None)
 
+        traffic = task.traffic([n_held + n_others])
         choice = Choice(task.full, task.macs_per_example(task.full), compute=compute)
-        update = train(client, job, lambda moment: choice, Traffic(n_bytes, n_bytes), overrun=self.overrun)
+        update = train(client, job, lambda moment: choice, traffic, overrun=self.overrun)
         arrays = {
             name: np.where(held[name], array, job.arrays[name]) if name in held else array
             for name, array in update.arrays.items()

@@ -43,16 +43,15 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.traffic import Traffic
 from distreal_sim.merging.average import Weight
 from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.blocks import blocks_of
-from distreal_sim.submodels.levels import BYTES_PER_PARAMETER, Level, PerRound
+from distreal_sim.submodels.levels import Level, PerRound
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
 from distreal_sim.submodels.steps import partial_steps
 from distreal_sim.submodels.widths import SLACK, Share, prefix_masks, width_counts
-from distreal_sim.thinning.cost import n_parameters, partial_macs_of_each
-from distreal_sim.thinning.structure import FIXED, Counts, Structure
+from distreal_sim.thinning.cost import partial_macs_of_each, sizes
+from distreal_sim.thinning.structure import FIXED, Counts
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class SLT(Method):
             """Running statistics, where there are any, come back too."""
             return tuple(n for n in job.arrays if n in trained or n not in structure.parameters)
 
-        levels = levels_of(structure, step.counts, choices)
+        levels = levels_of(client.task, step.counts, choices)
         pairs = zip(levels, choices, strict=True)
         return PerRound(tuple(replace(level, trained=returned(trained)) for level, trained in pairs))
 
@@ -100,8 +99,8 @@ class SLT(Method):
     def step(self, task: Task, now: Round) -> Step:
         """What is trained in this round."""
         steps = steps_of(task, self.ratio)
-        sizes = [_elements(task.structure, step.counts, step.trained[0]) for step in steps]
-        ends = last_rounds(sizes[1:], self.ratio, now.n_rounds)
+        trained = [sum(sizes(task.structure, step.counts, step.trained[0])) for step in steps]
+        ends = last_rounds(trained[1:], self.ratio, now.n_rounds)
         return steps[next(n for n, end in enumerate(ends) if now.number <= end)]
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
@@ -141,17 +140,14 @@ def _unfrozen(last: dict[str, int], first: int) -> frozenset[str]:
     return frozenset(name for name, step in last.items() if step >= first)
 
 
-def levels_of(structure: Structure, counts: Counts, choices: Sequence[frozenset[str]]) -> list[Level]:
+def levels_of(task: Task, counts: Counts, choices: Sequence[frozenset[str]]) -> list[Level]:
     """Costs and bytes of a sub-network of which these parameters are trained."""
-    download = BYTES_PER_PARAMETER * n_parameters(structure, counts)
+    structure = task.structure
+    everything = sizes(structure, counts, structure.parameters)
     return [
-        Level(counts, macs, Traffic(download, BYTES_PER_PARAMETER * _elements(structure, counts, trained)))
+        Level(counts, macs, task.traffic(everything, sizes(structure, counts, trained)))
         for trained, macs in zip(choices, partial_macs_of_each(structure, counts, choices), strict=True)
     ]
-
-
-def _elements(structure: Structure, counts: Counts, names: frozenset[str]) -> int:
-    return sum(math.prod(structure.tensors[name].cut_shape(counts)) for name in names)
 
 
 def last_rounds(sizes: Sequence[int], ratio: float, rounds: int) -> list[int]:

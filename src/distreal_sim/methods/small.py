@@ -18,7 +18,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.client.task import Task
 from distreal_sim.methods import Fits, Method
 from distreal_sim.submodels.levels import Always, whole_network
-from distreal_sim.thinning.cost import n_parameters, training_macs
+from distreal_sim.thinning.cost import sizes, training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.shrink import shrink
 from distreal_sim.thinning.structure import Counts, Structure
@@ -43,8 +43,7 @@ class Small(Method):
 
         def too_wide(width: float) -> bool:
             counts = _uniform(structure, width)
-            n_bytes = 4 * n_parameters(structure, counts)
-            return not fits(training_macs(structure, counts), n_bytes)
+            return not fits(training_macs(structure, counts), sizes(structure, counts, structure.parameters))
 
         n_fitting = bisect_right(widths, False, key=too_wide)
         if n_fitting == 0:

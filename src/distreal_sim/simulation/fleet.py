@@ -10,7 +10,18 @@ from distreal_sim.thinning.structure import Counts
 
 
 class Fleet(Protocol):
-    """The clients, wherever they run."""
+    """The clients, wherever they run.
+
+    Arrays that go out to many of them are published first; others may be given as well, and are published
+    for that call.
+    """
+
+    def publish(self, arrays: Arrays) -> Arrays:
+        """The same arrays, read-only, in the form in which they go out to the clients: encoded once.
+
+        Published ones come back as they are.
+        """
+        ...
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """Sends the jobs and yields one update per job, in the order of the jobs."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from distreal_sim.client.messages import Arrays, Facts, Round, State, Update
+from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.methods import Method
@@ -78,9 +78,24 @@ class Simulation:
         lr = self.task.local.rate(number, n_rounds)
         return Round(number, n_rounds, before.sim_s, lr, tuple(cohort))
 
+    def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
+        """One update per job, in the order of the jobs, as the server decodes it."""
+        return map(self._decoded, jobs, self.fleet.train(jobs))
+
+    def _decoded(self, job: Job, update: Update) -> Update:
+        if not update.arrays:
+            return update
+        return replace(update, arrays=self.task.codec.decode(update.arrays, job.arrays))
+
     def merge(self, state: State, now: Round, updates: Iterator[Update]) -> State:
-        """The next state; the same one where nothing is computed."""
-        return self.method.merge(self.task, state, now, updates) if self.task.computes else state
+        """The next state, published; the same one where nothing is computed."""
+        return self.published(
+            self.method.merge(self.task, state, now, updates) if self.task.computes else state
+        )
+
+    def published(self, state: State) -> State:
+        """The state with arrays that are ready to go out to the clients, in tests and in the next round."""
+        return State(self.fleet.publish(state.arrays), state.extras)
 
     def duration_s(self, sim_s: Sequence[float]) -> float:
         """Simulated seconds of a round; sim_s: of each of its clients."""
@@ -135,7 +150,7 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     """One round."""
     begin_wall_s = time.perf_counter()
     now = sim.next_round(before)
-    updates = Tally(sim.fleet.train(sim.method.plan(sim.task, before.state, now)))
+    updates = Tally(sim.train(sim.method.plan(sim.task, before.state, now)))
     state = sim.merge(before.state, now, updates.that_count())
     facts = updates.drain()
     merged_wall_s = time.perf_counter()
@@ -157,6 +172,7 @@ def simulate(sim: Simulation, progress: Progress, on_round: OnRound = lambda row
     keep nothing: what they keep belongs to the middle of a round then.
     """
     experiment = sim.experiment
+    progress = replace(progress, state=sim.published(progress.state))
     try:
         while progress.round_number < experiment.rounds:
             progress, row = play_round(sim, progress)

@@ -11,14 +11,12 @@ from torch import Tensor, nn
 from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.client.traffic import Traffic
 from distreal_sim.merging.average import Weight
 from distreal_sim.merging.merge import merge_updates
 from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.exits import WithExits
 from distreal_sim.submodels.levels import Level
-from distreal_sim.submodels.steps import parameter_bytes
-from distreal_sim.thinning.cost import partial_macs
+from distreal_sim.thinning.cost import partial_macs, sizes
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts
@@ -52,9 +50,9 @@ def depths_of(task: Task, earlier_exits: bool) -> list[Depth]:
     for last in range(len(ends)):
         exits = tuple(range(last + 1)) if earlier_exits else (last,)
         names = frozenset().union(*(needed[number] for number in exits))
-        n_bytes = parameter_bytes(structure, names)
+        traffic = task.traffic(sizes(structure, full, names))
         macs = partial_macs(structure, full, names, run=names)
-        level = Level(full, macs, Traffic(n_bytes, n_bytes), tuple(sorted(names)))
+        level = Level(full, macs, traffic, tuple(sorted(names)))
         found.append(Depth(exits, names, level))
     return found
 

@@ -10,10 +10,8 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
 from distreal_sim.client.traffic import Traffic
-from distreal_sim.thinning.cost import n_parameters
+from distreal_sim.thinning.cost import sizes
 from distreal_sim.thinning.structure import Counts
-
-BYTES_PER_PARAMETER = 4
 
 
 @dataclass(frozen=True)
@@ -93,14 +91,13 @@ Levels = Always | PerRound | PerStep
 
 def whole_network(task: Task) -> Always:
     """Everybody trains everything, and the whole model travels both ways."""
-    n_bytes = task.model_bytes
-    return Always(Level(task.full, task.macs_per_example(task.full), Traffic(n_bytes, n_bytes)))
+    return Always(Level(task.full, task.macs_per_example(task.full), task.traffic(task.model_sizes)))
 
 
 def width_level(task: Task, counts: Counts) -> Level:
     """The sub-network of these channels, which travels both ways; the server knows which ones they are."""
-    n_bytes = BYTES_PER_PARAMETER * n_parameters(task.structure, counts)
-    return Level(counts, task.macs_per_example(counts), Traffic(n_bytes, n_bytes))
+    travels = sizes(task.structure, counts, task.structure.parameters)
+    return Level(counts, task.macs_per_example(counts), task.traffic(travels))
 
 
 def largest_that_fits(client: Client, levels: Sequence[Level]) -> int | None:

@@ -12,7 +12,6 @@ from torch import Tensor
 from distreal_sim.client.client import Client
 from distreal_sim.client.schedule import Choice, Choose, Moment
 from distreal_sim.client.task import Task
-from distreal_sim.client.traffic import Traffic
 from distreal_sim.fronts.front import Front
 from distreal_sim.submodels.levels import Level, PerStep
 from distreal_sim.submodels.steps import distil_step
@@ -46,7 +45,7 @@ def step_orders(
 def front_levels(task: Task) -> PerStep:
     """The entries of the task's front; the whole model travels, and back with it what each step kept."""
     assert task.front is not None
-    traffic = Traffic(task.model_bytes, task.model_bytes, coverage=True)
+    traffic = task.traffic(task.model_sizes, coverage=True)
     counts = [entry.counts for entry in task.front.entries]
     return PerStep(tuple(Level(own, task.macs_per_example(own), traffic) for own in counts))
 

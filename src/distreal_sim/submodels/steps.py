@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 
 import numpy as np
@@ -12,10 +11,8 @@ from torch import Tensor
 
 from distreal_sim.client.schedule import Compute, sgd_step
 from distreal_sim.client.task import Task
-from distreal_sim.submodels.levels import BYTES_PER_PARAMETER
 from distreal_sim.thinning.engine.engine import Engine, Loss
 from distreal_sim.thinning.masks import Mask
-from distreal_sim.thinning.structure import Structure
 
 
 def proximal_steps(mu: float) -> Compute:
@@ -30,11 +27,6 @@ def proximal_steps(mu: float) -> Compute:
         return engine.step(x, y, mask, lr, proximal=mu)
 
     return compute
-
-
-def parameter_bytes(structure: Structure, names: Collection[str]) -> int:
-    """Bytes of these parameters at full width."""
-    return BYTES_PER_PARAMETER * sum(math.prod(structure.tensors[name].shape) for name in names)
 
 
 def partial_steps(names: Collection[str]) -> Compute:

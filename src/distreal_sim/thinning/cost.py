@@ -63,7 +63,12 @@ def _n_gradients(layer: Layer, trained: Collection[str]) -> int:
 
 def n_parameters(structure: Structure, counts: Sequence[int]) -> int:
     """Parameters of the network with `counts` (G,) kept channels."""
-    return sum(math.prod(structure.tensors[name].cut_shape(counts)) for name in structure.parameters)
+    return sum(sizes(structure, counts, structure.parameters))
+
+
+def sizes(structure: Structure, counts: Sequence[int], names: Iterable[str]) -> list[int]:
+    """Numbers in each of these parameters, cut to `counts` (G,) kept channels."""
+    return [math.prod(structure.tensors[name].cut_shape(counts)) for name in names]
 
 
 def _layer_macs(structure: Structure, counts: Sequence[int]) -> list[int]:

@@ -14,8 +14,8 @@ import pytest
 
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, Update
-from distreal_sim.codecs.npy import allocating
 from distreal_sim.grids.flower.messages import decode_arrays, decode_update, encode_arrays, encode_update
+from distreal_sim.grids.npy import allocating
 from distreal_sim.grids.ray.shared_memory import Arena, Packed, Sheet, Slot, open_annex
 
 pytestmark = pytest.mark.skipif(

@@ -9,12 +9,12 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from distreal_sim.client.client import do
-from distreal_sim.client.messages import Arrays
 from distreal_sim.client.task import Task
+from distreal_sim.grids import npy
 from distreal_sim.grids.flower.messages import (
     MEMORY,
     arrays_of,
@@ -43,7 +43,6 @@ def make_client_app(resolve: Resolve) -> ClientApp:
     A failure comes back as an error that names client, round and stage.
     """
     app = ClientApp()
-    decoded = _LastDecoded()
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
@@ -54,10 +53,10 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             task, method = resolve(context)
             stage = "decoding its job"
             memory = recall(context.state)
-            arrays = decoded.get(arrays_of(message.content, "arrays"))
+            arrays = decode_arrays(arrays_of(message.content, "arrays"))
             job = decode_job(message.content, arrays, memory)
             stage = "training"
-            update = do(task, method, job)
+            update = do(task, method, job, npy.empty)
             stage = "encoding its update"
             if update.memory is not None:
                 context.state[MEMORY] = remember(update.memory)
@@ -70,7 +69,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
         config = values_of(message.content, "shard")
         try:
             task, _ = resolve(context)
-            arrays = decoded.get(arrays_of(message.content, "arrays"))
+            arrays = decode_arrays(arrays_of(message.content, "arrays"))
             which = config["round"], config["clients"], config["draws"]
             sums = evaluation.statistics_shard(task, arrays, *which, _counts(config))
             return Message(RecordDict({"statistics": encode_arrays(sums)}), reply_to=message)
@@ -82,8 +81,8 @@ def make_client_app(resolve: Resolve) -> ClientApp:
         config = values_of(message.content, "shard")
         try:
             task, _ = resolve(context)
-            arrays = decoded.get(arrays_of(message.content, "arrays"))
-            stats = decoded.get(arrays_of(message.content, "statistics"))
+            arrays = decode_arrays(arrays_of(message.content, "arrays"))
+            stats = decode_arrays(arrays_of(message.content, "statistics"))
             which = config["start"], config["stop"], _counts(config)
             loss_sum, n_correct = evaluation.test_shard(task, arrays, stats, *which)
             result = MetricRecord({"loss_sum": loss_sum, "n_correct": n_correct})
@@ -112,21 +111,6 @@ def out_of_memory(error: Exception) -> bool:
 def client_app(payload: tuple[Task, Method]) -> ClientApp:
     """The ClientApp of one task and its method."""
     return make_client_app(lambda context: payload)
-
-
-class _LastDecoded:
-    """Decodes a record once while the same object keeps coming, as it does within a round."""
-
-    def __init__(self) -> None:
-        self._last: list[tuple[ArrayRecord, Arrays]] = []
-
-    def get(self, record: ArrayRecord) -> Arrays:
-        for known, arrays in self._last:
-            if known is record:
-                return arrays
-        arrays = decode_arrays(record)
-        self._last = [*self._last[-1:], (record, arrays)]
-        return arrays
 
 
 def _counts(config: Mapping[str, Any]) -> Counts | None:

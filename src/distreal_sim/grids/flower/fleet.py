@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from distreal_sim.base.errors import ClientFailedError
@@ -16,11 +16,12 @@ from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.grids.flower.grid import LocalGrid
 from distreal_sim.grids.flower.messages import (
+    PublishedArrays,
     arrays_of,
     decode_arrays,
     decode_update,
-    encode_arrays,
     encode_job,
+    publish_arrays,
     values_of,
 )
 from distreal_sim.simulation import evaluation
@@ -61,14 +62,22 @@ class GridFleet:
         self.nodes = nodes
         self.window = window
         self.states = states
-        self._encoded: tuple[Arrays, ArrayRecord] | None = None
+
+    def publish(self, arrays: Arrays) -> PublishedArrays:
+        """The arrays as views of the record that carries them, which a grid of ours stores once."""
+        published = publish_arrays(arrays)
+        if self.states is not None:
+            self.states.store(published.record)
+        return published
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """One update per job, in the order of the jobs."""
+        distinct = {id(job.arrays): job.arrays for job in jobs}
+        published = {key: self.publish(arrays) for key, arrays in distinct.items()}
         parcels = [
             Parcel(
                 job.client_id,
-                encode_job(job, self._encode(job.arrays)),
+                encode_job(job, published[id(job.arrays)].record),
                 self.task.predicted_macs(job.client_id, job.round.start_s),
             )
             for job in jobs
@@ -84,13 +93,14 @@ class GridFleet:
         counts: those of the sub-network of these first channels; None: of the full width.
         """
         shards = evaluation.statistics_shards(self.task, client_ids)
+        model = self.publish(arrays).record
         about: dict[str, Any] = {"round": round_number, "counts": list(counts or ())}
         parcels = [
             Parcel(
                 clients[0],
                 RecordDict(
                     {
-                        "arrays": self._encode(arrays),
+                        "arrays": model,
                         "shard": ConfigRecord({**about, "clients": clients, "draws": draws}),
                     }
                 ),
@@ -107,13 +117,13 @@ class GridFleet:
         """(mean loss, accuracy) on the test set, added up in fixed shards; counts: see `statistics`."""
         about: dict[str, Any] = {"round": round_number, "counts": list(counts or ())}
         bounds = evaluation.test_shards(self.task)
-        stats = encode_arrays(statistics)
+        model, stats = self.publish(arrays).record, self.publish(statistics).record
         parcels = [
             Parcel(
                 index % len(self.task.split),
                 RecordDict(
                     {
-                        "arrays": self._encode(arrays),
+                        "arrays": model,
                         "statistics": stats,
                         "shard": ConfigRecord({**about, "start": start, "stop": stop}),
                     }
@@ -138,12 +148,6 @@ class GridFleet:
         """Goes back to what the clients kept at a checkpoint."""
         if self.states is not None:
             self.states.restore(contexts)
-
-    def _encode(self, arrays: Arrays) -> ArrayRecord:
-        """The record of some arrays; the same object as long as the same arrays are asked for."""
-        if self._encoded is None or self._encoded[0] is not arrays:
-            self._encoded = (arrays, encode_arrays(arrays))
-        return self._encoded[1]
 
     def _exchange(self, kind: str, group: str, parcels: Sequence[Parcel]) -> Iterator[RecordDict]:
         """Sends the parcels, the costly ones first, and yields the replies in the order of the parcels."""

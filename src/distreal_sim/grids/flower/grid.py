@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from distreal_sim.grids.flower.messages import deserialise, serialise
+from distreal_sim.grids.flower.messages import Published, deserialise, serialise
 
 RUN_ID = 1
 SERVER_NODE_ID = 2**62
@@ -62,6 +62,9 @@ class LocalGrid(Grid):
             for reply in self.pull_messages([i for i in ids if i not in replies]):
                 replies[reply.metadata.reply_to_message_id] = reply
         return (replies[i] for i in ids)
+
+    def store(self, record: Published) -> None:
+        """Is told of a record that many messages will carry; a grid that can stores it once for all."""
 
     def name_message(self, message: Message) -> str:
         """Gives the message an id, as Flower's link does when it takes one."""

@@ -7,7 +7,7 @@ copy on the client's side, none on the server's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -16,13 +16,15 @@ from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
 
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Arrays, Facts, Job, Round, Update
-from distreal_sim.codecs import npy
+from distreal_sim.grids import npy
 
 NUMPY_FILE = "numpy.ndarray"
 """Flower's name of the serialisation: the bytes of a .npy file."""
 
 MEMORY = "memory"
 """Record of a Context's state that holds what the client keeps between rounds."""
+
+Record = TypeVar("Record", bound=ArrayRecord)
 
 
 def arrays_of(content: RecordDict, key: str) -> ArrayRecord:
@@ -39,9 +41,48 @@ def values_of(content: RecordDict, key: str) -> Mapping[str, Any]:
     return cast(Mapping[str, Any], content[key])
 
 
+class Published(ArrayRecord):
+    """A record that goes out in many messages: it is decoded once in every process that holds it.
+
+    handle: that by which a grid sends it without its content, for grids that can.
+    """
+
+    handle: Any = None
+    _arrays: dict[str, np.ndarray] | None = None
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays, read-only."""
+        if self._arrays is None:
+            self._arrays = {name: decode_array(array) for name, array in self.items()}
+        return self._arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        """It travels without what is known in this process only."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("_arrays", "handle")}
+
+
+class PublishedArrays(dict[str, np.ndarray]):
+    """The arrays of a record that goes out in many messages."""
+
+    def __init__(self, record: Published) -> None:
+        super().__init__(record.arrays)
+        self.record = record
+
+
+def publish_arrays(arrays: Arrays) -> PublishedArrays:
+    """Arrays ready to go out in many messages, as views of one record; those that are so already stay."""
+    if isinstance(arrays, PublishedArrays):
+        return arrays
+    return PublishedArrays(_filled(Published(), arrays))
+
+
 def encode_arrays(arrays: Arrays) -> ArrayRecord:
-    """Arrays as a record. A record is immutable by convention: the same object may go to many clients."""
-    record = ArrayRecord()
+    """Arrays as a record."""
+    return _filled(ArrayRecord(), arrays)
+
+
+def _filled(record: Record, arrays: Arrays) -> Record:
     for name, array in arrays.items():
         record[name] = encode_array(array)
     return record
@@ -56,6 +97,8 @@ def encode_array(array: np.ndarray) -> Array:
 
 def decode_arrays(record: ArrayRecord) -> dict[str, np.ndarray]:
     """The arrays of a record, as views of its buffers. Also reads what Flower itself has encoded."""
+    if isinstance(record, Published):
+        return record.arrays
     return {name: decode_array(array) for name, array in record.items()}
 
 

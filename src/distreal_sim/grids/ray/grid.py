@@ -1,6 +1,6 @@
 """Clients as Ray actors: resident workers that each answer for any client.
 
-Arrays that many messages share go into Ray's object store once and are decoded once per worker. The driver
+Records that are published go into Ray's object store once and are decoded once per worker. The driver
 owns the clients' states: a job travels with the state from before it and the new state is kept when its
 reply is accepted, so a job that is done again, because its worker died, starts from the same state. Workers
 on the driver's machine leave their replies in memory that they share with it (`arena.py`); those of other
@@ -20,9 +20,10 @@ import ray
 from flwr.app import ArrayRecord, Message, MessageType, Metadata, RecordDict
 
 from distreal_sim.grids.flower.grid import LocalGrid
+from distreal_sim.grids.flower.messages import Published
 from distreal_sim.grids.ray.shared_memory import Arena, Packed, Slot
 from distreal_sim.grids.ray.team import LOST, Team, WorkersDiedError
-from distreal_sim.grids.ray.worker import SHARED_KEPT, MakeApp, Worker
+from distreal_sim.grids.ray.worker import MakeApp, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,11 @@ class RayGrid(LocalGrid):
         self._queue: deque[str] = deque()
         self._parcels: dict[str, Parcel] = {}
         self._working: dict[Any, deque[Call]] = {}  # a worker does its calls in their order
-        self._shared: dict[int, tuple[ArrayRecord, Any]] = {}
+
+    def store(self, record: Published) -> None:
+        """Puts a record into Ray's object store, where it stays as long as the driver holds the record."""
+        if record.handle is None:
+            record.handle = ray.put(record)
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Takes the messages; idle workers begin at once, in the order given."""
@@ -102,11 +107,12 @@ class RayGrid(LocalGrid):
             ids.append(self.name_message(message))
             own, shared, reply_bytes = RecordDict(), {}, SMALL
             for key, record in message.content.items():
-                if isinstance(record, ArrayRecord):
-                    shared[key] = self._share(record)
-                    reply_bytes += record.count_bytes()
+                if isinstance(record, Published) and record.handle is not None:
+                    shared[key] = record.handle
                 else:
                     own[key] = record
+                if isinstance(record, ArrayRecord):
+                    reply_bytes += record.count_bytes()
             message.content = RecordDict()
             self._parcels[ids[-1]] = Parcel(message, own, shared, reply_bytes)
             self._queue.append(ids[-1])
@@ -238,13 +244,6 @@ class RayGrid(LocalGrid):
 
     def _is_alone(self, message_id: str) -> bool:
         return self._parcels[message_id].alone
-
-    def _share(self, record: ArrayRecord) -> Any:
-        if id(record) not in self._shared:
-            while len(self._shared) >= SHARED_KEPT:
-                self._shared.pop(next(iter(self._shared)))
-            self._shared[id(record)] = record, ray.put(record)
-        return self._shared[id(record)][1]
 
 
 def _where(metadata: Metadata) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from distreal_sim.codecs.npy import address
+from distreal_sim.grids.npy import address
 
 NAME = "distreal-sim"
 TOKEN_BYTES = 16

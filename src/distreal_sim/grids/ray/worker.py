@@ -12,12 +12,12 @@ from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from distreal_sim.base.process import give_back_freed_memory, prepare_process
-from distreal_sim.codecs.npy import allocating
 from distreal_sim.grids.flower.grid import identify, make_context
+from distreal_sim.grids.npy import allocating
 from distreal_sim.grids.ray.shared_memory import Address, Packed, Slot, open_annex
 
 SHARED_KEPT = 4
-"""How many shared records a worker and the driver remember: a round's model, its statistics, and spares."""
+"""How many published records a worker remembers: a round's model, its statistics, and spares."""
 
 MakeApp = Callable[[Any], ClientApp]
 

@@ -124,9 +124,9 @@ class TimedClients:
         return np.array(self.task.structure.full_counts(), np.int64)
 
     def _coverage_bytes(self, n_steps: np.ndarray) -> np.ndarray:
-        """(n, G): a bit a channel and step."""
-        n_bytes: np.ndarray = (n_steps[:, None] * self._channels + 7) // 8  # `packed_bytes`
-        return n_bytes
+        """(n, G): of which channels so many steps kept."""
+        n_bits: np.ndarray = n_steps[:, None] * self._channels
+        return self.task.codec.coverage_bytes(n_bits)
 
     def _dropped(self, timed: Schedules) -> np.ndarray:
         """(n, G): whether some finished step dropped something of the group."""

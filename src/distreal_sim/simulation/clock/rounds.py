@@ -97,6 +97,10 @@ class TimedFleet:
         self._task, self._method = task, method
         self._memories: dict[int, Arrays] = {}
 
+    def publish(self, arrays: Arrays) -> Arrays:
+        """The arrays themselves: nobody looks at them."""
+        return arrays
+
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """One update per job, in the order of the jobs."""
         task = self._task

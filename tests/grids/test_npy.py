@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from distreal_sim.codecs import npy
+from distreal_sim.grids import npy
 
 
 def filled(shape: tuple[int, ...], dtype: str = "f4") -> np.ndarray:
