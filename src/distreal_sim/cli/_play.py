@@ -48,9 +48,10 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Run an experiment; prints the run directory and the final accuracy."""
+    from distreal_sim.base.progress import progress_on_stderr
     from distreal_sim.cli._directory import default_directory
     from distreal_sim.config import load_experiment
-    from distreal_sim.inspection.console import progress_bar, summary
+    from distreal_sim.inspection.console import rounds_shown, summary
     from distreal_sim.run import run as run_experiment
 
     if ray_address is not None and grid == "serial":
@@ -68,7 +69,7 @@ def run(
         if not quiet:
             say([f"run directory: {directory}"])
     try:
-        with progress_bar(experiment, quiet) as on_round:
+        with progress_on_stderr(not quiet) as progress:
             run_experiment(
                 experiment,
                 directory,
@@ -80,7 +81,7 @@ def run(
                 resume=resume,
                 training=not no_training,
                 verify=verify,
-                on_round=on_round,
+                on_round=rounds_shown(experiment, progress),
                 say=lambda line: say([line]) if verbose else None,
                 warn=lambda line: None if quiet else say([line]),
             )
@@ -111,7 +112,8 @@ def search(
     verbose: Verbose = False,
 ) -> None:
     """Search for a front of dropout vectors; prints how much it beats uniform rates by, and its file."""
-    from distreal_sim.search.progress import progress_bar, summary
+    from distreal_sim.base.progress import progress_on_stderr
+    from distreal_sim.search.progress import SearchShown, summary
     from distreal_sim.search.run import run_search
     from distreal_sim.search.settings import load_search
 
@@ -120,7 +122,7 @@ def search(
         say(notes)
     directory = out if out is not None else Path("runs") / f"search-{config.stem}-{settings.seed}"
     try:
-        with progress_bar(settings, quiet) as show:
+        with progress_on_stderr(not quiet) as progress:
             front, comparison = run_search(
                 settings,
                 experiment,
@@ -129,7 +131,7 @@ def search(
                 n_workers=workers,
                 ray_address=ray_address,
                 resume=resume,
-                show=show,
+                show=SearchShown(progress),
             )
     except KeyboardInterrupt:
         raise InterruptedCommandError from None
@@ -158,8 +160,9 @@ def sweep(
     verbose: Verbose = False,
 ) -> None:
     """Run an experiment for every combination of values and seeds; what is finished already is skipped."""
+    from distreal_sim.base.progress import progress_on_stderr
     from distreal_sim.sweep.cells import load_cells
-    from distreal_sim.sweep.progress import progress_bar
+    from distreal_sim.sweep.progress import SweepShown
     from distreal_sim.sweep.run import run_sweep
 
     settings, cells, notes = load_cells(config, overrides or [])
@@ -169,14 +172,14 @@ def sweep(
         say(notes)
     directory = out if out is not None else Path("runs") / f"sweep-{config.stem}"
     try:
-        with progress_bar(quiet) as show:
+        with progress_on_stderr(not quiet) as progress:
             outcome = run_sweep(
                 settings,
                 cells,
                 directory,
                 n_workers=workers,
                 ray_address=ray_address,
-                show=show,
+                show=SweepShown(progress),
                 say=lambda line: None if quiet else say([line]),
                 warn=lambda line: None if quiet else say([line]),
             )

@@ -19,7 +19,7 @@ from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
 from distreal_sim.search.explore import Exploration, Generation, explore, table_of
 from distreal_sim.search.objective import Objective, Score, make_objective
-from distreal_sim.search.progress import Quiet
+from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
@@ -38,7 +38,7 @@ def run_search(
     n_workers: int | None = None,
     ray_address: str | None = None,
     resume: bool = False,
-    show: Quiet | None = None,
+    show: SearchShown | None = None,
 ) -> tuple[Front, Comparison]:
     """Searches into the directory `out`, or goes on with the search that is there.
 
@@ -48,11 +48,12 @@ def run_search(
     Raises InputError for a mistake in the input.
     """
     prepare_process()
-    show = show or Quiet()
+    show = show or SearchShown()
     with open_directory(out, search, experiment, resume=resume) as directory:
         begin_wall_s = time.perf_counter() - float(directory.status()["wall_s"])
         objective = make_objective(search, experiment)
         directory.begin()
+        show.begin(search)
         with open_workers(objective, n_workers, show.scored, ray_address) as workers:
             found = _explore(directory, objective, workers, begin_wall_s, show)
             fresh = _reevaluate(directory, objective, workers, found, show)
@@ -64,7 +65,7 @@ def run_search(
 
 
 def _explore(
-    directory: SearchDirectory, objective: Objective, workers: Workers, begin_wall_s: float, show: Quiet
+    directory: SearchDirectory, objective: Objective, workers: Workers, begin_wall_s: float, show: SearchShown
 ) -> Exploration:
     archive = Archive(directory.evaluations, objective.space)
     rows: list[Generation] = []
@@ -85,7 +86,7 @@ def _explore(
 
 
 def _reevaluate(
-    directory: SearchDirectory, objective: Objective, workers: Workers, found: Exploration, show: Quiet
+    directory: SearchDirectory, objective: Objective, workers: Workers, found: Exploration, show: SearchShown
 ) -> Reevaluation:
     entries = table_of(objective.space, found.scores, objective.search.entries)
     show.reevaluation(2 * len(entries))

@@ -16,7 +16,7 @@ from distreal_sim.inspection import cautions
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
 from distreal_sim.sweep.memory import n_fitting, run_bytes
-from distreal_sim.sweep.progress import Quiet
+from distreal_sim.sweep.progress import SweepShown
 from distreal_sim.sweep.settings import Sweep
 from distreal_sim.sweep.workers import Failure, Room, play_here, play_in_parallel
 
@@ -39,7 +39,7 @@ def run_sweep(
     *,
     n_workers: int | None = None,
     ray_address: str | None = None,
-    show: Quiet | None = None,
+    show: SweepShown | None = None,
     say: Say = lambda line: None,
     warn: Say = cautions.python_warning,
 ) -> Outcome:
@@ -51,7 +51,7 @@ def run_sweep(
     for a mistake in the input, before any cell is begun.
     """
     prepare_process()
-    show = show or Quiet()
+    show = show or SweepShown()
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(open_directory(out, sweep, cells))
         # The first seed of every cell comes first: an interrupted sweep is a comparison with fewer seeds.
@@ -90,7 +90,7 @@ def run_sweep(
 
 
 def _play(
-    cells: Sequence[Cell], directory: SweepDirectory, show: Quiet, room: Room
+    cells: Sequence[Cell], directory: SweepDirectory, show: SweepShown, room: Room
 ) -> Iterator[tuple[Cell, Failure | None]]:
     if not cells:
         return iter(())

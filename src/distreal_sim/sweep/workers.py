@@ -21,7 +21,7 @@ from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.grids.ray.team import LOST, Team, WorkersDiedError
 from distreal_sim.run import run
 from distreal_sim.sweep.cells import Cell
-from distreal_sim.sweep.progress import Quiet
+from distreal_sim.sweep.progress import SweepShown
 
 MAX_TRIES = 3
 """How often a cell is given to a worker that dies of it."""
@@ -72,7 +72,9 @@ def play(
     return None
 
 
-def play_here(cells: Sequence[Cell], path_of: PathOf, show: Quiet) -> Iterator[tuple[Cell, Failure | None]]:
+def play_here(
+    cells: Sequence[Cell], path_of: PathOf, show: SweepShown
+) -> Iterator[tuple[Cell, Failure | None]]:
     """Plays the cells in this process; each with its failure, if it failed."""
     for cell in cells:
         show.running([cell])
@@ -80,7 +82,7 @@ def play_here(cells: Sequence[Cell], path_of: PathOf, show: Quiet) -> Iterator[t
 
 
 def play_in_parallel(
-    cells: Sequence[Cell], path_of: PathOf, show: Quiet, room: Room
+    cells: Sequence[Cell], path_of: PathOf, show: SweepShown, room: Room
 ) -> Iterator[tuple[Cell, Failure | None]]:
     """Plays the cells in processes of their own, in the order in which they end.
 
