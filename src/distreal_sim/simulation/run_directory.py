@@ -253,6 +253,15 @@ def _under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
 
 
+def trained_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Parameters and statistics in the last checkpoint of a run. Raises InputError where there is none."""
+    saved = sorted((path / "checkpoint").glob("r*/state.safetensors"))
+    if not saved:
+        raise InputError(f"{path} holds no model: nothing was trained, or no checkpoint was written yet")
+    tensors = load_file(saved[-1])
+    return _under("arrays", tensors) | _under("statistics", tensors)
+
+
 def _check_same(path: Path, experiment: Experiment) -> None:
     """Raises InputError naming what differs from the run to resume."""
     info = read_status(path / "run.json")

@@ -58,13 +58,13 @@ class Failure:
 
 
 def play(
-    experiment: Experiment, directory: Path, on_round: Callable[[Any], None] = lambda row: None
+    experiment: Experiment, directory: Path, on_round: Callable[[Any], object] = lambda row: None
 ) -> Failure | None:
     """Plays one run from wherever its directory says it stands; the failure, if it fails."""
     try:
         experiment.check_sources()
         _wait_until_free(directory)
-        run(experiment, directory, grid="serial", resume=True, on_round=on_round, warn=lambda line: None)
+        run(experiment, directory, grid="serial", resume=True, callbacks=[on_round], warn=lambda line: None)
     except (InputError, RunError) as error:
         return Failure(str(error), f"{traceback.format_exc()}\n{getattr(error, 'details', '')}")
     except Exception as error:
