@@ -149,7 +149,7 @@ def run_ours(experiment: Experiment, out: Path, workers: int, rounds: list[dict[
         if len(ends) in (1, experiment.rounds):
             cpu.append(cpu_seconds())
 
-    run(experiment, out, grid="ray", n_workers=workers, on_round=on_round)
+    run(experiment, out, grid="ray", n_workers=workers, callbacks=[on_round])
     with (out / "rounds.csv").open() as file:
         macs = [int(row["macs"]) for row in csv.DictReader(file)]
     assert macs == [sum(s.macs for s in r.values()) for r in rounds], "not the rounds that were replayed"

@@ -57,7 +57,7 @@ def one_fleet(n_clients: int, rounds: int, cohort: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         plain = {**CONFIG, "n_clients": n_clients, "clients_per_round": cohort, "rounds": rounds}
         trained = parse_experiment(plain, source="scale")
-        run(trained, Path(folder) / "trained", grid="serial", on_round=on_round)
+        run(trained, Path(folder) / "trained", grid="serial", callbacks=[on_round])
         rss_bytes = psutil.Process().memory_info().rss
         timed = parse_experiment({**plain, "clients_per_round": 100, "rounds": 1000}, source="scale")
         clock_s = time.perf_counter()

@@ -61,7 +61,7 @@ def main() -> None:
             experiment(given.name, given.workload, given.data, given.precision),
             Path(folder) / "run",
             n_workers=given.processes,
-            on_round=lambda row: record.end_round(),
+            callbacks=[lambda row: record.end_round()],
         )
         with (Path(folder) / "run" / "rounds.csv").open() as file:
             last = list(csv.DictReader(file))[-1]

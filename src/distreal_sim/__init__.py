@@ -1,6 +1,18 @@
-"""Simulator of federated learning on devices whose compute budget is small, unequal and changing."""
+"""Simulator of federated learning on devices whose compute budget is small, unequal and changing.
 
+    import distreal_sim as ds
+
+    run = ds.run("configs/digits.yaml", rounds=3, method={"name": "fedavg"})
+    run.rounds, run.clients, run.model(), run.plot()
+
+Names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 # Flower and Ray read these when they are imported: nothing is reported to anybody, and Ray listens on
 # loopback only, also on Linux, in spite of the variable's name.
@@ -8,3 +20,115 @@ os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as future versions do; else Ray warns
+
+if TYPE_CHECKING:
+    from distreal_sim.base.errors import InputError, RunError
+    from distreal_sim.client.client import Client
+    from distreal_sim.client.coverage import Coverage
+    from distreal_sim.client.messages import Job, Round, State, Update
+    from distreal_sim.client.schedule import Choice
+    from distreal_sim.client.task import Task
+    from distreal_sim.config import Experiment, json_schema
+    from distreal_sim.data.datasets import Data, Dataset, Examples
+    from distreal_sim.data.partitions import Partition, Split
+    from distreal_sim.devices.availability import Availability
+    from distreal_sim.devices.links import Link, Network
+    from distreal_sim.devices.profiles import Profile
+    from distreal_sim.inspection.listing import names
+    from distreal_sim.inspection.plan import Plan, plan
+    from distreal_sim.inspection.tables import inspect
+    from distreal_sim.methods import Method
+    from distreal_sim.models import Model
+    from distreal_sim.results.show import plot, table
+    from distreal_sim.run import Run, load_experiment, load_runs, run
+    from distreal_sim.search.run import search
+    from distreal_sim.simulation.callbacks import Callback, StopRun
+    from distreal_sim.submodels.levels import Always, Level, PerRound, PerStep
+    from distreal_sim.sweep.preview import plan_sweep
+    from distreal_sim.sweep.run import sweep
+
+_HOMES = {
+    "base.errors": "InputError RunError",
+    "client.client": "Client",
+    "client.coverage": "Coverage",
+    "client.messages": "Job Round State Update",
+    "client.schedule": "Choice",
+    "client.task": "Task",
+    "config": "Experiment json_schema",
+    "data.datasets": "Data Dataset Examples",
+    "data.partitions": "Partition Split",
+    "devices.availability": "Availability",
+    "devices.links": "Link Network",
+    "devices.profiles": "Profile",
+    "inspection.listing": "names",
+    "inspection.plan": "Plan plan",
+    "inspection.tables": "inspect",
+    "methods": "Method",
+    "models": "Model",
+    "results.show": "plot table",
+    "run": "Run load_experiment load_runs run",
+    "search.run": "search",
+    "simulation.callbacks": "Callback StopRun",
+    "submodels.levels": "Always Level PerRound PerStep",
+    "sweep.preview": "plan_sweep",
+    "sweep.run": "sweep",
+}
+"""The public names, by the module that each is imported from."""
+
+_HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "Always",
+    "Availability",
+    "Callback",
+    "Choice",
+    "Client",
+    "Coverage",
+    "Data",
+    "Dataset",
+    "Examples",
+    "Experiment",
+    "InputError",
+    "Job",
+    "Level",
+    "Link",
+    "Method",
+    "Model",
+    "Network",
+    "Partition",
+    "PerRound",
+    "PerStep",
+    "Plan",
+    "Profile",
+    "Round",
+    "Run",
+    "RunError",
+    "Split",
+    "State",
+    "StopRun",
+    "Task",
+    "Update",
+    "inspect",
+    "json_schema",
+    "load_experiment",
+    "load_runs",
+    "names",
+    "plan",
+    "plan_sweep",
+    "plot",
+    "run",
+    "search",
+    "sweep",
+    "table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(_HOME_OF[name])
+    return globals().setdefault(name, getattr(module, name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,33 +1,102 @@
-"""Running an experiment from Python or the command line."""
+"""Running an experiment, from Python or the command line, and reading what came out."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+from safetensors.numpy import load_file
+from torch import nn
+
+from distreal_sim.base.callable_module import make_callable
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import prepare_process
+from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.client.task import Task
-from distreal_sim.config import Experiment
+from distreal_sim.config import Config, Experiment, parse_experiment, read_yaml, texts_of
+from distreal_sim.config import load_experiment as load_with_notes
 from distreal_sim.config.build import build
+from distreal_sim.config.place import default_directory
 from distreal_sim.grids.choose import Choice, GridName, choose
 from distreal_sim.grids.serial import SerialFleet
 from distreal_sim.inspection import cautions
 from distreal_sim.inspection.cautions import Warn
+from distreal_sim.inspection.console import rounds_shown
+from distreal_sim.results import runs as results
+from distreal_sim.simulation.callbacks import AnyCallback, together
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.play import play
-from distreal_sim.simulation.rounds import OnRound
-from distreal_sim.simulation.run_directory import RunDirectory
+from distreal_sim.simulation.run_directory import RunDirectory, trained_arrays
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WINDOW_PER_WORKER = 4
 """Jobs that may run beyond the update that is merged next, per worker; bounds the driver's memory."""
 
 
+class Run(results.Run):
+    """One run: `path`, `config`, `rounds`, `clients`, `seed`, `label`; its model and its figure."""
+
+    def model(self) -> nn.Module:
+        """The network with the trained parameters, in evaluation mode; of an unfinished run those of its last
+        checkpoint.
+
+        Reads the data set, which the network's shape may depend on. Raises InputError where nothing was
+        trained yet.
+        """
+        experiment = parse_experiment(read_yaml(self.path / "config.yaml"), source=str(self.path))
+        module = build(experiment).module
+        saved = self.path / "model.safetensors"
+        arrays = load_file(saved) if saved.exists() else trained_arrays(self.path)
+        state = module.state_dict()
+        for name, value in arrays.items():
+            state[name] = state[name].new_tensor(value)
+        module.load_state_dict(state)
+        return module.eval()
+
+    def plot(
+        self, x: Literal["sim_s", "round", "macs", "upload_bytes"] = "sim_s", out: str | Path | None = None
+    ) -> Figure:
+        """Its test accuracy against simulated time, rounds, MACs or upload; out: a .png, .pdf or .svg."""
+        from distreal_sim.results.plots.accuracy import accuracy  # matplotlib takes a second to import
+
+        return accuracy([self], x=x, out=None if out is None else Path(out))
+
+
+def load_runs(
+    directories: str | Path | Iterable[str | Path], metric: results.Metric = "trained", n_last: int = 1
+) -> list[Run]:
+    """Every run that is one of the directories or lies below one, labelled by what tells it from the others.
+
+    metric: whose accuracy counts, that of the largest part that was trained or of the whole network; n_last:
+    evaluations whose mean is the final accuracy. Runs without a finished round are left out, with a warning
+    on stderr. Raises InputError for a directory without a run.
+    """
+    tops = [directories] if isinstance(directories, str | Path) else directories
+    return [_read(run) for run in results.find_runs(map(Path, tops), metric, n_last)]
+
+
+def load_experiment(config: Config, **overrides: Any) -> Experiment:
+    """The experiment of a config: a YAML file, a mapping, or an experiment that is to be changed.
+
+    overrides: keys of the config, `rounds=3`, `method={"name": "fedavg"}` or `**{"method.name": "fedavg"}`.
+    Raises InputError naming the key, the value, what is allowed and the nearest valid name.
+    """
+    experiment, notes = load_with_notes(config, texts_of(overrides))
+    for note in notes:
+        cautions.python_warning(note)
+    return experiment
+
+
 def run(
-    experiment: Experiment,
-    out: Path,
+    config: Config,
+    out: str | Path | None = None,
     *,
+    callbacks: Sequence[AnyCallback] = (),
     grid: GridName = "auto",
     n_workers: int | None = None,
     ray_address: str | None = None,
@@ -36,43 +105,60 @@ def run(
     resume: bool = False,
     training: bool = True,
     verify: bool = False,
-    on_round: OnRound = lambda row: None,
+    progress: bool = False,
     say: Callable[[str], None] = lambda line: None,
     warn: Warn = cautions.python_warning,
-) -> None:
-    """Runs an experiment into the directory `out`, or goes on with the run that is there.
+    **overrides: Any,
+) -> Run:
+    """Runs an experiment into the directory `out`, or resumes the run that is there, and reads it.
 
-    The results are the same bytes for every grid and number of workers, which is that of the cores (of the
-    whole cluster) if not given. grid: auto takes the one that is predicted to be faster. ray_address: of a
-    running Ray cluster to work on. num_cpus, num_gpus: what Ray sets aside for each worker; of the GPUs equal
-    shares if not given and the device is cuda. training: False plans and times every job in this process,
-    and computes nothing. verify: checks the bookkeeping of every round. on_round is called with every round's
-    row once it is recorded; say, with a line on where the clients run; warn, with what makes the numbers say
-    less than they seem to. Raises InputError for a mistake in the input.
+    The results are the same bytes for every grid and number of workers.
+
+    config: a YAML file, what one would hold, or an experiment. overrides: keys of the config, see
+    `load_experiment`. out: by default runs/NAME-METHOD-SEED-CHANGES. callbacks: each sees every round once it
+    is recorded, and may end the run, which can be resumed then; without training, rounds are timed many at
+    once, and the tables may go on beyond the one that ended the run.
+    grid: `serial`, all in this process; `ray`, on worker processes; `auto`, where it is predicted to be
+    faster. n_workers: by default as many as cores, of the whole cluster with ray_address. num_cpus,
+    num_gpus: what Ray sets aside for each worker; by default the GPUs in equal shares if the device is cuda.
+    training: False simulates timing only. verify: checks the bookkeeping of every round by other means.
+    progress: a bar on stderr, or lines if that is no terminal. say is told where the clients run; warn, what
+    makes the numbers say less than they seem to. Raises InputError for a mistake in the input.
     """
+    texts = texts_of(overrides)
+    experiment, notes = load_with_notes(config, texts)
+    for note in notes:
+        warn(note)
+    path = default_directory(experiment, texts) if out is None else Path(out)
     prepare_process()
-    directory = RunDirectory(out, experiment, resume=resume, training=training)
+    directory = RunDirectory(path, experiment, resume=resume, training=training)
     try:
-        if directory.finished:
-            return
-        task = build(experiment)
-        for line in [*cautions.of_task(experiment, task), *cautions.of_data(task.data)]:
-            warn(line)
-        if not training:
-            task = replace(task, computes=False)
-            play(directory, experiment, task, None, on_round, verify=verify)
-            for line in cautions.of_rounds(out):
+        if not directory.finished:
+            with progress_on_stderr(progress) as shown:
+                on_round = together([rounds_shown(experiment, shown), *callbacks])
+                task = build(experiment)
+                for line in [*cautions.of_task(experiment, task), *cautions.of_data(task.data)]:
+                    warn(line)
+                if training:
+                    choice = choose(grid, experiment, task, n_workers, ray_address, num_cpus)
+                    say(str(choice))
+                    directory.notes["grid"] = asdict(choice)
+                    with open_fleet(choice, task, experiment, ray_address, num_cpus, num_gpus) as fleet:
+                        play(directory, experiment, task, fleet, on_round, verify=verify)
+                else:
+                    play(directory, experiment, replace(task, computes=False), None, on_round, verify=verify)
+            for line in cautions.of_rounds(path):
                 warn(line)
-            return
-        choice = choose(grid, experiment, task, n_workers, ray_address, num_cpus)
-        say(str(choice))
-        directory.notes["grid"] = asdict(choice)
-        with open_fleet(choice, task, experiment, ray_address, num_cpus, num_gpus) as fleet:
-            play(directory, experiment, task, fleet, on_round, verify=verify)
-        for line in cautions.of_rounds(out):
-            warn(line)
     finally:
         directory.close()
+    found = results.read_run(path)
+    if found is None:
+        raise InputError(f"{path} has no finished round")
+    return _read(found)
+
+
+def _read(run: results.Run) -> Run:
+    return Run(**{field.name: getattr(run, field.name) for field in fields(run)})
 
 
 @contextlib.contextmanager
@@ -109,3 +195,6 @@ def open_fleet(
             yield GridFleet(grid, task, nodes=None, window=WINDOW_PER_WORKER * workers, states=grid)
         finally:
             grid.close()
+
+
+make_callable(__name__, __name__)

@@ -10,14 +10,14 @@ import pytest
 from sweep.toy_sweep import write_sweep
 from toys import toy
 
-from distreal_sim.base.progress import EVERY_WALL_S, Paced
-from distreal_sim.inspection.console import progress_bar, round_lines
+from distreal_sim.base.progress import EVERY_WALL_S, Lines, progress_on_stderr
+from distreal_sim.inspection.console import rounds_shown
 from distreal_sim.search.explore import Generation
-from distreal_sim.search.progress import Lines as SearchLines
+from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.settings import Search
 from distreal_sim.simulation.rows import ClientRows, RoundRow, Scores
 from distreal_sim.sweep.cells import load_cells
-from distreal_sim.sweep.progress import Lines
+from distreal_sim.sweep.progress import SweepShown
 
 
 class Clock:
@@ -26,7 +26,7 @@ class Clock:
     def __init__(self) -> None:
         self.now_wall_s = 100.0
         self.file = io.StringIO()
-        self.paced = Paced(self.file, lambda: self.now_wall_s)
+        self.progress = Lines(self.file, lambda: self.now_wall_s)
 
     def lines(self, wait_wall_s: float = 0.0) -> list[str]:
         """The lines since the last call; then time goes on."""
@@ -47,7 +47,7 @@ def row(round_number: int, accuracy: float | None, n_merged: int) -> RoundRow:
 def test_a_run_says_a_line_every_few_seconds() -> None:
     """Rounds 1 and 2 pass at once, 3 when a line is due, 4 at once; the accuracy is the last one known."""
     clock = Clock()
-    on_round = round_lines(toy(), clock.paced)
+    on_round = rounds_shown(toy(), clock.progress)
     on_round(row(1, 0.5, 3))
     on_round(row(2, None, 3))
     assert clock.lines(EVERY_WALL_S) == []
@@ -63,7 +63,7 @@ def test_a_sweep_says_a_line_a_cell(tmp_path: Path) -> None:
     """At once when a cell ends; those that run when a line is due, by their tables, three by name."""
     _, cells, _ = load_cells(write_sweep(tmp_path))
     clock = Clock()
-    lines = Lines(clock.paced)
+    lines = SweepShown(clock.progress)
     lines.begin(cells[:5], 3, lambda cell: tmp_path / cell.hash)
     lines.running(cells[:2])
     lines.look()
@@ -89,7 +89,8 @@ def test_a_search_says_a_line_every_few_seconds() -> None:
     """10 vectors at most; a generation that was played again from the archive counts."""
     clock = Clock()
     search = Search(experiment=Path("toy.yaml"), population=5, generations=2)
-    lines = SearchLines(search, clock.paced)
+    lines = SearchShown(clock.progress)
+    lines.begin(search)
     lines.scored()
     assert clock.lines(EVERY_WALL_S) == []
     lines.generation(Generation(1, 5, 3, 0.25))
@@ -105,8 +106,8 @@ def test_a_search_says_a_line_every_few_seconds() -> None:
 def test_quiet_says_nothing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it a line, on stderr, once it is due."""
     monkeypatch.setattr("distreal_sim.base.progress.EVERY_WALL_S", 0.0)
-    for quiet, n_lines in ((True, 0), (False, 1)):
-        with progress_bar(toy(), quiet) as on_round:
-            on_round(row(1, 0.5, 3))
+    for shown, n_lines in ((False, 0), (True, 1)):
+        with progress_on_stderr(shown) as progress:
+            rounds_shown(toy(), progress)(row(1, 0.5, 3))
         out, err = capfd.readouterr()
         assert (out, len(err.splitlines())) == ("", n_lines)

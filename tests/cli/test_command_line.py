@@ -18,8 +18,8 @@ from distreal_sim import cli
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.versions import version_of
 from distreal_sim.cli import look_here_last, main
-from distreal_sim.cli._directory import default_directory
 from distreal_sim.config import load_experiment
+from distreal_sim.config.place import default_directory
 
 Run = Callable[..., tuple[int, str, str]]
 

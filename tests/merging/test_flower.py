@@ -443,7 +443,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
 
     made = toy(method=method, merge=merge, rounds=5)
     with pytest.raises(KeyboardInterrupt):
-        run(made, cut, grid="serial", on_round=stop)
+        run(made, cut, grid="serial", callbacks=[stop])
     run(made, cut, grid="serial", resume=True)
     for name in ("rounds.csv", "model.safetensors", "config.yaml"):
         assert (whole / name).read_bytes() == (cut / name).read_bytes()

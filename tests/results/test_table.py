@@ -342,7 +342,7 @@ def test_mistakes_in_what_is_given(write_run: WriteRun, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a directory"):
         find_runs([path / "rounds.csv"])
     with pytest.raises(InputError, match=r"clients.parquet does not exist"):
-        find_runs([path])[0].clients()
+        len(find_runs([path])[0].clients)
     whole = (path / "rounds.csv").read_text()
     (path / "rounds.csv").write_text(whole.replace("test_accuracy,", "accuracy,"))
     with pytest.raises(InputError, match=r"rounds.csv lacks the column\(s\) test_accuracy"):

@@ -43,7 +43,7 @@ def live(experiment: Experiment, out: Path, report: int, n_lines: int | None) ->
 
     if n_lines is not None:
         sys.settrace(trace)
-    run(experiment, out, grid="serial", resume=True, on_round=lambda row: os.write(report, b".") and None)
+    run(experiment, out, grid="serial", resume=True, callbacks=[lambda row: os.write(report, b".") and None])
 
 
 def main() -> None:

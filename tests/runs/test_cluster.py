@@ -49,7 +49,7 @@ def test_a_node_that_is_lost_in_the_middle_of_a_round(tmp_path: Path, cluster: i
             started[0].start()
 
     address = f"127.0.0.1:{cluster}"
-    run(toy(**changes), tmp_path / "there", grid="ray", ray_address=address, on_round=kill_soon)
+    run(toy(**changes), tmp_path / "there", grid="ray", ray_address=address, callbacks=[kill_soon])
     started[0].join()
     assert head.is_running()
     assert not other.is_running() or other.status() == psutil.STATUS_ZOMBIE

@@ -146,7 +146,7 @@ def test_a_run_may_change_its_grid(tmp_path: Path) -> None:
 
     experiment = toy(method=Remembering())
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, tmp_path / "out", grid="ray", n_workers=2, on_round=interrupt)
+        run(experiment, tmp_path / "out", grid="ray", n_workers=2, callbacks=[interrupt])
     run(experiment, tmp_path / "out", grid="serial", resume=True)
     run(experiment, tmp_path / "whole", grid="serial")
     assert_same_results(tmp_path / "out", tmp_path / "whole")

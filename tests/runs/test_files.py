@@ -52,7 +52,7 @@ def stop_after(out: Path, experiment: Experiment, round_number: int) -> None:
             raise RuntimeError("a round too many")
 
     with pytest.raises(RuntimeError, match="a round too many"):
-        run(experiment, out, grid="serial", on_round=stop)
+        run(experiment, out, grid="serial", callbacks=[stop])
 
 
 def test_files(finished: Path) -> None:
@@ -168,7 +168,7 @@ def test_what_came_after_the_checkpoint_is_cut_off(tmp_path: Path) -> None:
         seen.append(row.round)
         assert len((tmp_path / "rounds.csv").read_text().splitlines()) == 1 + row.round
 
-    run(mixed(), tmp_path, grid="serial", resume=True, on_round=look)
+    run(mixed(), tmp_path, grid="serial", resume=True, callbacks=[look])
     assert seen == [3, 4, 5]
     assert len(pd.read_csv(tmp_path / "timing.csv")) == 5
     assert len(pd.read_parquet(tmp_path / "clients.parquet")) == 25
@@ -176,7 +176,13 @@ def test_what_came_after_the_checkpoint_is_cut_off(tmp_path: Path) -> None:
 
 def test_resuming_a_finished_run_does_nothing(finished: Path) -> None:
     before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in finished.rglob("*") if p.name != ".lock"}
-    run(mixed(), finished, grid="serial", resume=True, on_round=lambda row: pytest.fail("a round was played"))
+    run(
+        mixed(),
+        finished,
+        grid="serial",
+        resume=True,
+        callbacks=[lambda row: pytest.fail("a round was played")],
+    )
     after = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in finished.rglob("*") if p.name != ".lock"}
     assert after == before
 

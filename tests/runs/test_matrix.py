@@ -59,7 +59,7 @@ def test_one_digest(method: str, tmp_path: Path) -> None:
         for n in (1, 2, 4):
             for fate, on_round in (("left alone", lambda row: None), ("worker killed", die_soon)):
                 out = tmp_path / f"{n} {fate}"
-                run(experiment, out, grid="ray", n_workers=n, on_round=on_round)
+                run(experiment, out, grid="ray", n_workers=n, callbacks=[on_round])
                 digests[f"ray {n}", fate] = digest(out)
     commands = {"serial": ["serial"]} | {f"ray {n}": ["ray", "--workers", str(n)] for n in (1, 2, 4)}
     for name, options in commands.items():

@@ -29,7 +29,7 @@ def look(row):
         gc.collect()
         print(psutil.Process().memory_info().rss)
 
-run(experiment, Path(sys.argv[1]), grid="serial", on_round=look)
+run(experiment, Path(sys.argv[1]), grid="serial", callbacks=[look])
 """
 
 

@@ -81,7 +81,7 @@ def test_serial_ray_and_resumed_runs(network: str, tmp_path: Path, monkeypatch: 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(tried, tmp_path / "resumed", grid="serial", on_round=stop)
+        run(tried, tmp_path / "resumed", grid="serial", callbacks=[stop])
     unsettle()
     run(tried, tmp_path / "resumed", grid="serial", resume=True)
     assert_same_results(tmp_path / "serial", tmp_path / "resumed")

@@ -99,7 +99,7 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, out, grid="serial", resume=True, on_round=stop)
+        run(experiment, out, grid="serial", resume=True, callbacks=[stop])
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,11 @@ def test_interrupted_between_checkpoints(tmp_path: Path) -> None:
 
     experiment = toy(checkpoint_every=1000)
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, tmp_path / "out", grid="serial", on_round=interrupt)
+        run(experiment, tmp_path / "out", grid="serial", callbacks=[interrupt])
     played: list[int] = []
-    run(experiment, tmp_path / "out", grid="serial", resume=True, on_round=lambda r: played.append(r.round))
+    run(
+        experiment, tmp_path / "out", grid="serial", resume=True, callbacks=[lambda r: played.append(r.round)]
+    )
     assert played == [4]
     run(experiment, tmp_path / "whole", grid="serial")
     assert_same_results(tmp_path / "out", tmp_path / "whole")

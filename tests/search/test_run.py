@@ -21,7 +21,7 @@ from distreal_sim.fronts.file import load_front, read_front
 from distreal_sim.fronts.front import fingerprint
 from distreal_sim.search import workers
 from distreal_sim.search.explore import Generation
-from distreal_sim.search.progress import Quiet
+from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.run import run_search
 from distreal_sim.search.settings import load_search
 
@@ -96,10 +96,11 @@ def test_a_cluster_without_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         run_search(*tiny_search(tmp_path), tmp_path / "out", ray_address="there:1")
 
 
-class Interrupting(Quiet):
+class Interrupting(SearchShown):
     """Ctrl-C after so many scores."""
 
     def __init__(self, left: int) -> None:
+        super().__init__()
         self.left = left
 
     def scored(self) -> None:
@@ -149,7 +150,7 @@ def test_directories_that_are_refused(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="already holds a search; add --resume"):
         run_search(search, experiment, whole)
     other, _ = tiny_search(tmp_path, d_max=0.5)
-    with pytest.raises(InputError, match=r"another search: search\.d_max is 0\.9 there and 0\.5 now"):
+    with pytest.raises(InputError, match=r"another config: search\.d_max is 0\.9 there and 0\.5 now"):
         run_search(other, experiment, whole, resume=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("")
@@ -174,7 +175,9 @@ def test_the_command(tmp_path: Path) -> None:
     command = ["search", config, "generations=2", "experiment.model.width=3", "--workers", "1"]
     for more in ([], ["--resume"]):
         done = distreal_sim(*command, "--out", out, *more)
-        assert (done.code, done.stderr) == (0, "")
+        assert done.code == 0
+        assert done.stderr.startswith("search: over after 12 vectors, generation 2, hypervolume ")
+        assert done.stderr.count("\n") == 1
         assert done.stdout.startswith("12 vectors tried, stopped by: generations\n")
         assert done.stdout.endswith(f"{out / 'front.json'}\n")
     front = read_front(out / "front.json")
@@ -232,7 +235,7 @@ def test_the_bundled_search(tmp_path: Path) -> None:
     search, experiment, _ = load_search(config)
     rows: list[Generation] = []
 
-    class Watching(Quiet):
+    class Watching(SearchShown):
         def generation(self, row: Generation) -> None:
             rows.append(row)
 

@@ -120,7 +120,7 @@ def test_the_file_has_the_columns_and_a_resumed_run_goes_on(tmp_path: Path) -> N
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, tmp_path / "cut", grid="serial", on_round=interrupt)
+        run(experiment, tmp_path / "cut", grid="serial", callbacks=[interrupt])
     run(experiment, tmp_path / "cut", grid="serial", resume=True)
     whole, cut = ((tmp_path / d / "rounds.csv").read_bytes() for d in ("whole", "cut"))
     assert whole == cut

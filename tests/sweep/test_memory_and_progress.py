@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.progress import Progress
 from toys import toy
 
+from distreal_sim.base.progress import Bar
 from distreal_sim.config.build import build
 from distreal_sim.sweep import run as sweep_run
 from distreal_sim.sweep.cells import load_cells
 from distreal_sim.sweep.memory import PROCESS_BYTES, n_fitting, run_bytes
-from distreal_sim.sweep.progress import Bar
+from distreal_sim.sweep.progress import SweepShown
 from distreal_sim.sweep.run import run_sweep
 
 from .toy_sweep import write_sweep
@@ -77,7 +78,7 @@ def test_the_bar_counts_rounds(tmp_path: Path) -> None:
 
     set_rounds(cells[0], 2)
     with Progress(console=Console(file=io.StringIO())) as progress:
-        bar = Bar(progress)
+        bar = SweepShown(Bar(progress))
         bar.begin(cells, 0, path_of)
         (task,) = progress.tasks
         assert (task.total, task.completed) == (30, 0)

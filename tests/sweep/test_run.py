@@ -30,7 +30,7 @@ from distreal_sim.sweep import run as sweep_run
 from distreal_sim.sweep import workers
 from distreal_sim.sweep.cells import Cell, load_cells
 from distreal_sim.sweep.directory import open_directory
-from distreal_sim.sweep.progress import Quiet
+from distreal_sim.sweep.progress import SweepShown
 from distreal_sim.sweep.run import Outcome, run_sweep
 
 from .toy_sweep import COMMAND, write_sweep
@@ -132,7 +132,7 @@ def test_two_machines_give_the_same_table(whole: Path, tmp_path: Path, cluster: 
     """One of them is lost when the first cell has ended, and what it was at goes on at the other."""
     head, other = raylets(cluster)
 
-    class Kill(Quiet):
+    class Kill(SweepShown):
         def ended(self, cell: Cell, failed: bool) -> None:
             if other.is_running():
                 other.kill()
@@ -198,10 +198,11 @@ def test_more_seeds_and_methods_keep_what_is_there(whole: Path, tmp_path: Path) 
     assert {r.seed for r in find_runs([tmp_path / "out"])} == {9}
 
 
-class Stop(Quiet):
+class Stop(SweepShown):
     """Ctrl-C when the third cell has begun and gone on for some rounds."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.n_begun = self.n_looks = 0
 
     def running(self, cells: object) -> None:
@@ -248,10 +249,11 @@ def test_failed_cells_are_reported_and_tried_again(n_workers: int, tmp_path: Pat
     assert outcome.n_before == 2
 
 
-class KillOne(Quiet):
+class KillOne(SweepShown):
     """Kills one worker, whichever, once a cell has played six rounds."""
 
     def __init__(self, out: Path) -> None:
+        super().__init__()
         self.out, self.n_killed = out, 0
 
     def look(self) -> None:

@@ -22,9 +22,9 @@ from .toy_sweep import write_sweep
 METHOD = """
 from distreal_sim.methods.fedavg import FedAvg
 class Mine(FedAvg):
-    def train(self, task, job, capacity, rngs):
+    def train(self, client, job):
         {first}
-        return super().train(task, job, capacity, rngs)
+        return super().train(client, job)
 """
 
 MODEL = """
@@ -124,7 +124,9 @@ def test_a_search_is_not_resumed_with_another_network(write: Write, tmp_path: Pa
                 directory.begin()
             continue
         with (
-            pytest.raises(InputError, match=r"a search of other source code: my_layers\.py is not what"),
+            pytest.raises(
+                InputError, match=r"the search of other source code: my_layers\.py has been changed"
+            ),
             open_directory(tmp_path / "out", search, experiment, resume=True),
         ):
             pass

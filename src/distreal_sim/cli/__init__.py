@@ -12,13 +12,19 @@ import typer
 from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.base.versions import NAME, version_of
 from distreal_sim.cli._command import Command
-from distreal_sim.cli._demo import demo
-from distreal_sim.cli._look import check, inspect, schema
-from distreal_sim.cli._play import run, search, sweep
-from distreal_sim.cli._results import plot, table
 from distreal_sim.cli._shared import InterruptedCommandError
 from distreal_sim.cli._signals import like_ctrl_c
 from distreal_sim.cli._text import show_what_can_be_shown
+from distreal_sim.cli.check import check
+from distreal_sim.cli.demo import demo
+from distreal_sim.cli.inspect import inspect
+from distreal_sim.cli.list import list_names
+from distreal_sim.cli.plot import plot
+from distreal_sim.cli.run import run
+from distreal_sim.cli.schema import schema
+from distreal_sim.cli.search import search
+from distreal_sim.cli.sweep import sweep
+from distreal_sim.cli.table import table
 
 __all__ = ["app", "main"]
 
@@ -30,6 +36,7 @@ app = typer.Typer(
 
 for command in (demo, run, search, sweep, check, inspect, plot, table, schema):
     app.command(cls=Command)(command)
+app.command("list")(list_names)
 
 
 def _print_version(wanted: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,8 +13,18 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="overrides, e.g. method.name=fedavg seed=3", metavar="[KEY=VALUE]..."),
 ]
+RayAddress = Annotated[str | None, typer.Option(help="a running Ray cluster to work on, e.g. 127.0.0.1:6379")]
+Metric = Annotated[
+    Literal["trained", "full"],
+    typer.Option(
+        help="accuracy of the largest part of the network that was trained so far, or of the whole network"
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress, notes or warnings")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="a traceback with every error")]
+
+UNWATCHED = "job_timeout_wall_s is not watched"
+"""Only a process can be killed that does nothing but one client's job."""
 
 
 class InterruptedCommandError(Exception):

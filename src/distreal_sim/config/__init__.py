@@ -27,8 +27,11 @@ from distreal_sim.config.read import (
     flat_keys,
     kind_of,
     parse_yaml,
+    read_config,
     read_yaml,
     refuse_other_kinds,
+    texts_of,
+    unfolded,
 )
 from distreal_sim.config.schema import schema_of
 from distreal_sim.data.datasets import Dataset
@@ -43,6 +46,7 @@ from distreal_sim.models import Model
 
 __all__ = [
     "KINDS",
+    "Config",
     "Experiment",
     "dump_yaml",
     "flat_keys",
@@ -51,8 +55,10 @@ __all__ = [
     "load_experiment",
     "parse_experiment",
     "parse_yaml",
+    "read_config",
     "read_yaml",
     "refuse_other_kinds",
+    "texts_of",
 ]
 
 KINDS: dict[str, type[Plugin]] = {
@@ -174,20 +180,29 @@ def _plain(plugin: Plugin) -> dict[str, Any]:
     return {"name": plugin.name, **plugin.model_dump(mode="json")}
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]]:
-    """The experiment of a config file with KEY=VALUE overrides, and notes on options that were left behind.
+Config = str | Path | Mapping[str, Any] | Experiment
+"""A YAML file, what one would hold, or an experiment."""
+
+
+def load_experiment(config: Config, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]]:
+    """The experiment of a config with KEY=VALUE overrides, and notes on options that were left behind.
 
     A relative path begins at the folder of the file, in an override at the working directory (in a
     `values.Located` one, at its folder). Raises InputError naming the file, the key, the value, what is
     allowed and the nearest valid name.
     """
-    raw = read_yaml(path)
-    refuse_other_kinds(raw, path, "run")
+    if isinstance(config, Experiment):
+        if not overrides:
+            return config, []
+        config = config.resolved()
+    raw, source, folder = read_config(config)
+    raw = unfolded(raw, source)
+    refuse_other_kinds(raw, source, "run")
     notes: list[str] = []
     for text in overrides:
         notes += override(raw, text, KINDS, text.folder if isinstance(text, Located) else Path.cwd())
-    source = f"{path} with {' '.join(overrides)}" if overrides else str(path)
-    return parse_experiment(raw, source=source, base_dir=path.resolve().parent), notes
+    source = f"{source} with {' '.join(overrides)}" if overrides else source
+    return parse_experiment(raw, source=source, base_dir=folder), notes
 
 
 def parse_experiment(raw: Mapping[str, Any], *, source: str, base_dir: Path | None = None) -> Experiment:

@@ -6,13 +6,14 @@ PyYAML reads YAML 1.1, in which `no` is false, `010` is 8, `1:30` is 90 and `1e-
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.plugins import Plugin
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -35,6 +36,74 @@ def read_yaml(path: Path) -> dict[str, Any]:
         kind = "a list" if isinstance(content, list) else f"only {content!r}"
         raise InputError(f"{path}: must hold keys and values, like `rounds: 10`, but holds {kind}")
     return content
+
+
+def read_config(config: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str, Path]:
+    """(keys and values, what they are called in messages, the folder at which relative paths begin).
+
+    config: a YAML file, or what one would hold, which is copied. Raises InputError.
+    """
+    if isinstance(config, Mapping):
+        return _copied(config), "config", Path.cwd()
+    path = Path(config)
+    return read_yaml(path), str(path), path.resolve().parent
+
+
+def _copied(value: Any) -> Any:
+    return {key: _copied(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
+
+
+def unfolded(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """A copy with `{local: {lr: 0.1}}` for `{local.lr: 0.1}`. Raises InputError where a key is given twice.
+
+    `method: fedavg` beside `method.overrun: drop` is short for `method.name: fedavg`.
+    """
+    plain = {key: value for key, value in values.items() if not isinstance(key, str) or "." not in key}
+    for key in (key for key in values if key not in plain):
+        inner, (*above, last) = plain, key.split(".")
+        for part in above:
+            below = inner.get(part)
+            below = {"name": below} if isinstance(below, str) else below
+            if below is not None and not isinstance(below, Mapping):
+                raise InputError(
+                    f"{source}: {key} is given beside {part} = {below!r}, which has no keys below it"
+                )
+            inner[part] = inner = dict(below or {})
+        if last in inner:
+            raise InputError(f"{source}: key '{key}' is given twice, with dots and nested")
+        inner[last] = values[key]
+    return plain
+
+
+def texts_of(changes: Mapping[str, Any], whole: Collection[str] = ()) -> list[str]:
+    """KEY=VALUE texts of changes given in Python: `local={"lr": 0.1}` is `local.lr=0.1`.
+
+    A plug-in's name comes before its options. whole: keys whose mappings are values.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in changes.items():
+        keep = key in whole or not isinstance(value, Mapping)
+        flat |= {key: value} if keep else flat_keys(value, f"{key}.")
+    first = sorted(flat, key=lambda key: not key.endswith(".name"))
+    return [f"{key}={_flow(flat[key])}" for key in first]
+
+
+def _flow(value: Any) -> str:
+    text = dump_yaml(_as_yaml(value), default_flow_style=True, width=1_000_000, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
+
+
+def _as_yaml(value: Any) -> Any:
+    """The value in the types of YAML; plug-ins, paths, tuples and numbers of numpy have none of their own."""
+    if isinstance(value, Plugin):
+        return {"name": value.name, **value.model_dump(mode="json")}
+    if isinstance(value, Mapping):
+        return {key: _as_yaml(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [_as_yaml(inner) for inner in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value
 
 
 def parse_yaml(text: str) -> Any:
@@ -118,7 +187,7 @@ def kind_of(raw: Mapping[str, Any]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def refuse_other_kinds(raw: Mapping[str, Any], path: Path, command: str) -> None:
+def refuse_other_kinds(raw: Mapping[str, Any], path: Path | str, command: str) -> None:
     """Raises InputError for a config of another command than this one of COMMANDS."""
     kind = kind_of(raw)
     if kind not in (None, command):

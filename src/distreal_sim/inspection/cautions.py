@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,13 +16,18 @@ from distreal_sim.inspection.data import missing_classes
 
 Warn = Callable[[str], None]
 
+PACKAGE = __name__.partition(".")[0]
+
 MANY = 0.5
 """Share of rounds without a merged update from which on they are mentioned."""
 
 
 def python_warning(line: str) -> None:
-    """For callers of functions from Python."""
-    warnings.warn(line, UserWarning, stacklevel=3)
+    """For callers of functions from Python: names the first line that is not of this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{PACKAGE}."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(line, UserWarning, stacklevel=level)
 
 
 def of_task(experiment: Experiment, task: Task) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -18,14 +20,14 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.base.text import duration, percent, si
 from distreal_sim.client.messages import Status, Update
 from distreal_sim.client.task import Task
-from distreal_sim.config import Experiment
+from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build, planned_examples
 from distreal_sim.fronts.bundled import BundledFront
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.inspection import cautions
 from distreal_sim.inspection.data import data_lines
-from distreal_sim.inspection.estimate import forecast, measure, window
+from distreal_sim.inspection.estimate import WallTimes, forecast, measure, window
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -37,27 +39,81 @@ MAX_SAMPLE = 200
 Rows = Iterator[tuple[str, str]]
 
 
-def print_plan(experiment: Experiment, console: Console) -> None:
-    """Builds the task and prints the plan. Raises InputError for a config that cannot work."""
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What an experiment would do; printing it shows what `distreal-sim check` shows.
+
+    rows: pairs of label and text, in the order in which they are shown. clients: a row for each of at most
+    MAX_SAMPLE clients, with round 1 as it would be for the client if it were selected; the columns of
+    clients.parquet but for round, macs_available and train_loss. steps: measured seconds of a training step,
+    with the MACs per example, cheapest first. warnings: what makes the numbers of such a run say less than
+    they seem to.
+    """
+
+    rows: tuple[tuple[str, str], ...]
+    clients: pd.DataFrame
+    steps: pd.DataFrame
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label:<12}{text}" for label, text in self._shown())
+
+    def print(self, console: Console) -> None:
+        """As text, or on a terminal as a table."""
+        if not console.is_terminal:
+            console.file.write(f"{self}\n")
+            return
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True, style="bold")
+        grid.add_column(overflow="fold")
+        for label, text in self._shown():
+            grid.add_row(Text(label), Text(text))
+        console.print(grid)
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """The rows; a label stands in the first of its rows only."""
+        labels = [label for label, _ in self.rows]
+        return [
+            ("" if i and labels[i - 1] == label else label, text) for i, (label, text) in enumerate(self.rows)
+        ]
+
+
+def plan(config: Config, **overrides: Any) -> Plan:
+    """What an experiment would do: clients, costs, simulated and estimated wall time.
+
+    config, overrides: see `load_experiment`. Builds the task, forecasts round 1 and measures a few steps.
+    Raises InputError for a config that cannot work.
+    """
+    experiment, notes = load_experiment(config, texts_of(overrides))
+    for note in notes:
+        cautions.python_warning(note)
+    with naming("check"):
+        return make_plan(experiment)
+
+
+def make_plan(experiment: Experiment) -> Plan:
+    """The plan of an experiment. Raises InputError for a config that cannot work."""
     prepare_process()
     task = build(experiment)
     full = full_structure(experiment, task)
-    ids = sample(len(task.split))
-    parts = (_data, _network, _capacity, _method, _time)
-    round_1 = forecast(experiment, task, ids)
-    rows = [row for part in parts for row in part(experiment, task, full, round_1)]
-    warnings = [*cautions.of_task(experiment, task), *cautions.of_round_1(round_1)]
-    rows += [("warning", line.removeprefix("warning: ")) for line in warnings]
-    shown = [("" if i and rows[i - 1][0] == label else label, text) for i, (label, text) in enumerate(rows)]
-    if not console.is_terminal:
-        console.file.writelines(f"{label:<12}{text}\n" for label, text in shown)
-        return
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="bold")
-    grid.add_column(overflow="fold")
-    for label, text in shown:
-        grid.add_row(Text(label), Text(text))
-    console.print(grid)
+    round_1 = forecast(experiment, task, sample(len(task.split)))
+    rows = [
+        row for part in (_data, _network, _capacity, _method) for row in part(experiment, task, full, round_1)
+    ]
+    with naming(f"model {experiment.model.name}, tried on its data,"):
+        times = measure(task, select_cohort(experiment, task, 1), round_1)
+    rows += _time(experiment, task, is_narrowed(task, full), round_1, times)
+    lines = [*cautions.of_task(experiment, task), *cautions.of_round_1(round_1)]
+    warnings = tuple(line.removeprefix("warning: ") for line in lines)
+    rows += [("warning", line) for line in warnings]
+    clients = pd.DataFrame([asdict(update.facts) for update in round_1]).drop(columns="train_loss")
+    steps = pd.DataFrame(times.steps, columns=["macs_per_example", "wall_s"])
+    return Plan(tuple(rows), clients, steps, warnings)
+
+
+def print_plan(experiment: Experiment, console: Console) -> None:
+    """Prints the plan of an experiment."""
+    make_plan(experiment).print(console)
 
 
 def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
@@ -243,7 +299,9 @@ def _origin(experiment: Experiment, front: Front) -> str:
     return f"{front.origin}; for this model, data set and way of thinning {rival}"
 
 
-def _time(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
+def _time(
+    experiment: Experiment, task: Task, narrowed: bool, round_1: Sequence[Update], times: WallTimes
+) -> Rows:
     bound = "at most " if experiment.round_end == "early" else ""
     if experiment.method.overrun == "wait":
         bound = "about " if bound else "at least "
@@ -255,8 +313,6 @@ def _time(experiment: Experiment, task: Task, full: Structure, round_1: Sequence
             + (f" ({duration(total_s)})" if total_s >= 120 else "")
         ),
     )
-    with naming(f"model {experiment.model.name}, tried on its data,"):
-        times = measure(task, select_cohort(experiment, task, 1), round_1)
     every, n_test = experiment.evaluation.every, len(task.data.test)
     n_evaluations = experiment.rounds // every + bool(experiment.rounds % every)
     training = experiment.rounds * experiment.clients_per_round * times.training_wall_s(round_1)
@@ -267,7 +323,7 @@ def _time(experiment: Experiment, task: Task, full: Structure, round_1: Sequence
     yield "wall time", f"ESTIMATE: {duration(one)} with 1 worker{all_cores}"
     yield "wall time", f"{duration(training)} training, {duration(testing)} for {n_evaluations:,} evaluations"
     thinned = "front's median entry" if task.front is not None else "sub-model"
-    names = [thinned, "narrowed model" if is_narrowed(task, full) else "full model"]
+    names = [thinned, "narrowed model" if narrowed else "full model"]
     for name, (_, wall_s) in zip(names[-len(times.steps) :], times.steps, strict=True):
         yield "wall time", f"measured on {task.device}: {_ms(wall_s)} a step of {times.batch_size}, {name}"
     n_tested = min(n_test, experiment.evaluation.batch_size)

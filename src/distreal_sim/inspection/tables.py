@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import groupby, pairwise, takewhile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from rich.columns import Columns
@@ -17,11 +17,12 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import prepare_process
 from distreal_sim.base.text import add_row, percent, say, si, table, wide
 from distreal_sim.client.task import Task
-from distreal_sim.config import Experiment
+from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.fronts.file import read_front
 from distreal_sim.fronts.front import Front
+from distreal_sim.inspection.cautions import python_warning
 from distreal_sim.inspection.data import warnings_of
 from distreal_sim.inspection.plan import (
     full_structure,
@@ -42,9 +43,24 @@ PROFILE_ROUNDS = 10
 """Rounds over which capacities are looked at."""
 
 
-def inspect_experiment(
-    what: Literal["model", "profile", "front", "data"], experiment: Experiment, console: Console
-) -> None:
+What = Literal["model", "profile", "front", "data"]
+
+
+def inspect(what: What, config: Config, **overrides: Any) -> None:
+    """Prints a table of the model's layers, the clients' capacities, the front, or the data's partition.
+
+    config, overrides: see `load_experiment`; a front is also read from a JSON file of its own.
+    """
+    if what == "front" and isinstance(config, str | Path) and Path(config).suffix == ".json":
+        inspect_front_file(Path(config), Console())
+        return
+    experiment, notes = load_experiment(config, texts_of(overrides))
+    for note in notes:
+        python_warning(note)
+    inspect_experiment(what, experiment, Console())
+
+
+def inspect_experiment(what: What, experiment: Experiment, console: Console) -> None:
     """Builds the task and prints the table. Raises InputError for a config that cannot work."""
     prepare_process()
     task = build(experiment)

@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,13 +109,14 @@ class Run:
         A step that a client could not finish in time counts with the others.
         """
         try:
-            rows = self.clients()
+            rows = self.clients
         except InputError:
             return math.nan
         merged = rows["status"].isin(("completed", "partial"))
         offered = float(rows["macs_available"].sum())
         return float(rows["macs"][merged].sum()) / offered if 0 < offered < math.inf else math.nan
 
+    @cached_property
     def clients(self) -> pd.DataFrame:
         """The rows of `clients.parquet`, one per round and client, or those a running run committed so far.
 

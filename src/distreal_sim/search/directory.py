@@ -6,14 +6,19 @@ import contextlib
 import csv
 import dataclasses
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distreal_sim.base.directory import (
+    check_same_keys,
+    check_same_sources,
+    lock_directory,
+    read_status,
+    write_status,
+)
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.files import lock_directory, write_atomically
-from distreal_sim.base.sources import changed
+from distreal_sim.base.files import write_atomically
 from distreal_sim.config import Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.settings import STOPS, Search
@@ -26,9 +31,6 @@ MAY_DIFFER = {
     *(f"search.{key}" for key in STOPS),
 }
 """Keys in which the command that resumes a search may differ from the one that began it."""
-
-UNCOMMITTED = (".lock", "config.yaml.tmp")
-"""What a directory may hold that a search left before it began."""
 
 
 class SearchDirectory:
@@ -51,12 +53,11 @@ class SearchDirectory:
 
     def status(self) -> dict[str, Any]:
         """`wall_s` spent so far; `stopped` once the search is finished."""
-        path = self.path / "status.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {"wall_s": 0.0}
+        return {"wall_s": 0.0} | read_status(self.path / "status.json")
 
     def write_status(self, **values: Any) -> None:
         """Replaces the status."""
-        write_atomically(self.path / "status.json", json.dumps(values).encode())
+        write_status(self.path / "status.json", values)
 
     def write_generations(self, rows: Sequence[Generation]) -> None:
         """Replaces `generations.csv`."""
@@ -84,24 +85,11 @@ def open_directory(
         raise InputError(
             f"{path} already holds a search; add --resume to go on with it, or choose another --out"
         )
-    with lock_directory(path, "search", begun=config.exists(), leftovers=UNCOMMITTED):
+    with lock_directory(path, "search", begun=config.exists(), config=config.name):
         if config.exists():
-            _check_same(path, plain)
+            before = read_yaml(config)
+            sources = before.pop("sources", {})
+            here = {key: plain[key] for key in ("search", "experiment")}
+            check_same_keys(path, "search", flat_keys(before), flat_keys(here), MAY_DIFFER)
+            check_same_sources(path, "search", sources, experiment.sources)
         yield SearchDirectory(path, plain)
-
-
-def _check_same(path: Path, plain: Mapping[str, Any]) -> None:
-    before = read_yaml(path / "config.yaml")
-    file = changed(before.pop("sources", {}), plain.get("sources", {}))
-    old, new = flat_keys(before), flat_keys({key: plain[key] for key in ("search", "experiment")})
-    for key in sorted({*old, *new}):
-        if old.get(key) != new.get(key) and not any(f"{key}.".startswith(f"{k}.") for k in MAY_DIFFER):
-            raise InputError(
-                f"{path} holds another search: {key} is {old.get(key)!r} there and {new.get(key)!r} now; use "
-                "the same config, or choose another --out"
-            )
-    if file is not None:
-        raise InputError(
-            f"{path} holds a search of other source code: {file} is not what it was when the search began; "
-            "go back to that code, or choose another --out"
-        )

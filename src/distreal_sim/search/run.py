@@ -1,4 +1,4 @@
-"""A whole search: explores, measures what it found on fresh seeds, writes the front."""
+"""A whole search, from Python or the command line: explores, measures on fresh seeds, writes the front."""
 
 from __future__ import annotations
 
@@ -11,22 +11,78 @@ from typing import Any
 import numpy as np
 
 from distreal_sim.base.process import prepare_process
+from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.base.rng import Rngs
 from distreal_sim.base.versions import version_of
-from distreal_sim.config import Experiment
+from distreal_sim.config import Experiment, texts_of
 from distreal_sim.fronts.front import Front, fingerprint, make_front
+from distreal_sim.inspection import cautions
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
 from distreal_sim.search.explore import Exploration, Generation, explore, table_of
 from distreal_sim.search.objective import Objective, Score, make_objective
-from distreal_sim.search.progress import Quiet
+from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
-from distreal_sim.search.settings import Search
+from distreal_sim.search.settings import Search, load_search
 from distreal_sim.search.space import Space
 from distreal_sim.search.workers import Workers, open_workers
 from distreal_sim.thinning.structure import Counts
 
 PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """front: the table that was found; comparison: its hypervolume and that of uniform rates, on fresh seeds;
+    path: the directory, which holds it as front.json.
+    """
+
+    front: Front
+    comparison: Comparison
+    path: Path
+
+
+def search(
+    config: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    n_workers: int | None = None,
+    ray_address: str | None = None,
+    resume: bool = False,
+    progress: bool = False,
+    warn: cautions.Warn = cautions.python_warning,
+    **overrides: Any,
+) -> SearchResult:
+    """Searches for a front of dropout vectors into the directory `out`, or resumes the search that is there.
+
+    config: a search config, a YAML file or what one would hold. overrides: its keys, `seed=3`, and the
+    experiment's, `experiment={"model": {"width": 8}}`. out: by default runs/search-NAME-SEED. n_workers:
+    processes, by default as many as cores, of the whole cluster with ray_address. progress: a bar on stderr,
+    or lines if that is no terminal. The front does not depend on the number of workers.
+    Raises InputError for a mistake in the input.
+    """
+    settings, experiment, notes = load_search(config, texts_of(overrides))
+    for note in notes:
+        warn(note)
+    name = "search" if isinstance(config, Mapping) else Path(config).stem
+    path = default_directory(name, settings) if out is None else Path(out)
+    with progress_on_stderr(progress) as shown:
+        front, comparison = run_search(
+            settings,
+            experiment,
+            path,
+            config=name,
+            n_workers=n_workers,
+            ray_address=ray_address,
+            resume=resume,
+            show=SearchShown(shown),
+        )
+    return SearchResult(front, comparison, path)
+
+
+def default_directory(name: str, settings: Search) -> Path:
+    """runs/search-NAME-SEED; name: of the config."""
+    return Path("runs") / f"search-{name}-{settings.seed}"
 
 
 def run_search(
@@ -38,7 +94,7 @@ def run_search(
     n_workers: int | None = None,
     ray_address: str | None = None,
     resume: bool = False,
-    show: Quiet | None = None,
+    show: SearchShown | None = None,
 ) -> tuple[Front, Comparison]:
     """Searches into the directory `out`, or goes on with the search that is there.
 
@@ -48,11 +104,12 @@ def run_search(
     Raises InputError for a mistake in the input.
     """
     prepare_process()
-    show = show or Quiet()
+    show = show or SearchShown()
     with open_directory(out, search, experiment, resume=resume) as directory:
         begin_wall_s = time.perf_counter() - float(directory.status()["wall_s"])
         objective = make_objective(search, experiment)
         directory.begin()
+        show.begin(search)
         with open_workers(objective, n_workers, show.scored, ray_address) as workers:
             found = _explore(directory, objective, workers, begin_wall_s, show)
             fresh = _reevaluate(directory, objective, workers, found, show)
@@ -64,7 +121,7 @@ def run_search(
 
 
 def _explore(
-    directory: SearchDirectory, objective: Objective, workers: Workers, begin_wall_s: float, show: Quiet
+    directory: SearchDirectory, objective: Objective, workers: Workers, begin_wall_s: float, show: SearchShown
 ) -> Exploration:
     archive = Archive(directory.evaluations, objective.space)
     rows: list[Generation] = []
@@ -85,7 +142,7 @@ def _explore(
 
 
 def _reevaluate(
-    directory: SearchDirectory, objective: Objective, workers: Workers, found: Exploration, show: Quiet
+    directory: SearchDirectory, objective: Objective, workers: Workers, found: Exploration, show: SearchShown
 ) -> Reevaluation:
     entries = table_of(objective.space, found.scores, objective.search.entries)
     show.reevaluation(2 * len(entries))

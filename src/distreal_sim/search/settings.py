@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.values import ConfigModel, ConfigPath
-from distreal_sim.config import Experiment, load_experiment, read_yaml, refuse_other_kinds
+from distreal_sim.config import Experiment, load_experiment, read_config, refuse_other_kinds
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
 from distreal_sim.methods.distreal import Distreal
@@ -68,21 +68,23 @@ class Search(ConfigModel):
         return self
 
 
-def load_search(path: Path, overrides: Sequence[str] = ()) -> tuple[Search, Experiment, list[str]]:
-    """The search and the experiment of a config file, and notes on options that were left behind.
+def load_search(
+    config: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> tuple[Search, Experiment, list[str]]:
+    """The search and the experiment of a config, and notes on options that were left behind.
 
     overrides: KEY=VALUE, and `experiment.KEY=VALUE` for keys of the experiment. batch_size and lr are filled
     in from the experiment. Raises InputError naming the file, the key, the value, what is allowed and the
     nearest valid name.
     """
-    raw = read_yaml(path)
-    refuse_other_kinds(raw, path, "search")
+    raw, source, folder = read_config(config)
+    refuse_other_kinds(raw, source, "search")
     own = [text for text in overrides if not text.startswith("experiment.")]
     for text in own:
         override(raw, text, {}, Path.cwd())
-    source = f"{path} with {' '.join(own)}" if own else str(path)
+    source = f"{source} with {' '.join(own)}" if own else source
     try:
-        search = Search.model_validate(raw, context={"base_dir": path.resolve().parent})
+        search = Search.model_validate(raw, context={"base_dir": folder})
     except ValidationError as error:
         raise InputError(explain(error, source, "", Search)) from None
     passed_on = [text.removeprefix("experiment.") for text in overrides if text not in own]

@@ -6,9 +6,10 @@ import numpy as np
 
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
+from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.clock.rounds import run_clock
 from distreal_sim.simulation.fleet import Fleet
-from distreal_sim.simulation.rounds import OnRound, Progress, Simulation, simulate, start
+from distreal_sim.simulation.rounds import Progress, Simulation, simulate, start
 from distreal_sim.simulation.run_directory import RunDirectory
 from distreal_sim.simulation.verify import Verifying
 
@@ -18,14 +19,14 @@ def play(
     experiment: Experiment,
     task: Task,
     fleet: Fleet | None,
-    on_round: OnRound = lambda row: None,
+    on_round: OnRound = unseen,
     *,
     verify: bool = False,
 ) -> None:
     """Plays the run to its end from wherever its directory says it stands.
 
-    fleet: None for the clock alone. verify: the bookkeeping of every round is checked; raises InvariantError
-    where it does not hold.
+    fleet: None for the clock alone. on_round: where it raises StopRun, the run ends, to be resumed. verify:
+    the bookkeeping of every round is checked; raises InvariantError where it does not hold.
     """
     try:
         progress, contexts = directory.resume(start(experiment, task))
@@ -39,6 +40,9 @@ def play(
         else:
             progress = run_clock(experiment, task, progress, recorder, on_round)
         directory.finish(final_model(task, progress))
+    except StopRun as stop:
+        directory.notes["stopped_by"] = str(stop)
+        directory.abandon("stopped")
     except BaseException as error:
         directory.abandon("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
         raise

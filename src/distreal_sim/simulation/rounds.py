@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,11 +15,10 @@ from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Updat
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.methods import Method
+from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Scores, Timing
-
-OnRound = Callable[[RoundRow], None]
 
 
 class Recorder(Protocol):
@@ -165,9 +164,10 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     return Progress(now.number, end_s, state, scores.statistics if scores else before.statistics), row
 
 
-def simulate(sim: Simulation, progress: Progress, on_round: OnRound = lambda row: None) -> Progress:
+def simulate(sim: Simulation, progress: Progress, on_round: OnRound = unseen) -> Progress:
     """Plays the rounds after `progress` to the end, recording and committing on the way.
 
+    StopRun of on_round is passed on unless the round was the last; the round is committed.
     After Ctrl-C, or a signal that is answered like it, the last finished round is committed where clients
     keep nothing: what they keep belongs to the middle of a round then.
     """
@@ -179,7 +179,11 @@ def simulate(sim: Simulation, progress: Progress, on_round: OnRound = lambda row
             last = progress.round_number == experiment.rounds
             if last or progress.round_number % experiment.checkpoint_every == 0:
                 sim.recorder.commit(progress, sim.fleet.contexts())
-            on_round(row)
+            on_round(row, progress.state)
+    except StopRun:
+        sim.recorder.commit(progress, sim.fleet.contexts())
+        if progress.round_number < experiment.rounds:
+            raise
     except KeyboardInterrupt:
         if not sim.fleet.contexts():
             sim.recorder.commit(progress, {})

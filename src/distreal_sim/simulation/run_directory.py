@@ -14,9 +14,16 @@ from typing import Any, Literal
 import numpy as np
 from safetensors.numpy import load_file, save
 
+from distreal_sim.base.directory import (
+    check_same_keys,
+    check_same_sources,
+    lock_directory,
+    read_status,
+    write_status,
+)
 from distreal_sim.base.errors import InputError, RunError
-from distreal_sim.base.files import lock_directory, sync, write_atomically
-from distreal_sim.base.sources import Sources, changed, git_state
+from distreal_sim.base.files import sync, write_atomically
+from distreal_sim.base.sources import git_state
 from distreal_sim.base.versions import version_of
 from distreal_sim.client.messages import Arrays, State
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
@@ -25,9 +32,6 @@ from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing
 from distreal_sim.simulation.table_files import CsvTable, join_client_parts, write_client_rows
 
 PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
-
-UNCOMMITTED = (".lock", "config.yaml.tmp")
-"""What a directory may hold that a run left before it began."""
 
 
 class RunDirectory:
@@ -64,7 +68,7 @@ class RunDirectory:
         if existed and not resume:
             goes_on = "add --resume to go on with it, or " if training else ""
             raise InputError(f"{path} already holds a run; {goes_on}choose another --out")
-        self._lock = lock_directory(path, "run", begun=existed, leftovers=UNCOMMITTED)
+        self._lock = lock_directory(path, "run", begun=existed, config="config.yaml")
         try:
             if existed:
                 _check_same(path, experiment)
@@ -75,8 +79,7 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         """Whether the run was played to its end."""
-        info = self.path / "run.json"
-        return info.exists() and json.loads(info.read_text())["status"] == "finished"
+        return read_status(self.path / "run.json").get("status") == "finished"
 
     def resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
         """Starts the files of a new run, or cuts the tables back to the last checkpoint.
@@ -227,7 +230,7 @@ class RunDirectory:
             "wall_s": round(self._wall_s(), 3),
             **self.notes,
         }
-        write_atomically(self.path / "run.json", json.dumps(info, indent=1).encode())
+        write_status(self.path / "run.json", info)
 
 
 @contextlib.contextmanager
@@ -250,37 +253,29 @@ def _under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
 
 
+def trained_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Parameters and statistics in the last checkpoint of a run. Raises InputError where there is none."""
+    saved = sorted((path / "checkpoint").glob("r*/state.safetensors"))
+    if not saved:
+        raise InputError(f"{path} holds no model: nothing was trained, or no checkpoint was written yet")
+    tensors = load_file(saved[-1])
+    return _under("arrays", tensors) | _under("statistics", tensors)
+
+
 def _check_same(path: Path, experiment: Experiment) -> None:
-    """Raises InputError naming the first key that differs from the config of the run to resume."""
-    info = path / "run.json"
-    if info.exists() and not json.loads(info.read_text())["training"]:
+    """Raises InputError naming what differs from the run to resume."""
+    info = read_status(path / "run.json")
+    if info and not info["training"]:
         raise InputError(
             f"{path} holds a run without training, which cannot be resumed; choose another --out"
         )
-    if info.exists() and json.loads(info.read_text())["config_hash"] == experiment.hash():
+    if info and info["config_hash"] == experiment.hash():
         return
-    old, new = (flat_keys(p) for p in (read_yaml(path / "config.yaml"), experiment.resolved()))
-    for key in sorted({*old, *new} - {*NO_EFFECT, "dataset.data_dir"}):
-        if old.get(key) != new.get(key):
-            raise InputError(
-                f"{path} holds the run of another config: {key} is {old.get(key)!r} there and "
-                f"{new.get(key)!r} now; use the same config, or choose another --out"
-            )
-    if info.exists():
-        before = json.loads(info.read_text()).get("sources", {})
-        if (file := changed(before, experiment.sources)) is not None:
-            raise InputError(
-                f"{path} holds the run of other source code: {file} "
-                f"{_how(file, before, experiment.sources)}; "
-                "go back to the code that the run began with, or choose another --out"
-            )
+    old, new = flat_keys(read_yaml(path / "config.yaml")), flat_keys(experiment.resolved())
+    check_same_keys(path, "run", old, new, {*NO_EFFECT, "dataset.data_dir"})
+    if info:
+        check_same_sources(path, "run", info.get("sources", {}), experiment.sources)
         raise InputError(
             f"{path} holds the run of an earlier version, or of a config with another front of the same "
             "name; choose another --out"
         )
-
-
-def _how(file: str, before: Sources, here: Sources) -> str:
-    if file not in before:
-        return "is new"
-    return "has been changed since it began" if file in here else "is not part of it here"

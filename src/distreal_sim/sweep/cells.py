@@ -63,12 +63,14 @@ class Cell:
         return f"{self.place.label}, seed {self.experiment.seed}"
 
 
-def load_cells(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, list[Cell], list[str]]:
-    """The sweep of a file, its cells, all of them checked, and notes on options that were left behind.
+def load_cells(
+    config: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> tuple[Sweep, list[Cell], list[str]]:
+    """The sweep of a config, its cells, all of them checked, and notes on options that were left behind.
 
     The sweep comes back with `compare` filled in. Raises InputError naming the file, the cell and the key.
     """
-    sweep = load_sweep(path, overrides)
+    sweep = load_sweep(config, overrides)
     try:
         axes = axes_of(sweep)
         typed = {text.partition("=")[0] for text in overrides} & set(sweep.overrides)
@@ -78,7 +80,8 @@ def load_cells(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, list[C
         cells, notes = cells_of(sweep)
         compare = tuple(compared_columns(sweep, axes))
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        source = "sweep" if isinstance(config, Mapping) else config
+        raise InputError(f"{source}: {error}") from None
     return sweep.model_copy(update={"compare": compare}), cells, notes
 
 

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from distreal_sim.base.files import lock_directory, write_atomically
+from distreal_sim.base.directory import lock_directory
+from distreal_sim.base.files import write_atomically
 from distreal_sim.base.sources import Sources, changed
 from distreal_sim.config import dump_yaml
 from distreal_sim.results.runs import read_run
@@ -18,9 +19,6 @@ from distreal_sim.results.statistics import seconds_to
 from distreal_sim.results.sweep_table import FACTS
 from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.settings import Sweep
-
-UNCOMMITTED = (".lock", "sweep.yaml.tmp")
-"""What a directory may hold that a sweep left before it began."""
 
 
 class SweepDirectory:
@@ -122,5 +120,5 @@ def open_directory(path: Path, sweep: Sweep, cells: Sequence[Cell]) -> Iterator[
     """
     # A user's own file may be called sweep.yaml; beside a lock it is ours.
     begun = all((path / name).exists() for name in (".lock", "sweep.yaml"))
-    with lock_directory(path, "sweep", begun=begun, leftovers=UNCOMMITTED):
+    with lock_directory(path, "sweep", begun=begun, config="sweep.yaml"):
         yield SweepDirectory(path, sweep, cells)

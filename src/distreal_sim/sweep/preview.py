@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from distreal_sim.base.process import prepare_process
 from distreal_sim.base.text import add_row, say, si, table, wide
-from distreal_sim.sweep.cells import Cell
+from distreal_sim.config import texts_of
+from distreal_sim.inspection import cautions
+from distreal_sim.sweep.cells import Cell, load_cells
 from distreal_sim.sweep.run import check_cells
+from distreal_sim.sweep.settings import Sweep
+
+
+def plan_sweep(config: str | Path | Mapping[str, Any], **overrides: Any) -> pd.DataFrame:
+    """What a sweep would run: a row for each combination of values, with its seeds and number of rounds.
+
+    config, overrides: see `sweep`. Builds the task of every cell. Raises InputError naming the cell.
+    """
+    _, cells, notes = load_cells(config, texts_of(overrides, whole=Sweep.model_fields))
+    for note in notes:
+        cautions.python_warning(note)
+    prepare_process()
+    check_cells(cells)
+    return cells_table(cells)
+
+
+def cells_table(cells: Sequence[Cell]) -> pd.DataFrame:
+    """A row for each combination of values: label, the swept keys, seeds and rounds."""
+    rows: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        rows.setdefault((cell.place.variant, *cell.shown.values()), []).append(cell)
+    return pd.DataFrame(
+        [
+            (*values, ", ".join(str(cell.experiment.seed) for cell in same), same[0].experiment.rounds)
+            for values, same in rows.items()
+        ],
+        columns=["label", *cells[0].shown, "seeds", "rounds"],
+    )
 
 
 def print_cells(cells: Sequence[Cell], console: Console) -> None:
@@ -19,13 +52,10 @@ def print_cells(cells: Sequence[Cell], console: Console) -> None:
     """
     prepare_process()
     bytes_each, _ = check_cells(cells)
-    rows: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in cells:
-        rows.setdefault((cell.place.variant, *cell.shown.values()), []).append(cell)
-    shown = table("cells", "|".join(f"<{name}" for name in ("label", *cells[0].shown, "seeds", "rounds")))
-    for values, same in rows.items():
-        seeds = ", ".join(str(cell.experiment.seed) for cell in same)
-        add_row(shown, *values, seeds, str(same[0].experiment.rounds))
+    rows = cells_table(cells)
+    shown = table("cells", "|".join(f"<{name}" for name in rows.columns))
+    for row in rows.itertuples(index=False):
+        add_row(shown, *map(str, row))
     wide(console).print(shown)
     n_rounds = sum(cell.experiment.rounds for cell in cells)
     say(

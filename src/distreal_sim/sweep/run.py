@@ -1,22 +1,28 @@
-"""A whole sweep: checks every cell, plays those that are missing, keeps the table."""
+"""A whole sweep, from Python or the command line: checks all cells, plays those missing, keeps the table."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import available_bytes, n_cores, prepare_process
+from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.base.text import si
+from distreal_sim.config import texts_of
 from distreal_sim.config.build import build, load_data
 from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.inspection import cautions
-from distreal_sim.sweep.cells import Cell
+from distreal_sim.run import Run, load_runs
+from distreal_sim.sweep.cells import Cell, load_cells
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
 from distreal_sim.sweep.memory import n_fitting, run_bytes
-from distreal_sim.sweep.progress import Quiet
+from distreal_sim.sweep.progress import SweepShown
 from distreal_sim.sweep.settings import Sweep
 from distreal_sim.sweep.workers import Failure, Room, play_here, play_in_parallel
 
@@ -25,11 +31,68 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """n_before: cells that were finished before this call; failures: those that failed in it."""
+    """A sweep that was played. path: its directory; n_before: cells that were finished before this call;
+    failures: those that failed in it, each with the reason.
+    """
 
+    path: Path
     n_cells: int
     n_before: int
     failures: tuple[tuple[Cell, Failure], ...]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """sweep.csv: a row for each cell."""
+        return pd.read_csv(self.path / "sweep.csv")
+
+    def runs(self) -> list[Run]:
+        """The finished cells, in the order of the table."""
+        return load_runs(self.path)
+
+
+def sweep(
+    config: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    n_workers: int | None = None,
+    ray_address: str | None = None,
+    progress: bool = False,
+    say: Say = lambda line: None,
+    warn: Say = cautions.python_warning,
+    **overrides: Any,
+) -> Outcome:
+    """Runs an experiment for every combination of values and seeds; what is finished already is skipped.
+
+    config: a sweep config, a YAML file or what one would hold. overrides: its keys, `seeds=[1, 2]`, and the
+    experiment's, `rounds=5`. out: by default runs/sweep-NAME. n_workers: cells at a time, by default as many
+    as cores, of the whole cluster with ray_address, as far as memory allows. progress: a bar on stderr, or
+    lines if that is no terminal. say is told how many cells run at a time; warn, what failed and what makes a
+    cell's numbers say less than they seem to. Raises InputError for a mistake in the input.
+    """
+    settings, cells, notes = load_cells(config, texts_of(overrides, whole=Sweep.model_fields))
+    for note in notes:
+        warn(note)
+    name = settings.base.stem if isinstance(config, Mapping) else Path(config).stem
+    path = default_directory(name) if out is None else Path(out)
+    with progress_on_stderr(progress) as shown:
+        outcome = run_sweep(
+            settings,
+            cells,
+            path,
+            n_workers=n_workers,
+            ray_address=ray_address,
+            show=SweepShown(shown),
+            say=say,
+            warn=warn,
+        )
+    for cell, failure in outcome.failures:
+        warn(f"failed: {cell.name}: {failure.message}")
+    return outcome
+
+
+def default_directory(name: str) -> Path:
+    """runs/sweep-NAME; name: of the config."""
+    return Path("runs") / f"sweep-{name}"
 
 
 def run_sweep(
@@ -39,7 +102,7 @@ def run_sweep(
     *,
     n_workers: int | None = None,
     ray_address: str | None = None,
-    show: Quiet | None = None,
+    show: SweepShown | None = None,
     say: Say = lambda line: None,
     warn: Say = cautions.python_warning,
 ) -> Outcome:
@@ -51,7 +114,7 @@ def run_sweep(
     for a mistake in the input, before any cell is begun.
     """
     prepare_process()
-    show = show or Quiet()
+    show = show or SweepShown()
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(open_directory(out, sweep, cells))
         # The first seed of every cell comes first: an interrupted sweep is a comparison with fewer seeds.
@@ -86,11 +149,11 @@ def run_sweep(
                     warn(f"{cell.name}: {line}")
             directory.write_table()
             show.ended(cell, failure is not None)
-        return Outcome(len(cells), len(cells) - len(missing), tuple(failures))
+        return Outcome(out, len(cells), len(cells) - len(missing), tuple(failures))
 
 
 def _play(
-    cells: Sequence[Cell], directory: SweepDirectory, show: Quiet, room: Room
+    cells: Sequence[Cell], directory: SweepDirectory, show: SweepShown, room: Room
 ) -> Iterator[tuple[Cell, Failure | None]]:
     if not cells:
         return iter(())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.values import ConfigModel, ConfigPath, located
-from distreal_sim.config import parse_yaml, read_yaml, refuse_other_kinds
+from distreal_sim.config import parse_yaml, read_config, refuse_other_kinds
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
 
@@ -38,20 +38,20 @@ class Sweep(ConfigModel):
     )
 
 
-def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
-    """The sweep of a file.
+def load_sweep(config: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Sweep:
+    """The sweep of a file, or of what one would hold.
 
     overrides: KEY=VALUE; a key that is not a sweep's is the experiment's, and joins the file's `overrides`.
     Raises InputError naming the file, the key, the value, what is allowed and the nearest valid name.
     """
-    raw = read_yaml(path)
-    refuse_other_kinds(raw, path, "sweep")
+    raw, source, folder = read_config(config)
+    refuse_other_kinds(raw, source, "sweep")
     own = [text for text in overrides if text.partition("=")[0].split(".")[0] in Sweep.model_fields]
     for text in own:
         override(raw, text, {}, Path.cwd())
-    source = f"{path} with {' '.join(own)}" if own else str(path)
+    source = f"{source} with {' '.join(own)}" if own else source
     try:
-        sweep = Sweep.model_validate(raw, context={"base_dir": path.resolve().parent})
+        sweep = Sweep.model_validate(raw, context={"base_dir": folder})
     except ValidationError as error:
         raise InputError(explain(error, source, "", Sweep)) from None
     changes = dict(sweep.overrides)

@@ -21,7 +21,7 @@ from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.grids.ray.team import LOST, Team, WorkersDiedError
 from distreal_sim.run import run
 from distreal_sim.sweep.cells import Cell
-from distreal_sim.sweep.progress import Quiet
+from distreal_sim.sweep.progress import SweepShown
 
 MAX_TRIES = 3
 """How often a cell is given to a worker that dies of it."""
@@ -58,13 +58,13 @@ class Failure:
 
 
 def play(
-    experiment: Experiment, directory: Path, on_round: Callable[[Any], None] = lambda row: None
+    experiment: Experiment, directory: Path, on_round: Callable[[Any], object] = lambda row: None
 ) -> Failure | None:
     """Plays one run from wherever its directory says it stands; the failure, if it fails."""
     try:
         experiment.check_sources()
         _wait_until_free(directory)
-        run(experiment, directory, grid="serial", resume=True, on_round=on_round, warn=lambda line: None)
+        run(experiment, directory, grid="serial", resume=True, callbacks=[on_round], warn=lambda line: None)
     except (InputError, RunError) as error:
         return Failure(str(error), f"{traceback.format_exc()}\n{getattr(error, 'details', '')}")
     except Exception as error:
@@ -72,7 +72,9 @@ def play(
     return None
 
 
-def play_here(cells: Sequence[Cell], path_of: PathOf, show: Quiet) -> Iterator[tuple[Cell, Failure | None]]:
+def play_here(
+    cells: Sequence[Cell], path_of: PathOf, show: SweepShown
+) -> Iterator[tuple[Cell, Failure | None]]:
     """Plays the cells in this process; each with its failure, if it failed."""
     for cell in cells:
         show.running([cell])
@@ -80,7 +82,7 @@ def play_here(cells: Sequence[Cell], path_of: PathOf, show: Quiet) -> Iterator[t
 
 
 def play_in_parallel(
-    cells: Sequence[Cell], path_of: PathOf, show: Quiet, room: Room
+    cells: Sequence[Cell], path_of: PathOf, show: SweepShown, room: Room
 ) -> Iterator[tuple[Cell, Failure | None]]:
     """Plays the cells in processes of their own, in the order in which they end.
 

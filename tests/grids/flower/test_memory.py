@@ -42,7 +42,7 @@ def test_a_client_counts_its_rounds(interrupted_after: int | None, tmp_path: Pat
                 experiment,
                 tmp_path,
                 grid="serial",
-                on_round=lambda row: interrupt_after(interrupted_after, row),
+                callbacks=[lambda row: interrupt_after(interrupted_after, row)],
             )
     run(experiment, tmp_path, grid="serial", resume=interrupted_after is not None)
 

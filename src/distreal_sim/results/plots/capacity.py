@@ -73,12 +73,12 @@ def capacity(runs: Sequence[Run], client_id: int | None = None, out: Path | None
 
 
 def _client_rounds(run: Run) -> pd.DataFrame:
-    """Rows of `run.clients()` with `start_s`, `middle_s`, `end_s` of their round, and, in MAC/s over it,
+    """Rows of `run.clients` with `start_s`, `middle_s`, `end_s` of their round, and, in MAC/s over it,
     the `capacity` that was offered and the rate `used`.
     """
     end_s = run.rounds.set_index("round")["sim_s"]
     start_s = end_s.shift(fill_value=0.0)
-    table = run.clients()
+    table = run.clients
     table = table[table["round"].isin(end_s.index)].copy()
     table["start_s"], table["end_s"] = table["round"].map(start_s), table["round"].map(end_s)
     table["middle_s"] = (table["start_s"] + table["end_s"]) / 2

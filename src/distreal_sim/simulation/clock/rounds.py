@@ -18,9 +18,10 @@ from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.methods import Method
+from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.clock.clients import TimedClients
 from distreal_sim.simulation.cohort import select_cohort
-from distreal_sim.simulation.rounds import OnRound, Progress, Recorder, Simulation, simulate
+from distreal_sim.simulation.rounds import Progress, Recorder, Simulation, simulate
 from distreal_sim.simulation.rows import ClientRows, RoundRow, Timing
 from distreal_sim.submodels.levels import Levels
 from distreal_sim.thinning.structure import Counts
@@ -34,7 +35,7 @@ def run_clock(
     task: Task,
     progress: Progress,
     recorder: Recorder,
-    on_round: OnRound = lambda row: None,
+    on_round: OnRound = unseen,
 ) -> Progress:
     """Times the rounds after `progress` to the end, recording and committing on the way."""
     sim = Simulation(experiment, task, TimedFleet(task, experiment.method), recorder)
@@ -52,7 +53,12 @@ def run_clock(
             recorder.commit(progress, {})
             n_uncommitted = 0
         for row in rows:
-            on_round(row)
+            try:
+                on_round(row, progress.state)
+            except StopRun:
+                if row.round < experiment.rounds:
+                    recorder.commit(progress, {})
+                    raise
     return progress
 
 

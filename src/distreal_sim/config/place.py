@@ -1,4 +1,4 @@
-"""Where a run goes without --out."""
+"""Where a run goes that is given no directory."""
 
 from __future__ import annotations
 

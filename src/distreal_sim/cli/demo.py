@@ -1,4 +1,4 @@
-"""The demo command: a bundled sweep, its table and its figure."""
+"""The command `demo`: a bundled sweep, its table and its figure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from distreal_sim.cli._play import sweep
-from distreal_sim.cli._results import plot, table
 from distreal_sim.cli._shared import Quiet, Verbose, say
+from distreal_sim.cli.plot import plot
+from distreal_sim.cli.sweep import sweep
+from distreal_sim.cli.table import table
 
 
 def demo(

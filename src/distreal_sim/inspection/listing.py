@@ -1,0 +1,57 @@
+"""What there is of each kind, one line each."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+
+from distreal_sim.base.errors import unknown
+from distreal_sim.base.plugins import Plugin, load
+from distreal_sim.base.plugins import names as plugin_names
+from distreal_sim.config import KINDS
+from distreal_sim.fronts import bundled
+from distreal_sim.fronts.file import read_front
+
+WIDTH = 80
+"""Characters of a line."""
+
+FRONTS = "fronts"
+
+
+def _listed() -> dict[str, type[Plugin]]:
+    """By the folder of each kind: `methods`, `models`, `datasets`, ..."""
+    return {kind.package.rpartition(".")[2]: kind for kind in KINDS.values()}
+
+
+def kinds() -> list[str]:
+    """What can be listed, sorted."""
+    return sorted([*_listed(), FRONTS])
+
+
+def names(kind: str) -> dict[str, str]:
+    """What there is of a kind, each name with a line on it.
+
+    kind: methods, models, datasets, partitions, profiles, links, availability or fronts.
+    Raises InputError for another.
+    """
+    if kind == FRONTS:
+        return {name: _about(name) for name in bundled.names()}
+    if kind not in _listed():
+        raise unknown("kind", kind, kinds())
+    base = _listed()[kind]
+    return {name: (inspect.getdoc(load(base, name)) or "").partition("\n")[0] for name in plugin_names(base)}
+
+
+def lines(kind: str) -> list[str]:
+    """`name  what it is`, within WIDTH characters."""
+    found = names(kind)
+    width = max(map(len, found)) + 2
+    return [f"{name:<{width}}{textwrap.shorten(text, WIDTH - width)}" for name, text in found.items()]
+
+
+def _about(name: str) -> str:
+    front = read_front(bundled.path_of(name))
+    return (
+        f"{len(front.entries)} vectors for {front.made['model']} on {front.made['dataset']}, made by "
+        f"{front.made['how']}"
+    )
