@@ -50,6 +50,7 @@ from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.levels import BYTES_PER_PARAMETER, Level, PerRound
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
 from distreal_sim.submodels.steps import partial_steps
+from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.submodels.widths import SLACK, Share, prefix_masks, width_counts
 from distreal_sim.thinning.cost import n_parameters, partial_macs_of_each
 from distreal_sim.thinning.structure import FIXED, Counts, Structure
@@ -107,7 +108,7 @@ class SLT(Method):
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         return merge_prefixes(task, state, updates, self.weight)
 
-    def widest(self, task: Task, state: State) -> Counts | None:
+    def widest(self, task: Task, state: State) -> SubModel | None:
         return widest_trained(state)
 
 

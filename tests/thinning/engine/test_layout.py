@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toys import toy
 from torch import nn
+from toys import toy
 
 from distreal_sim.config.build import build
 from distreal_sim.thinning.coupling.groups import find_groups
