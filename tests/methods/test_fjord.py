@@ -26,6 +26,7 @@ from distreal_sim.methods.fjord import Fjord, drawn
 from distreal_sim.simulation.rounds import start
 from distreal_sim.submodels.prefixes import widest_trained
 from distreal_sim.submodels.steps import distil_step
+from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.submodels.widths import width_counts
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
@@ -118,7 +119,7 @@ def test_nothing_beyond_the_largest_width_moves(distil: bool) -> None:
     widest = np.max([held_counts(task, u) for u in counting], axis=0)
     assert tuple(widest) != task.structure.full_counts()
     merged = experiment.method.merge(task, state, ROUND, iter(counting))
-    assert widest_trained(merged) == tuple(widest)
+    assert widest_trained(merged) == SubModel(tuple(widest))
     for update in counting:
         counts = held_counts(task, update)
         for name in update.arrays:

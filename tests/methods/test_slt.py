@@ -13,6 +13,7 @@ from toys import toy
 from distreal_sim.client.train import Traffic
 from distreal_sim.config.build import build
 from distreal_sim.methods.slt import last_rounds, levels_of, steps_of
+from distreal_sim.submodels.submodel import SubModel
 
 
 def task_of(model: str) -> Any:
@@ -126,7 +127,7 @@ def test_what_a_step_does_not_train_rests() -> None:
     assert (out[4][:, 4:] != out[0][:, 4:]).any()
     method = toy(method={"name": "slt"}).method
     widest = [method.widest(run.task, state) for state in run.states]
-    assert widest == [None, (1, 2, 4), (4, 2, 4), (4, 8, 4), (4, 8, 16)]
+    assert widest == [None, *map(SubModel, [(1, 2, 4), (4, 2, 4), (4, 8, 4), (4, 8, 16)])]
 
 
 def test_strong_clients_freeze_nothing_unless_told() -> None:

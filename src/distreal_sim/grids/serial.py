@@ -15,7 +15,7 @@ from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.methods import Method
 from distreal_sim.simulation import evaluation
-from distreal_sim.thinning.structure import Counts
+from distreal_sim.submodels.submodel import SubModel
 
 
 class SerialFleet:
@@ -45,26 +45,26 @@ class SerialFleet:
         return update
 
     def statistics(
-        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], counts: Counts | None = None
+        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], part: SubModel | None = None
     ) -> Arrays:
         """See `Fleet.statistics`."""
         shards = evaluation.statistics_shards(self._task, client_ids)
         lent = self.publish(arrays)
         try:
             return evaluation.join_statistics(
-                [evaluation.statistics_shard(self._task, lent, round_number, *s, counts) for s in shards]
+                [evaluation.statistics_shard(self._task, lent, round_number, *s, part) for s in shards]
             )
         except Exception as error:
             raise _failure(f"round {round_number}", "estimating batch-norm statistics", error) from error
 
     def evaluate(
-        self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
+        self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
     ) -> tuple[float, float]:
         """See `Fleet.evaluate`."""
         task, lent = self._task, self.publish(arrays)
         shards = pairwise(evaluation.test_shards(task))
         try:
-            results = [evaluation.test_shard(task, lent, statistics, *shard, counts) for shard in shards]
+            results = [evaluation.test_shard(task, lent, statistics, *shard, part) for shard in shards]
         except Exception as error:
             raise _failure(f"round {round_number}", "testing", error) from error
         n_examples = len(task.data.test)

@@ -24,6 +24,7 @@ from distreal_sim.fronts.front import Front
 from distreal_sim.merging.average import Weight
 from distreal_sim.merging.merge import merge_updates
 from distreal_sim.submodels.levels import Level, Levels
+from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts, Structure
@@ -92,12 +93,11 @@ class Method(Plugin):
         """A job for every client of the cohort, in its order."""
         return [Job(client_id, now, state.arrays) for client_id in now.cohort]
 
-    def widest(self, task: Task, state: State) -> Counts | None:
+    def widest(self, task: Task, state: State) -> SubModel | None:
         """The largest sub-network trained so far, for methods that train first channels or first stages.
 
-        It is tested beside the whole network, of which nobody may have trained the rest: the channels of each
-        group and, in a network with exits, behind them the number of the last one, unless it is the network's
-        own. None otherwise, and before anything was trained.
+        It is tested beside the whole network, of which nobody may have trained the rest. None otherwise, and
+        before anything was trained.
         """
         return None
 

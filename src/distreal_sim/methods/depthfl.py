@@ -39,7 +39,8 @@ from distreal_sim.methods import Fits, Method
 from distreal_sim.submodels.depths import deepest_trained, depth_steps, depths_of, merge_depths
 from distreal_sim.submodels.exits import with_exits
 from distreal_sim.submodels.levels import Level, PerRound
-from distreal_sim.thinning.structure import Counts, Structure
+from distreal_sim.submodels.submodel import SubModel
+from distreal_sim.thinning.structure import Structure
 
 
 class DepthFL(Method):
@@ -73,7 +74,7 @@ class DepthFL(Method):
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         return merge_depths(task, state, now, updates, self.weight, depths_of(task, earlier_exits=True))
 
-    def widest(self, task: Task, state: State) -> Counts | None:
+    def widest(self, task: Task, state: State) -> SubModel | None:
         return deepest_trained(task, state)
 
 

@@ -40,9 +40,10 @@ from distreal_sim.methods import DrawMask, Method, OverrunOption
 from distreal_sim.submodels.levels import PerStep
 from distreal_sim.submodels.per_step import Orders, Resample, distilled, front_levels, step_orders
 from distreal_sim.submodels.prefixes import growing, widest_trained
+from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Select, take
-from distreal_sim.thinning.structure import Counts, Structure
+from distreal_sim.thinning.structure import Structure
 
 
 class Distreal(Method):
@@ -110,5 +111,5 @@ class Distreal(Method):
             growing(task.structure, state, updates, merged) if self.filters == "ordered" else merged(updates)
         )
 
-    def widest(self, task: Task, state: State) -> Counts | None:
+    def widest(self, task: Task, state: State) -> SubModel | None:
         return widest_trained(state)

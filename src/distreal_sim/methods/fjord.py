@@ -45,10 +45,10 @@ from distreal_sim.methods import Method
 from distreal_sim.submodels.levels import Level
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
 from distreal_sim.submodels.steps import distil_step
+from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.submodels.widths import Share, of_widths, prefix_masks
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
-from distreal_sim.thinning.structure import Counts
 
 
 class Fjord(Method):
@@ -113,7 +113,7 @@ class Fjord(Method):
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         return merge_prefixes(task, state, updates, self.weight)
 
-    def widest(self, task: Task, state: State) -> Counts | None:
+    def widest(self, task: Task, state: State) -> SubModel | None:
         return widest_trained(state)
 
 

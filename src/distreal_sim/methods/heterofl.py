@@ -46,9 +46,9 @@ from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.levels import Always, Level, Levels, PerRound
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
 from distreal_sim.submodels.steps import classes_of, steps_among
+from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.submodels.widths import HALVES, Share, of_widths, prefix_masks
 from distreal_sim.thinning.engine.engine import Scaling
-from distreal_sim.thinning.structure import Counts
 
 
 class HeteroFL(Method):
@@ -135,7 +135,7 @@ class HeteroFL(Method):
 
         return merge_prefixes(task, state, updates, self.weight, classes)
 
-    def widest(self, task: Task, state: State) -> Counts | None:
+    def widest(self, task: Task, state: State) -> SubModel | None:
         return widest_trained(state)
 
     def _classes(self, task: Task, client_id: int) -> np.ndarray | None:

@@ -54,7 +54,8 @@ from distreal_sim.submodels.depths import (
 )
 from distreal_sim.submodels.exits import with_exits
 from distreal_sim.submodels.levels import Level, PerRound
-from distreal_sim.thinning.structure import Counts, Structure
+from distreal_sim.submodels.submodel import SubModel
+from distreal_sim.thinning.structure import Structure
 
 Layer = tuple[str, ...]
 """The names of its parameters."""
@@ -120,7 +121,7 @@ class InclusiveFL(Method):
                 merged[name] = np.where(moved == 0, value, (value + moved).astype(value.dtype))
         return with_deepest(State(merged, state.extras), trained)
 
-    def widest(self, task: Task, state: State) -> Counts | None:
+    def widest(self, task: Task, state: State) -> SubModel | None:
         return deepest_trained(task, state)
 
 

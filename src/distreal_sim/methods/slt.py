@@ -49,6 +49,7 @@ from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.levels import Level, PerRound
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
 from distreal_sim.submodels.steps import partial_steps
+from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.submodels.widths import SLACK, Share, prefix_masks, width_counts
 from distreal_sim.thinning.cost import partial_macs_of_each, sizes
 from distreal_sim.thinning.structure import FIXED, Counts
@@ -106,7 +107,7 @@ class SLT(Method):
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         return merge_prefixes(task, state, updates, self.weight)
 
-    def widest(self, task: Task, state: State) -> Counts | None:
+    def widest(self, task: Task, state: State) -> SubModel | None:
         return widest_trained(state)
 
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.messages import Arrays
 from distreal_sim.client.task import Task
+from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Run
 from distreal_sim.thinning.masks import Mask, first_mask
 from distreal_sim.thinning.statistics import batch_statistics, evaluate, mean_statistics
-from distreal_sim.thinning.structure import Counts
 
 BATCHES_PER_SHARD = 2
 """Test batches per message."""
@@ -51,16 +51,15 @@ def test_shard(
     statistics: Arrays,
     start: int,
     stop: int,
-    counts: Counts | None = None,  # noqa: PT028  (no test, in spite of its name)
+    part: SubModel | None = None,  # noqa: PT028  (no test, in spite of its name)
 ) -> tuple[float, int]:
     """(sum of losses, number of correct answers) on a shard of the test set.
 
-    statistics: batch-norm statistics; without them every test batch is normalised with its own. counts: the
-    first channels of each group that the network is cut to and, if there is one more, the number of its last
-    exit (see `Exits`); None: the whole network.
+    statistics: batch-norm statistics; without them every test batch is normalised with its own. part: what is
+    tested; None: the whole network.
     """
     loss_sum, n_correct = 0.0, 0
-    mask, run = _part(task, counts)
+    mask, run = _part(task, part)
     task.engine.load(arrays)
     with Rngs(task.seed, (start,)).seeded_globals("testing"):
         for first, last in pairwise(_bounds(start, stop, task.evaluation.batch_size)):
@@ -92,14 +91,14 @@ def statistics_shard(
     round_number: int,
     client_ids: Sequence[int],
     draws: Sequence[int],
-    counts: Counts | None = None,
+    part: SubModel | None = None,
 ) -> Arrays:
     """Sums of the statistics of some batches, and under `n` their number.
 
-    A batch holds batch_size examples of its client, without replacement, or all that it has. counts: see
+    A batch holds batch_size examples of its client, without replacement, or all that it has. part: see
     `test_shard`.
     """
-    mask, _ = _part(task, counts)
+    mask, _ = _part(task, part)
     task.engine.load(arrays)
     batches = []
     for client_id, draw in zip(client_ids, draws, strict=True):
@@ -111,18 +110,17 @@ def statistics_shard(
         return {**batch_statistics(task.engine, batches, mask), "n": np.array(len(batches))}
 
 
-def _part(task: Task, counts: Counts | None) -> tuple[Mask | None, Run | None]:
+def _part(task: Task, part: SubModel | None) -> tuple[Mask | None, Run | None]:
     """The channels of a part of the network, and how it is run; None: all of them, as it stands."""
-    if counts is None:
+    if part is None:
         return None, None
-    n_groups = len(task.structure.groups)
-    channels, exits = counts[:n_groups], counts[n_groups:]
-    mask = None if channels == task.structure.full_counts() else first_mask(task.structure, channels)
-    if not exits:
+    mask = None if part.counts == task.full else first_mask(task.structure, part.counts)
+    last = part.last_exit
+    if last is None:
         return mask, None
 
     def run(module: nn.Module, x: Tensor) -> Tensor:
-        return cast("Exits", module).test(x, exits[0])
+        return cast("Exits", module).test(x, last)
 
     return mask, run
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from distreal_sim.client.messages import Arrays, Job, Update
-from distreal_sim.thinning.structure import Counts
+from distreal_sim.submodels.submodel import SubModel
 
 
 class Fleet(Protocol):
@@ -28,18 +28,18 @@ class Fleet(Protocol):
         ...
 
     def statistics(
-        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], counts: Counts | None = None
+        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], part: SubModel | None = None
     ) -> Arrays:
         """Batch-norm statistics of a model for testing, re-estimated on batches of these clients.
 
-        counts: those of the sub-network of these first channels; None: of the full width.
+        part: of which part of the network; None: of the whole.
         """
         ...
 
     def evaluate(
-        self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
+        self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
     ) -> tuple[float, float]:
-        """(mean loss, accuracy) on the test set; counts: see `statistics`."""
+        """(mean loss, accuracy) on the test set; part: see `statistics`."""
         ...
 
     def contexts(self) -> dict[int, bytes]:

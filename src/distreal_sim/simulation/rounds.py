@@ -19,6 +19,7 @@ from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Scores, Timing
+from distreal_sim.submodels.submodel import SubModel
 
 
 class Recorder(Protocol):
@@ -118,7 +119,7 @@ class Simulation:
             statistics = self.fleet.statistics(state.arrays, now.number, who)
         tested = self.fleet.evaluate(state.arrays, statistics, now.number)
         submodel, widest = None, method.widest(task, state)
-        if widest == task.full:
+        if widest == SubModel(task.full):
             submodel = tested
         elif widest is not None and who:
             own = self.fleet.statistics(state.arrays, now.number, who, widest)

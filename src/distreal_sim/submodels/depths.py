@@ -16,10 +16,10 @@ from distreal_sim.merging.merge import merge_updates
 from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.exits import WithExits
 from distreal_sim.submodels.levels import Level
+from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.cost import partial_macs, sizes
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
-from distreal_sim.thinning.structure import Counts
 
 DEEPEST = "deepest"
 """Under this name State.extras holds the number of the last exit trained so far, from the first update on."""
@@ -57,13 +57,13 @@ def depths_of(task: Task, earlier_exits: bool) -> list[Depth]:
     return found
 
 
-def deepest_trained(task: Task, state: State) -> Counts | None:
+def deepest_trained(task: Task, state: State) -> SubModel | None:
     """See `Method.widest`: every channel, and the last exit trained so far."""
     if DEEPEST not in state.extras:
         return None
     deepest, full = int(state.extras[DEEPEST]), task.structure.full_counts()
     n_exits = len(task.module.exits) if isinstance(task.module, WithExits) else 0
-    return full if deepest == n_exits else (*full, deepest)
+    return SubModel(full, None if deepest == n_exits else deepest)
 
 
 def depth_of(update: Update, depths: Sequence[Depth]) -> int:

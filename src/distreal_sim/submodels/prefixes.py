@@ -13,16 +13,17 @@ import numpy as np
 from distreal_sim.client.messages import State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.merging.average import Outputs, Weight, weighted_average
-from distreal_sim.thinning.structure import Counts, Structure
+from distreal_sim.submodels.submodel import SubModel
+from distreal_sim.thinning.structure import Structure
 
 WIDEST = "widest"
 """Under this name State.extras holds (G,) int64 channels of each group, from the first update on."""
 
 
-def widest_trained(state: State) -> Counts | None:
-    """(G,) channels of the smallest prefix that holds every channel trained so far; None: none yet."""
+def widest_trained(state: State) -> SubModel | None:
+    """The smallest prefix that holds every channel trained so far; None: none yet."""
     known = state.extras.get(WIDEST)
-    return None if known is None else tuple(known.tolist())
+    return None if known is None else SubModel(tuple(known.tolist()))
 
 
 def merge_prefixes(

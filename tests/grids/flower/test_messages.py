@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord
 
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, Job, Round, Update
@@ -14,12 +14,15 @@ from distreal_sim.grids.flower.messages import (
     decode_array,
     decode_arrays,
     decode_job,
+    decode_part,
     decode_update,
     encode_array,
     encode_arrays,
     encode_job,
+    encode_part,
     encode_update,
 )
+from distreal_sim.submodels.submodel import SubModel
 
 ARRAYS = {
     "weight": np.arange(12, dtype=np.float32).reshape(3, 2, 2) / 7,
@@ -81,3 +84,9 @@ def test_update_round_trip() -> None:
     np.testing.assert_array_equal(again.coverage.kept[1], kept)
     np.testing.assert_array_equal(again.coverage.examples, [16, 16, 8])
     assert all(again.arrays[k].tobytes() == ARRAYS[k].tobytes() for k in ARRAYS)
+
+
+@pytest.mark.parametrize("part", [None, SubModel((2, 4)), SubModel((2, 4), 0), SubModel((2, 4), 3)])
+def test_parts_of_the_network_come_back(part: SubModel | None) -> None:
+    """Through a config record, which has no None; exit 0 is not the network's own end."""
+    assert decode_part(ConfigRecord(encode_part(part))) == part

@@ -6,8 +6,7 @@ It is the same app in our grids and under `flwr run`.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
@@ -20,6 +19,7 @@ from distreal_sim.grids.flower.messages import (
     arrays_of,
     decode_arrays,
     decode_job,
+    decode_part,
     encode_arrays,
     encode_update,
     recall,
@@ -28,7 +28,6 @@ from distreal_sim.grids.flower.messages import (
 )
 from distreal_sim.methods import Method
 from distreal_sim.simulation import evaluation
-from distreal_sim.thinning.structure import Counts
 
 FAILED = 1
 """Error code of a reply whose client raised an exception."""
@@ -71,7 +70,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             task, _ = resolve(context)
             arrays = decode_arrays(arrays_of(message.content, "arrays"))
             which = config["round"], config["clients"], config["draws"]
-            sums = evaluation.statistics_shard(task, arrays, *which, _counts(config))
+            sums = evaluation.statistics_shard(task, arrays, *which, decode_part(config))
             return Message(RecordDict({"statistics": encode_arrays(sums)}), reply_to=message)
         except Exception as error:
             return _failure(message, f"round {config['round']}", "estimating batch-norm statistics", error)
@@ -83,7 +82,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             task, _ = resolve(context)
             arrays = decode_arrays(arrays_of(message.content, "arrays"))
             stats = decode_arrays(arrays_of(message.content, "statistics"))
-            which = config["start"], config["stop"], _counts(config)
+            which = config["start"], config["stop"], decode_part(config)
             loss_sum, n_correct = evaluation.test_shard(task, arrays, stats, *which)
             result = MetricRecord({"loss_sum": loss_sum, "n_correct": n_correct})
             return Message(RecordDict({"result": result}), reply_to=message)
@@ -111,11 +110,6 @@ def out_of_memory(error: Exception) -> bool:
 def client_app(payload: tuple[Task, Method]) -> ClientApp:
     """The ClientApp of one task and its method."""
     return make_client_app(lambda context: payload)
-
-
-def _counts(config: Mapping[str, Any]) -> Counts | None:
-    """The sub-network that a shard is about; None: the full width."""
-    return tuple(config["counts"]) or None
 
 
 def _failure(message: Message, where: str, stage: str, error: Exception) -> Message:

@@ -21,11 +21,12 @@ from distreal_sim.grids.flower.messages import (
     decode_arrays,
     decode_update,
     encode_job,
+    encode_part,
     publish_arrays,
     values_of,
 )
 from distreal_sim.simulation import evaluation
-from distreal_sim.thinning.structure import Counts
+from distreal_sim.submodels.submodel import SubModel
 
 POLL_WALL_S = 0.05
 """How long to wait before asking a grid again that had no reply; our own grids wait by themselves."""
@@ -86,15 +87,15 @@ class GridFleet:
         return (decode_update(reply) for reply in self._exchange("train", group, parcels))
 
     def statistics(
-        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], counts: Counts | None = None
+        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], part: SubModel | None = None
     ) -> Arrays:
         """Batch-norm statistics averaged over batches of the clients; empty without batch norm.
 
-        counts: those of the sub-network of these first channels; None: of the full width.
+        part: of which part of the network; None: of the whole.
         """
         shards = evaluation.statistics_shards(self.task, client_ids)
         model = self.publish(arrays).record
-        about: dict[str, Any] = {"round": round_number, "counts": list(counts or ())}
+        about: dict[str, Any] = {"round": round_number, **encode_part(part)}
         parcels = [
             Parcel(
                 clients[0],
@@ -112,10 +113,10 @@ class GridFleet:
         return evaluation.join_statistics([decode_arrays(arrays_of(r, "statistics")) for r in replies])
 
     def evaluate(
-        self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
+        self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
     ) -> tuple[float, float]:
-        """(mean loss, accuracy) on the test set, added up in fixed shards; counts: see `statistics`."""
-        about: dict[str, Any] = {"round": round_number, "counts": list(counts or ())}
+        """(mean loss, accuracy) on the test set, added up in fixed shards; part: see `statistics`."""
+        about: dict[str, Any] = {"round": round_number, **encode_part(part)}
         bounds = evaluation.test_shards(self.task)
         model, stats = self.publish(arrays).record, self.publish(statistics).record
         parcels = [

@@ -17,6 +17,7 @@ from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Arrays, Facts, Job, Round, Update
 from distreal_sim.grids import npy
+from distreal_sim.submodels.submodel import SubModel
 
 NUMPY_FILE = "numpy.ndarray"
 """Flower's name of the serialisation: the bytes of a .npy file."""
@@ -25,6 +26,8 @@ MEMORY = "memory"
 """Record of a Context's state that holds what the client keeps between rounds."""
 
 Record = TypeVar("Record", bound=ArrayRecord)
+OWN_END = -1
+"""In place of the number of an exit: the network's own last layer."""
 
 
 def arrays_of(content: RecordDict, key: str) -> ArrayRecord:
@@ -196,3 +199,17 @@ def serialise(state: RecordDict) -> bytes:
 def deserialise(data: bytes) -> RecordDict:
     """A Context's state from bytes."""
     return recorddict_from_proto(ProtoRecordDict.FromString(data))
+
+
+def encode_part(part: SubModel | None) -> dict[str, Any]:
+    """Which part of the network a shard of a test is about, as values of a config record."""
+    if part is None:
+        return {"counts": [], "last_exit": OWN_END}
+    return {"counts": list(part.counts), "last_exit": OWN_END if part.last_exit is None else part.last_exit}
+
+
+def decode_part(config: Mapping[str, Any]) -> SubModel | None:
+    """The part that a shard is about; None: the whole network."""
+    last = config["last_exit"]
+    counts = tuple(config["counts"])
+    return SubModel(counts, None if last == OWN_END else last) if counts else None

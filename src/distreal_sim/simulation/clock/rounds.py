@@ -24,7 +24,7 @@ from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.rounds import Progress, Recorder, Simulation, simulate
 from distreal_sim.simulation.rows import ClientRows, RoundRow, Timing
 from distreal_sim.submodels.levels import Levels
-from distreal_sim.thinning.structure import Counts
+from distreal_sim.submodels.submodel import SubModel
 
 CLIENT_ROUNDS = 65_536
 """How many are timed at once: enough to forget what a call of numpy costs, in some 150 MB of memory."""
@@ -118,13 +118,13 @@ class TimedFleet:
             yield update
 
     def statistics(
-        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], counts: Counts | None = None
+        self, arrays: Arrays, round_number: int, client_ids: Sequence[int], part: SubModel | None = None
     ) -> Arrays:
         """There is nothing to test."""
         return {}
 
     def evaluate(
-        self, arrays: Arrays, statistics: Arrays, round_number: int, counts: Counts | None = None
+        self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
     ) -> tuple[float, float]:
         """Never asked: a model that was not trained is not tested."""
         raise NotImplementedError

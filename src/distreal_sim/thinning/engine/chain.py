@@ -65,10 +65,12 @@ class Chain:
                 grad = grad_out.mm(values[link.weight])
                 if self.links[number - 1].relu:
                     grad.masked_fill_(read <= 0, 0.0)
-            velocity, anchor = (of[link.weight] if of else None for of in (momenta, anchors))
+            velocity = momenta[link.weight] if momenta else None
+            anchor = anchors[link.weight] if anchors else None
             descent.along_product(values[link.weight], grad_out, read, velocity, anchor)
             if link.bias is not None:
-                velocity, anchor = (of[link.bias] if of else None for of in (momenta, anchors))
+                velocity = momenta[link.bias] if momenta else None
+                anchor = anchors[link.bias] if anchors else None
                 descent.along(values[link.bias], grad_out.sum(0), velocity, anchor)
         value: float = loss.item()
         return value
