@@ -193,7 +193,7 @@ MUTANTS = [
         ('whose = (client.id,) if self.sub_models == "per_client" else ()', "whose = (client.id,)"),
     ),
     *_of(
-        "simulation/test_clock.py simulation/test_evaluation.py simulation/test_submodel.py",
+        "simulation/test_evaluation.py simulation/test_submodel.py simulation/test_clock.py",
         ("% task.evaluation.every == 0 or now.number == now.n_rounds", "% task.evaluation.every == 0"),
         ("            if update.is_merged:\n", "            if True:\n"),
         ('if self.experiment.round_end == "early" and sim_s:', "if False:"),
