@@ -85,6 +85,22 @@ class TinyMobileNet(nn.Module):
         return self.out((x + self.bn3(self.project(y))).mean((2, 3)))
 
 
+class NormFirst(nn.Module):
+    """Two convolutions, of which the norm of the second is listed before it."""
+
+    def __init__(self, in_channels: int, n_classes: int) -> None:
+        super().__init__()
+        self.conv1, self.norm, self.conv2 = (
+            nn.Conv2d(in_channels, 5, 3),
+            nn.BatchNorm2d(6),
+            nn.Conv2d(5, 6, 1),
+        )
+        self.out = nn.Linear(6, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(F.relu(self.norm(self.conv2(F.relu(self.conv1(x))))).mean((2, 3)))
+
+
 class EvenChain(nn.Sequential):
     """Three stages of layers that are alike but for the first: one and one more, one, and one."""
 

@@ -18,12 +18,13 @@ from toys import toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import State
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
 from distreal_sim.inspection.plan import print_plan
 from distreal_sim.methods.depthfl import mutual_loss, ramp
 from distreal_sim.simulation.evaluation import statistics_shards
-from distreal_sim.submodels.depths import depths_of
+from distreal_sim.submodels.depths import depths_of, with_deepest
 from distreal_sim.submodels.exits import WithExits
 
 METHODS = ["depthfl", "inclusivefl"]
@@ -181,6 +182,15 @@ def test_the_deepest_sub_model_trained_so_far_is_tested_too(method: str) -> None
     assert row.submodel_accuracy == int((outputs.argmax(1) == y).sum()) / len(y)
     assert row.submodel_loss == pytest.approx(F.cross_entropy(outputs, y).item(), rel=1e-5)
     assert row.submodel_accuracy > row.test_accuracy, "what nobody trained only disturbs"
+
+
+def test_the_deepest_of_earlier_rounds_is_remembered() -> None:
+    """Exits trained round by round: 0 and 2; 1; none; 3. Deepest so far: 2, 2, 2, 3."""
+    state, found = State({}), []
+    for trained in ({0, 2}, {1}, set(), {3}):
+        state = with_deepest(state, trained)
+        found.append(int(state.extras["deepest"]))
+    assert found == [2, 2, 2, 3]
 
 
 @pytest.mark.parametrize("method", METHODS)

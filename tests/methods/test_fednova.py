@@ -54,6 +54,13 @@ def merged(
     return float(values[0])
 
 
+def test_gradients_that_turn_round() -> None:
+    """lr mu = 1.5 takes the parameters beyond their start and back, by halves: a gradient moves them by
+    1, -1/2, 1/4. Weights count by their size: 1.75, with two steps 1.5.
+    """
+    assert [gradient_norm(n, lr=1.5, momentum=0.0, mu=1.0) for n in (1, 2, 3)] == [1.0, 1.5, 1.75]
+
+
 def test_golden() -> None:
     """Equal clients, 2 and 4 steps of lr 0.1 from 0 to -0.2 and -0.8: d = (1, 2), tau_eff = 3, so
     w = 0 - 3 * 0.1 * 1.5 = -0.45. FedAvg gives -0.5.

@@ -83,8 +83,11 @@ def test_switching_points() -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["nets.TinyChain", "nets.TinyResNet", "nets.TinyDenseNet", "nets.TinyMobileNet", "preresnet", "resnet20"],
-)
+    [
+        "nets.TinyChain", "nets.TinyResNet", "nets.TinyDenseNet", "nets.TinyMobileNet", "nets.NormFirst",
+        "preresnet", "resnet20",
+    ],
+)  # fmt: skip
 def test_nothing_is_frozen_before_it_was_trained_whole(model: str) -> None:
     """What a step freezes was trained at full width in one before it; the last step has the full width."""
     task = task_of(model)

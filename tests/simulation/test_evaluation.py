@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from rounds import play
 from toys import toy, toy_fleet
 
 from distreal_sim.simulation.evaluation import statistics_shards, test_shard, test_shards
@@ -42,6 +43,12 @@ def test_the_sum_over_shards_is_the_whole() -> None:
     parts = [test_shard(task, arrays, statistics, a, a + 90) for a in range(0, 360, 90)]
     np.testing.assert_allclose(sum(loss for loss, _ in parts), whole[0], rtol=1e-5)
     assert sum(correct for _, correct in parts) == whole[1]
+
+
+def test_the_last_round_is_always_tested() -> None:
+    """Every second round, and the fifth, which is the last."""
+    played = play(5, evaluation={"every": 2, "statistics_batches": 1}, method={"name": "fedavg"})
+    assert [row.round for row in played.rounds if row.test_accuracy is not None] == [2, 4, 5]
 
 
 def test_statistics_take_the_clients_in_turn() -> None:

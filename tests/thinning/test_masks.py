@@ -42,6 +42,14 @@ def test_groups_in_order_with_blocks_and_kinds(structure):
     assert structure.thinnable(drop_linear=True) == (0, 1, 2, 3, 4)
 
 
+def test_groups_that_must_keep_everything_have_no_rate():
+    """A convolution in three groups with one filter each, and one with a single filter."""
+    layers = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 3, 1, groups=3), nn.Conv2d(3, 1, 1), nn.Flatten()
+    found = find_groups(nn.Sequential(*layers, nn.Linear(1, 4)), torch.zeros(2, 3, 1, 1))
+    assert [(g.channels, g.blocks) for g in found.groups] == [(6, 3), (3, 3), (1, 1)]
+    assert found.thinnable(drop_linear=True) == (0,)
+
+
 def test_keep_counts_by_hand(structure):
     """max(1, floor((1 - d) C + 0.5 + 1e-9)), by block of 4 and of 2 channels in groups 1 and 2.
 

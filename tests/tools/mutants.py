@@ -127,9 +127,8 @@ MUTANTS = [
          "Group(group.name, group.channels, group.kind, blocks)"),
     ),
     *_of(
-        "thinning/engine/test_steps.py thinning/engine/test_accumulate.py thinning/test_own_state.py",
+        "thinning/test_own_state.py thinning/engine/test_accumulate.py thinning/engine/test_steps.py",
         ("torch._foreach_mul_(momenta, self.momentum)", "torch._foreach_mul_(momenta, 1.0)"),
-        ("torch.clamp(max_norm / (norm + 1e-6), max=1.0)", "max_norm / (norm + 1e-6)"),
         ("self._momenta.clear()", "pass"),
         ("if lr:  # adding 0", "if True:  # adding 0"),
         ("self._initial.restore()", "pass"),
@@ -145,6 +144,7 @@ MUTANTS = [
         ("return -max(fitting)[1] if fitting else None", "return -min(fitting)[1] if fitting else None"),
         ("math.ceil(exact - SLACK)", "math.ceil(exact)"),
         ("return None if present.all() else present", "return None"),
+        ("torch.clamp(max_norm / (norm + 1e-6), max=1.0)", "max_norm / (norm + 1e-6)"),
         ("outputs.masked_fill(absent, 0.0)", "outputs.masked_fill(absent, -1e9)"),
         ("np.floor(np.cumsum(shares) * n_clients + 0.5)", "np.floor(np.cumsum(shares) * n_clients)"),
     ),
@@ -193,7 +193,7 @@ MUTANTS = [
         ('whose = (client.id,) if self.sub_models == "per_client" else ()', "whose = (client.id,)"),
     ),
     *_of(
-        "simulation/test_clock.py simulation/test_evaluation.py simulation/test_submodel.py",
+        "simulation/test_evaluation.py simulation/test_submodel.py simulation/test_clock.py",
         ("% task.evaluation.every == 0 or now.number == now.n_rounds", "% task.evaluation.every == 0"),
         ("            if update.is_merged:\n", "            if True:\n"),
         ('if self.experiment.round_end == "early" and sim_s:', "if False:"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from distreal_sim.thinning.coupling.groups import find_groups
 
@@ -63,3 +66,35 @@ def test_axes_of_a_concatenation_and_a_flatten(make_net):
     tensors = find_groups(net.module, net.x).tensors
     assert [(s.group, s.size, s.inner) for s in tensors["c.weight"].axes[1]] == [(1, 7, 5)]
     assert [(s.group, s.size, s.inner) for s in tensors["flat.running_mean"].axes[0]] == [(1, 7, 5)]
+
+
+class Joined(nn.Module):
+    """`join` of two convolutions that read a third one, then the classes."""
+
+    def __init__(self, join):
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 5, 1), nn.Conv2d(6, 5, 1)
+        self.out, self.join = nn.Linear(5, 3), join
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.relu(self.a(x))
+        return self.out(self.join(self.b(hidden), self.c(hidden)).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("join", "expected"),
+    [
+        (lambda b, c: F.relu(b) * c, ["a", "b"]),
+        # One map below the other: channel i of b and channel i of c are read by the same weights.
+        (lambda b, c: torch.cat([b, c], 2), ["a", "b"]),
+        # Without one channel the others would get more.
+        (lambda b, c: torch.softmax(b, 1) * c, ["a"]),
+        (lambda b, c: torch.softmax(b, 2) * c, ["a", "b"]),
+    ],
+    ids=["product", "below", "softmax of channels", "softmax of rows"],
+)
+def test_what_a_join_does_to_the_channels_of_both(join, expected):
+    structure = find_groups(Joined(join), torch.randn(2, 1, 4, 4))
+    assert [g.name for g in structure.groups] == expected
+    axes = [structure.tensors[f"{name}.weight"].axes[0] for name in ("b", "c")]
+    assert axes[0] == axes[1]
