@@ -20,7 +20,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     """In a process of its own; only what takes no time to load."""
     heavy = ("torch", "numpy", "pandas", "ray", "flwr", "pydantic", "matplotlib", "rich")
     check = (
-        f"import sys, distreal_sim as ds; print([n for n in {heavy} if n in sys.modules], len(dir(ds)) > 30)"
+        f"import sys, distreal_sim as ds; print([n for n in {heavy} if n in sys.modules], len(dir(ds)) > 9)"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout == "[] True\n"
@@ -54,7 +54,7 @@ def test_a_name_is_there_and_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "first", ["", "import distreal_sim.run, distreal_sim.sweep.cells, distreal_sim.search.space; "]
+    "first", ["", "import distreal_sim.run, distreal_sim.sweep.cells, distreal_sim.search; "]
 )
 def test_a_function_and_the_module_of_its_name_do_not_hide_each_other(first: str) -> None:
     """Whichever is imported first: `ds.run` can be called, and `distreal_sim.run.run` is the function."""

@@ -1,0 +1,148 @@
+"""Writes api.md and cli.md from the docstrings and help texts: `python docs/reference/make.py`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import click
+import typer.main
+
+import distreal_sim as ds
+from distreal_sim.cli import app
+
+HERE = Path(__file__).parent
+
+KINDS = {
+    "Functions": lambda found: inspect.isfunction(found),
+    "Base classes of plug-ins": lambda found: hasattr(found, "package"),
+    "Classes and exceptions": lambda found: inspect.isclass(found) and not hasattr(found, "package"),
+}
+
+
+def api() -> str:
+    """The public names, in groups."""
+    found = {name: getattr(importlib.import_module(ds._HOME_OF[name]), name) for name in sorted(ds.__all__)}
+    lines = ["# Python API", "", "`import distreal_sim as ds`; every name below is `ds.NAME`.", ""]
+    for title, belongs in KINDS.items():
+        lines += [f"## {title}", ""]
+        for name, value in found.items():
+            if belongs(value):
+                lines += _entry(name, value)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _entry(name: str, value: Any) -> Iterator[str]:
+    """Heading, signature, docstring and, of a class, its public methods with a line each."""
+    yield from (f"### {name}", "")
+    if inspect.isfunction(value):
+        yield from ("```python", _signature(name, value), "```", "")
+    yield from (inspect.getdoc(value) or "", "")
+    if not inspect.isclass(value):
+        return
+    members = [
+        f"- `{_member(key, own)}`: {_paragraph(_function(own))}"
+        for key, own in vars(value).items()
+        if not key.startswith(("_", "model_")) and _is_member(own) and inspect.getdoc(_function(own))
+    ]
+    yield from ([*members, ""] if members else [])
+
+
+def _paragraph(value: Any) -> str:
+    """The first one of its docstring, in one line."""
+    return " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
+
+
+def _is_member(own: Any) -> bool:
+    return inspect.isfunction(own) or isinstance(own, property | classmethod) or hasattr(own, "attrname")
+
+
+def _function(own: Any) -> Any:
+    """What a member was made of."""
+    for name in ("fget", "func", "__func__"):
+        if (inner := getattr(own, name, None)) is not None:
+            return inner
+    return own
+
+
+def _member(key: str, own: Any) -> str:
+    function = _function(own)
+    return (
+        key
+        if isinstance(own, property) or hasattr(own, "attrname")
+        else _signature(key, function, short=True)
+    )
+
+
+def _signature(name: str, function: Callable[..., Any], short: bool = False) -> str:
+    """As written, a parameter a line unless it is short; defaults that are functions are left out."""
+    texts = []
+    for p in inspect.signature(function).parameters.values():
+        if p.name in ("self", "cls"):
+            continue
+        if p.kind is p.KEYWORD_ONLY and "*" not in texts:
+            texts.append("*")
+        star = {p.VAR_KEYWORD: "**", p.VAR_POSITIONAL: "*"}.get(p.kind, "")
+        default = "..." if callable(p.default) else repr(p.default)
+        value = "" if p.default is p.empty else f" = {default}"
+        texts.append(f"{star}{p.name}: {p.annotation}{value}")
+    back = inspect.signature(function).return_annotation
+    end = f" -> {back}"
+    one = f"{name}({', '.join(texts)}){end}"
+    return (
+        one if short or len(one) <= 100 else "\n".join([f"{name}(", *(f"    {t}," for t in texts), f"){end}"])
+    )
+
+
+def cli() -> str:
+    """Every command with its arguments and options."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    codes = "Exit codes: 0; 2 for a mistake in the input; 1 for a failure; 130 for Ctrl-C."
+    lines = ["# Command line", "", codes, ""]
+    for name, command in sorted(group.commands.items()):
+        helps = _helps(name)
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+        words = [name, *map(_word, arguments), *(["[OPTIONS]"] if options else [])]
+        lines += [f"## {name}", "", f"    distreal-sim {' '.join(words)}", ""]
+        lines += [inspect.cleandoc(command.help or ""), ""]
+        lines += [f"- `{_word(p)}`: {helps[str(p.name)]}" for p in arguments]
+        lines += [_option(p) for p in options]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _helps(command: str) -> dict[str, str]:
+    """Help texts of a command's parameters, as its function has them."""
+    callbacks = [i.callback for i in app.registered_commands if i.callback is not None]
+    names = {i.callback: i.name or i.callback.__name__ for i in app.registered_commands if i.callback}
+    function = next(own for own in callbacks if names[own] == command)
+    hints = get_type_hints(function, include_extras=True)
+    return {name: hint.__metadata__[0].help for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
+def _word(argument: click.Parameter) -> str:
+    kind = argument.type
+    return str(argument.metavar or (_values(kind) if hasattr(kind, "choices") else argument.name))
+
+
+def _option(option: Any) -> str:
+    value = "" if option.is_flag else f" {_values(option.type)}"
+    shown = option.show_default if isinstance(option.show_default, str) else option.default
+    default = "" if shown in (None, False) or option.is_flag else f" (default: {shown})"
+    return f"- `{option.opts[0]}{value}`: {option.help}{default}"
+
+
+def _values(kind: Any) -> str:
+    return "|".join(map(str, kind.choices)) if hasattr(kind, "choices") else str(kind.name).upper().split()[0]
+
+
+PAGES = {"api.md": api, "cli.md": cli}
+
+if __name__ == "__main__":
+    for file, text in PAGES.items():
+        (HERE / file).write_text(text())
