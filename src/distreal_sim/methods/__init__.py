@@ -22,7 +22,6 @@ from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
 from distreal_sim.fronts.front import Front
 from distreal_sim.merging.average import Weight
-from distreal_sim.merging.merge import merge_updates
 from distreal_sim.submodels.levels import Level, Levels
 from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Mask
@@ -144,4 +143,4 @@ class Method(Plugin):
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
-        return merge_updates(task, state, now, updates, self.weight)
+        return task.merge.merge(task, state, now, updates, self.weight)
