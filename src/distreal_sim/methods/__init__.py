@@ -16,6 +16,7 @@ from torch import nn
 
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.client.client import Client
+from distreal_sim.client.columns import Column
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Choice, Compute, Moment, Overrun, sgd_step
 from distreal_sim.client.task import Task
@@ -53,7 +54,8 @@ class Method(Plugin):
     """A federated learning algorithm.
 
     weight: a client's weight in the merge, unless the experiment sets merge.weight. trains_parts: whether a
-    client may train less than the whole network; Flower's strategies cannot merge that.
+    client may train less than the whole network; Flower's strategies cannot merge that. columns: what its
+    updates report beside the facts of every client (`Update.reporting`), for clients.parquet and rounds.csv.
     """
 
     package: ClassVar[str] = "distreal_sim.methods"
@@ -63,6 +65,7 @@ class Method(Plugin):
 
     weight: ClassVar[Weight] = "examples"
     trains_parts: ClassVar[bool] = False
+    columns: ClassVar[tuple[Column, ...]] = ()
 
     def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:
         """The method with what its options leave to the package put in; asked when a config is read.
