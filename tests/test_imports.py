@@ -48,6 +48,7 @@ PLUGINS = (
     "devices.availability",
     "methods",
     "codecs",
+    "merging.merges",
     "results.plots",
 )
 """Packages in which a file is a plug-in, and no plug-in imports another."""

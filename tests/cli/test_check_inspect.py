@@ -201,8 +201,8 @@ def test_own_code_is_called_that(config: Path, tmp_path: Path, monkeypatch: pyte
     (tmp_path / "my_strategies.py").write_text(
         "from flwr.serverapp.strategy import FedAvg\nclass Mine(FedAvg):\n    pass\n"
     )
-    out = cli("check", config, "method.name=fedavg", "merge.flower=my_strategies.Mine")
-    assert section(out, "merge") == ["Flower strategy my_strategies.Mine (runs code from my_strategies)"]
+    out = cli("check", config, "method.name=fedavg", "merge=flower", "merge.strategy=my_strategies.Mine")
+    assert section(out, "merge") == ["flower (runs code from my_strategies): strategy=my_strategies.Mine"]
 
 
 def test_inspect_model(config: Path) -> None:

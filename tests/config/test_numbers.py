@@ -13,7 +13,7 @@ from toys import TOY
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import load, names
-from distreal_sim.client.settings import Evaluation, Local, Merge
+from distreal_sim.client.settings import Evaluation, Local
 from distreal_sim.config import KINDS, Experiment, dump_yaml, load_experiment, parse_experiment, parse_yaml
 from distreal_sim.devices.profiles.constant import Constant
 from distreal_sim.devices.profiles.markov import Markov
@@ -87,7 +87,11 @@ def test_what_is_written_is_read_alike(value: Any) -> None:
             {"name": "distreal", "front": {"uniform": True}},
             "uniform = true must be a whole",
         ),
-        ("merge", {"flower": "FedAdam", "eta": True}, "merge.eta = true must be a number"),
+        (
+            "merge",
+            {"name": "flower", "strategy": "FedAdam", "eta": True},
+            "merge.eta = true must be a number",
+        ),
     ],
 )
 def test_no_boolean_is_a_number(key: str, value: Any, wanted: str) -> None:
@@ -113,7 +117,7 @@ def test_booleans_are_still_booleans(tmp_path: Path) -> None:
         assert getattr(experiment.method, "drop_linear") is value  # noqa: B009
 
 
-MODELS: list[type[BaseModel]] = [Experiment, Local, Merge, Evaluation, Search, Sweep]
+MODELS: list[type[BaseModel]] = [Experiment, Local, Evaluation, Search, Sweep]
 MODELS += [load(kind, name) for kind in KINDS.values() for name in names(kind)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,20 +25,22 @@ from toys import TOY, toy, toy_fleet
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
 from distreal_sim.client.coverage import Coverage
-from distreal_sim.client.messages import Arrays, Facts, State, Update
-from distreal_sim.client.settings import Merge
-from distreal_sim.client.task import Task
+from distreal_sim.client.messages import Arrays, Facts, Round, State, Update
+from distreal_sim.client.task import Task, Weight
 from distreal_sim.config import Experiment, json_schema, parse_experiment
 from distreal_sim.config.build import build
 from distreal_sim.merging.flower_options import strategies
-from distreal_sim.merging.merge import merge_updates
+from distreal_sim.merging.merges.average import Average
 from distreal_sim.methods import Method
 from distreal_sim.run import run
 
 FULL = {"name": "fedavg"}
+FLOWER = {"name": "flower"}
+ADAM = {**FLOWER, "strategy": "FedAdam"}
 
 
-def experiment(**merge: Any) -> Experiment:
+def experiment(strategy: str | None = None, **options: Any) -> Experiment:
+    merge = {"name": "flower", "strategy": strategy, **options} if strategy else "average"
     return toy(method=FULL, merge=merge, clients_per_round=7)
 
 
@@ -47,8 +49,12 @@ def task() -> Task:
     return build(toy(method=FULL))
 
 
-def with_merge(task: Task, **merge: Any) -> Task:
-    return replace(task, merge=experiment(**merge).merge)
+def with_merge(task: Task, strategy: str | None, **options: Any) -> Task:
+    return replace(task, merge=experiment(strategy, **options).merge)
+
+
+def merge_updates(task: Task, state: State, now: Round, updates: Iterator[Update], weight: Weight) -> State:
+    return task.merge.merge(task, state, now, updates, weight)
 
 
 def update(task: Task, client_id: int, arrays: Arrays, n_examples: int, loss: float = 1.0) -> Update:
@@ -80,7 +86,7 @@ def play(task: Task, start: float, rounds: Sequence[Sequence[tuple[float, int]]]
 
 def test_fedavg_by_hand(task: Task) -> None:
     """(1 * 2 + 3 * 4) / 4 = 3.5."""
-    assert play(with_merge(task, flower="FedAvg"), 1.0, [[(2, 1), (4, 3)]]) == [3.5]
+    assert play(with_merge(task, "FedAvg"), 1.0, [[(2, 1), (4, 3)]]) == [3.5]
 
 
 def test_fedavgm_by_hand(task: Task) -> None:
@@ -88,7 +94,7 @@ def test_fedavgm_by_hand(task: Task) -> None:
     2.25. Round 2: mean 3.25, v = 0.5 * -2.5 - 1 = -2.25, x = 2.25 + 1.125 = 3.375.
     """
     options = {"server_learning_rate": 0.5, "server_momentum": 0.5}
-    values = play(with_merge(task, flower="FedAvgM", **options), 1.0, [[(2, 1), (4, 3)], [(3.25, 5)]])
+    values = play(with_merge(task, "FedAvgM", **options), 1.0, [[(2, 1), (4, 3)], [(3.25, 5)]])
     assert values == [2.25, 3.375]
 
 
@@ -101,7 +107,7 @@ def test_fedadam_by_hand(task: Task) -> None:
     0.75^3) / (1 - 0.5^3) = 0.8689661, x = 1.6299408 + 0.8689661 * 1.125 / 1.6924240 = 2.2075660.
     """
     options = {"eta": 1, "beta_1": 0.5, "beta_2": 0.75, "tau": 0.5}
-    values = play(with_merge(task, flower="FedAdam", **options), 1.0, [[(2, 1), (4, 3)], [(2.6299408, 1)]])
+    values = play(with_merge(task, "FedAdam", **options), 1.0, [[(2, 1), (4, 3)], [(2.6299408, 1)]])
     assert values == pytest.approx([1.6299408, 2.2075660], rel=1e-6)
 
 
@@ -110,7 +116,7 @@ def test_fedyogi_by_hand(task: Task) -> None:
     = 1.3125, x = 1.7142857 + 1.125 / (1.1456439 + 0.5) = 2.3979087.
     """
     options = {"eta": 1, "beta_1": 0.5, "beta_2": 0.75, "tau": 0.5}
-    values = play(with_merge(task, flower="FedYogi", **options), 1.0, [[(2, 1), (4, 3)], [(2.7142857, 1)]])
+    values = play(with_merge(task, "FedYogi", **options), 1.0, [[(2, 1), (4, 3)], [(2.7142857, 1)]])
     assert values == pytest.approx([1.7142857, 2.3979087], rel=1e-6)
 
 
@@ -118,9 +124,7 @@ def test_fedadagrad_by_hand(task: Task) -> None:
     """eta 1, tau 0.5. Round 1: delta 2.5, v = 6.25, x = 1 + 2.5 / 3 = 1.8333333. Round 2: delta 6, v = 42.25,
     x = 1.8333333 + 6 / 7 = 2.6904762.
     """
-    values = play(
-        with_merge(task, flower="FedAdagrad", eta=1, tau=0.5), 1.0, [[(2, 1), (4, 3)], [(7.8333333, 1)]]
-    )
+    values = play(with_merge(task, "FedAdagrad", eta=1, tau=0.5), 1.0, [[(2, 1), (4, 3)], [(7.8333333, 1)]])
     assert values == pytest.approx([1.8333333, 2.6904762], rel=1e-6)
 
 
@@ -129,8 +133,8 @@ def test_median_and_trimmed_mean_by_hand(task: Task) -> None:
     both ends of 0, 1, 3, 100 leaves 1 and 3.
     """
     rounds = [[(10, 9), (1, 1), (2, 1)], [(20, 1), (1, 7), (10, 1), (2, 1)]]
-    assert play(with_merge(task, flower="FedMedian"), 0.0, rounds) == [2.0, 6.0]
-    trimmed = with_merge(task, flower="FedTrimmedAvg", beta=0.25)
+    assert play(with_merge(task, "FedMedian"), 0.0, rounds) == [2.0, 6.0]
+    trimmed = with_merge(task, "FedTrimmedAvg", beta=0.25)
     assert play(trimmed, 0.0, [[(100, 9), (0, 1), (3, 1), (1, 1)]]) == [2.0]
 
 
@@ -139,8 +143,8 @@ def test_krum_by_hand(task: Task) -> None:
     0.25 + 2.25. Krum takes 1; Multi-Krum with two takes 1 (1 example) and 1.5 (3): 5.5 / 4.
     """
     clients = [(100, 1), (0, 1), (1.5, 3), (1, 1)]
-    assert play(with_merge(task, flower="Krum"), 0.0, [clients]) == [1.0]
-    assert play(with_merge(task, flower="MultiKrum", num_nodes_to_select=2), 0.0, [clients]) == [1.375]
+    assert play(with_merge(task, "Krum"), 0.0, [clients]) == [1.0]
+    assert play(with_merge(task, "MultiKrum", num_nodes_to_select=2), 0.0, [clients]) == [1.375]
 
 
 STRATEGIES: dict[str, dict[str, float]] = {
@@ -217,7 +221,7 @@ def test_equals_flowers_own_loop(name: str, task: Task, start: dict[str, np.ndar
     """Three rounds; Flower adds float32 replies in a random order, and leaves FedAdam's result in float64."""
     options = STRATEGIES[name]
     expected = flowers_own(name, options, start)
-    merged = ours(with_merge(task, flower=name, **options), start).arrays
+    merged = ours(with_merge(task, name, **options), start).arrays
     assert set(merged) == set(expected)
     for key, array in merged.items():
         np.testing.assert_allclose(array, expected[key], rtol=1e-5, atol=2e-6)
@@ -225,21 +229,21 @@ def test_equals_flowers_own_loop(name: str, task: Task, start: dict[str, np.ndar
 
 @pytest.mark.parametrize("name", [*STRATEGIES, "strategies.Keeping"])
 def test_a_checkpoint_changes_no_byte(name: str, task: Task, start: dict[str, np.ndarray]) -> None:
-    merging = with_merge(task, flower=name, **STRATEGIES.get(name, {}))
+    merging = with_merge(task, name, **STRATEGIES.get(name, {}))
     once, cut = ours(merging, start), ours(merging, start, interrupted=True)
     for one, other in ((once.arrays, cut.arrays), (once.extras, cut.extras)):
         assert {n: a.tobytes() for n, a in one.items()} == {n: a.tobytes() for n, a in other.items()}
 
 
 def test_flowers_fedavg_is_ours(task: Task, start: dict[str, np.ndarray]) -> None:
-    flower, own = (ours(with_merge(task, flower=name), start).arrays for name in ("FedAvg", None))
+    flower, own = (ours(with_merge(task, name), start).arrays for name in ("FedAvg", None))
     for key, array in own.items():
         np.testing.assert_allclose(flower[key], array, rtol=1e-6, atol=1e-6)
 
 
 def test_state_goes_in_and_comes_out(task: Task, start: dict[str, np.ndarray]) -> None:
     """What went in is not changed, and merging it again gives the same; what a method keeps stays."""
-    merging = with_merge(task, flower="strategies.Keeping", step=0.5)
+    merging = with_merge(task, "strategies.Keeping", step=0.5)
     first = ours(merging, start)
     own = State(first.arrays, {**first.extras, "mine": np.array([4.0])})
     before = pickle.dumps({n: a.tobytes() for n, a in {**own.arrays, **own.extras}.items()})
@@ -253,7 +257,7 @@ def test_state_goes_in_and_comes_out(task: Task, start: dict[str, np.ndarray]) -
 
 
 def test_adam_keeps_its_moments_only(task: Task, start: dict[str, np.ndarray]) -> None:
-    extras = ours(with_merge(task, flower="FedAdam"), start).extras
+    extras = ours(with_merge(task, "FedAdam"), start).extras
     assert len(extras) == 2 * len(start)
     assert {key.rsplit("/", 1)[0].rpartition("/dict/")[0] for key in extras} == {"merge/m_t", "merge/v_t"}
 
@@ -261,7 +265,7 @@ def test_adam_keeps_its_moments_only(task: Task, start: dict[str, np.ndarray]) -
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_round_without_updates(name: str, task: Task, start: dict[str, np.ndarray]) -> None:
     """Nothing moves, momentum neither."""
-    merging = with_merge(task, flower=name, **STRATEGIES[name])
+    merging = with_merge(task, name, **STRATEGIES[name])
     before = ours(merging, start)
     after = merge_updates(merging, before, round_of((), N_ROUNDS + 1), iter([]), "examples")
     assert {n: a.tobytes() for n, a in after.arrays.items()} == {
@@ -273,7 +277,7 @@ def test_a_round_without_updates(name: str, task: Task, start: dict[str, np.ndar
 
 
 def test_parts_of_the_network_are_refused(task: Task) -> None:
-    merging = with_merge(task, flower="FedMedian")
+    merging = with_merge(task, "FedMedian")
     whole = update(task, 3, full(task, 1.0), 1)
     channels = task.structure.groups[0].channels
     thinned = replace(
@@ -284,24 +288,25 @@ def test_parts_of_the_network_are_refused(task: Task) -> None:
         with pytest.raises(InputError) as caught:
             merge_updates(merging, State(full(task, 0.0)), ROUND, iter([whole, part]), "examples")
         assert str(caught.value) == (
-            "merge.flower FedMedian can only merge updates of the whole network, and client 3 trained a part "
-            "of it; use a method that always trains all, like method.name=fedavg, or leave merge.flower out"
+            "merge.strategy FedMedian can only merge updates of the whole network, and client 3 trained a "
+            "part of it; use a method that always trains all, like method.name=fedavg, or leave merge out"
         )
 
 
 def test_what_no_checkpoint_can_hold_is_refused(task: Task) -> None:
-    merging = with_merge(task, flower="strategies.Hoarding")
+    merging = with_merge(task, "strategies.Hoarding")
     with pytest.raises(InputError) as caught:
         merge_updates(
             merging, State(full(task, 0.0)), ROUND, iter([update(task, 0, full(task, 1.0), 1)]), "examples"
         )
     assert str(caught.value) == (
-        "merge.flower strategies.Hoarding keeps `optimizer`, a object, from round to round; a checkpoint can "
-        "hold numbers, arrays, lists and dicts of arrays, and ArrayRecords"
+        "merge.strategy strategies.Hoarding keeps `optimizer`, a object, from round to round; a checkpoint "
+        "can hold numbers, arrays, lists and dicts of arrays, and ArrayRecords"
     )
 
 
-OF_ADAM = "merge.flower FedAdam has: beta_1, beta_2, eta, flower, tau, weight"
+OF_ADAM = "merge flower has: beta_1, beta_2, eta, strategy, tau"
+ABOUT = "(strategy of Flower, or the dotted path of a subclass of Flower's FedAvg)"
 VALID = ", ".join(sorted(STRATEGIES))
 OWN = "or the dotted path of a subclass of Flower's FedAvg"
 
@@ -310,59 +315,74 @@ OWN = "or the dotted path of a subclass of Flower's FedAvg"
     ("merge", "expected"),
     [
         (
-            {"flower": "FedAdm"},
-            f"merge.flower: unknown strategy 'FedAdm'; did you mean 'FedAdam'? (valid: {VALID}), {OWN}",
+            {**FLOWER, "strategy": "FedAdm"},
+            f"merge: unknown strategy 'FedAdm'; did you mean 'FedAdam'? (valid: {VALID}), {OWN}",
         ),
         (
-            {"flower": "FedAdam", "etaa": 0.1},
+            {**FLOWER, "strategy": "FedAdam", "etaa": 0.1},
             f"unknown key 'merge.etaa' = 0.1; did you mean 'merge.eta'? ({OF_ADAM})",
         ),
-        ({"flower": "FedAdam", "fraction_train": 1}, f"unknown key 'merge.fraction_train' = 1 ({OF_ADAM})"),
-        ({"flower": "FedAdam", "eta": "big"}, "merge.eta = 'big' must be a number"),
-        ({"flower": "FedAdam", "eta": -1}, "merge.eta = -1 must be greater than 0"),
-        ({"flower": "FedAdam", "eta": float("inf")}, "merge.eta = inf must be a finite number"),
-        ({"flower": "FedTrimmedAvg", "beta": 0.5}, "merge.beta = 0.5 must be less than 0.5"),
         (
-            {"flower": "MultiKrum", "num_nodes_to_select": 1.5},
+            {**FLOWER, "strategy": "FedAdam", "fraction_train": 1},
+            f"unknown key 'merge.fraction_train' = 1 ({OF_ADAM})",
+        ),
+        ({**FLOWER, "strategy": "FedAdam", "eta": "big"}, "merge.eta = 'big' must be a number"),
+        ({**FLOWER, "strategy": "FedAdam", "eta": -1}, "merge.eta = -1 must be greater than 0"),
+        ({**FLOWER, "strategy": "FedAdam", "eta": float("inf")}, "merge.eta = inf must be a finite number"),
+        ({**FLOWER, "strategy": "FedTrimmedAvg", "beta": 0.5}, "merge.beta = 0.5 must be less than 0.5"),
+        (
+            {**FLOWER, "strategy": "MultiKrum", "num_nodes_to_select": 1.5},
             "merge.num_nodes_to_select = 1.5 must be a whole number",
         ),
         (
-            {"flower": "FedAdam", "weight": "steps"},
-            "merge.weight = 'steps' must be examples (Flower weights by examples)",
+            {**FLOWER, "strategy": "FedAdam", "weight": "steps"},
+            f"unknown key 'merge.weight' = 'steps' ({OF_ADAM})",
         ),
-        ({"flower": "QFedAvg"}, "key 'merge.client_learning_rate' is missing"),
-        ({"flower": 3}, f"merge.flower = 3 must be the name of a strategy ({VALID})"),
+        ({**FLOWER, "strategy": "QFedAvg"}, "key 'merge.client_learning_rate' is missing"),
         (
-            {"flower": "FedProx"},
-            "merge.flower: strategy 'FedProx' cannot be the server's merge: on the server it is FedAvg; the "
+            {**FLOWER, "strategy": 3},
+            "merge.strategy = 3 must be text, in quotes " + ABOUT,
+        ),
+        (
+            {**FLOWER, "strategy": "FedProx"},
+            "merge: strategy 'FedProx' cannot be the server's merge: on the server it is FedAvg; the "
             "clients' part is method.name=fedprox",
         ),
         (
-            {"flower": "FedXgbBagging"},
-            "merge.flower: strategy 'FedXgbBagging' cannot be the server's merge: it merges trees",
+            {**FLOWER, "strategy": "FedXgbBagging"},
+            "merge: strategy 'FedXgbBagging' cannot be the server's merge: it merges trees",
         ),
         (
-            {"flower": "DifferentialPrivacyClientSideFixedClipping"},
-            "merge.flower: strategy 'DifferentialPrivacyClientSideFixedClipping' cannot be the server's "
+            {**FLOWER, "strategy": "DifferentialPrivacyClientSideFixedClipping"},
+            "merge: strategy 'DifferentialPrivacyClientSideFixedClipping' cannot be the server's "
             "merge: it wraps another strategy and draws noise from a global generator",
         ),
         (
-            {"flower": "strategies.Demanding"},
-            "merge.flower: strategy 'strategies.Demanding' cannot be made from a config: its parameter rule "
+            {**FLOWER, "strategy": "strategies.Demanding"},
+            "merge: strategy 'strategies.Demanding' cannot be made from a config: its parameter rule "
             "has no default and is not declared as int, float, bool or str",
         ),
         (
-            {"flower": "json.JSONDecoder"},
-            "merge.flower: strategy 'json.JSONDecoder' is not a subclass of flwr.serverapp.strategy.FedAvg",
+            {**FLOWER, "strategy": "json.JSONDecoder"},
+            "merge: strategy 'json.JSONDecoder' is not a subclass of flwr.serverapp.strategy.FedAvg",
         ),
         (
-            {"flower": "Bulyan", "num_malicious_nodes": 1},
-            "clients_per_round (5) must be at least 7 for merge.flower Bulyan, which merges no fewer than "
-            "4 x num_malicious_nodes + 3 updates",
+            {**FLOWER, "strategy": "Bulyan", "num_malicious_nodes": 1},
+            "clients_per_round (5) must be at least 7 for merge.strategy Bulyan, which merges no fewer "
+            "updates",
         ),
         (
-            {"flowr": "FedAdam"},
-            "unknown key 'merge.flowr' = 'FedAdam'; did you mean 'merge.flower'? (merge has: flower, weight)",
+            {"flower": "FedAdam"},
+            "merge needs a `name`; is 'name: flower' meant? (valid: average, flower)",
+        ),
+        ({"strategy": "FedAdam"}, "merge needs a `name` (valid: average, flower)"),
+        (
+            {**FLOWER, "eta": 1},
+            "key 'merge.strategy' is missing " + ABOUT,
+        ),
+        (
+            {"name": "average", "wieght": "steps"},
+            "unknown key 'merge.wieght' = 'steps'; did you mean 'merge.weight'? (merge average has: weight)",
         ),
     ],
 )
@@ -375,17 +395,19 @@ def test_mistakes(merge: dict[str, Any], expected: str) -> None:
 @pytest.mark.parametrize(
     ("method", "why"),
     [
-        ("distreal", "lets clients train parts of the network"),
-        ("fedrolex", "lets clients train parts of the network"),
+        ("distreal", "lets clients train parts of the network: it merges updates of the whole network only"),
+        ("fedrolex", "lets clients train parts of the network: it merges updates of the whole network only"),
         ("fednova", "has a merge of its own"),
     ],
 )
 def test_methods_whose_updates_flower_cannot_merge(method: str, why: str) -> None:
     with pytest.raises(InputError) as caught:
-        parse_experiment({**TOY, "method": method, "merge": {"flower": "FedAdam"}}, source="my.yaml")
+        parse_experiment(
+            {**TOY, "method": method, "merge": {**FLOWER, "strategy": "FedAdam"}}, source="my.yaml"
+        )
     assert str(caught.value) == (
-        f"my.yaml: merge.flower FedAdam cannot be used with method.name {method}, which {why}: Flower's "
-        "strategies merge updates of the whole network; use a method like fedavg, or leave merge.flower out"
+        f"my.yaml: merge.strategy FedAdam cannot be used with method.name {method}, which {why}; use a "
+        "method like fedavg, or leave merge out"
     )
 
 
@@ -408,29 +430,29 @@ def test_every_method_says_if_its_clients_train_parts(name: str) -> None:
 
 def test_defaults_are_written_down() -> None:
     """What a run is played with does not hang on the version of Flower; and it reads back as itself."""
-    made = experiment(flower="FedAdam", eta=1)
+    made = experiment("FedAdam", eta=1)
     plain = made.resolved()["merge"]
     assert plain == {
-        "weight": None, "flower": "FedAdam", "eta": 1.0, "beta_1": 0.9, "beta_2": 0.99, "tau": 0.001
+        "name": "flower", "strategy": "FedAdam", "eta": 1.0, "beta_1": 0.9, "beta_2": 0.99, "tau": 0.001
     }  # fmt: skip
     again = parse_experiment(yaml.safe_load(yaml.safe_dump(made.resolved())), source="again")
     assert again.resolved() == made.resolved()
-    assert again.hash() == made.hash() != experiment(flower="FedAdam", eta=2).hash()
+    assert again.hash() == made.hash() != experiment("FedAdam", eta=2).hash()
     assert pickle.loads(pickle.dumps(made.merge)) == made.merge
-    assert experiment().merge == Merge()
+    assert experiment().merge == Average() == toy().merge
 
 
 def test_the_schema_knows_the_options() -> None:
     choices = json_schema()["properties"]["merge"]["anyOf"]
-    adam = next(c for c in choices if c.get("properties", {}).get("flower", {}).get("const") == "FedAdam")
-    assert set(adam["properties"]) == {"flower", "weight", "eta", "beta_1", "beta_2", "tau"}
+    adam = next(c for c in choices if c.get("properties", {}).get("strategy", {}).get("const") == "FedAdam")
+    assert set(adam["properties"]) == {"name", "strategy", "eta", "beta_1", "beta_2", "tau"}
     assert adam["additionalProperties"] is False
 
 
 def test_from_the_command_line(tmp_path: Path) -> None:
     """Stopped after round 3 and resumed, a run ends in the bytes of one that was not; Flower says nothing."""
     config = tmp_path / "toy.yaml"
-    merge = {"flower": "FedAdam", "eta": 0.03}
+    merge = {**FLOWER, "strategy": "FedAdam", "eta": 0.03}
     method = {**FULL, "overrun": "partial"}
     config.write_text(yaml.safe_dump({**TOY, "method": method, "merge": merge, "rounds": 5}))
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -130,7 +130,10 @@ def test_a_thinned_step_updates_the_kept_channels_only() -> None:
         ({"method": {"name": "distreal"}}, "method.name distreal, whose clients train parts of the network"),
         ({"method": {"name": "heterofl"}}, "method.name heterofl, whose clients train parts"),
         ({"method": {"name": "fednova"}}, "method.name fednova, which has a merge of its own"),
-        ({"method": {"name": "fedavg"}, "merge": {"flower": "FedAdam"}}, "merge.flower FedAdam"),
+        (
+            {"method": {"name": "fedavg"}, "merge": {"name": "flower", "strategy": "FedAdam"}},
+            "merge.strategy FedAdam",
+        ),
     ],
 )
 def test_refused_where_a_mean_of_statistics_means_nothing(changes: dict[str, Any], message: str) -> None:

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Self, TypeVar
@@ -45,6 +46,24 @@ class Plugin(ConfigModel):
     def adapt(cls, target: Any) -> type[Self] | None:
         """A plug-in that stands for a foreign object at a dotted path, for kinds that take such objects."""
         return None
+
+    @classmethod
+    def checker(cls, options: Mapping[str, Any]) -> type[ConfigModel]:
+        """The model that checks the options and fills in defaults: the plug-in, unless options decide it.
+
+        Raises InputError where they name nothing that there is.
+        """
+        return cls
+
+    @classmethod
+    def checkers(cls) -> list[type[ConfigModel]]:
+        """Every model that `checker` may give, for the schema of config files."""
+        return [cls]
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Dotted paths of the user's code that the options name."""
+        return ()
 
 
 def answers_for(plugin: Plugin, many: str, one: str) -> bool:

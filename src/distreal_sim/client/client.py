@@ -12,6 +12,7 @@ import numpy as np
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.columns import Column, names_of
 from distreal_sim.client.messages import Arrays, Job, Round, Update
 from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
@@ -83,6 +84,9 @@ class Trains(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def columns(self) -> tuple[Column, ...]: ...
+
     def train(self, client: Client, job: Job) -> Update:
         """What one client does with its job."""
         ...
@@ -100,6 +104,13 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
         raise InputError(
             f"train() of method {method.name} must return an Update, such as distreal_sim.client.train.train "
             f"gives, not {'None' if update is None else type(update).__name__}"
+        )
+    strange = sorted(update.metrics.keys() - set(names_of(method.columns)))
+    if strange:
+        declared = ", ".join(names_of(method.columns)) or "none"
+        raise InputError(
+            f"train() of method {method.name} reports the metric '{strange[0]}', which is not among the "
+            f"columns that the method declares ({declared}); add Column('{strange[0]}', ...) to its `columns`"
         )
     return _encoded(task.codec, job, update, own, of_codec)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
 
+from distreal_sim.client.columns import column
 from distreal_sim.client.coverage import Coverage
 
 Arrays = Mapping[str, np.ndarray]
@@ -58,24 +59,32 @@ class Job:
 
 @dataclass(frozen=True)
 class Facts:
-    """One client's round, as it goes into clients.parquet.
+    """One client's round, as it goes into clients.parquet: a field declared here is a column there.
 
-    sim_s: simulated seconds from the round's start until the client was done, the deadline if its update was
-    lost; mean_keep_rate: kept share of channels, averaged over coupling groups and finished steps (NaN
-    without one); train_loss: mean over the examples of the finished steps (NaN without one).
+    metrics: what else the method reports, by the names of its `Method.columns`.
     """
 
-    client_id: int
-    status: Status
-    n_examples: int
-    n_steps_planned: int
-    n_steps_done: int
-    macs: int
-    sim_s: float
-    mean_keep_rate: float
-    download_bytes: int
-    upload_bytes: int
-    train_loss: float
+    client_id: int = column("the client")
+    status: Status = column(  # noqa: RUF009  (a dataclass field)
+        "what became of its update: completed, partial, dropped or diverged"
+    )
+    n_examples: int = column("its training examples")
+    n_steps_planned: int = column("mini-batches that it planned")
+    n_steps_done: int = column("mini-batches that it finished in time")
+    macs: int = column("multiply-accumulates that it did, an unfinished step included", "sum")
+    sim_s: float = column(
+        "simulated seconds from the round's start until it was done, the deadline if its update was lost"
+    )
+    mean_keep_rate: float = column(
+        "kept share of channels, mean over coupling groups and finished steps; empty without one",
+        optional=True,
+    )
+    download_bytes: int = column("bytes that it was sent", "sum")
+    upload_bytes: int = column("bytes that it sent", "sum")
+    train_loss: float = column(
+        "mean over the examples of the finished steps; empty without one", optional=True
+    )
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,15 @@ class Update:
     def n_steps(self) -> int:
         """Finished steps."""
         return self.coverage.n_steps
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What the method reports of the client's round."""
+        return self.facts.metrics
+
+    def reporting(self, **metrics: float) -> Update:
+        """The update with further metrics."""
+        return replace(self, facts=replace(self.facts, metrics={**self.metrics, **metrics}))
 
     @property
     def is_merged(self) -> bool:

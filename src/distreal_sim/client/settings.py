@@ -57,32 +57,6 @@ class Local(ConfigModel):
         return self.lr
 
 
-class Merge(ConfigModel):
-    """How updates are averaged."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    weight: Literal["examples", "steps", "clients"] | None = Field(
-        None,
-        description="a client's weight at a coordinate it trained: its examples, those it trained on there, "
-        "or 1; the method's own way if not given",
-    )
-    flower: str | None = Field(
-        None,
-        description="a Flower strategy that merges updates of the whole network instead, like FedAdam; its "
-        "options stand beside it",
-    )
-
-
-class FlowerMerge(Merge):
-    """A strategy of Flower; its options are further fields, checked by `flower_merge.options.resolve`."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    flower: str
-    weight: Literal["examples"] | None = None
-
-
 class Evaluation(ConfigModel):
     """How and when the global model is tested; the last round always is."""
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ from distreal_sim.base.plugins import answers_for
 from distreal_sim.base.rng import Rngs
 from distreal_sim.base.rng_many import Streams, streams
 from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.settings import Evaluation, Local, Merge
+from distreal_sim.client.messages import Round, State, Update
+from distreal_sim.client.settings import Evaluation, Local
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import plain_bytes
@@ -35,6 +36,22 @@ from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.engine.engine import Engine, Scaling
 from distreal_sim.thinning.engine.layout import layout_of
 from distreal_sim.thinning.structure import Counts, MemoryFormat, Structure
+
+Weight = Literal["examples", "steps", "clients"]
+"""What a client's weight in an average is: its examples, those of its steps, or 1."""
+
+
+class Merges(Protocol):
+    """The server's merge, where the method has none of its own (`merging.merges.Merge`)."""
+
+    def weight_or(self, own: Weight) -> Weight:
+        """The weight of a client in an average; own: the method's."""
+        ...
+
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update], weight: Weight) -> State:
+        """The next state."""
+        ...
+
 
 READ_AT_ONCE = 1 << 18
 """Numbers of a client's examples that are read together: few enough for the cache, and so many that reading
@@ -52,7 +69,7 @@ class Task:
     seed: int
     deadline_s: float
     local: Local
-    merge: Merge
+    merge: Merges
     codec: Codec
     evaluation: Evaluation
     data: Data

@@ -14,12 +14,12 @@ from distreal_sim.base.errors import InputError, closest
 from distreal_sim.base.plugins import Plugin, load, names
 from distreal_sim.base.sources import Sources, check_same, sources_of
 from distreal_sim.base.values import ConfigModel, Located
-from distreal_sim.client.settings import Evaluation, Local, Merge
+from distreal_sim.client.settings import Evaluation, Local
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
 from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
-from distreal_sim.config.checks import check_statistics
+from distreal_sim.config.checks import check_merge, check_statistics, settled_format
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
 from distreal_sim.config.read import (
@@ -41,6 +41,8 @@ from distreal_sim.devices.availability.always import Always
 from distreal_sim.devices.links import Network
 from distreal_sim.devices.links.unlimited import Unlimited
 from distreal_sim.devices.profiles import Profile
+from distreal_sim.merging.merges import Merge
+from distreal_sim.merging.merges.average import Average
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
 
@@ -69,6 +71,7 @@ KINDS: dict[str, type[Plugin]] = {
     "network": Network,
     "availability": Availability,
     "method": Method,
+    "merge": Merge,
     "codec": Codec,
 }
 """The keys that hold a plug-in."""
@@ -100,7 +103,7 @@ class Experiment(ConfigModel):
     network: SerializeAsAny[Network] = Field(Unlimited(), description="the clients' links")
     availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
-    merge: SerializeAsAny[Merge] = Field(Merge(), description="how updates are averaged")
+    merge: SerializeAsAny[Merge] = Field(Average(), description="how updates are averaged")
     codec: SerializeAsAny[Codec] = Field(Plain(), description="what updates travel as")
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
@@ -151,8 +154,8 @@ class Experiment(ConfigModel):
     def _modules(self) -> list[str]:
         """The modules that the plug-ins come from, with those of the classes that they extend."""
         kinds = [kind for key in KINDS for kind in type(getattr(self, key)).__mro__]
-        strategy = self.merge.flower or ""
-        return [*dict.fromkeys(kind.__module__ for kind in kinds), *([strategy] if "." in strategy else [])]
+        named = [path for key in KINDS for path in getattr(self, key).code]
+        return [*dict.fromkeys(kind.__module__ for kind in kinds), *named]
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults too, as plain YAML types."""
@@ -213,8 +216,6 @@ def parse_experiment(raw: Mapping[str, Any], *, source: str, base_dir: Path | No
         for key, kind in KINDS.items():
             if key in values:
                 values[key] = _parse_plugin(kind, values[key], key, source, context)
-        if "merge" in values:
-            values["merge"] = parse_merge(values["merge"], source)
         return Experiment.model_validate(values, context=context)
     except ValidationError as error:
         raise InputError(explain(error, source, "", Experiment)) from None
@@ -228,23 +229,35 @@ def _parse_plugin(kind: type[Plugin], value: Any, key: str, source: str, context
     if value is not None and not isinstance(value, Mapping):
         raise InputError(f"{source}: {key} = {value!r} must be a name, or keys and values with a `name`")
     options = {k: v for k, v in (value or {}).items() if k != "name"}
-    name = (value or {}).get("name")
+    name = (value or {}).get("name", _default_name(key, options))
     if not isinstance(name, str):
         misspelt = closest("name", map(str, options))
-        got = f", not {name!r}" if name is not None else f"; is '{misspelt}' meant?" if misspelt else ""
+        chosen = next((f"name: {option}" for option in options if option in names(kind)), misspelt)
+        got = f", not {name!r}" if name is not None else f"; is '{chosen}' meant?" if chosen else ""
         raise InputError(f"{source}: {key} needs a `name`{got} (valid: {', '.join(names(kind))})")
     try:
         cls = load(kind, name)
     except InputError as error:
         raise InputError(f"{source}: {key}.name: {error}") from error
+    model: type[ConfigModel] = cls
     try:
-        return cls.model_validate(options, context=context)
+        model = cls.checker(options)
+        checked = model.model_validate(options, context=context)
+        return checked if isinstance(checked, kind) else cls.model_validate(checked.model_dump())
+    except InputError as error:
+        raise InputError(f"{source}: {key}: {error}") from error
     except ValidationError as error:
-        raise InputError(explain(error, source, key, cls, f"{kind.label} {name}")) from None
+        raise InputError(explain(error, source, key, model, f"{kind.label} {name}")) from None
+
+
+def _default_name(key: str, options: Mapping[str, Any]) -> str | None:
+    """The name of the plug-in that is the key's default, if options without a name can be meant for it."""
+    plugin = Experiment.model_fields[key].default if key in Experiment.model_fields else None
+    if isinstance(plugin, Plugin) and options.keys() <= type(plugin).model_fields.keys():
+        return plugin.name
+    return None
 
 
 def json_schema() -> dict[str, Any]:
     """A JSON schema of config files for editors, with every bundled plug-in and its options."""
-    schema = schema_of(Experiment, KINDS)
-    schema["properties"]["merge"] = merge_schema(schema["properties"]["merge"])
-    return schema
+    return schema_of(Experiment, KINDS)

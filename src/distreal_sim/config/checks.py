@@ -1,9 +1,29 @@
-"""Which methods can keep running batch-norm statistics."""
+"""Which merges go with which methods, and which methods can keep running batch-norm statistics."""
 
 from __future__ import annotations
 
 from distreal_sim.client.settings import Evaluation, Merge
+from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
+
+
+def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:
+    """Raises ValueError if the method's updates are not what the merge can take, or too few."""
+    if clients_per_round < merge.least_updates:
+        raise ValueError(
+            f"clients_per_round ({clients_per_round}) must be at least {merge.least_updates} for "
+            f"{merge.title}, which merges no fewer updates"
+        )
+    if merge.whole_only and method.trains_parts:
+        why = "lets clients train parts of the network: it merges updates of the whole network only"
+    elif not merge.averages and type(method).merge is not Method.merge:
+        why = "has a merge of its own"
+    else:
+        return
+    raise ValueError(
+        f"{merge.title} cannot be used with method.name {method.name}, which {why}; use a method like "
+        "fedavg, or leave merge out"
+    )
 
 
 def check_statistics(evaluation: Evaluation, merge: Merge, method: Method) -> None:
@@ -18,8 +38,8 @@ def check_statistics(evaluation: Evaluation, merge: Merge, method: Method) -> No
         why = f"method.name {method.name}, whose clients train parts of the network"
     elif type(method).merge is not Method.merge:
         why = f"method.name {method.name}, which has a merge of its own"
-    elif merge.flower is not None:
-        why = f"merge.flower {merge.flower}"
+    elif not merge.averages:
+        why = merge.title
     else:
         return
     raise ValueError(

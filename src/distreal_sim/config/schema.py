@@ -22,14 +22,15 @@ def schema_of(experiment: type[BaseModel], kinds: Mapping[str, type[Plugin]]) ->
         plain = schema["properties"][key]
         choices, short = [], []
         for name in names(kind):
-            choice = load(kind, name).model_json_schema(ref_template=f"#/$defs/{key}.{name}.{{model}}")
-            for inner, definition in choice.pop("$defs", {}).items():
-                schema["$defs"][f"{key}.{name}.{inner}"] = definition
-            if not choice.get("required"):
-                short.append(name)
-            choice["properties"] = {"name": {"const": name}, **choice.get("properties", {})}
-            choice["required"] = ["name", *choice.get("required", [])]
-            choices.append(choice)
+            for model in load(kind, name).checkers():
+                choice = model.model_json_schema(ref_template=f"#/$defs/{key}.{name}.{{model}}")
+                for inner, definition in choice.pop("$defs", {}).items():
+                    schema["$defs"][f"{key}.{name}.{inner}"] = definition
+                if not choice.get("required"):
+                    short.append(name)
+                choice["properties"] = {"name": {"const": name}, **choice.get("properties", {})}
+                choice["required"] = ["name", *choice.get("required", [])]
+                choices.append(choice)
         own = {"type": "object", "properties": {"name": DOTTED}, "required": ["name"]}
         about = {"description": plain["description"]} if "description" in plain else {}
         schema["properties"][key] = {**about, "anyOf": [*choices, own, {"enum": short}, DOTTED]}

@@ -20,6 +20,7 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.base.text import duration, percent, si
 from distreal_sim.client.messages import Status, Update
 from distreal_sim.client.task import Task
+from distreal_sim.codecs.plain import Plain
 from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build, planned_examples
 from distreal_sim.fronts.bundled import BundledFront
@@ -28,6 +29,7 @@ from distreal_sim.fronts.option import UniformFront
 from distreal_sim.inspection import cautions
 from distreal_sim.inspection.data import data_lines
 from distreal_sim.inspection.estimate import WallTimes, forecast, measure, window
+from distreal_sim.merging.merges.average import Average
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -147,8 +149,10 @@ def label_counts(task: Task) -> np.ndarray:
 def describe(plugin: Plugin) -> str:
     """A plug-in's name and options; outside code is called that."""
     name = plugin.name
-    if "." in name:
-        name += f" (runs code from {type(plugin).__module__})"
+    outside = [type(plugin).__module__] if "." in name else []
+    outside += [path.rpartition(".")[0] for path in plugin.code]
+    if outside:
+        name += f" (runs code from {', '.join(outside)})"
     options = ", ".join(_options(plugin.model_dump(mode="json")))
     return f"{name}: {options}" if options else name
 
@@ -250,9 +254,10 @@ def _clients(n: int, task: Task) -> str:
 
 def _method(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
     yield "method", describe(experiment.method)
-    if (strategy := experiment.merge.flower) is not None:
-        own = f" (runs code from {strategy.rpartition('.')[0]})" if "." in strategy else ""
-        yield "merge", f"Flower strategy {strategy}{own}"
+    if experiment.merge != Average():
+        yield "merge", describe(experiment.merge)
+    if experiment.codec != Plain():
+        yield "codec", describe(experiment.codec)
     frames = [window(task, u.facts.client_id) for u in round_1]
     macs = {"the full model": training_macs(full, full.full_counts())}
     if is_narrowed(task, full):

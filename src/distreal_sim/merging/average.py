@@ -9,15 +9,16 @@ was trained in the steps that kept both, so the counts of all weights of a layer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 
 from distreal_sim.client.messages import Arrays, Update
+from distreal_sim.client.task import Weight
 from distreal_sim.merging.arithmetic import add_scaled, divide
 from distreal_sim.thinning.structure import Axis, Structure, TensorLayout, is_cut
 
-Weight = Literal["examples", "steps", "clients"]
+__all__ = ["Outputs", "Weight", "client_weight", "spread", "trained_steps", "weighted_average"]
+
 Outputs = Callable[[Update], "np.ndarray | None"]
 """outputs(update): (n_classes,) bool, the classifier's rows that count in the merge; None for all."""
 

@@ -7,16 +7,16 @@ sample clients, name records and merge metrics has no say here, and `eta_l` is a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import flwr.serverapp.strategy as bundled
 from flwr.serverapp.strategy import FedAvg, Strategy
-from pydantic import Field, create_model
+from pydantic import ConfigDict, Field, create_model
 
 from distreal_sim.base.errors import InputError, unknown
 from distreal_sim.base.plugins import import_dotted
-from distreal_sim.client.settings import FlowerMerge, Merge
+from distreal_sim.base.values import ConfigModel
+from distreal_sim.merging.merges.flower import Flower
 
 NOT_A_MERGE = {
     "FedProx": "on the server it is FedAvg; the clients' part is method.name=fedprox",
@@ -75,8 +75,25 @@ def find(name: str) -> type[FedAvg]:
     raise InputError(f"{message}, or the dotted path of a subclass of Flower's FedAvg")
 
 
-def options_of(name: str) -> type[Merge]:
-    """The options of a strategy as a model of its `merge` block. Raises InputError if it cannot merge."""
+class _Options(ConfigModel):
+    """What stands beside `name: flower`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class OwnStrategy(ConfigModel):
+    """A strategy of the user's own, whose options only its code knows."""
+
+    model_config = ConfigDict(extra="allow")
+
+    strategy: str = Field(pattern=r"^\w+(\.\w+)+$", description="dotted path of a strategy of your own")
+
+
+def options_of(name: str) -> type[ConfigModel]:
+    """A strategy and its options, as they stand beside `name: flower`.
+
+    Raises InputError if it cannot merge.
+    """
     cls = find(name)
     fields: dict[str, Any] = {}
     for key, parameter in inspect.signature(cls).parameters.items():
@@ -95,28 +112,13 @@ def options_of(name: str) -> type[Merge]:
                 "not declared as int, float, bool or str"
             )
     const: dict[str, Any] = {"json_schema_extra": {"const": name}}
-    fields["flower"] = (str, Field(description="strategy of Flower", **const))
-    fields["weight"] = (Literal["examples"] | None, Field(None, description="Flower weights by examples"))
-    model: type[Merge] = create_model(cls.__name__, __base__=Merge, **fields)
+    fields["strategy"] = (str, Field(description="strategy of Flower", **const))
+    model: type[ConfigModel] = create_model(cls.__name__, __base__=_Options, **fields)
     return model
 
 
-def make(merge: Merge) -> FedAvg:
+def make(merge: Flower) -> FedAvg:
     """A strategy that has seen nothing yet, and that samples nobody."""
-    assert merge.flower is not None
-    strategy = find(merge.flower)(**(merge.model_extra or {}))
+    strategy = find(merge.strategy)(**(merge.model_extra or {}))
     strategy.fraction_train = 0.0
     return strategy
-
-
-def resolve(model: type[Merge], values: Mapping[str, Any]) -> FlowerMerge:
-    """The `merge` block with the defaults of its strategy, whose options are `model`.
-
-    Raises pydantic's ValidationError for a wrong option and InputError for a strategy that cannot be made.
-    """
-    merge = FlowerMerge.model_validate(model.model_validate(values).model_dump())
-    try:
-        make(merge)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"strategy '{merge.flower}' cannot be made: {error}") from error
-    return merge

@@ -20,15 +20,15 @@ from flwr.serverapp.strategy import FedAvg
 
 from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.client.messages import Arrays, Round, State, Update
-from distreal_sim.client.settings import Merge
 from distreal_sim.merging.flower_options import make
 from distreal_sim.merging.flower_state import PREFIX, recall, remember
+from distreal_sim.merging.merges.flower import Flower
 
 NO_GRID = cast(Grid, None)
 """The clients have been reached already."""
 
 
-def aggregate(merge: Merge, state: State, now: Round, updates: Iterator[Update]) -> State:
+def aggregate(merge: Flower, state: State, now: Round, updates: Iterator[Update]) -> State:
     """The state after the strategy's `aggregate_train`; the arrays keep their types.
 
     FedAdam corrects its step size by the number of the round. A round without updates changes nothing, and
@@ -45,22 +45,22 @@ def aggregate(merge: Merge, state: State, now: Round, updates: Iterator[Update])
             strategy.configure_train(now.number, _record(state.arrays, names), ConfigRecord(), NO_GRID)
             merged, _ = strategy.aggregate_train(now.number, replies)
     except AppExitException as error:
-        raise RunError(f"merge.flower {merge.flower}, round {now.number}: {error}") from error
+        raise RunError(f"{merge.title}, round {now.number}: {error}") from error
     extras = {key: value for key, value in state.extras.items() if not key.startswith(PREFIX)}
     extras |= remember(merge, strategy)
     return State(state.arrays if merged is None else _arrays(merged, state.arrays), extras)
 
 
-def _reply(merge: Merge, strategy: FedAvg, old: Arrays, names: Sequence[str], update: Update) -> Message:
+def _reply(merge: Flower, strategy: FedAvg, old: Arrays, names: Sequence[str], update: Update) -> Message:
     """The update as Flower's strategies want it. Raises InputError if it is not of the whole network."""
     shapes = {name: array.shape for name, array in update.arrays.items()}
     whole = shapes == {name: array.shape for name, array in old.items()}
     client_id = update.facts.client_id
     if not whole or any(kept is not None for kept in update.coverage.kept):
         raise InputError(
-            f"merge.flower {merge.flower} can only merge updates of the whole network, and client "
+            f"{merge.title} can only merge updates of the whole network, and client "
             f"{client_id} trained a part of it; use a method that always trains all, like "
-            "method.name=fedavg, or leave merge.flower out"
+            "method.name=fedavg, or leave merge out"
         )
     metrics = MetricRecord()
     metrics[strategy.weighted_by_key] = update.facts.n_examples

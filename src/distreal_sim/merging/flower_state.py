@@ -18,8 +18,8 @@ from flwr.serverapp.strategy import FedAvg
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.client.messages import Arrays
-from distreal_sim.client.settings import Merge
 from distreal_sim.merging.flower_options import make
+from distreal_sim.merging.merges.flower import Flower
 
 PREFIX = "merge/"
 
@@ -30,7 +30,7 @@ Items = list[tuple[str, np.ndarray]]
 """(key, array), in order."""
 
 
-def remember(merge: Merge, strategy: FedAvg) -> dict[str, np.ndarray]:
+def remember(merge: Flower, strategy: FedAvg) -> dict[str, np.ndarray]:
     """What the strategy keeps and a fresh one does not. Raises InputError for what no checkpoint can hold."""
     fresh = vars(make(merge))
     kept: dict[str, np.ndarray] = {}
@@ -41,7 +41,7 @@ def remember(merge: Merge, strategy: FedAvg) -> dict[str, np.ndarray]:
             kind, items = _taken_apart(value)
         except TypeError:
             raise InputError(
-                f"merge.flower {merge.flower} keeps `{name}`, a {type(value).__name__}, from round to round; "
+                f"{merge.title} keeps `{name}`, a {type(value).__name__}, from round to round; "
                 "a checkpoint can hold numbers, arrays, lists and dicts of arrays, and ArrayRecords"
             ) from None
         if not items:

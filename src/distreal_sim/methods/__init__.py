@@ -16,13 +16,13 @@ from torch import nn
 
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.client.client import Client
+from distreal_sim.client.columns import Column
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Choice, Compute, Moment, Overrun, sgd_step
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
 from distreal_sim.fronts.front import Front
 from distreal_sim.merging.average import Weight
-from distreal_sim.merging.merge import merge_updates
 from distreal_sim.submodels.levels import Level, Levels
 from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Scaling
@@ -55,7 +55,8 @@ class Method(Plugin):
     """A federated learning algorithm.
 
     weight: a client's weight in the merge, unless the experiment sets merge.weight. trains_parts: whether a
-    client may train less than the whole network; Flower's strategies cannot merge that.
+    client may train less than the whole network; Flower's strategies cannot merge that. columns: what its
+    updates report beside the facts of every client (`Update.reporting`), for clients.parquet and rounds.csv.
     """
 
     package: ClassVar[str] = "distreal_sim.methods"
@@ -65,6 +66,7 @@ class Method(Plugin):
 
     weight: ClassVar[Weight] = "examples"
     trains_parts: ClassVar[bool] = False
+    columns: ClassVar[tuple[Column, ...]] = ()
 
     def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:
         """The method with what its options leave to the package put in; asked when a config is read.
@@ -144,4 +146,4 @@ class Method(Plugin):
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
-        return merge_updates(task, state, now, updates, self.weight)
+        return task.merge.merge(task, state, now, updates, self.weight)

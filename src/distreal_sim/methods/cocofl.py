@@ -72,7 +72,7 @@ class CoCoFL(Method):
         return partial_steps(level.trained)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight or self.weight
+        weight = task.merge.weight_or(self.weight)
         merged = weighted_average(task.structure, state.arrays, updates, weight, dilute=True)
         return State(merged, state.extras)
 

@@ -34,7 +34,6 @@ from distreal_sim.client.task import Task
 from distreal_sim.client.train import train
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import DropLinear, FrontOption, front_of, settled_front
-from distreal_sim.merging.merge import merge_updates
 from distreal_sim.merging.normalised import step_normalised_average
 from distreal_sim.methods import DrawMask, Method, OverrunOption
 from distreal_sim.submodels.levels import PerStep
@@ -102,8 +101,8 @@ class Distreal(Method):
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         def merged(seen: Iterator[Update]) -> State:
             if not self.step_normalised:
-                return merge_updates(task, state, now, seen, self.weight)
-            weight, momentum = task.merge.weight or self.weight, task.local.momentum
+                return task.merge.merge(task, state, now, seen, self.weight)
+            weight, momentum = task.merge.weight_or(self.weight), task.local.momentum
             arrays = step_normalised_average(task.structure, state.arrays, seen, weight, momentum=momentum)
             return State(arrays, state.extras)
 

@@ -72,7 +72,7 @@ class FederatedDropout(Method):
         return lambda step, counts: take(structure, orders, counts)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight or self.weight
+        weight = task.merge.weight_or(self.weight)
         dilute = self.average == "zero_update"
         return State(
             weighted_average(task.structure, state.arrays, updates, weight, dilute=dilute), state.extras

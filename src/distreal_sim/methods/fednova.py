@@ -48,7 +48,7 @@ class FedNova(Method):
         return proximal_steps(self.mu)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight or self.weight
+        weight = task.merge.weight_or(self.weight)
         effective = everyone = 0.0
 
         def per_step() -> Iterator[Update]:

@@ -77,7 +77,7 @@ class FedRolex(Method):
             task.structure,
             state.arrays,
             updates,
-            task.merge.weight or self.weight,
+            task.merge.weight_or(self.weight),
             outputs=lambda update: self._classes(task, update.facts.client_id),
         )
         return State(merged, state.extras)

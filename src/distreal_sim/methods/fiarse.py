@@ -94,7 +94,7 @@ class Fiarse(Method):
         return self.shares[int(place) * len(self.shares) // n_clients]
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight or self.weight
+        weight = task.merge.weight_or(self.weight)
         totals = {name: np.zeros(array.shape) for name, array in state.arrays.items()}
         weights = {name: np.zeros(array.shape) for name, array in state.arrays.items()}
         for update in updates:

@@ -91,7 +91,7 @@ class InclusiveFL(Method):
         return depth_steps(client.task, level, depths, lambda scores, y: F.cross_entropy(scores[0], y))
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight or self.weight
+        weight = task.merge.weight_or(self.weight)
         depths = depths_of(task, earlier_exits=False)
         layers = layers_of(task, depths)
         changes: list[dict[str, np.ndarray]] = [

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 
+from distreal_sim.base.errors import InputError
+from distreal_sim.client.columns import Column, column, columns_of, names_of
 from distreal_sim.client.messages import STATUSES, Arrays, Facts
 
 Tested = tuple[float, float] | None
@@ -30,58 +32,83 @@ class Scores:
     statistics: Arrays
 
 
-@dataclass(frozen=True)
-class ClientRow:
-    """One client's round; the columns of clients.parquet."""
+@dataclass(frozen=True, kw_only=True)
+class ClientRow(Facts):
+    """One client's round, the columns of clients.parquet: what it reports, and what the server adds."""
 
-    round: int
-    client_id: int
-    status: str
-    n_examples: int
-    n_steps_planned: int
-    n_steps_done: int
-    macs: int
-    macs_available: float
-    sim_s: float
-    mean_keep_rate: float
-    download_bytes: int
-    upload_bytes: int
-    train_loss: float
+    round: int = column("number of the round, from 1")
+    macs_available: float = column("what its capacity offered from the round's start to its end", "sum")
+
+
+def _in_order(columns: dict[str, Column]) -> dict[str, Column]:
+    """The round comes first, and what was offered after what was done."""
+    names = [name for name in columns if name not in ("round", "macs_available")]
+    names.insert(0, "round")
+    names.insert(names.index("macs") + 1, "macs_available")
+    return {name: columns[name] for name in names}
+
+
+COLUMNS = _in_order(columns_of(ClientRow))
+"""The columns of clients.parquet, to which a method may add its own (`Method.columns`)."""
+
+PARQUET = {"int": pa.int64(), "float": pa.float64(), "str": pa.string()}
+
+DTYPES = {name: PARQUET[c.kind].to_pandas_dtype() for name, c in COLUMNS.items()} | {"status": np.int64}
+"""What the columns of ClientRows are; a method's own are float64."""
+
+
+def schema_of(names: Iterable[str]) -> pa.Schema:
+    """The schema of clients.parquet with these columns."""
+    return pa.schema([(name, PARQUET[COLUMNS[name].kind if name in COLUMNS else "float"]) for name in names])
 
 
 class ClientRows(Sequence[ClientRow]):
     """Clients' rounds in columns, so that many of them cost no object each.
 
-    columns: (n,) arrays by the names of ClientRow's fields; status: indices into STATUSES.
+    columns: (n,) arrays by name, those of COLUMNS and after them the method's; status: indices into STATUSES.
     """
 
     def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
-        self.columns = columns
+        names = [*COLUMNS, *(name for name in columns if name not in COLUMNS)]
+        self.columns: Mapping[str, np.ndarray] = {name: columns[name] for name in names}
 
     @classmethod
     def of(cls, rows: Sequence[ClientRow]) -> ClientRows:
         """The same rows in columns."""
         if isinstance(rows, ClientRows):
             return rows
-        return cls._of({name: [getattr(row, name) for row in rows] for name in CLIENT_SCHEMA.names})
+        own = rows[0].metrics if rows else ()
+        values = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+        return cls._of(values | {name: [row.metrics[name] for row in rows] for name in own})
 
     @classmethod
     def _of(cls, values: Mapping[str, Sequence[Any]]) -> ClientRows:
         status = [STATUSES.index(status) for status in values["status"]]
-        return cls({name: np.array(own, DTYPES[name]) for name, own in {**values, "status": status}.items()})
+        values = {**values, "status": status}
+        return cls({name: np.array(own, DTYPES.get(name, np.float64)) for name, own in values.items()})
 
     @classmethod
     def of_round(
-        cls, round_number: int, facts: Sequence[Facts], macs_available: Sequence[float]
+        cls,
+        round_number: int,
+        facts: Sequence[Facts],
+        macs_available: Sequence[float],
+        own: Sequence[Column] = (),
     ) -> ClientRows:
-        """macs_available: what each client's capacity offered from the start of the round to its end."""
-        values = {name: [getattr(own, name) for own in facts] for name in FACTS}
+        """macs_available: what each client's capacity offered from the start of the round to its end.
+
+        own: the method's columns.
+        """
+        values: dict[str, Sequence[Any]] = {
+            name: [getattr(one, name) for one in facts] for name in columns_of(Facts)
+        }
+        values |= {c.name: [one.metrics.get(c.name, math.nan) for one in facts] for c in own}
         return cls._of({**values, "round": [round_number] * len(facts), "macs_available": macs_available})
 
     @classmethod
     def join(cls, parts: Sequence[ClientRows]) -> ClientRows:
         """All rows of at least one part."""
-        names = CLIENT_SCHEMA.names
+        names = parts[0].columns
         return cls({name: np.concatenate([part.columns[name] for part in parts]) for name in names})
 
     def __len__(self) -> int:
@@ -95,19 +122,19 @@ class ClientRows(Sequence[ClientRow]):
         if isinstance(place, slice):
             return ClientRows({name: column[place] for name, column in self.columns.items()})
         values = {name: column[place].item() for name, column in self.columns.items()}
-        return ClientRow(**{**values, "status": STATUSES[values["status"]]})
+        metrics = {name: values.pop(name) for name in self.columns if name not in COLUMNS}
+        return ClientRow(**{**values, "status": STATUSES[values["status"]], "metrics": metrics})
 
     def table(self) -> pa.Table:
-        """As it stands in clients.parquet; NaN losses and keep rates are nulls."""
+        """As it stands in clients.parquet; where a value is optional, NaN is null."""
         columns = {}
-        for name in CLIENT_SCHEMA.names:
-            values = self.columns[name]
+        for name, values in self.columns.items():
             if name == "status":
                 columns[name] = pa.DictionaryArray.from_arrays(values, STATUSES).cast(pa.string())
             else:
-                nulls = np.isnan(values) if name in ("train_loss", "mean_keep_rate") else None
-                columns[name] = pa.array(values, mask=nulls)
-        return pa.table(columns, schema=CLIENT_SCHEMA)
+                optional = name not in COLUMNS or COLUMNS[name].optional
+                columns[name] = pa.array(values, mask=np.isnan(values) if optional else None)
+        return pa.table(columns, schema=schema_of(columns))
 
 
 @dataclass(frozen=True)
@@ -117,7 +144,8 @@ class RoundRow:
     sim_s: simulated time at the end of the round; train_loss: mean over the examples of the merged updates,
     None without one, or without training; test_accuracy, test_loss: None in rounds without evaluation.
     submodel_accuracy, submodel_loss: of the widest sub-network that a client has trained so far, for methods
-    whose sub-networks are the first channels of each layer; None for others.
+    whose sub-networks are the first channels of each layer; None for others. more: sums and means of further
+    columns, which come behind the others.
     """
 
     round: int
@@ -136,6 +164,7 @@ class RoundRow:
     submodel_accuracy: float | None
     submodel_loss: float | None
     n_diverged: int
+    more: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -144,8 +173,9 @@ class RoundRow:
         sim_s: float,
         scores: Scores | None,
         rows: ClientRows,
+        own: Sequence[Column] = (),
     ) -> RoundRow:
-        """Sums the clients' rows; losses are weighted by examples."""
+        """Sums the clients' rows; losses are weighted by examples. own: the method's columns."""
         loss, accuracy = (scores and scores.full) or (None, None)
         submodel_loss, submodel_accuracy = (scores and scores.submodel) or (None, None)
         columns = rows.columns
@@ -154,6 +184,8 @@ class RoundRow:
         merged = (status == STATUSES.index("completed")) | (status == STATUSES.index("partial"))
         losses, n_examples = columns["train_loss"][merged], columns["n_examples"][merged]
         trained = len(losses) and not math.isnan(losses[0])  # else the clock ran alone
+        sums = {name: _sum(columns[name]) for name, c in COLUMNS.items() if c.in_round == "sum"}
+        more = {c.name: _in_round(c, columns, merged) for c in own if c.in_round is not None}
         return cls(
             round=round_number,
             sim_s=sim_s,
@@ -164,14 +196,43 @@ class RoundRow:
             n_completed=n_of["completed"],
             n_partial=n_of["partial"],
             n_dropped=n_of["dropped"],
-            macs=int(columns["macs"].sum()),
-            macs_available=total(columns["macs_available"]),
-            download_bytes=int(columns["download_bytes"].sum()),
-            upload_bytes=int(columns["upload_bytes"].sum()),
+            **{name: sums.pop(name) for name in list(sums) if name in ROUND_COLUMNS},
             submodel_accuracy=submodel_accuracy,
             submodel_loss=submodel_loss,
             n_diverged=n_of["diverged"],
+            more={**sums, **more},
         )
+
+
+ROUND_COLUMNS = [f.name for f in dataclasses.fields(RoundRow) if f.name != "more"]
+"""Those of every run's rounds.csv that RoundRow names."""
+
+
+def round_columns(own: Sequence[Column] = ()) -> list[str]:
+    """The columns of rounds.csv; own: the method's. Raises InputError for a name that is taken."""
+    taken = {*COLUMNS, *ROUND_COLUMNS}
+    for name in names_of(own):
+        if name in taken:
+            raise InputError(f"the method declares a column '{name}', a name that the tables have already")
+        taken.add(name)
+    further = names_of([c for c in COLUMNS.values() if c.name not in ROUND_COLUMNS], in_round=True)
+    return [*ROUND_COLUMNS, *further, *names_of(own, in_round=True)]
+
+
+def _sum(values: np.ndarray) -> Any:
+    return total(values) if values.dtype == np.float64 else int(values.sum())
+
+
+def _in_round(column: Column, columns: Mapping[str, np.ndarray], merged: np.ndarray) -> float | None:
+    """What rounds.csv has of a method's column; None where no client has a value."""
+    values = columns[column.name]
+    known = ~np.isnan(values) & (merged if column.in_round == "mean" else True)
+    if not known.any():
+        return None
+    if column.in_round == "sum":
+        return total(values[known])
+    weights = columns["n_examples"][known]
+    return total(values[known] * weights) / int(weights.sum())
 
 
 def total(values: np.ndarray) -> float:
@@ -189,18 +250,3 @@ class Timing:
     round: int
     train_wall_s: float
     evaluate_wall_s: float
-
-
-CLIENT_SCHEMA = pa.schema(
-    [
-        pa.field(f.name, {"int": pa.int64(), "float": pa.float64(), "str": pa.string()}[str(f.type)])
-        for f in dataclasses.fields(ClientRow)
-    ]
-)
-
-
-FACTS = [f.name for f in dataclasses.fields(Facts)]
-"""The columns of ClientRow that the client itself reports."""
-
-DTYPES = {f.name: f.type.to_pandas_dtype() for f in CLIENT_SCHEMA} | {"status": np.int64}
-"""What the columns of ClientRows are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import platform
 import shutil
@@ -28,7 +29,7 @@ from distreal_sim.base.versions import version_of
 from distreal_sim.client.messages import Arrays, State
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.simulation.rounds import Progress
-from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing
+from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing, round_columns
 from distreal_sim.simulation.table_files import CsvTable, join_client_parts, write_client_rows
 
 PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
@@ -58,8 +59,8 @@ class RunDirectory:
         self._rows: list[ClientRows] = []
         self._begun = self._new = False
         self._last_written: int | None = None  # round that was written whole, if it is not committed yet
-        self.rounds = CsvTable(path / "rounds.csv", RoundRow)
-        self.timing = CsvTable(path / "timing.csv", Timing)
+        self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.method.columns))
+        self.timing = CsvTable(path / "timing.csv", [f.name for f in dataclasses.fields(Timing)])
         self.parts = path / "clients.parts"
         self.checkpoints = path / "checkpoint"
         existed = (path / "config.yaml").exists()
@@ -124,8 +125,8 @@ class RunDirectory:
         """Adds a round; its client rows reach the disk with the next commit."""
         self._last_written = None
         with _writing():
-            self.rounds.append(row)
-            self.timing.append(timing)
+            self.rounds.append({**vars(row), **row.more})
+            self.timing.append(vars(timing))
         self._rows.append(ClientRows.of(rows))
         self._new, self._last_written = False, row.round
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distreal_sim.base.files import naming, sync
-from distreal_sim.simulation.rows import CLIENT_SCHEMA, ClientRows
+from distreal_sim.simulation.rows import COLUMNS, ClientRows, schema_of
 
 
 class CsvTable:
     """A CSV file that grows row by row and can be cut back to an earlier length."""
 
-    def __init__(self, path: Path, row_type: type[Any]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
-        self.columns = [f.name for f in dataclasses.fields(row_type)]
+        self.columns = columns
         self._file: io.FileIO | None = None
 
     def cut(self, n_bytes: int | None) -> None:
@@ -33,12 +32,12 @@ class CsvTable:
             with self.path.open("r+b") as file:
                 file.truncate(n_bytes)
 
-    def append(self, row: Any) -> None:
-        """Adds a row; floats are written so that reading gives the same bits."""
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Adds a row, by column; floats are written so that reading gives the same bits."""
         with naming(self.path):
             if self._file is None:
                 self._file = self.path.open("ab", buffering=0)
-            self._file.write(_csv_line([_cell(getattr(row, c)) for c in self.columns]))
+            self._file.write(_csv_line([_cell(row[c]) for c in self.columns]))
 
     def close(self) -> None:
         """Closes the file; rows can still be added."""
@@ -65,23 +64,23 @@ def _csv_line(cells: Iterable[str]) -> bytes:
 
 def write_client_rows(path: Path, rows: ClientRows) -> None:
     """One part of clients.parquet."""
-    _write_whole(path, rows.table(), ())
+    table = rows.table()
+    _write_whole(path, table.schema, [table])
 
 
 def join_client_parts(parts: Sequence[Path], path: Path) -> None:
     """Writes clients.parquet from its parts, one at a time."""
-    _write_whole(path, None, parts)
+    schema = pq.read_schema(parts[0]) if parts else schema_of(COLUMNS)
+    _write_whole(path, schema, (pq.read_table(part, schema=schema) for part in parts))
 
 
-def _write_whole(path: Path, table: pa.Table | None, parts: Sequence[Path]) -> None:
+def _write_whole(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         with naming(path):
-            with pq.ParquetWriter(temporary, CLIENT_SCHEMA, compression="zstd") as writer:
-                if table is not None:
+            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+                for table in tables:
                     writer.write_table(table)
-                for part in parts:
-                    writer.write_table(pq.read_table(part, schema=CLIENT_SCHEMA))
             sync(temporary)
         temporary.replace(path)
     finally:

@@ -12,7 +12,6 @@ from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
 from distreal_sim.merging.average import Weight
-from distreal_sim.merging.merge import merge_updates
 from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.exits import WithExits
 from distreal_sim.submodels.levels import Level
@@ -87,7 +86,7 @@ def merge_depths(
             trained.add(depth_of(update, depths))
             yield update
 
-    return with_deepest(merge_updates(task, state, now, watched(), weight), trained)
+    return with_deepest(task.merge.merge(task, state, now, watched(), weight), trained)
 
 
 def with_deepest(state: State, trained: Collection[int]) -> State:

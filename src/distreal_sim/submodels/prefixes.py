@@ -39,7 +39,7 @@ def merge_prefixes(
     """
 
     def merge(seen: Iterator[Update]) -> State:
-        own = task.merge.weight or weight
+        own = task.merge.weight_or(weight)
         arrays = weighted_average(task.structure, state.arrays, seen, own, outputs=outputs)
         return State(arrays, state.extras)
 

@@ -136,6 +136,7 @@ def encode_update(update: Update) -> RecordDict:
         if kept is not None
     }
     facts = dict(vars(update.facts))
+    metrics = MetricRecord({name: float(value) for name, value in facts.pop("metrics").items()})
     widths = [0 if kept is None else kept.shape[1] for kept in update.coverage.kept]
     config = ConfigRecord(
         {"status": facts.pop("status"), "widths": widths, "step_examples": update.coverage.examples.tolist()}
@@ -146,6 +147,7 @@ def encode_update(update: Update) -> RecordDict:
             "coverage": encode_arrays(coverage),
             "update": config,
             "facts": MetricRecord(facts),
+            "metrics": metrics,
         }
     )
 
@@ -162,7 +164,7 @@ def decode_update(content: RecordDict) -> Update:
         for group, width in enumerate(widths)
     )
     values = values_of(content, "facts")
-    facts = Facts(status=config["status"], **values)
+    facts = Facts(status=config["status"], **values, metrics=dict(values_of(content, "metrics")))
     coverage = Coverage(kept, np.array(examples, np.int64))
     return Update(facts, decode_arrays(arrays_of(content, "arrays")), coverage)
 

@@ -21,7 +21,7 @@ SKIPS = -1
 """The level of a client that takes no part."""
 
 Columns = dict[str, np.ndarray]
-"""(n,) arrays by the names of the fields of `client.messages.Facts`; status: indices into STATUSES."""
+"""(n,) arrays by the names of the columns of `client.messages.Facts`; status: indices into STATUSES."""
 
 
 @dataclass(frozen=True)

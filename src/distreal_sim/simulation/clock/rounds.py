@@ -6,6 +6,7 @@ once; the rounds whose beginning is known are all there at the same time, as not
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -85,12 +86,14 @@ def time_rounds(
     facts, capacities = clients.facts(np.concatenate(cohorts).astype(np.int64), start_s)
     duration_s = deadline_s if scheduled else sim.duration_s(facts["sim_s"].tolist())
     offered = capacities.offered(np.full(len(round_of), duration_s))
-    rows = ClientRows({"round": round_of, **facts, "macs_available": offered})
+    own = experiment.method.columns
+    unknown = {c.name: np.full(len(round_of), math.nan) for c in own}
+    rows = ClientRows({"round": round_of, **facts, "macs_available": offered, **unknown})
     wall_s = (time.perf_counter() - start_wall_s) / n_rounds
     found = []
     for number, start, stop in zip(numbers, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         end_s = number * deadline_s if scheduled else before.sim_s + duration_s
-        found.append(RoundRow.of(number, end_s, None, rows[start:stop]))
+        found.append(RoundRow.of(number, end_s, None, rows[start:stop], own))
         sim.recorder.write(found[-1], rows[start:stop], Timing(number, wall_s, 0.0))
     return Progress(numbers[-1], found[-1].sim_s, before.state, before.statistics), found
 

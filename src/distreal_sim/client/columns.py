@@ -1,0 +1,49 @@
+"""Columns of the result tables: each is declared once, beside what it holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+InRound = Literal["sum", "mean"]
+"""What rounds.csv has of a column of clients.parquet: its sum over all clients of the round, or its mean over
+the merged ones that have a value, weighted by examples."""
+
+Kind = Literal["int", "float", "str"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of clients.parquet.
+
+    about: what it holds, with its unit. in_round: what of it goes into rounds.csv, under the same name.
+    optional: whether a value may be missing; NaN stands for it.
+    """
+
+    name: str
+    about: str
+    in_round: InRound | None = None
+    kind: Kind = "float"
+    optional: bool = True
+
+
+def column(about: str, in_round: InRound | None = None, *, optional: bool = False) -> Any:
+    """A field of a dataclass that is a column; see `Column`."""
+    return dataclasses.field(metadata={"about": about, "in_round": in_round, "optional": optional})
+
+
+def columns_of(row: type[Any]) -> dict[str, Column]:
+    """The columns that a dataclass declares, by name."""
+    found = {}
+    for own in dataclasses.fields(row):
+        if "about" in own.metadata:
+            kind: Any = own.type if own.type in ("int", "float") else "str"
+            found[own.name] = Column(own.name, kind=kind, **own.metadata)
+    return found
+
+
+def names_of(columns: Sequence[Column], in_round: bool = False) -> list[str]:
+    """Their names; in_round: of those that rounds.csv has too."""
+    return [c.name for c in columns if c.in_round is not None or not in_round]
