@@ -131,7 +131,7 @@ def clients(task: Task) -> Iterator[Client]:
 
 
 def to_see(plan: Schedule) -> tuple[int, float]:
-    """(vectors that hold for a second, minus the longest step in seconds); a long or late round shows none."""
+    """(vectors that hold for a second, minus the longest step in seconds); 0 if the round is late or long."""
     held_s: dict[tuple[int, ...], float] = {}
     for step in plan.steps:
         held_s[step.choice.counts] = held_s.get(step.choice.counts, 0.0) + step.end_s - step.start_s
