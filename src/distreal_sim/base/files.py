@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and directories that one process has to itself."""
+"""Atomic file writes and directory locks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distreal_sim.base.errors import InputError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes to a temporary name beside `path`, syncs, and renames."""
+    """Writes to a temporary name next to `path`, syncs, and renames."""
     temporary = path.with_name(path.name + ".tmp")
     try:
         with naming(path), temporary.open("wb") as file:

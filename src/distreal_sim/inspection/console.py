@@ -1,4 +1,4 @@
-"""What a run shows on a terminal."""
+"""Output of a run on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from distreal_sim.simulation.rows import RoundRow
 
 @contextlib.contextmanager
 def progress_bar(experiment: Experiment, quiet: bool) -> Iterator[Callable[[RoundRow], None]]:
-    """Yields a function to be called after every round; a bar on a terminal, else a line now and then."""
+    """Yields a function to be called after every round; a bar on a terminal, otherwise few lines."""
     if quiet:
         yield lambda row: None
         return

@@ -63,14 +63,14 @@ class Method(Plugin):
     trains_parts: ClassVar[bool] = False
 
     def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:
-        """The method with what its options leave to the package put in; asked when a config is read.
+        """The method with its automatic options settled; called when a config is read.
 
         model, dataset: the plug-ins as plain values, `name` among them.
         """
         return self
 
     def scaling_of(self, module: nn.Module) -> Scaling:
-        """What happens to the kept activations of the thinned network."""
+        """The scaling of the kept activations of the thinned network."""
         return "none"
 
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
@@ -92,21 +92,21 @@ class Method(Plugin):
     def widest(self, task: Task, state: State) -> Counts | None:
         """The largest sub-network trained so far, for methods that train first channels or first stages.
 
-        It is tested beside the whole network, of which nobody may have trained the rest: the channels of each
-        group and, in a network with exits, behind them the number of the last one, unless it is the network's
-        own. None otherwise, and before anything was trained.
+        It is tested together with the whole network, of which nobody may have trained the rest: the channels
+        of each group and, in a network with exits, after them the number of the last one, unless it is the
+        network's own. None otherwise, and before anything was trained.
         """
         return None
 
     def levels(self, task: Task) -> Levels | None:
-        """What the clients may train, where capacity alone decides; None where it takes more (`own_levels`).
+        """The levels of all clients, where capacity alone decides; None where it takes more (`own_levels`).
 
         The simulated clock alone (`run --no-training`) times thousands of clients at once with it.
         """
         return None
 
     def own_levels(self, client: Client, job: Job) -> Levels:
-        """What one client may train in this round; by default what all may."""
+        """The levels of one client in this round; by default those of all."""
         known = client.task.memo.get("levels")
         if known is None or known[0] is not self:
             levels = self.levels(client.task)
@@ -124,7 +124,7 @@ class Method(Plugin):
         return sgd_step
 
     def train(self, client: Client, job: Job) -> Update:
-        """What one client does with its job."""
+        """One client's round."""
         levels = self.own_levels(client, job)
         start = levels.at_start(client)
         if start is None:

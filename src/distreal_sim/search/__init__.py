@@ -1,1 +1,1 @@
-"""The search for Pareto-optimal dropout vectors: what a front is filled with, found once, ahead of time."""
+"""The search for Pareto-optimal dropout vectors, the entries of a front; done once, before the runs."""

@@ -28,7 +28,7 @@ MAY_DIFFER = {
 """Keys in which the command that resumes a search may differ from the one that began it."""
 
 UNCOMMITTED = (".lock", "config.yaml.tmp")
-"""What a directory may hold that a search left before it began."""
+"""Files that a search may have left in a directory before it began."""
 
 
 class SearchDirectory:
@@ -81,9 +81,7 @@ def open_directory(
     if experiment.sources:
         plain["sources"] = dict(experiment.sources)
     if config.exists() and not resume:
-        raise InputError(
-            f"{path} already holds a search; add --resume to go on with it, or choose another --out"
-        )
+        raise InputError(f"{path} already holds a search; add --resume to resume it, or choose another --out")
     with lock_directory(path, "search", begun=config.exists(), leftovers=UNCOMMITTED):
         if config.exists():
             _check_same(path, plain)
@@ -102,6 +100,6 @@ def _check_same(path: Path, plain: Mapping[str, Any]) -> None:
             )
     if file is not None:
         raise InputError(
-            f"{path} holds a search of other source code: {file} is not what it was when the search began; "
+            f"{path} holds a search of other source code: {file} has changed since the search began; "
             "go back to that code, or choose another --out"
         )

@@ -1,4 +1,4 @@
-"""What a search shows: a bar on a terminal while it goes on, a table at its end."""
+"""Output of a search: a bar on a terminal while it runs, a table at its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Quiet:
         """A generation is complete."""
 
     def reevaluation(self, n: int) -> None:
-        """The search is over; at most n vectors are scored afresh."""
+        """The search is over; at most n vectors are scored on fresh seeds."""
 
 
 class Bar(Quiet):

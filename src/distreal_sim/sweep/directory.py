@@ -20,7 +20,7 @@ from distreal_sim.sweep.cells import Cell
 from distreal_sim.sweep.settings import Sweep
 
 UNCOMMITTED = (".lock", "sweep.yaml.tmp")
-"""What a directory may hold that a sweep left before it began."""
+"""Files that a sweep may have left in a directory before it began."""
 
 
 class SweepDirectory:
@@ -75,12 +75,12 @@ class SweepDirectory:
         return not self.finished(cell) and (self.errors / f"{cell.hash}.txt").exists()
 
     def note_failure(self, cell: Cell, details: str) -> None:
-        """Keeps what is known of a failure, for people."""
+        """Writes the details of a failure, for people."""
         self.errors.mkdir(exist_ok=True)
         write_atomically(self.errors / f"{cell.hash}.txt", f"{cell.name}\n\n{details}\n".encode())
 
     def forget_failure(self, cell: Cell) -> None:
-        """Removes what is known of a failure: the cell is tried again, or was finished."""
+        """Removes the details of a failure: the cell is tried again, or was finished."""
         (self.errors / f"{cell.hash}.txt").unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # there are others in it, or it does not exist
             self.errors.rmdir()

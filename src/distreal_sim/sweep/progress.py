@@ -1,4 +1,4 @@
-"""What a sweep shows on a terminal while it goes on."""
+"""Output of a running sweep on a terminal."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def rounds_of(path: Path) -> int:
 
 @contextlib.contextmanager
 def progress_bar(quiet: bool) -> Iterator[Quiet]:
-    """What is told of the sweep's progress on stderr: a bar on a terminal, elsewhere a line a cell."""
+    """Progress of the sweep on stderr: a bar on a terminal, elsewhere a line a cell."""
     if quiet:
         yield Quiet()
         return
