@@ -332,7 +332,7 @@ def test_input_mistakes_exit_with_2(
         (["inspect", "front"], "method.name fedavg uses no front"),
         (
             ["check", "profile.level=0", "method.overrun=wait"],
-            "client 0 would keep the server waiting for ever",
+            "client 0 would keep the server waiting forever",
         ),
         (["check", "n_clients=2000"], "2000"),
     ):

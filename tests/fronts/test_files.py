@@ -194,7 +194,7 @@ def test_the_hypervolume_is_checked(tmp_path: Path, structure: Structure, front:
 
 
 def test_what_a_file_holds(tmp_path: Path, front: Front) -> None:
-    """The keys that docs/how-to/search.md lists; the content is identified, not how the front was made."""
+    """The keys that docs/how-to/search.md lists; `made` is no part of the content's hash."""
     front.save(tmp_path / "front.json")
     data = json.loads((tmp_path / "front.json").read_text())
     assert list(data) == ["format", "model", "groups", "hypervolume", "made", "entries"]

@@ -87,7 +87,7 @@ def test_a_method_that_was_changed_is_another_cell(write: Write, tmp_path: Path)
     assert (second.n_before, len(second.failures)) == (1, 1)
     assert "the sensor is on fire" in second.failures[0][1].message
     assert said == [
-        "my_method.py was changed after 1 cell was run: it is run anew, and the earlier run is not listed"
+        "my_method.py was changed after 1 cell was run: it is run again, and the earlier run is not listed"
     ]
     assert status == {"fedavg": "finished", "my_method.Mine": "failed"}
     write(my_method=METHOD.format(first="pass"))
@@ -96,7 +96,7 @@ def test_a_method_that_was_changed_is_another_cell(write: Write, tmp_path: Path)
 
 
 def test_a_module_that_the_network_imports_was_changed(write: Write, tmp_path: Path) -> None:
-    """Two seeds of a network whose layers stand in another file: both are run anew, with another width."""
+    """Two seeds of a network whose layers stand in another file: both are run again, with another width."""
     path = write_sweep(tmp_path, {"rounds": 1, "model": "my_model.Net"}, grid={"method": ["fedavg"]},
                        baseline=None)  # fmt: skip
     write(my_model=MODEL, my_layers=LAYERS.format(width=5))
@@ -106,7 +106,7 @@ def test_a_module_that_the_network_imports_was_changed(write: Write, tmp_path: P
     outcome, said, _ = play(path, tmp_path / "out")
     assert (outcome.n_before, outcome.failures) == (0, ())
     assert said == [
-        "my_layers.py was changed after 2 cells were run: they are run anew, and the earlier runs are "
+        "my_layers.py was changed after 2 cells were run: they are run again, and the earlier runs are "
         "not listed"
     ]
 

@@ -1,1 +1,1 @@
-"""What every package may use and that knows nothing of learning."""
+"""Files, errors, plug-ins, random numbers and processes; nothing in here knows of learning."""

@@ -1,4 +1,4 @@
-"""What goes wrong: a mistake in what the user gave us, or a run that failed."""
+"""Errors: a mistake in the user's input, or a run that failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def closest(name: str, valid: Iterable[str]) -> str | None:
 class RunError(Exception):
     """A run that failed through no mistake in the input: one clear message, exit code 1.
 
-    details: what a programmer needs beside it, such as a traceback from another process; may be empty.
+    details: further text for a programmer, such as a traceback from another process; may be empty.
     """
 
     def __init__(self, message: str, details: str = "") -> None:
@@ -50,6 +50,6 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> InputError:
-    """Error for a name that is not in `valid`, listing what is, with the nearest valid name."""
+    """Error for a name that is not in `valid`, listing the valid ones, with the nearest of them."""
     valid = sorted(valid)
     return InputError(f"unknown {what} '{name}'{nearest(name, valid)} (valid: {', '.join(valid)})")

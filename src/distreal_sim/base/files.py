@@ -1,4 +1,4 @@
-"""Atomic and durable file writes."""
+"""Atomic file writes and directory locks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes to a temporary name beside `path`, syncs, and renames."""
+    """Writes to a temporary name next to `path`, syncs, and renames."""
     temporary = path.with_name(path.name + ".tmp")
     try:
         with naming(path), temporary.open("wb") as file:

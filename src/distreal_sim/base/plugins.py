@@ -25,14 +25,14 @@ __all__ = ["ConfigPath", "Plugin", "answers_for", "import_dotted", "library", "l
 
 
 class Plugin(ConfigModel):
-    """Base of every plug-in; its fields are the keys that stand beside `name` in the YAML."""
+    """Base of every plug-in; its fields are the keys next to `name` in the YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, protected_namespaces=())
 
     package: ClassVar[str]
     """The package that holds the bundled plug-ins of this kind, set by each kind's base class."""
     label: ClassVar[str]
-    """What one plug-in of this kind is called in messages, for example 'data set'."""
+    """The name of this kind in messages, for example 'data set'."""
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class Plugin(ConfigModel):
 
     @classmethod
     def adapt(cls, target: Any) -> type[Self] | None:
-        """A plug-in that stands for a foreign object at a dotted path, for kinds that take such objects."""
+        """A plug-in that wraps a foreign object at a dotted path, for kinds that take such objects."""
         return None
 
     @classmethod
@@ -86,7 +86,7 @@ def names(kind: type[Plugin]) -> list[str]:
 
 
 def load(kind: type[P], name: str) -> type[P]:
-    """The plug-in class that `name` stands for.
+    """The plug-in class of this name.
 
     Raises InputError for a name that is neither bundled nor an importable dotted path.
     """
@@ -107,7 +107,7 @@ def load(kind: type[P], name: str) -> type[P]:
 
 
 def _incomplete(kind: type[Plugin], target: Any) -> str:
-    """What an object lacks that was named as a plug-in of this kind."""
+    """The parts that an object lacks to be a plug-in of this kind."""
     base = f"{kind.__module__}.{kind.__name__}"
     if not inspect.isclass(target):
         return f"is not a complete subclass of {base}: it is of type {type(target).__name__}"
@@ -148,8 +148,8 @@ def import_dotted(path: str, label: str) -> Any:
 def library(name: str, attribute: str, who: str) -> Any:
     """A library that only some plug-ins need.
 
-    attribute: something that it has; who: what needs it, for messages. Raises InputError where it is not
-    installed, or where a file of the user's is found in its place.
+    attribute: something that it has; who: the user of the library, for messages. Raises InputError where it
+    is not installed, or where a file of the user's is found in its place.
     """
     try:
         module = importlib.import_module(name)
@@ -177,7 +177,7 @@ def _place_of(name: str) -> str | None:
 
 
 def _hidden(path: str, module: ModuleType) -> str:
-    """What to say where a library has the name of a file of the user's in the working directory."""
+    """Advice where a library has the name of a file of the user's in the working directory."""
     top = Path.cwd() / path.partition(".")[0]
     mine = next((p for p in (top.with_suffix(".py"), top) if p.exists()), None)
     file = getattr(module, "__file__", None)
@@ -187,7 +187,7 @@ def _hidden(path: str, module: ModuleType) -> str:
 
 
 def _own(module: ModuleType) -> list[str]:
-    """Public names of what a module itself defines, and of its submodules."""
+    """Public names that a module itself defines, and its submodules."""
     here = module.__name__
     defined = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == here]
     inner = [m.name for m in pkgutil.iter_modules(getattr(module, "__path__", []))]

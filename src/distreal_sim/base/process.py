@@ -33,7 +33,7 @@ SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"
 
 
 def prepare_process() -> None:
-    """Makes torch compute with one thread here, oneDNN keep its kernels, and malloc what is freed.
+    """Sets this process up: one thread for torch; oneDNN keeps its kernels, malloc its freed memory.
 
     One thread and two give different convolution gradients. The number of kernels is read when the first
     convolution is computed.
@@ -45,7 +45,7 @@ def prepare_process() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Gives the system what is free in malloc's heap, once: what reading data and starting up took."""
+    """Returns the free memory of malloc's heap to the system, once, after reading data and starting up."""
     if sys.platform == "linux":
         malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
         if malloc_trim is not None:
@@ -56,7 +56,7 @@ def _keep_freed_memory() -> None:
     """Tells glibc not to give freed memory back to the system.
 
     It does so by default with large blocks and at the end of its heap, and every training step would then get
-    the pages of its activations anew, one page fault each. Blocks of more than KEPT_BYTES, which are those of
+    fresh pages for its activations, one page fault each. Blocks of more than KEPT_BYTES, which are those of
     test batches, still go back.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
@@ -66,7 +66,7 @@ def _keep_freed_memory() -> None:
 
 
 PROC = Path("/proc/self")
-"""Where Linux says what cgroups this process is in, and where they are mounted."""
+"""Files of Linux with the cgroups of this process and their mount points."""
 
 ENDLESS = 2**60
 """A memory limit from here on is none: cgroups of version 1 have one of nearly 2**63 bytes by default."""

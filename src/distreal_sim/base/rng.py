@@ -1,6 +1,6 @@
-"""The one module that makes random generators: each is keyed by what it is for.
+"""The one module that makes random generators, each keyed by its purpose.
 
-A generator is a function of (seed, purpose, key...), so a draw never depends on what was drawn before,
+A generator is a function of (seed, purpose, key...), so a draw never depends on earlier draws,
 by whom, or in which process.
 """
 

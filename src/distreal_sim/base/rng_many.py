@@ -99,7 +99,7 @@ def _seeded(high: np.ndarray, low: np.ndarray, inc_high: np.ndarray, inc_low: np
 
 @lru_cache(maxsize=256)
 def _prefix(seed: int, purpose: str) -> tuple[tuple[int, ...], int]:
-    """SeedSequence's pool after seed and purpose, and the constant with which its hash goes on."""
+    """SeedSequence's pool after seed and purpose, and the next constant of its hash."""
     words = seed_words(seed)
     constant, pool = INIT_A, []
     for word in words[:POOL]:

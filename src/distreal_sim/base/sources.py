@@ -32,7 +32,7 @@ OURS = __name__.partition(".")[0]
 INSTALLED = {"site-packages", "dist-packages"}
 
 _read: weakref.WeakKeyDictionary[ModuleType, tuple[ModuleSpec | None, str]] = weakref.WeakKeyDictionary()
-"""What each imported module's file held when it was first read, for as long as it is not reloaded."""
+"""The content of each imported module's file when it was first read, until it is reloaded."""
 
 
 def sources_of(modules: Iterable[str]) -> dict[str, str]:
@@ -72,7 +72,7 @@ def changed(old: Sources, new: Sources) -> str | None:
 def check_same(modules: tuple[str, ...], sources: tuple[tuple[str, str], ...]) -> None:
     """Raises InputError where this process has other source code than `sources`, pairs of name and hash.
 
-    Each process looks once: a file that is edited later is not what it runs.
+    Each process looks once: it does not run a file that is edited later.
     """
     if (file := changed(dict(sources), sources_of(modules))) is not None:
         raise InputError(f"{file} was changed after the command began, and this process has read it later")
@@ -95,7 +95,7 @@ def _git(*words: str) -> str:
 
 
 def _parents(name: str) -> list[str]:
-    """The packages that a module lies in; importing it runs them too."""
+    """The packages around a module; importing it runs them too."""
     parts = name.split(".")
     return [".".join(parts[:depth]) for depth in range(1, len(parts))]
 
@@ -123,8 +123,8 @@ def _checked(name: str, path: Path, content: str) -> str:
         _read[module] = module.__spec__, content
     elif before != content:
         raise InputError(
-            f"{path} was changed after it was imported in this process, which has the old code; start anew "
-            f"(or importlib.reload({name}))"
+            f"{path} was changed after it was imported in this process, which has the old code; restart "
+            f"Python (or importlib.reload({name}))"
         )
     return content
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 PIPED_WIDTH = 200
-"""Columns of what does not go to a terminal, so that nothing is wrapped or cut off in a pipe."""
+"""Columns of output that does not go to a terminal, so that a pipe wraps and cuts nothing."""
 
 
 def wide(console: Console) -> Console:

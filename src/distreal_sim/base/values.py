@@ -1,4 +1,4 @@
-"""Values of a config: what a path is relative to, and no boolean where a number is wanted."""
+"""Values of a config: the folder of relative paths, and no boolean in place of a number."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ working directory."""
 
 
 class ConfigModel(BaseModel):
-    """Base of all that is read from a config: true and false are no numbers, though to Python they are."""
+    """Base of all blocks of a config; true and false are no numbers, although Python takes them for some."""
 
     @field_validator("*", mode="before")
     @classmethod

@@ -18,8 +18,7 @@ from distreal_sim.client.settings import Evaluation, Local
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
-from distreal_sim.config._merge import check_merge, merge_schema, parse_merge
-from distreal_sim.config.checks import check_merge, check_statistics, settled_format
+from distreal_sim.config.checks import check_merge, check_statistics
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
 from distreal_sim.config.read import (

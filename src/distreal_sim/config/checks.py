@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distreal_sim.client.settings import Evaluation, Merge
+from distreal_sim.client.settings import Evaluation
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
 

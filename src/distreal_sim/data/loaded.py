@@ -1,4 +1,4 @@
-"""Loads a data set and checks that it is what `Data` promises, so that no client fails on it later."""
+"""Loads a data set and checks what `Data` promises, so that no client fails on it later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHUNK = 4096
 
 
 def load_checked(dataset: Dataset) -> Data:
-    """What the data set loads. Raises InputError, in one line, where it raises or gives something else.
+    """The loaded data set, checked. Raises InputError, in one line, if it fails or returns something else.
 
     The line names the data set, the split, the key and the value.
     """

@@ -1,4 +1,4 @@
-"""The bundled fronts: a JSON file each, made by a config in configs/search/, and found by what it is for."""
+"""The bundled fronts: a JSON file each, made by a config in configs/search/, and found by its purpose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METHOD_OPTIONS = ("drop_linear", "filters", "scaling")
 class BundledFront(BaseModel):
     """A front of this package, by its name.
 
-    content: what identifies the front that was used, so that a config stands for the same one for ever.
+    content: identifies the front that was used, so that a config always means the same one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +48,7 @@ def find(model: Mapping[str, Any], dataset: Mapping[str, Any], method: Mapping[s
 
     The arguments are plug-ins as plain values, `name` among them. Files are called MODEL-DATASET.json, with
     -SOMETHING at the end where several differ in the method's options. A front for other data is never taken:
-    what a layer costs and how fast it learns depend on them.
+    the cost and the speed of learning of a layer depend on them.
     """
     known_as = f"{model['name']}-{dataset['name']}"
     for name in names():
@@ -69,7 +69,7 @@ def pinned(name: str) -> BundledFront:
 
 
 def available(front: Any, info: ValidationInfo) -> Any:
-    """Validator: a bundled front that this version no longer has is read from front.json beside the config.
+    """Validator: a bundled front that this version no longer has is read from front.json next to the config.
 
     That is the run's own copy. Anything but a BundledFront is passed on. Raises ValueError if there is none.
     """
@@ -96,5 +96,5 @@ def annotated(front: Front, name: str) -> Front:
 
 
 def _same_data(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells data sets apart: not where the files are, nor how much is held out."""
+    """Options that distinguish data sets: not the place of the files, nor the share held out."""
     return {key: value for key, value in dataset.items() if key not in ("data_dir", "validation")}

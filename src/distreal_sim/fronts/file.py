@@ -29,7 +29,7 @@ def read_front(path: Path) -> Front:
 def load_front(path: Path, structure: Structure, thinnable: Sequence[int], model: str) -> Front:
     """Reads a front and checks that it was made for this network and these groups, and all its figures.
 
-    Raises InputError naming the file and what is wrong with it.
+    Raises InputError naming the file and its fault.
     """
     front, data = _parse(path)
     if front.model != model:

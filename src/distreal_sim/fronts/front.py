@@ -1,4 +1,4 @@
-"""The Pareto table: dropout vectors, what a training step with them costs, and how fast they learn.
+"""The Pareto table: dropout vectors, the cost of a training step with each, and their speed of learning.
 
 A device looks up the best vector that its budget allows; nothing is computed at run time.
 """
@@ -81,7 +81,7 @@ class Front:
         return [entry.macs for entry in self.entries]
 
     def lookup(self, budget_macs: float) -> int:
-        """Index of the dearest entry with macs <= budget_macs (MACs per example); 0 where nothing fits.
+        """Index of the most expensive entry with macs <= budget_macs (per example); 0 where nothing fits.
 
         Score grows with cost along a front, but for the zero vector, which whoever can afford it gets.
         """
@@ -105,7 +105,7 @@ class Front:
 
     @property
     def content(self) -> str:
-        """16 hex digits that identify what a run does with the front: all but how it was made."""
+        """16 hex digits that identify the front's effect on a run: its content except `made`."""
         vectors = [(entry.rates, entry.counts, entry.score) for entry in self.entries]
         return hashlib.sha256(json.dumps([self.model, self.groups, vectors]).encode()).hexdigest()[:16]
 
@@ -128,7 +128,7 @@ class Front:
         )
 
     def plain(self) -> dict[str, Any]:
-        """The front as it stands in its file."""
+        """The front as plain values, as in its file."""
         return {
             "format": FORMAT,
             "model": self.model,

@@ -24,7 +24,7 @@ class UniformFront(ConfigModel):
 
 
 DEFAULT = UniformFront(uniform=16)
-"""What is taken where no front is bundled."""
+"""The front where none is bundled."""
 
 Named = Annotated[
     Annotated[UniformFront, Tag("UniformFront")] | Annotated[fronts.BundledFront, Tag("BundledFront")],

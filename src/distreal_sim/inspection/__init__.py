@@ -1,1 +1,1 @@
-"""What a user can see before a run."""
+"""Plans, estimates and tables that a user can see before a run."""

@@ -1,4 +1,4 @@
-"""Words of warning: what runs, and says less than its numbers seem to."""
+"""Warnings about runs whose numbers say less than they seem to."""
 
 from __future__ import annotations
 

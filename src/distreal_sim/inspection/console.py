@@ -1,4 +1,4 @@
-"""What a run shows on a terminal."""
+"""Output of a run on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan says about the data: examples of each class, what is missing, what stands in both splits."""
+"""The data in a plan: examples of each class, missing classes, examples in both splits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def class_counts(data: Data) -> Counts:
 
 
 def data_lines(data: Data) -> Iterator[str]:
-    """Class counts of both splits, then what should make one look twice."""
+    """Class counts of both splits, then possible faults."""
     for split, counts in class_counts(data).items():
         yield f"{split} examples of {_counts(counts)}"
     yield from warnings_of(data)
@@ -35,7 +35,7 @@ def data_lines(data: Data) -> Iterator[str]:
 
 
 def warnings_of(data: Data) -> Iterator[str]:
-    """Classes that one split lacks, and examples that stand in both or several times in one."""
+    """Classes that one split lacks, and examples that are in both or several times in one."""
     yield from missing_classes(data)
     if data.train.x.nbytes + data.test.x.nbytes <= HASHED_BYTES:
         yield from _twice(data)

@@ -1,4 +1,4 @@
-"""What a run will do and how long that will take: a forecast of round 1, and a few measured steps."""
+"""Forecast of a run: round 1 in simulated time, and the wall-clock time from a few measured steps."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def window(task: Task, client_id: int) -> Window:
 
 
 def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> list[Update]:
-    """Round 1 of each client if it were selected: what the method does with it, timed but not computed.
+    """Round 1 of each client if it were selected: the method's work with it, timed but not computed.
 
-    Raises InputError if the server would wait for a client for ever.
+    Raises InputError if the server would wait for a client forever.
     """
     method, timed = experiment.method, replace(task, computes=False)
     with naming(f"method {method.name}"):
@@ -78,7 +78,7 @@ def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> l
                 updates.append(do(timed, method, job))
             except NeverDoneError as error:
                 raise InputError(
-                    f"method.overrun wait: client {job.client_id} would keep the server waiting for ever "
+                    f"method.overrun wait: client {job.client_id} would keep the server waiting forever "
                     f"({error}); use drop or partial, or a profile without capacity 0"
                 ) from None
     return updates
@@ -105,7 +105,7 @@ class WallTimes:
         return float(np.interp(macs_per_example, macs, seconds))
 
     def training_wall_s(self, updates: Sequence[Update]) -> float:
-        """Mean seconds of a job over a forecast; what would be lost is never computed.
+        """Mean seconds of a job over a forecast; lost work is never computed.
 
         A client's steps count with its mean MACs per example.
         """
@@ -169,7 +169,7 @@ def measure(task: Task, cohort: Sequence[int], updates: Sequence[Update]) -> Wal
 
 
 def _typical(task: Task, updates: Sequence[Update]) -> Counts | None:
-    """(G,) equal shares of all channels that cost about what a forecast's median client computes; or None."""
+    """(G,) equal shares of all channels, at about the cost of a forecast's median client; or None."""
     costs = [u.facts.macs / u.coverage.n_examples for u in updates if u.is_merged]
     share = median(costs) / task.macs_per_example(task.structure.full_counts()) if costs else 1.0
     if share > CLEARLY_LESS:

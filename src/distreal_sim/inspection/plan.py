@@ -1,4 +1,4 @@
-"""The resolved plan of an experiment: what would run, what it costs, how long it takes."""
+"""The resolved plan of an experiment: its work, its costs, its time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of what an experiment is made of: the model's layers, the capacities, the front, the data."""
+"""Tables of the parts of an experiment: the model's layers, the capacities, the front, the data."""
 
 from __future__ import annotations
 

@@ -69,14 +69,14 @@ class Method(Plugin):
     columns: ClassVar[tuple[Column, ...]] = ()
 
     def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:
-        """The method with what its options leave to the package put in; asked when a config is read.
+        """The method with its automatic options settled; called when a config is read.
 
         model, dataset: the plug-ins as plain values, `name` among them.
         """
         return self
 
     def scaling_of(self, module: nn.Module) -> Scaling:
-        """What happens to the kept activations of the thinned network."""
+        """The scaling of the kept activations of the thinned network."""
         return "none"
 
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
@@ -104,14 +104,14 @@ class Method(Plugin):
         return None
 
     def levels(self, task: Task) -> Levels | None:
-        """What the clients may train, where capacity alone decides; None where it takes more (`own_levels`).
+        """The levels of all clients, where capacity alone decides; None where it takes more (`own_levels`).
 
         The simulated clock alone (`run --no-training`) times thousands of clients at once with it.
         """
         return None
 
     def own_levels(self, client: Client, job: Job) -> Levels:
-        """What one client may train in this round; by default what all may."""
+        """The levels of one client in this round; by default those of all."""
         known = client.task.memo.get("levels")
         if known is None or known[0] is not self:
             levels = self.levels(client.task)
@@ -129,7 +129,7 @@ class Method(Plugin):
         return sgd_step
 
     def train(self, client: Client, job: Job) -> Update:
-        """What one client does with its job."""
+        """One client's round."""
         levels = self.own_levels(client, job)
         start = levels.at_start(client)
         if start is None:

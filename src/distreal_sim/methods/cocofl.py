@@ -42,7 +42,7 @@ from distreal_sim.thinning.cost import partial_macs_of_each, sizes
 
 @dataclass(frozen=True)
 class Window:
-    """Blocks first ... last - 1, and what a round that trains them costs."""
+    """Blocks first ... last - 1, and the costs of a round that trains them."""
 
     first: int
     last: int

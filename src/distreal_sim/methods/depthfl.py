@@ -1,4 +1,4 @@
-"""DepthFL: a client trains the first stages of the network, with a classifier behind each of them.
+"""DepthFL: a client trains the first stages of the network, with a classifier after each of them.
 
 Kim, Yu, Kim, Moon: DepthFL: Depthwise Federated Learning for Heterogeneous Clients. ICLR 2023.
 
@@ -11,7 +11,7 @@ In tests the scores of all classifiers are averaged.
 Differs from the paper:
 - A client takes the deepest sub-model that fits its capacity at the start of the round, and skips the round
   if none does; the paper gives the depths, in equal shares. (our choice)
-- The exits are global average pooling and a linear layer, in pre-activation networks behind norm and ReLU;
+- The exits are global average pooling and a linear layer, in pre-activation networks after norm and ReLU;
   the paper's also have attention and a separable convolution, so that they cost more and know more. What they
   cost here is counted, in MACs and in bytes. (our choice)
 - FedAvg of the sub-models, the paper's variant without FedDyn; there is none with it.
@@ -44,12 +44,12 @@ from distreal_sim.thinning.structure import Structure
 
 
 class DepthFL(Method):
-    """The first stages, all their classifiers, and what these teach each other."""
+    """The first stages and all their classifiers, which teach each other."""
 
     depths: int | None = Field(
         None,
         ge=1,
-        description="number of exits, the network's own included; one behind each stage if not given",
+        description="number of exits, the network's own included; one after each stage if not given",
     )
     distil: bool = Field(True, description="whether the exits learn from each other")
     ramp_rounds: int = Field(300, ge=1, description="rounds until distillation has its full weight")

@@ -1,4 +1,4 @@
-"""DISTREAL: at every mini-batch a client takes the best dropout vector that its compute budget allows now.
+"""DISTREAL: at every mini-batch a client takes the best dropout vector within its budget of the moment.
 
 Rapp, Khalili, Pfeiffer, Henkel: DISTREAL: Distributed Resource-Aware Learning in Heterogeneous Systems.
 AAAI 2022, 36(7), 8062-8071, arXiv 2112.08761.
@@ -13,7 +13,7 @@ cheapest vector the cheapest is taken, and the deadline may be missed.
 
 Differs from the paper with the options `filters`, `resample`, `distil` and `step_normalised`, which are ours:
 - `ordered` filters are FjORD's ordered dropout (Horvath et al., NeurIPS 2021) with a vector in place of one
-  width, and the widest sub-network trained so far is tested beside the full width; `rolling` ones
+  width, and the widest sub-network trained so far is tested together with the full width; `rolling` ones
   are FedRolex's window (Alam et al., NeurIPS 2022), which begins with channel j mod C of C after j rounds,
   the same for all clients. Every mini-batch keeps as much of it as its vector says.
 - `distil`: FjORD's self-distillation; see `submodels.per_step.pick_pair` for which sub-networks.

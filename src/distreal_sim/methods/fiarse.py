@@ -4,7 +4,7 @@ Wu, Wang, Wang, Liu, Su, Gao: FIARSE: Model-Heterogeneous Federated Learning via
 Submodel Extraction. NeurIPS 2024, arXiv 2407.19389.
 
 Single weights cannot be left out of a dense computation. So this method SAVES NO MACs here: every client is
-charged for the full network, and one that is too slow for it is late. What it saves is bytes. Compare it with
+charged for the full network, and one that is too slow for it is late. It saves bytes only. Compare it with
 others at equal capacities, not at unequal ones.
 
 Paper and its public code: of the d weights and biases of all convolutions and linear layers a client of size
@@ -57,7 +57,7 @@ class Fiarse(Method):
     shares: tuple[Share, ...] = Field(
         (1.0, 0.25, 0.0625, 0.015625),
         min_length=1,
-        description="shares of weights, of which each client has one for ever",
+        description="shares of weights, of which each client has one forever",
     )
 
     weight: ClassVar[Weight] = "clients"
@@ -113,7 +113,7 @@ class Fiarse(Method):
 
 @lru_cache(maxsize=2)
 def places(seed: int, n_clients: int) -> np.ndarray:
-    """(n_clients,) where each client stands in a random order of all; drawn once, not for every client."""
+    """(n_clients,) place of each client in a random order of all; drawn once, not for every client."""
     return Rngs(seed)("fiarse levels").permutation(n_clients)
 
 

@@ -18,7 +18,7 @@ Differs from the paper:
   expectation, and p_max depends a little on the draws. (our choice)
 - p_max is fixed for the round, and only what it keeps is sent. (our choice)
 - Units beyond a step's width rest in it, momentum and weight decay included; in the public code weight decay
-  goes on shrinking them. With distillation everything up to p_max moves in every step. (our choice)
+  continues to shrink them. With distillation everything up to p_max moves in every step. (our choice)
 - No batch-norm statistics of each width are kept: they are re-estimated before tests. (our choice)
 - Channels of a concatenation are counted part by part. (our choice)
 """

@@ -8,11 +8,11 @@ first ceil(r K) of K channels of every hidden layer, all inputs and all classes,
 averages every coordinate over the clients that held it, unweighted; one that nobody held stays. Masked
 cross-entropy: the scores of classes of which the client has no example are set to 0, and the server averages
 their rows of the classifier without it. Activations are divided by r in training (scaler). Static batch norm:
-statistics for testing are estimated anew with the learned weights (`evaluation.batch_norm: reestimate`).
+statistics for testing are re-estimated with the learned weights (`evaluation.batch_norm: reestimate`).
 
 Differs from the paper:
 - By default a client takes the largest level that fits its capacity at the start of the round, and skips the
-  round if none fits. The paper gives the levels: once and for all (`assignment: fixed`) or drawn anew each
+  round if none fits. The paper gives the levels: once and for all (`assignment: fixed`) or drawn again each
   round (`dynamic`), in given proportions; a client then trains its level whatever its capacity. (our choice)
 - The scaler stands before a normalisation in the public code, which undoes it but for the normalisation's
   epsilon, so with any normalisation in the network we leave it out. Without one, kept activations are
@@ -58,7 +58,7 @@ class HeteroFL(Method):
     assignment: Literal["budget", "fixed", "dynamic"] = Field(
         "budget",
         description="a client's level: the largest that fits its capacity at the start of the round; one for "
-        "ever; or drawn anew each round",
+        "ever; or drawn again each round",
     )
     proportions: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = Field(
         None, description="fixed, dynamic: relative numbers of clients at the levels; equal if not given"
@@ -144,5 +144,5 @@ class HeteroFL(Method):
 
 @lru_cache(maxsize=2)
 def places(seed: int, n_clients: int) -> np.ndarray:
-    """(n_clients,) where each client stands in a random order of all; drawn once, not for every client."""
+    """(n_clients,) place of each client in a random order of all; drawn once, not for every client."""
     return np.argsort(Rngs(seed)("heterofl levels").permutation(n_clients))

@@ -1,14 +1,14 @@
-"""InclusiveFL: a client trains the first stages of the network, with one classifier behind the last of them.
+"""InclusiveFL: a client trains the first stages of the network, with one classifier after the last of them.
 
 Liu, Wu, Wu, Wang, Lyu, Chen, Xie: No One Left Behind: Inclusive Federated Learning over Heterogeneous
 Devices. KDD 2022, arXiv 2202.08036.
 
-Paper, known to us from its abstract and from two public reproductions, one beside DepthFL in Flower:
+Paper, known to us from its abstract and from two public reproductions, one next to DepthFL in Flower:
 sub-models of different depths share their first layers; each has a classifier of its own, and a client trains
 that of its depth only. Updates are averaged among sub-models of one depth, and then layer by layer among all
 that hold the layer. In between comes momentum distillation, which carries what deeper layers learn to the
 last layer of smaller sub-models: with D_s the mean change of that layer in the sub-models of a depth, and D
-the mean of the changes, in the sub-models of the next larger depth, of this layer and the layers behind it,
+the mean of the changes, in the sub-models of the next larger depth, of this layer and the layers after it,
 the smaller ones count with (1 - beta) D_s + beta D instead of D_s. The network that is tested is the deepest
 one.
 
@@ -67,7 +67,7 @@ class InclusiveFL(Method):
     depths: int | None = Field(
         None,
         ge=1,
-        description="number of exits, the network's own included; one behind each stage if not given",
+        description="number of exits, the network's own included; one after each stage if not given",
     )
     beta: float = Field(
         0.2,
@@ -126,7 +126,7 @@ class InclusiveFL(Method):
 
 
 def matching(structure: Structure, layers: Sequence[Sequence[Layer]], small: int, large: int) -> list[Layer]:
-    """The last layer of the sub-models of depth `small`, and those like it behind it in depth `large`."""
+    """The last layer of the sub-models of depth `small`, and those like it after it in depth `large`."""
 
     def shapes(layer: Layer) -> list[tuple[int, ...]]:
         return [structure.tensors[name].shape for name in layer]

@@ -98,7 +98,7 @@ class SLT(Method):
         return partial_steps(level.trained)
 
     def step(self, task: Task, now: Round) -> Step:
-        """What is trained in this round."""
+        """The step of this round."""
         steps = steps_of(task, self.ratio)
         trained = [sum(sizes(task.structure, step.counts, step.trained[0])) for step in steps]
         ends = last_rounds(trained[1:], self.ratio, now.n_rounds)

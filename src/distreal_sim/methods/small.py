@@ -25,7 +25,7 @@ from distreal_sim.thinning.structure import Counts, Structure
 
 
 class Small(Method):
-    """One narrow network for everybody."""
+    """One narrow network for all clients."""
 
     width: float | None = Field(
         None,

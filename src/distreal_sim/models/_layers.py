@@ -34,7 +34,7 @@ def conv_relu(
 ) -> nn.Sequential:
     """Convolution of stride 1 that keeps H x W (odd `kernel`), batch norm and max pooling if asked for, ReLU.
 
-    The ReLU behind the pooling gives the same values as before it, and has fewer to clamp.
+    The ReLU after the pooling gives the same values as before it, and has fewer to clamp.
     """
     conv = nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2, bias=norm == "none")
     return _with_relu("conv", conv, nn.BatchNorm2d(n_out) if norm == "batch" else None, pool)

@@ -23,7 +23,7 @@ RESERVED = (
     "json",
     "dict",
 )
-"""Constructor parameters that would hide what a plug-in has itself."""
+"""Constructor parameters that would hide attributes of a plug-in."""
 
 
 def options_of(module: type[nn.Module]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def options_of(module: type[nn.Module]) -> dict[str, Any]:
 def construct(
     module: type[nn.Module], options: dict[str, Any], shape: tuple[int, ...], n_classes: int
 ) -> nn.Module:
-    """The module with its options, and what the data decide filled in.
+    """The module with its options and those that the data decide.
 
     Raises InputError when the constructor refuses its options.
     """

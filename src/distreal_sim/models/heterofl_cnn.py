@@ -2,7 +2,7 @@
 
 Diao, Ding, Tarokh, "HeteroFL: Computation and Communication Efficient Federated Learning for Heterogeneous
 Clients", ICLR 2021, arXiv:2010.01264. Every convolution has a bias, batch norm and ReLU; 2x2 max pooling
-behind the first three, global average pooling behind the last, then the classifier.
+after the first three, global average pooling after the last, then the classifier.
 
 1x28x28, 10 classes: 1,556,874 parameters, 39,974,912 forward MACs. At HeteroFL's widths a to e, that is 1,
 1/2, 1/4, 1/8 and 1/16 of the channels, parameters as published: 1,556,874, 391,370, 98,922, 25,274 and 6,594.

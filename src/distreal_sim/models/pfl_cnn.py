@@ -25,7 +25,7 @@ class PflCnn(Model):
     """The CNN of pfl's image benchmarks, for inputs of at least 6x6 pixels."""
 
     pool_dropout: float = Field(
-        0.25, ge=0, lt=1, description="probability that training zeroes a value behind the pooling"
+        0.25, ge=0, lt=1, description="probability that training zeroes a value after the pooling"
     )
     unit_dropout: float = Field(
         0.5, ge=0, lt=1, description="probability that training zeroes an output of the hidden linear layer"

@@ -1,4 +1,4 @@
-"""Methods compared under equal settings: their rank, and what each gains over a baseline, seed by seed."""
+"""Methods compared under equal settings: their rank, and their gain over a baseline, paired by seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def compare(
 ) -> pd.DataFrame:
     """`time_to_accuracy`'s table for each setting, below one another, and how the methods compare there.
 
-    The swept keys of the setting are the first columns, with `(swept)` behind one that is called like
+    The swept keys of the setting are the first columns, with `(swept)` after one that has the name of
     another column. `rank`: by final accuracy, 1 is the best, equals share theirs. With a baseline (a
     label; where not given, the sweep's own): `difference`, final accuracy minus the baseline's, mean over
     the seeds that both have; `difference_ci95`, half-width of the 95 % t-interval of that paired

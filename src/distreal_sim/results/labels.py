@@ -1,4 +1,4 @@
-"""What tells runs apart: the method's name, and the config keys in which they differ."""
+"""Short labels that distinguish runs: the method's name, and the config keys in which they differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from distreal_sim.results.sweep_table import short_names
 
 NOT_A_DIFFERENCE = ("name", "seed", "dataset.data_dir")
-"""Config keys that do not make two runs different experiments: the seed, and what the hash leaves out."""
+"""Config keys that do not make two runs different experiments: the seed, and keys outside the hash."""
 
 
 def labels_of(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -48,7 +48,7 @@ class Run:
     """One run directory, read.
 
     `rounds`: the rows of `rounds.csv`; `label`: the method's name and whatever else tells this run's
-    experiment from the others it was found with, the same for all its seeds; `place`: where it stands in the
+    experiment from the others it was found with, the same for all its seeds; `place`: its place in the
     sweep that all the runs it was found with belong to; `metric`: what `evaluated` calls accuracy; `n_last`:
     evaluations whose mean is the final accuracy.
     """
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """What is compared with others under the same setting: the label, but for the setting."""
+        """The label without the setting: compared with others under the same setting."""
         return self.label if self.place is None else self.place.variant
 
     @property
@@ -138,7 +138,7 @@ def find_runs(dirs: Iterable[Path], metric: Metric = "trained", n_last: int = 1)
     A run without a finished round, and a second run of the same experiment and seed, are left out with
     a warning on stderr. Raises InputError for a directory that does not exist or holds no run, for a
     file that cannot be read, and when no run has a finished round. Of a sweep only finished runs are taken,
-    in its order; with anything beside it, its runs are like any others.
+    in its order; together with anything else, its runs are like any others.
     """
     paths: dict[Path, Path] = {}
     tops = [Path(given) for given in dirs]

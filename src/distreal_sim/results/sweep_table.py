@@ -1,4 +1,4 @@
-"""Where a run stands in its sweep: read from the two files of the sweep's directory, the parent of the run's.
+"""The place of a run in its sweep: read from the two files of the sweep's directory, the parent of the run's.
 
 `sweep.yaml`: the sweep's settings; `sweep.csv`: one row per run, its swept keys between `label` and `seed`.
 """
@@ -31,7 +31,7 @@ PLUGIN = re.compile(r"^([A-Za-z_][\w.]*) \w+=.*$")
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """variant: what is compared with others, for example the method's name in the sweep.
+    """variant: the compared part, for example the method's name in the sweep.
 
     setting: the other swept keys and their values, under which variants are compared; baseline, targets: the
     sweep's own.
@@ -88,7 +88,7 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
 
 
 def brief(texts: Iterable[str]) -> dict[str, str]:
-    """What people read in place of labels and values: classes without their packages, where that is clear.
+    """Labels and values as people read them: classes without their packages, where that is clear.
 
     `my_lab.methods.Mine, low=0.1` is `Mine, low=0.1` unless another text would read the same.
     """

@@ -16,7 +16,7 @@ from rich.text import Text
 from distreal_sim.results.sweep_table import brief, short_names
 
 MARK = "*"
-"""Behind an interval from two values."""
+"""Mark after an interval from two values."""
 
 FRAME = 3
 """Characters between two columns."""
@@ -50,7 +50,7 @@ def render(table: pd.DataFrame, console: Console | None = None, n_last: int = 1)
     """Print `time_to_accuracy`'s or `compare`'s table for people.
 
     On a terminal that is too narrow each setting has tables of its own, to which the columns are dealt out; a
-    pipe gets one table of full width. n_last: what the final accuracies are means of; see `Run`.
+    pipe gets one table of full width. n_last: number of evaluations in a final accuracy; see `Run`.
     """
     console = console or Console()
     keys, numbers = _keys(table), _numbers(table)
@@ -75,7 +75,7 @@ def render(table: pd.DataFrame, console: Console | None = None, n_last: int = 1)
 
 
 def _parts(columns: Sequence[Column], room: int) -> list[list[Column]]:
-    """Columns that fit beside each other into so many characters, in their order; one at least in each."""
+    """Columns that fit next to each other into this width, in their order; at least one in each."""
     parts: list[list[Column]] = [[]]
     left = room
     for column in columns:
@@ -115,7 +115,7 @@ def _print(
 
 
 def _keys(table: pd.DataFrame) -> list[Column]:
-    """The swept keys of the setting, and what is compared."""
+    """The swept keys of the setting, and the label."""
     columns = list(table.columns)
     setting = columns[: columns.index("method")]
     names = short_names(setting)
@@ -155,7 +155,7 @@ def _accuracies(table: pd.DataFrame) -> list[str]:
 
 
 def _caption(table: pd.DataFrame, n_last: int) -> str:
-    """What the numbers mean."""
+    """Explanation of the numbers."""
     caption = "mean ± half-width of the 95 % interval; seconds: over the seeds that got there"
     if "difference" in table:
         caption += "; difference: of final accuracies, to the baseline's on the same seeds"
@@ -191,5 +191,5 @@ def _plus_minus(row: Mapping[Any, Any], key: str, form: str, n: float, sign: str
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """`time_to_accuracy`'s or `compare`'s table as CSV text; what does not exist is an empty field."""
+    """`time_to_accuracy`'s or `compare`'s table as CSV text; a missing value is an empty field."""
     return table.to_csv(index=False, lineterminator="\n")

@@ -1,7 +1,7 @@
 """The candidates that were scored, in a file: the checkpoint of a search.
 
 A search is a function of its settings and of the scores, so nothing else need be kept: a resumed search is
-played again from its start, and what is in the file is not computed again.
+replayed from its start, and the scores in the file are not computed again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Archive:
             os.truncate(path, len(whole))
 
     def filling(self, evaluate: Evaluate) -> Evaluate:
-        """`evaluate` that looks here first, and writes down what was not here, in the order asked for."""
+        """`evaluate` that looks here first, and writes new scores down, in the order asked for."""
 
         def look_up(asked: Sequence[Counts]) -> Iterator[Score]:
             computed = iter(evaluate([counts for counts in asked if counts not in self.scores]))

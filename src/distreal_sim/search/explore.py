@@ -26,7 +26,7 @@ SPREAD = 0.25
 
 @dataclass(frozen=True)
 class Generation:
-    """What was known after a generation: candidates tried, entries of the front, hypervolume."""
+    """The state after a generation: candidates tried, entries of the front, hypervolume."""
 
     generation: int
     evaluations: int
@@ -53,7 +53,8 @@ def explore(
     """Searches until a limit of `search` is reached, or no new vector is found.
 
     The course is a function of the settings and the scores; a search that is played again from its start
-    against stored scores therefore goes on where it was cut short. out_of_time: asked after each generation.
+    against stored scores therefore continues where it was interrupted. out_of_time: asked after each
+    generation.
     """
     rngs = Rngs(search.seed)
     optimiser = Nsga2(
@@ -88,7 +89,7 @@ def explore(
         tried = [i for i, counts in enumerate(asked) if counts not in left_out]
         asked = [asked[i] for i in tried]
         macs = np.array([space.relative_macs(counts) for counts in asked])
-        # A candidate that is too small is never trained; the constraint alone decides what becomes of it.
+        # A candidate that is too small is never trained; the constraint alone ranks it.
         values = np.array([scores[counts].mean if counts in scores else 0.0 for counts in asked])
         optimiser.tell(tried, macs, values, space.smallest - macs)
     return Exploration(scores, tuple(rows), "generations")

@@ -56,7 +56,7 @@ class Nsga2:
         return None if self._asked is None else np.asarray(self._asked.get("X"), float)
 
     def tell(self, tried: Sequence[int], macs: np.ndarray, scores: np.ndarray, excess: np.ndarray) -> None:
-        """What became of the vectors asked for, those at the positions in `tried`; the others are forgotten.
+        """Reports the scores of the vectors at the positions in `tried`; the others are forgotten.
 
         (M,) costs, scores, excesses (> 0: not allowed), of the tried ones.
         """

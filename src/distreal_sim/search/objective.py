@@ -2,7 +2,7 @@
 
 From each of a few snapshots of a centrally trained network, a few short trainings with the vector are made;
 their batches and masks come from the same seeds for every vector (common random numbers), and the masks of
-two vectors are nested where one keeps more, so that what differs between two scores is the vectors.
+two vectors are nested where one keeps more, so that two scores differ by their vectors only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Stream = Literal["search", "reevaluation"]
 """Which seeds the short trainings use: those that the search sees, or fresh ones."""
 
 WORST_LOSS = 100.0
-"""What a loss counts as that is larger or not a number: a vector that diverges is bad, not undefined."""
+"""Upper limit of a loss, also for NaN: a vector that diverges is bad, not undefined."""
 
 MIXED = 16
 """Equally spaced uniform vectors that mixed pre-training draws from."""
@@ -108,7 +108,7 @@ class Objective:
         return self.before[snapshot] - self.loss()
 
     def loss(self) -> float:
-        """Mean validation loss of the loaded network, at full width, batch-norm statistics estimated anew."""
+        """Mean validation loss of the loaded network, at full width, batch-norm statistics re-estimated."""
         with Rngs(self.search.seed).seeded_globals("validation"):
             return self._loss()
 
@@ -150,7 +150,7 @@ class Objective:
         return replace(self, snapshots=snapshots, before=tuple(before))
 
     def _pretraining_masks(self, rngs: Rngs) -> Iterator[Mask | None]:
-        """What each step of the central training keeps.
+        """The kept channels of each step of the central training.
 
         `mixed`: a uniform vector drawn from MIXED, the zero vector among them, and filters as the
         method draws them; the global model of a run with many unequal clients is trained by such steps.

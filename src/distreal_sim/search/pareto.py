@@ -38,7 +38,7 @@ def best_subset(points: Sequence[Point], n: int) -> list[int]:
     """Indices of the n points of largest hypervolume among those that hold the first and the last point.
 
     points: cheapest first, scores growing but for the last; n >= 2. Exact, by dynamic programming from the
-    right: what a point adds ends where the next chosen one begins.
+    right: the area that a point adds ends where the next chosen one begins.
     """
     if len(points) <= n:
         return list(range(len(points)))

@@ -1,7 +1,7 @@
 """A found front against uniform rates, on seeds that the search has not seen.
 
-The best of many noisy scores is too good (the winner's curse), so the front is scored afresh, and uniform
-rates with as many entries beside it, with the same fresh seeds for both.
+The best of many noisy scores is too good (the winner's curse), so the front and uniform rates with as
+many entries are scored again, both with the same fresh seeds.
 """
 
 from __future__ import annotations

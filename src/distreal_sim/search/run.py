@@ -1,4 +1,4 @@
-"""A whole search, from Python or the command line: explores, measures on fresh seeds, writes the front."""
+"""A whole search: explores, measures the found front on fresh seeds, writes it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def run_search(
     resume: bool = False,
     show: SearchShown | None = None,
 ) -> tuple[Front, Comparison]:
-    """Searches into the directory `out`, or goes on with the search that is there.
+    """Searches into the directory `out`, or resumes the search that is there.
 
     config: the name of the search's config, for the front to say. The vectors and scores are the same for
     every number of workers, and after being cut short at any moment. ray_address: of a running Ray cluster,
@@ -135,7 +135,7 @@ def _explore(
     def out_of_time() -> bool:
         limit_s = objective.search.wall_s
         over = limit_s is not None and time.perf_counter() - begin_wall_s >= limit_s
-        return over and archive.n_added > 0  # what was found before is played again first
+        return over and archive.n_added > 0  # the vectors of the file are replayed first
 
     evaluate = archive.filling(workers("search"))
     return explore(objective.space, objective.search, evaluate, on_generation, out_of_time)

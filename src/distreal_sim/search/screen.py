@@ -22,7 +22,7 @@ from distreal_sim.search.space import Space
 from distreal_sim.thinning.structure import Counts
 
 OPTIMISM = 1.0
-"""Standard deviations of a prediction that are added to it, so that what is unknown is tried too."""
+"""Standard deviations of a prediction that are added to it, so that unknown regions are tried too."""
 
 
 def screen(space: Space, scores: Mapping[Counts, Score], proposed: Sequence[Counts], n: int) -> list[Counts]:

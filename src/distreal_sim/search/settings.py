@@ -20,7 +20,7 @@ STOPS = ("generations", "evaluations", "stall", "wall_s")
 
 
 class Search(ConfigModel):
-    """Everything that determines a search, beside its experiment."""
+    """Everything that determines a search, except its experiment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -50,10 +50,10 @@ class Search(ConfigModel):
     )
     entries: int = Field(16, ge=2, description="most entries of the front")
     stall: int | None = Field(
-        None, ge=1, description="ends after so many generations without a larger hypervolume"
+        None, ge=1, description="ends after this number of generations without a larger hypervolume"
     )
     wall_s: float | None = Field(
-        None, gt=0, description="ends with the generation that passes so many seconds; not reproducible"
+        None, gt=0, description="real seconds; ends with the generation that passes them; not reproducible"
     )
     reevaluation: int = Field(16, ge=2, description="fresh seeds per snapshot on which the front is measured")
 

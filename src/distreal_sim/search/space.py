@@ -1,4 +1,4 @@
-"""The dropout vectors that a search chooses from, and what they cost."""
+"""The dropout vectors that a search chooses from, and their costs."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Space:
         return keep_counts(self.structure, rates, self.thinnable)
 
     def rates(self, counts: Counts) -> np.ndarray:
-        """(L,) the one vector that stands for a candidate: 1 - kept / channels, d_max at most."""
+        """(L,) the vector that represents a candidate: 1 - kept / channels, d_max at most."""
         full = self.structure.full_counts()
         return np.array([min(self.d_max, 1 - counts[g] / full[g]) for g in self.thinnable])
 
     def snap(self, rates: np.ndarray) -> np.ndarray:
-        """(M, L) vectors that stand for the same candidates as the given (M, L)."""
+        """(M, L) vectors that represent the same candidates as the given (M, L)."""
         clipped = np.clip(rates, 0.0, self.d_max)
         return np.array([self.rates(self.counts(vector)) for vector in clipped]).reshape(rates.shape)
 

@@ -1,4 +1,4 @@
-"""A network with exits: classifiers behind its stages, so that a part of it is a network too."""
+"""A network with exits: classifiers after its stages, so that a part of it is a network too."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class _EnoughError(Exception):
 
 
 class WithExits(nn.Module):
-    """`network` with a classifier behind each of the parts named in `after`, and its own behind the last.
+    """`network` with a classifier after each of the parts named in `after`, and its own after the last.
 
-    average: what it returns in tests: the mean of the scores of all exits, or those of the last one alone.
+    average: its output in tests: the mean of the scores of all exits, or those of the last one alone.
     In training mode it is always the mean, so that whoever watches a forward pass sees all exits.
     """
 
@@ -42,7 +42,7 @@ class WithExits(nn.Module):
         return self._mean(x, len(self.exits))
 
     def test(self, x: Tensor, last: int) -> Tensor:
-        """What the network that ends with exit `last` returns in tests."""
+        """Output in tests of the network that ends with exit `last`."""
         return self._mean(x, last) if self.average else self.scores(x, [last])[0]
 
     def _mean(self, x: Tensor, last: int) -> Tensor:
@@ -50,7 +50,7 @@ class WithExits(nn.Module):
         return sum(others, first) / (len(others) + 1)
 
     def scores(self, x: Tensor, wanted: Sequence[int]) -> list[Tensor]:
-        """Scores (n, n_classes) of the exits with these ascending numbers, from 0; no stage behind is run."""
+        """Scores (n, n_classes) of the exits with these ascending numbers, from 0; no later stage is run."""
         found: list[Tensor] = []
 
         def exit_of(number: int) -> Any:
@@ -77,9 +77,9 @@ class WithExits(nn.Module):
 
 
 def with_exits(module: nn.Module, structure: Structure, depths: int | None, average: bool) -> nn.Module:
-    """The network with `depths` exits, the last one its own classifier; None: one behind each stage.
+    """The network with `depths` exits, the last one its own classifier; None: one after each stage.
 
-    With fewer exits than stages they stand behind stages at even distances. Raises InputError for a network
+    With fewer exits than stages they follow stages at even distances. Raises InputError for a network
     whose stages are not known, or that has fewer.
     """
     stages = _stages(module)
@@ -98,7 +98,7 @@ def with_exits(module: nn.Module, structure: Structure, depths: int | None, aver
 
 
 def _stages(module: nn.Module) -> list[str]:
-    """Names of the parts behind which a stage ends, but for the last stage."""
+    """Names of the parts after which a stage ends, but for the last stage."""
     if isinstance(module, Staged):
         return list(module.stage_ends)
     if not isinstance(module, nn.Sequential):
@@ -122,7 +122,7 @@ def _stages(module: nn.Module) -> list[str]:
 
 
 def _width(module: nn.Module, end: str) -> int:
-    """Channels behind the part `end`: those of the last convolution in it or, if it is a pool, before it."""
+    """Channels after the part `end`: those of the last convolution in it or, if it is a pool, before it."""
     found = module.get_submodule(end)
     if _convolutions(found):
         return _convolutions(found)[-1].out_channels
@@ -136,7 +136,7 @@ def _convolutions(part: nn.Module) -> list[nn.Conv2d]:
 
 
 def _head(width: int, n_classes: int, norm: bool) -> nn.Sequential:
-    """Global average pooling and a linear layer, behind norm and ReLU where the stage ends in neither."""
+    """Global average pooling and a linear layer, after norm and ReLU where the stage ends in neither."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if norm:
         layers |= {"norm": nn.BatchNorm2d(width), "relu": nn.ReLU()}

@@ -1,4 +1,4 @@
-"""What a client may train: one network, sub-models fixed for a round, or another one in every step."""
+"""Levels of training of a client: one network, sub-models fixed for a round, or another one in every step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from distreal_sim.thinning.structure import Counts
 class Level:
     """One size of sub-model.
 
-    counts: (G,) kept channels; macs_per_example: of a training step; traffic: what travels with it; trained:
+    counts: (G,) kept channels; macs_per_example: of a training step; traffic: its transfers; trained:
     names of the parameters that it trains and that come back, None for all.
     """
 
@@ -86,7 +86,7 @@ class PerStep:
 
 
 Levels = Always | PerRound | PerStep
-"""What a method lets its clients train. Training and the simulated clock alone both follow from it."""
+"""The levels that a method lets its clients train. Training and the simulated clock follow from it."""
 
 
 def whole_network(task: Task) -> Always:

@@ -1,4 +1,4 @@
-"""Sub-networks that a client chooses for each mini-batch, as its capacity is just then."""
+"""Sub-networks that a client chooses for each mini-batch by its capacity of that moment."""
 
 from __future__ import annotations
 

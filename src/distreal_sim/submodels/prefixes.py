@@ -1,6 +1,6 @@
 """Sub-networks of first channels, each part of the next: the widest trained so far is a network to test.
 
-What lies beyond it still has its initial values, so that the full width says little about such a method
+The rest of the network still has its initial values, so that the full width says little about such a method
 where no client can train it.
 """
 
@@ -33,7 +33,7 @@ def merge_prefixes(
     weight: Weight,
     outputs: Outputs = lambda update: None,
 ) -> State:
-    """The state with averaged arrays, and with the widest sub-network grown by what the updates trained.
+    """The state with averaged arrays, and with the widest sub-network grown by the trained channels.
 
     weight: the method's own, unless the experiment sets another; outputs: see `weighted_average`.
     """
@@ -49,7 +49,7 @@ def merge_prefixes(
 def growing(
     structure: Structure, state: State, updates: Iterator[Update], merge: Callable[[Iterator[Update]], State]
 ) -> State:
-    """What `merge` makes of the updates, and with it the widest sub-network grown by what they trained."""
+    """The result of `merge`, with the widest sub-network grown by the channels that the updates trained."""
     widest = state.extras.get(WIDEST, np.zeros(len(structure.groups), np.int64)).copy()
 
     def seen() -> Iterator[Update]:

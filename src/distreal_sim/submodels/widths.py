@@ -20,7 +20,7 @@ HALVES = (1.0, 0.5, 0.25, 0.125, 0.0625)
 """HeteroFL's levels a to e, which FedRolex has taken over."""
 
 SLACK = 1e-9
-"""What a product such as 0.2 * 15 = 3.0000000000000004 may be off a whole number."""
+"""Rounding error of a product that counts as whole, such as 0.2 * 15 = 3.0000000000000004."""
 
 
 def width_counts(structure: Structure, share: float, rounding: Rounding) -> Counts:

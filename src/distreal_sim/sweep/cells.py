@@ -19,12 +19,12 @@ RESERVED = {*FACTS, "label", "hash"}
 """Columns of sweep.csv that an axis must not be called."""
 
 END = "...\n"
-"""What YAML puts after a value that stands alone."""
+"""YAML's end of a document that is a single value."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point of an axis: what sweep.csv says under the axis's columns, and the keys that it sets."""
+    """One point of an axis: its values in sweep.csv, and the keys that it sets."""
 
     shown: Mapping[str, str]
     sets: Mapping[str, Any]
@@ -177,7 +177,7 @@ def text(value: Any) -> str:
 
 
 def _variant(shown: Mapping[str, str], named: set[str]) -> str:
-    """What a cell is called in a comparison; names speak for themselves, other values need their key."""
+    """The label of a cell in a comparison; names speak for themselves, other values need their key."""
     own = [c in named or c.removesuffix(".name") in KINDS for c in shown]
     pairs = zip(shown.values(), assignments(shown), own, strict=True)
     return ", ".join(value if alone else assignment for value, assignment, alone in pairs)

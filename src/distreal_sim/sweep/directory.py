@@ -73,12 +73,12 @@ class SweepDirectory:
         return not self.finished(cell) and (self.errors / f"{cell.hash}.txt").exists()
 
     def note_failure(self, cell: Cell, details: str) -> None:
-        """Keeps what is known of a failure, for people."""
+        """Writes the details of a failure, for people."""
         self.errors.mkdir(exist_ok=True)
         write_atomically(self.errors / f"{cell.hash}.txt", f"{cell.name}\n\n{details}\n".encode())
 
     def forget_failure(self, cell: Cell) -> None:
-        """Removes what is known of a failure: the cell is tried again, or was finished."""
+        """Removes the details of a failure: the cell is tried again, or was finished."""
         (self.errors / f"{cell.hash}.txt").unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # there are others in it, or it does not exist
             self.errors.rmdir()

@@ -15,8 +15,8 @@ PROCESS_BYTES = 400 * 2**20
 """Python, torch and Flower in one process, before any data (measured: 330 to 380 MiB resident)."""
 
 MODEL_COPIES = 12
-"""Full-size copies of the parameters that a run holds beside its updates: state, momentum, scratch memory of
-the engine, and the merge's sums, which are of twice the width."""
+"""Full-size copies of the parameters that a run holds in addition to its updates: state, momentum, scratch
+memory of the engine, and the merge's sums, which are of twice the width."""
 
 WIDTHS = 5
 """Sub-networks of a run without a front: the levels of HeteroFL and its like."""

@@ -1,4 +1,4 @@
-"""What a sweep would run: every cell checked, and a table of them."""
+"""Preview of a sweep: every cell checked, and a table of them."""
 
 from __future__ import annotations
 

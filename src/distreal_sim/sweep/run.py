@@ -128,8 +128,8 @@ def run_sweep(
                 ("1 cell was", "it is", "run is") if n == 1 else (f"{n} cells were", "they are", "runs are")
             )
             say(
-                f"{file} was changed after {cells_were} run: {they_are} run anew, and the earlier {runs_are} "
-                "not listed"
+                f"{file} was changed after {cells_were} run: {they_are} run again, and the earlier "
+                f"{runs_are} not listed"
             )
         directory.begin()
         if ray_address is not None and missing:

@@ -16,7 +16,7 @@ from distreal_sim.config.override import override
 
 
 class Sweep(ConfigModel):
-    """Everything that determines a sweep, beside the experiment that it varies."""
+    """Everything that determines a sweep, except the experiment that it varies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

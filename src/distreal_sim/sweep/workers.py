@@ -37,7 +37,7 @@ PathOf = Callable[[Cell], Path]
 
 @dataclass(frozen=True)
 class Room:
-    """What cells get that are played beside each other.
+    """Resources of cells that are played at the same time.
 
     n_workers: cells at a time; num_gpus, memory_bytes: what Ray sets aside for each, which counts on a
     cluster only; ray_address: of that cluster.
@@ -51,7 +51,7 @@ class Room:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a cell could not be played: one line, and what a programmer needs beside it."""
+    """Why a cell could not be played: one line, and details for a programmer."""
 
     message: str
     details: str
@@ -86,7 +86,7 @@ def play_in_parallel(
 ) -> Iterator[tuple[Cell, Failure | None]]:
     """Plays the cells in processes of their own, in the order in which they end.
 
-    A cell whose worker died goes on from its last checkpoint in a new one.
+    A cell whose worker died continues from its last checkpoint in a new one.
     Raises InputError when Ray cannot start or a machine does not see the cells' directory, and
     WorkersDiedError when there is no room for workers any more.
     """
@@ -151,7 +151,7 @@ class _Worker:
         self._mark = mark
 
     def started(self) -> str | None:
-        """What is wrong here, if anything is."""
+        """The fault of this machine, if there is one."""
         if self._mark.exists():
             return None
         where = f"the machine {socket.gethostname()} does not see {self._mark.parent} as this one does"

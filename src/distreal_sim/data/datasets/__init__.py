@@ -58,4 +58,4 @@ class Dataset(Plugin):
 
     @abstractmethod
     def load(self) -> Data:
-        """Reads the files. Raises InputError naming the file, what was expected and where to get it."""
+        """Reads the files. Raises InputError naming the file, the expected content and a source of it."""

@@ -33,7 +33,7 @@ def read_batches(
 
 
 def _hint(folders: Sequence[Path]) -> str:
-    """What to say where the binary or the Matlab version lies in place of the python version."""
+    """Advice where the folder holds the binary or the Matlab version instead of the python version."""
     for folder in folders:
         for name in names_in(folder):
             if name.startswith("cifar") and _OTHER_VERSION.search(name):

@@ -1,4 +1,4 @@
-"""Finds and reads data files, plain or compressed, with errors that say what to do."""
+"""Finds and reads data files, plain or compressed, with errors that give advice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.data.datasets import _kept
 
 SUFFIXES = ("", ".gz", ".xz")
-"""What a file's name may have at its end; the first of those that are there is read."""
+"""Suffixes of a file's name; the first that exists is read."""
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip", ".7z", ".rar")
 _MOST_NAMES = 6
@@ -36,9 +36,9 @@ def look_for(folders: Sequence[Path], *names: str) -> Path | None:
 
 
 def find(folders: Sequence[Path], *names: str, source: str, hint: str = "") -> Path:
-    """As `look_for`; raises InputError with the places searched, what lies there and where to get the file.
+    """As `look_for`; raises InputError with the places searched, their content and a source of the file.
 
-    names: the file's name and others under which it is known. hint: what the reader knows besides.
+    names: the file's name and others under which it is known. hint: further advice of the reader.
     """
     path = look_for(folders, *names)
     if path is None:
@@ -57,7 +57,7 @@ def _places(folders: Sequence[Path]) -> str:
 
 
 def what_lies_there(folders: Sequence[Path]) -> str:
-    """What to say of the folders, as the beginning of `get it from ...`: `unpack data.zip in DIR if that
+    """Advice on the folders, as the beginning of `get it from ...`: `unpack data.zip in DIR if that
     is it, or ` where there are archives, else `in DIR there are a, b; `, else nothing.
     """
     listed = [(folder, names) for folder in dict.fromkeys(folders) if (names := names_in(folder))]
@@ -100,8 +100,8 @@ def read(path: Path, source: str) -> bytes:
 
 
 def damaged(path: Path, problem: str, source: str) -> InputError:
-    """Error for a file whose content is wrong: what was expected and found, and where to get a good one."""
-    return InputError(f"data file {path} is not what it should be: {problem}; get it from {source}")
+    """Error for a file with wrong content: the expected and the found content, and a source of the file."""
+    return InputError(f"data file {path} has wrong content: {problem}; get it from {source}")
 
 
 def check_labels(path: Path, y: np.ndarray, n_classes: int, source: str) -> None:

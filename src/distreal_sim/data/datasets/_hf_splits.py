@@ -35,7 +35,7 @@ def sliced(spec: str, load: Callable[[str], Any], labels: Callable[[Any], np.nda
 def mixed(labels: np.ndarray) -> np.ndarray:
     """(N,) order of the examples of which every stretch has its share of each class.
 
-    It is the order they stand in, unless they are grouped by class: then each class is spread evenly over the
+    It is their own order, unless they are grouped by class: then each class is spread evenly over the
     whole. Grouped: neighbours differ less than half as often as they would in random order.
     """
     n = len(labels)
@@ -51,7 +51,7 @@ def mixed(labels: np.ndarray) -> np.ndarray:
 
 
 def layout(folder: Path | None) -> str:
-    """What to say of a local folder in which no labels were found: what is read, and what lies there."""
+    """Advice on a local folder without labels: the layouts that are read, and the content of the folder."""
     if folder is None:
         return ""
     read = (
@@ -67,7 +67,7 @@ def layout(folder: Path | None) -> str:
 
 
 def contents(folder: Path | None) -> str:
-    """What to say of a local folder that could not be loaded: its archives, or else its names."""
+    """Advice on a local folder that could not be loaded: its archives, or else its names."""
     if folder is None:
         return ""
     there = what_lies_there([folder]).removesuffix(", or ").removesuffix("; ")

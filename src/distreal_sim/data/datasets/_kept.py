@@ -16,16 +16,16 @@ _DIGEST_BYTES = 16
 
 
 def folder() -> Path:
-    """Where the copies lie."""
+    """The folder of the copies."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a path that is not absolute is to be ignored.
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "distreal-sim"
 
 
 def once(path: Path, make: Callable[[], bytes]) -> bytes:
-    """make(), or what it gave for this very file before: the same path, size, inode and time of change.
+    """make(), or its earlier result for the same file: the same path, size, inode and time of change.
 
-    A copy begins with a digest of the rest, so that a damaged one is made anew. Where no copy can be kept,
+    A copy begins with a digest of the rest, so that a damaged one is made again. Where no copy can be kept,
     such as on a full disk, there is none.
     """
     try:

@@ -1,4 +1,4 @@
-"""Reads a pickle from outside without running what it asks for."""
+"""Reads a pickle of unknown origin without running its code."""
 
 from __future__ import annotations
 

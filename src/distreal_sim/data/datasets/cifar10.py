@@ -12,7 +12,7 @@ from distreal_sim.data.datasets._stats import mean_std
 class Cifar10(Dataset):
     """data_batch_1 .. 5 and test_batch (plain, .gz or .xz) in data_dir/cifar-10-batches-py or in data_dir."""
 
-    data_dir: ConfigPath = Field(description="folder of the data sets: what torchvision calls root")
+    data_dir: ConfigPath = Field(description="folder of the data sets (torchvision's `root`)")
 
     def load(self) -> Data:
         """x: (N, 3, 32, 32) uint8, 10 classes."""

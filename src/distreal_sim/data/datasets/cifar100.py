@@ -14,7 +14,7 @@ from distreal_sim.data.datasets._stats import mean_std
 class Cifar100(Dataset):
     """The files train and test (plain, .gz or .xz) in data_dir/cifar-100-python or in data_dir."""
 
-    data_dir: ConfigPath = Field(description="folder of the data sets: what torchvision calls root")
+    data_dir: ConfigPath = Field(description="folder of the data sets (torchvision's `root`)")
     labels: Literal["fine", "coarse"] = Field("fine", description="100 classes or their 20 superclasses")
 
     def load(self) -> Data:

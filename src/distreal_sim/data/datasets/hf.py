@@ -35,7 +35,7 @@ class Hf(Dataset):
     label_column: str | None = Field(None, description="column of labels; found where there is only one")
     writer_column: str | None = Field(None, description="who produced an example, for partition by_writer")
     size: int | None = Field(None, ge=1, description="resize every image to size x size pixels")
-    limit: int | None = Field(None, ge=1, description="at most so many examples of a split, evenly spaced")
+    limit: int | None = Field(None, ge=1, description="largest number of examples of a split, evenly spaced")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

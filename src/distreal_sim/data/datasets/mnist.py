@@ -30,15 +30,17 @@ class Mnist(Dataset):
     """Idx files, plain, .gz or .xz, in data_dir/<folder>/raw (as torchvision does), data_dir/raw or data_dir.
 
     A name may have a dot (train-images.idx3-ubyte) and `test` in the place of `t10k`. With folder MNIST and
-    qmnist-train-labels-idx2-int(.gz) in data_dir/QMNIST/raw or beside the images, each training example gets
+    qmnist-train-labels-idx2-int(.gz) in data_dir/QMNIST/raw or next to the images, each training example gets
     its writer.
     """
 
-    data_dir: ConfigPath = Field(description="folder of the data sets: what torchvision calls root")
+    data_dir: ConfigPath = Field(description="folder of the data sets (torchvision's `root`)")
     folder: str = Field("MNIST", description="MNIST, FashionMNIST, KMNIST, ...")
     n_classes: int = Field(10, ge=2, description="number of classes; labels count up from first_label")
     first_label: int = Field(0, ge=0, description="the smallest label in the files: 1 for EMNIST's letters")
-    prefix: str = Field("", description="what stands before train-images-..., for example emnist-letters")
+    prefix: str = Field(
+        "", description="beginning of the files' names, before train-images-..., like emnist-letters"
+    )
     transpose: bool = Field(False, description="swap rows and columns of each image, for EMNIST's own files")
 
     @model_serializer(mode="wrap")
@@ -75,7 +77,7 @@ class Mnist(Dataset):
         return find(self._folders, *names, source=self._source, hint=self._hint(what))
 
     def _hint(self, what: str) -> str:
-        """What to say where the files have a prefix that is not the one asked for."""
+        """Advice where the files have another prefix than the config's."""
         found = {
             name.removesuffix(suffix).removesuffix(f"-train-{what}")
             for folder in self._folders

@@ -45,7 +45,7 @@ class Partition(Plugin):
     disjoint: ClassVar[bool] = True
 
     def remedy(self) -> str:
-        """What to change in the config so that the client with the fewest examples gets more."""
+        """A change of the config that gives the client with the fewest examples more."""
         return "lower n_clients"
 
     @abstractmethod

@@ -48,7 +48,7 @@ def draw_sizes(
 
 
 def sizes_remedy(sizes: Sizes) -> str:
-    """What makes the smallest client of `draw_sizes` larger."""
+    """A change of the config that makes the smallest client of `draw_sizes` larger."""
     if sizes == "equal":
         return "lower n_clients"
     return "set partition.sizes=equal, or lower partition.sigma or n_clients"

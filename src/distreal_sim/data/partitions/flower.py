@@ -96,7 +96,7 @@ class Flower(Partition):
         )
 
     def _remainder(self) -> str:
-        """What to do about the examples that ShardPartitioner leaves over when the shards are full."""
+        """Advice on the examples that ShardPartitioner leaves over when the shards are full."""
         if self.partitioner != "ShardPartitioner":
             return ""
         return (

@@ -1,4 +1,4 @@
-"""A panel for each setting of a sweep: which, where, and what is written above it."""
+"""A panel for each setting of a sweep: its runs, its place and its title."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Panel(NamedTuple):
 def panels_of(runs: Sequence[Run]) -> list[Panel]:
     """One panel per setting, in the order of the runs; one untitled panel for runs that are no sweep.
 
-    With one swept key the panels stand in rows of up to four. With more, the last key's values are the
+    With one swept key the panels form rows of up to four. With more, the last key's values are the
     columns and each combination of the others is a row; a setting without runs leaves a gap.
     """
     settings: dict[tuple[str, ...], list[Run]] = {}

@@ -1,4 +1,4 @@
-"""How every figure is drawn and written: one look, and the same bytes each time."""
+"""Style and files of all figures: one look, and the same bytes each time."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def _client_rounds(run: Run) -> pd.DataFrame:
 
 
 def _bars(axes: Axes, table: pd.DataFrame, time_size: float, rate_size: float) -> None:
-    """What was offered: the same for every method, so drawn once; unlimited capacity has no bar."""
+    """The offered MACs: the same for every method, so drawn once; unlimited capacity has no bar."""
     once = table[np.isfinite(table["capacity"])].drop_duplicates(["start_s", "end_s", "capacity"])
     visible_s = 0.006 * float(table["end_s"].max())  # in a long run a round is thinner than a pixel
     width_s = (once["end_s"] - once["start_s"]).clip(lower=visible_s)

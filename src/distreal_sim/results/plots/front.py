@@ -1,4 +1,4 @@
-"""A front: cost against convergence speed with uniform rates beside it, and the rates, layer by entry."""
+"""A front: cost against convergence speed together with uniform rates, and the rates, layer by entry."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def front(runs: Sequence[Run], out: Path | None = None) -> Figure:
 def front_file(path: Path, out: Path | None = None) -> Figure:
     """The front in a JSON file.
 
-    Scores are relative to the zero vector's. Where the front was measured on fresh seeds beside uniform
-    rates, those scores are drawn with their standard errors, and hollow the ones that the search saw.
+    Scores are relative to the zero vector's. Where the front and uniform rates were measured on fresh
+    seeds, those scores are drawn with their standard errors, and hollow the ones that the search saw.
     """
     shown = read_front(path)
     if shown.hypervolume is None:

@@ -1,4 +1,4 @@
-"""What became of the selected clients, and of the computation they offered: one panel per experiment."""
+"""Participation of the selected clients, and use of the computation they offered; one panel each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SUMS = ["n_selected", *(f"n_{fate}" for fate in _FATES), "macs", "macs_availabl
 def participation(runs: Sequence[Run], out: Path | None = None) -> Figure:
     """Shares of the selected clients that completed, took part partially or were dropped, over the rounds.
 
-    What is missing to 1 diverged. A line shows the share of the offered MACs that was used. All seeds of an
+    The rest diverged. A line shows the share of the offered MACs that was used. All seeds of an
     experiment are pooled; more than 60 rounds are pooled into bins of equally many. Raises InputError when
     there is no run.
     """
