@@ -32,7 +32,7 @@ from distreal_sim.simulation.play import play
 from distreal_sim.simulation.run_directory import RunDirectory, trained_arrays
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from distreal_sim.results.plots import Figure
 
 WINDOW_PER_WORKER = 4
 """Jobs that may run beyond the update that is merged next, per worker; bounds the driver's memory."""

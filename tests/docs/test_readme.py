@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -44,6 +45,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     (folder / "configs").symlink_to(ROOT / "configs")
     return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_python(folder: Path) -> None:
+    """The block on the Python API runs, and leaves three rounds."""
+    with contextlib.chdir(folder):
+        exec(blocks("python")[1], {})
+    assert len((folder / "runs" / "python" / "rounds.csv").read_text().splitlines()) == 4
 
 
 def test_commands(folder: Path) -> None:

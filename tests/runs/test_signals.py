@@ -32,8 +32,8 @@ def test_a_signal_is_like_ctrl_c(number: signal.Signals, code: int, tmp_path: Pa
     stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (code, "")
     name = signal.Signals(number).name
-    assert stderr == (
-        f"error: ended by {name}; the same command with --resume goes on from the last checkpoint\n"
+    assert stderr.splitlines()[-1] == (  # where rounds are slow, lines on the progress stand before it
+        f"error: ended by {name}; the same command with --resume goes on from the last checkpoint"
     )
     assert json.loads((out / "run.json").read_text())["status"] == "stopped"
     (saved,) = (out / "checkpoint").iterdir()

@@ -25,7 +25,7 @@ MANY = 0.5
 def python_warning(line: str) -> None:
     """For callers of functions from Python: names the first line that is not of this package."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{PACKAGE}."):
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(f"{PACKAGE}."):
         frame, level = frame.f_back, level + 1
     warnings.warn(line, UserWarning, stacklevel=level)
 

@@ -13,7 +13,7 @@ from distreal_sim.results.runs import Metric, find_runs
 from distreal_sim.results.statistics import time_to_accuracy
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from distreal_sim.results.plots import Figure
 
 Directories = str | Path | Iterable[str | Path]
 

@@ -7,6 +7,10 @@ or .svg) is written to a temporary name, then renamed; the same tables give the 
 from __future__ import annotations
 
 import pkgutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Figure  # for annotations elsewhere
 
 
 def names() -> list[str]:
