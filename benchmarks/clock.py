@@ -27,7 +27,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, parse_experiment
 from distreal_sim.config.build import build
 from distreal_sim.simulation.clock.rounds import TimedFleet, run_clock
-from distreal_sim.simulation.rounds import Progress, simulate, start
+from distreal_sim.simulation.rounds import Progress, Simulation, simulate, start
 from distreal_sim.simulation.run_directory import RunDirectory
 
 FLEET: dict[str, Any] = {
@@ -71,7 +71,7 @@ def at_once(experiment: Experiment, task: Task, progress: Progress, recorder: Ru
 
 
 def one_by_one(experiment: Experiment, task: Task, progress: Progress, recorder: RunDirectory) -> object:
-    return simulate(experiment, task, TimedFleet(task, experiment.method), progress, recorder)
+    return simulate(Simulation(experiment, task, TimedFleet(task, experiment.method), recorder), progress)
 
 
 def seconds(play: Play, experiment: Experiment, task: Task, folder: Path) -> tuple[float, float]:
@@ -97,7 +97,7 @@ def measure(method: str, profile: str, rounds: int, repeats: int, folder: Path) 
             ("one_by_one", one_by_one, max(1, rounds // 100)),
         ):
             experiment = parse_experiment({**plain, "rounds": n}, source="clock")
-            taken = seconds(play, experiment, replace(task, rounds=n), folder)
+            taken = seconds(play, experiment, task, folder)
             for unit, took_s in zip(("wall", "cpu"), taken, strict=True):
                 rate = n * experiment.clients_per_round / took_s
                 record[f"{name}_per_{unit}_s"] = max(rate, record.get(f"{name}_per_{unit}_s", 0.0))

@@ -72,7 +72,7 @@ def replay(experiment: Experiment, task: Task) -> list[dict[int, Schedule]]:
     def timed(client_id: int, start_s: float) -> Schedule:
         return schedule(
             batch_sizes(int(task.split.sizes[client_id]), task.local),
-            task.capacity(client_id, start_s),
+            task.devices.capacity(client_id, start_s),
             choose,
             start_s=0.0,
             end_s=task.deadline_s,

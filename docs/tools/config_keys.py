@@ -76,6 +76,7 @@ EXAMPLES: dict[str, Any] = {
     "lr_milestones": [30, 45],
     "examples": 1000,
     "data_dir": "data",
+    "strategy": "FedAdam",
     "folder": "FashionMNIST",
     "prefix": "emnist-letters",
     "hub": "uoft-cs/cifar10",

@@ -54,7 +54,7 @@ def profile_figure(name: str) -> Figure:
         figure = Figure(figsize=(5.6, 2.0))
         axes = figure.subplots()
         for client_id, colour in enumerate(COLOURS):
-            times, levels = steps_of(task, task.capacity(client_id, 0.0), until_s)
+            times, levels = steps_of(task, task.devices.capacity(client_id, 0.0), until_s)
             shift = 0.015 * (client_id - 1.5)  # equal levels stay apart
             axes.step(times, levels + shift, where="post", color=colour, label=f"client {client_id}")
         for number in range(1, N_ROUNDS):
@@ -161,7 +161,7 @@ def steps_of(task: Task, capacity: Capacity, until_s: float) -> tuple[np.ndarray
     times, levels = [], []
     for from_s, to_s, macs_per_s in capacity.pieces(0.0):
         times.append(from_s)
-        levels.append(macs_per_s / task.macs_per_s)
+        levels.append(macs_per_s / task.devices.macs_per_s)
         if to_s >= until_s:
             break
     return np.array([*times, until_s]), np.array([*levels, levels[-1]])

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from distreal_sim.data.datasets import Data, Dataset, Examples
     from distreal_sim.data.partitions import Partition, Split
     from distreal_sim.devices.availability import Availability
-    from distreal_sim.devices.links import Link, Network
+    from distreal_sim.devices.links import Link, Links
     from distreal_sim.devices.profiles import Profile
     from distreal_sim.inspection.listing import names
     from distreal_sim.inspection.plan import Plan, plan
@@ -58,7 +58,7 @@ _HOMES = {
     "data.datasets": "Data Dataset Examples",
     "data.partitions": "Partition Split",
     "devices.availability": "Availability",
-    "devices.links": "Link Network",
+    "devices.links": "Link Links",
     "devices.profiles": "Profile",
     "inspection.listing": "names",
     "inspection.plan": "Plan plan",
@@ -94,7 +94,7 @@ __all__ = [
     "Link",
     "Method",
     "Model",
-    "Network",
+    "Links",
     "Partition",
     "PerRound",
     "PerStep",

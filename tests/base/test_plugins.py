@@ -19,7 +19,7 @@ FILES = {
     "__init__.py": "",
     "one.py": """
 from distreal_sim.devices.profiles import Profile
-from distreal_sim.devices.profiles._levels import Steady
+from distreal_sim.devices.processes import Steady
 
 class Mine(Profile):
     level: float = 0.5

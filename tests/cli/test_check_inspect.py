@@ -158,7 +158,7 @@ def test_overrun_and_absolute_units(config: Path) -> None:
 
 def test_transfers_shorten_the_time(config: Path) -> None:
     """Level 1 needs all of the deadline; a download of 96,232 B at 96,232 B/s leaves 9 s: nobody is done."""
-    link = "network={name: constant, download_bytes_per_s: 96232, upload_bytes_per_s: .inf}"
+    link = "link={name: constant, download_bytes_per_s: 96232, upload_bytes_per_s: .inf}"
     out = cli("check", config, link)
     assert section(out, "in time")[0] == "the full model at the capacity of t = 0: 0 % of the clients"
 
@@ -230,7 +230,7 @@ def test_inspect_profile_of_redrawn_levels(config: Path) -> None:
     cells = rows(out)
     assert len(cells) == 10
     for client_id, start, mean, low, high, changes in cells:
-        capacity = task.capacity(int(client_id), 0.0)
+        capacity = task.devices.capacity(int(client_id), 0.0)
         levels = [capacity(5.0 * k + 1.0) / 6_663_168 for k in range(10)]
         shown = [float(x) for x in (start, mean, low, high)]
         assert shown == pytest.approx([levels[0], sum(levels) / 10, min(levels), max(levels)], rel=1e-3)

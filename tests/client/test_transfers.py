@@ -41,7 +41,7 @@ def play(level: float, download_s: float, upload_s: float, **changes: Any) -> tu
         "download_bytes_per_s": model_bytes() / download_s,
         "upload_bytes_per_s": model_bytes() / upload_s,
     }
-    raw = {**BASE, "profile": {"name": "constant", "level": level}, "network": {"name": "constant", **speeds}}
+    raw = {**BASE, "profile": {"name": "constant", "level": level}, "link": {"name": "constant", **speeds}}
     experiment: Experiment = parse_experiment({**raw, **changes}, source="test")
     task = build(experiment)
     job = Job(3, ROUND, task.engine.export())

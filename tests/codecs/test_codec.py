@@ -95,7 +95,7 @@ def test_a_smaller_update_leaves_more_time() -> None:
     """
     n_numbers = sum(build(toy(method={"name": "fedavg"})).model_sizes)
     network = {"name": "constant", "download_bytes_per_s": 1e9, "upload_bytes_per_s": float(n_numbers)}
-    own = {"method": {"name": "fedavg"}, "network": network, "profile": {"name": "constant", "level": 1000.0}}
+    own = {"method": {"name": "fedavg"}, "link": network, "profile": {"name": "constant", "level": 1000.0}}
     plain, small = (play(1, codec=codec, **own).clients for codec in (Plain(), Steps()))
     assert [a.sim_s - b.sim_s for a, b in zip(plain, small, strict=True)] == pytest.approx([3.0] * 5)
 

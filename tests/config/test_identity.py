@@ -43,7 +43,7 @@ CHANGES: list[dict[str, Any]] = [
     {"local": {"epochs": 1, "lr_schedule": "step", "lr_milestones": [2, 4]}},
     {"profile": {"name": "tiers", "levels": [0, 1, 5]}},
     {"profile": {"name": "tiers", "levels": [0, 1, float("inf")], "unit": "macs_per_s"}},
-    {"network": {"name": "constant", "download_bytes_per_s": 1, "upload_bytes_per_s": 1}},
+    {"link": {"name": "constant", "download_bytes_per_s": 1, "upload_bytes_per_s": 1}},
     {"availability": {"name": "random", "share": 0.5}},
     {"method": {"name": "distreal", "front": {"uniform": 5}}},
     {"method": {"name": "fedavg"}},
@@ -77,7 +77,7 @@ def test_the_hash_does_not_see_how_it_was_written() -> None:
     """Order of keys, written-out defaults, 1 for 1.0, and the short form of a plug-in."""
     reordered = parse_experiment(dict(reversed(CONFIG.items())), source="my.yaml", base_dir=Path("/here"))
     assert reordered.hash() == parse().hash()
-    assert parse(seed=1, network="unlimited", availability={"name": "always"}).hash() == parse().hash()
+    assert parse(seed=1, link="unlimited", availability={"name": "always"}).hash() == parse().hash()
     assert parse(deadline_s=1).hash() == parse().hash()
     assert parse().hash() == parse_experiment(parse().resolved(), source="again").hash()
 

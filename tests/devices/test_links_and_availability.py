@@ -1,39 +1,39 @@
-"""What networks and availabilities promise: the contract, on every bundled file, and their distributions."""
+"""What links and availabilities promise: the contract, on every bundled file, and their distributions."""
 
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
+from bundled import example, plugin
 
-from distreal_sim.base.plugins import load, names
+from distreal_sim.base.plugins import names
 from distreal_sim.base.rng import Rngs
-from distreal_sim.base.rng_many import streams
 from distreal_sim.devices.availability import Availability
+from distreal_sim.devices.availability.always import Always
 from distreal_sim.devices.availability.random import Random
-from distreal_sim.devices.links import Link, Network
+from distreal_sim.devices.devices import Devices
+from distreal_sim.devices.links import Link, Links
 from distreal_sim.devices.links.constant import Constant
 from distreal_sim.devices.links.unlimited import Unlimited
-
-NETWORKS: dict[str, dict[str, Any]] = {
-    "unlimited": {},
-    "constant": {"download_bytes_per_s": 2e6, "upload_bytes_per_s": 5e5},
-}
-AVAILABILITIES: dict[str, dict[str, Any]] = {"always": {}, "random": {"share": 0.3}}
+from distreal_sim.devices.profiles.constant import Constant as ConstantProfile
+from distreal_sim.devices.rngs import ClientRngs, bulk
 
 
-@pytest.mark.parametrize("name", names(Network))
+def of(links: Links | None = None, availability: Availability | None = None) -> Devices:
+    return Devices(4, 10.0, 1.0, ConstantProfile(), links or Unlimited(), availability or Always())
+
+
+@pytest.mark.parametrize("name", names(Links))
 def test_links(name: str) -> None:
     """Positive speeds, the same whenever they are asked for, and none below the declared slowest."""
-    network = load(Network, name).model_validate(NETWORKS[name])
+    links = plugin(Links, name, example(Links, name))
     for client_id in range(50):
         rng = Rngs(4, (client_id,))
-        link = network.link(client_id, rng)
-        assert link == network.link(client_id, rng)
-        for speed, slowest in zip(link, network.slowest(), strict=True):
+        link = links.link(client_id, rng)
+        assert link == links.link(client_id, rng)
+        for speed, slowest in zip(link, links.slowest(), strict=True):
             assert speed >= slowest > 0
 
 
@@ -45,7 +45,7 @@ def test_speeds() -> None:
 
 @pytest.mark.parametrize("name", names(Availability))
 def test_availability_is_a_function_of_client_and_round(name: str) -> None:
-    availability = load(Availability, name).model_validate(AVAILABILITIES[name])
+    availability = plugin(Availability, name, example(Availability, name))
     keys = [(client_id, number) for client_id in range(20) for number in range(1, 20)]
     there = {(c, r): availability.available(c, r, Rngs(4, (c,))) for c, r in keys}
     assert {(c, r): availability.available(c, r, Rngs(4, (c,))) for c, r in reversed(keys)} == there
@@ -71,19 +71,20 @@ def test_everybody_can_be_there() -> None:
     assert all(Random(share=1.0).available(c, 1, Rngs(4, (c,))) for c in range(1000))
 
 
-@pytest.mark.parametrize("name", names(Network))
+@pytest.mark.parametrize("name", names(Links))
 def test_links_of_many_are_those_of_each(name: str) -> None:
-    network, client_ids = load(Network, name).model_validate(NETWORKS[name]), np.arange(30)
-    speeds = network.links(client_ids, partial(streams, 4))
-    assert speeds is not None
-    assert [Link(*pair) for pair in zip(*speeds, strict=True)] == [
-        network.link(c, Rngs(4, (c,))) for c in client_ids
-    ]
+    devices, client_ids = of(links=plugin(Links, name, example(Links, name))), np.arange(30)
+    assert bulk(devices.links.link) is not None
+    pairs = zip(*devices.speeds(client_ids), strict=True)
+    assert [Link(*pair) for pair in pairs] == [devices.link(c) for c in client_ids.tolist()]
 
 
 @pytest.mark.parametrize("name", names(Availability))
 def test_availability_of_many_is_that_of_each(name: str) -> None:
-    availability, client_ids = load(Availability, name).model_validate(AVAILABILITIES[name]), np.arange(300)
-    there = availability.available_many(client_ids, 7, partial(streams, 4))
-    assert there is not None
-    assert there.tolist() == [availability.available(int(c), 7, Rngs(4, (int(c),))) for c in client_ids]
+    devices = of(availability=plugin(Availability, name, example(Availability, name)))
+    assert bulk(devices.availability.available) is not None
+    client_ids = np.arange(300)
+    there = devices.available(client_ids, 7)
+    assert there.tolist() == [bool(devices.available(client_ids[c : c + 1], 7)[0]) for c in client_ids]
+    one = [devices.availability.available(c, 7, ClientRngs(4, "availability", c)) for c in range(300)]
+    assert there.tolist() == one

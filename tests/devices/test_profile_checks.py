@@ -12,8 +12,9 @@ from toys import toy
 from distreal_sim.base.errors import InputError
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
-from distreal_sim.devices.profile_checks import CheckedTimeline
-from distreal_sim.devices.profiles import Keyed, Profile, Timeline, Timelines
+from distreal_sim.devices.profile_checks import Checked
+from distreal_sim.devices.profiles import Profile, Timeline
+from distreal_sim.devices.rngs import Keyed, for_many
 
 Fault = Literal["none", "negative", "nan", "stands still", "goes back", "below", "no pair"]
 
@@ -53,30 +54,39 @@ class Lines:
     def __init__(self, lines: list[Line]) -> None:
         self.lines = lines
 
-    def piece(self, rows: np.ndarray, t_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pieces = np.array([self.lines[r].piece(t) for r, t in zip(rows.tolist(), t_s.tolist(), strict=True)])
-        return pieces[:, 0], pieces[:, 1]
+    def piece(self, t_s: Any, rows: Any = None) -> Any:
+        if rows is None:
+            return self.lines[0].piece(t_s)
+        pieces = [self.lines[r].piece(t) for r, t in zip(rows.tolist(), t_s.tolist(), strict=True)]
+        if 0.5 in pieces:
+            return 0.5
+        return np.array(pieces)[:, 0], np.array(pieces)[:, 1]
 
 
 class Faulty(Profile):
-    """bulk: whether many clients are asked at once."""
+    """Answers for one client at a time."""
 
     fault: Fault = "none"
-    bulk: bool = False
     bound: Any = 0.5
 
     def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
         return Line(self.fault, client_id)
 
-    def timelines(self, client_ids: np.ndarray, rngs: Any, deadline_s: float) -> Timelines | None:
-        return Lines([Line(self.fault, c) for c in client_ids.tolist()]) if self.bulk else None
-
     def lower_bound(self) -> float:
         return self.bound  # type: ignore[no-any-return]
 
 
-def task_of(**options: Any) -> Task:
-    return build(toy(profile=Faulty(**options), method={"name": "fedavg"}))
+class FaultyMany(Faulty):
+    """The same for many clients at once."""
+
+    @for_many
+    def timeline(self, client_id: Any, rng: Any, deadline_s: float) -> Timeline:
+        return Lines([Line(self.fault, c) for c in np.atleast_1d(client_id).tolist()])
+
+
+def task_of(bulk: bool = False, **options: Any) -> Task:
+    profile = FaultyMany(**options) if bulk else Faulty(**options)
+    return build(toy(profile=profile, method={"name": "fedavg"}))
 
 
 @pytest.mark.parametrize("fault", MESSAGES)
@@ -84,29 +94,27 @@ def task_of(**options: Any) -> Task:
 def test_a_fault_is_named_with_client_and_time(fault: Fault, bulk: bool) -> None:
     """One client at a time, and many at once; the first 20 seconds and the other clients are right."""
     task = task_of(fault=fault, bulk=bulk)
-    named = r"^profile \S*Faulty: client 3, t = 20 s: "
-    capacity = task.capacity(3, 0.0)
-    assert capacity(19.0) == task.macs_per_s
+    named = r"^profile \S*Faulty(Many)?: client 3, t = 20 s: "
+    capacity = task.devices.capacity(3, 0.0)
+    assert capacity(19.0) == task.devices.macs_per_s
     for ask in (lambda: capacity.offered(0.0, 30.0), lambda: capacity.finish(0.0, 1e30)):
         with pytest.raises(InputError, match=named) as caught:
             ask()
         assert MESSAGES[fault] in str(caught.value)
-    if bulk and fault == "no pair":
-        return  # the arrays of a bulk answer are pairs by themselves
-    ids = np.array([1, 3, 3])
-    many = task.capacities(ids, np.zeros(3))
+    ids = np.array([3] if fault == "no pair" else [1, 3, 3])  # what is no pair has no place of the fault
+    many = task.devices.capacities(ids, np.zeros(len(ids)))
     with pytest.raises(InputError, match=named) as caught:
-        many.offered(np.full(3, 30.0))
+        many.offered(np.full(len(ids), 30.0))
     assert MESSAGES[fault] in str(caught.value)
-    assert task.capacity(1, 0.0).offered(0.0, 30.0) == pytest.approx(25 * task.macs_per_s)
+    assert task.devices.capacity(1, 0.0).offered(0.0, 30.0) == pytest.approx(25 * task.devices.macs_per_s)
 
 
 @pytest.mark.parametrize("bulk", [False, True])
 def test_a_right_profile_of_the_users_own(bulk: bool) -> None:
     """20 s at level 1 and 10 s at 0.5 offer 25 s' worth."""
     task = task_of(bulk=bulk)
-    many = task.capacities(np.array([0, 3]), np.zeros(2))
-    assert many.offered(np.full(2, 30.0)) == pytest.approx([25 * task.macs_per_s] * 2)
+    many = task.devices.capacities(np.array([0, 3]), np.zeros(2))
+    assert many.offered(np.full(2, 30.0)) == pytest.approx([25 * task.devices.macs_per_s] * 2)
 
 
 @pytest.mark.parametrize("bound", [-0.1, math.nan, True, "0.5", None])
@@ -117,5 +125,5 @@ def test_a_bound_that_is_none(bound: Any) -> None:
 
 def test_the_packages_own_are_not_asked_twice() -> None:
     """Their timelines are used as they are."""
-    assert not isinstance(build(toy()).capacity(0, 0.0).timeline, CheckedTimeline)
-    assert isinstance(task_of().capacity(0, 0.0).timeline, CheckedTimeline)
+    assert not isinstance(build(toy()).devices.capacity(0, 0.0).timeline, Checked)
+    assert isinstance(task_of().devices.capacity(0, 0.0).timeline, Checked)

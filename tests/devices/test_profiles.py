@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bundled import example, plugin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distreal_sim.base.plugins import load, names
+from distreal_sim.base.plugins import names
 from distreal_sim.base.rng import Rngs
-from distreal_sim.base.rng_many import Streams, streams
 from distreal_sim.devices.profiles import Profile, Timeline
+from distreal_sim.devices.rngs import ClientRngs, bulk
 
-OPTIONS: dict[str, list[dict[str, Any]]] = {
+MORE: dict[str, list[dict[str, Any]]] = {
     "constant": [{"level": 0.3}, {"level": 0.0}, {"level": math.inf}],
     "tiers": [{"levels": [0.2, 1.0, math.inf], "shares": [0.5, 0.25, 0.25]}, {"levels": [0.0, 1.0]}],
     "uniform": [
@@ -29,17 +30,19 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"levels": [0.5, math.inf], "changes_per_round": 0},
     ],
 }
-"""Some settings of each bundled profile; a new profile needs an entry."""
+"""Settings that are tried beside a profile's defaults and the examples of its required options."""
 
-CASES = [(name, options) for name in names(Profile) for options in OPTIONS[name]]
+CASES = [
+    (name, options) for name in names(Profile) for options in (example(Profile, name), *MORE.get(name, []))
+]
 EVERY = pytest.mark.parametrize(("name", "options"), CASES)
 DEADLINE_S = 7.3
 CLIENTS = (0, 1, 5, 1000)
 
 
 def timeline(name: str, options: dict[str, Any], client_id: int, seed: int = 3) -> Timeline:
-    profile = load(Profile, name).model_validate(options)
-    return profile.timeline(client_id, Rngs(seed, (client_id,)), DEADLINE_S)
+    rngs = ClientRngs(seed, "profile", client_id)
+    return plugin(Profile, name, options).timeline(client_id, rngs, DEADLINE_S)
 
 
 def walk(line: Timeline, until_s: float, start_s: float = 0.0) -> list[tuple[float, float, float]]:
@@ -79,16 +82,16 @@ def test_answers_do_not_depend_on_the_queries(name: str, options: dict[str, Any]
 
 @EVERY
 def test_never_below_the_lower_bound(name: str, options: dict[str, Any]) -> None:
-    bound = load(Profile, name).model_validate(options).lower_bound()
+    bound = plugin(Profile, name, options).lower_bound()
     for client_id in range(100):
         for _, _, level in walk(timeline(name, options, client_id), 3 * DEADLINE_S):
             assert level >= bound >= 0
 
 
-@pytest.mark.parametrize("name", [name for name in names(Profile) if name != "constant"])
+@pytest.mark.parametrize("name", [name for name in MORE if name != "constant"])
 def test_clients_and_seeds_differ(name: str) -> None:
     """Among 30 clients several levels are seen, and another seed gives other ones."""
-    options = OPTIONS[name][0]
+    options = MORE[name][0]
     levels = {seed: [timeline(name, options, c, seed).piece(1.0)[0] for c in range(30)] for seed in (3, 4)}
     assert len(set(levels[3])) > 1
     assert levels[3] != levels[4]
@@ -110,7 +113,7 @@ def test_no_loop_at_the_boundaries(
     name, options = case
     if options.get("changes_per_round"):
         options = {**options, "changes_per_round": changes}
-    profile = load(Profile, name).model_validate(options)
+    profile = plugin(Profile, name, options)
     line = profile.timeline(2, Rngs(1, (2,)), deadline_s)
     t_s = start * deadline_s
     for _ in range(steps):
@@ -131,15 +134,13 @@ def test_many_clients_at_once_are_each_of_them(name: str, options: dict[str, Any
     rng = np.random.default_rng(2)
     client_ids, times = rng.integers(0, 40, 60), rng.uniform(0, 20 * DEADLINE_S, 60)
 
-    def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
-        return streams(3, purpose, *key)
-
-    many = load(Profile, name).model_validate(options).timelines(client_ids, rngs, DEADLINE_S)
-    assert many is not None
+    ask = bulk(plugin(Profile, name, options).timeline)
+    assert ask is not None, "a bundled profile serves many clients: mark timeline with rngs.for_many"
+    many = ask(client_ids, ClientRngs(3, "profile", client_ids), DEADLINE_S)
     alone = [timeline(name, options, int(client_id)) for client_id in client_ids]
     for turn in range(30):
         rows = np.flatnonzero(rng.random(60) < 0.6)
-        levels, ends = many.piece(rows, times[rows])
+        levels, ends = many.piece(times[rows], rows)
         expected = [alone[row].piece(float(times[row])) for row in rows]
         assert list(zip(levels.tolist(), ends.tolist(), strict=True)) == expected
         times[rows] = np.where(np.isinf(ends), times[rows] + 1, ends)

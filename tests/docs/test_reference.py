@@ -11,7 +11,7 @@ import distreal_sim as ds
 from distreal_sim.cli import app
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
-spec = importlib.util.spec_from_file_location("make_reference", FOLDER / "make.py")
+spec = importlib.util.spec_from_file_location("make_reference", FOLDER.parent / "tools" / "reference.py")
 assert spec is not None
 assert spec.loader is not None
 make = importlib.util.module_from_spec(spec)
@@ -20,7 +20,7 @@ spec.loader.exec_module(make)
 
 @pytest.mark.parametrize("page", ["api.md", "cli.md"])
 def test_a_page_is_not_stale(page: str) -> None:
-    assert (FOLDER / page).read_text() == make.PAGES[page](), "run: python docs/reference/make.py"
+    assert (FOLDER / page).read_text() == make.PAGES[page](), "run: python docs/tools/reference.py"
 
 
 def test_every_name_and_command_has_its_heading() -> None:

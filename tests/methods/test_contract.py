@@ -175,7 +175,7 @@ def test_facts_are_consistent(name: str, first_round: Updates) -> None:
     model_bytes = sum(a.nbytes for a in state.arrays.values())
     for update in updates:
         facts = update.facts
-        offered = task.capacity(facts.client_id, 0.0).offered(0.0, max(task.deadline_s, facts.sim_s))
+        offered = task.devices.capacity(facts.client_id, 0.0).offered(0.0, max(task.deadline_s, facts.sim_s))
         assert facts.macs <= offered * (1 + 1e-9)
         assert (0 if facts.macs == 0 else 1) <= facts.download_bytes <= model_bytes
         if facts.status == "completed":

@@ -126,7 +126,7 @@ def test_small_is_the_widest_network_that_the_weakest_client_can_train() -> None
     task, fleet = toy_fleet(experiment)
     full = toy_fleet(toy(profile={"name": "constant", "level": 0.2}))[0]
     most = int(task.split.sizes.max())
-    budget = 0.2 * full.macs_per_s * task.deadline_s
+    budget = 0.2 * full.devices.macs_per_s * task.deadline_s
     counts = task.structure.full_counts()
     assert training_macs(task.structure, counts) * most <= budget * (1 + 1e-9)
     wider = sorted({k / g.channels for g in full.structure.groups for k in range(1, g.channels + 1)})

@@ -113,7 +113,7 @@ def test_levels_follow_the_capacity_and_bytes_the_level() -> None:
     }
     seen = set()
     for row in played.clients:
-        budget = task.capacity(row.client_id, 10.0 * (row.round - 1))(0.0) * task.deadline_s
+        budget = task.devices.capacity(row.client_id, 10.0 * (row.round - 1))(0.0) * task.deadline_s
         fitting = [
             c for c in sizes.values() if task.macs_per_example(c) * row.n_examples <= budget * (1 + 1e-9)
         ]

@@ -91,7 +91,7 @@ def test_the_largest_width_is_that_whose_drawn_work_fits(distil: bool, level: fl
             work.append(
                 sum(n * (m + distil * top.macs_per_example) for n, m in zip(sizes, once, strict=True))
             )
-        budget = task.capacity(client, 0.0)(0.0) * task.deadline_s
+        budget = task.devices.capacity(client, 0.0)(0.0) * task.deadline_s
         if not update.is_merged:
             assert work[0] > budget
             assert update.facts.download_bytes == 0

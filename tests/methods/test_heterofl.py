@@ -59,7 +59,7 @@ def test_a_client_takes_the_largest_level_that_fits() -> None:
     seen = set()
     for update in updates:
         facts = update.facts
-        offered = task.capacity(facts.client_id, 0.0).offered(0.0, task.deadline_s) * (1 + 1e-9)
+        offered = task.devices.capacity(facts.client_id, 0.0).offered(0.0, task.deadline_s) * (1 + 1e-9)
         fitting = [c for c in levels if task.macs_per_example(c) * facts.n_examples <= offered]
         seen.add(len(fitting))
         if not fitting:

@@ -61,7 +61,8 @@ def test_work_fits_between_the_transfers(download_s: float, upload_s: float, wor
         download_bytes_per_s=600 / download_s if download_s else float("inf"),
         upload_bytes_per_s=600 / upload_s if upload_s else float("inf"),
     )
-    task = replace(task, network=network, profile=Constant(level=1.0), macs_per_s=1000.0)
+    devices = replace(task.devices, links=network, profile=Constant(level=1.0), macs_per_s=1000.0)
+    task = replace(task, devices=devices)
     client = Client(task, 0, ROUND)
     macs = round(1000 * work)
     assert client.fits(macs, Traffic(600, 600))

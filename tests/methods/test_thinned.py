@@ -67,7 +67,7 @@ def test_both_passes_are_paid_for_and_fit(filters: str) -> None:
     for update in updates:
         client = update.facts.client_id
         assert update.facts.status == "completed"
-        assert update.facts.macs <= task.capacity(client, 0.0)(0.0) * task.deadline_s * (1 + 1e-9)
+        assert update.facts.macs <= task.devices.capacity(client, 0.0)(0.0) * task.deadline_s * (1 + 1e-9)
         kept = [np.full(update.n_steps, g.channels) if k is None else k.sum(axis=1)
                 for g, k in zip(task.structure.groups, update.coverage.kept, strict=True)]  # fmt: skip
         teachers = [

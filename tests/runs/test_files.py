@@ -127,7 +127,7 @@ def test_config_yaml_is_the_whole_config(finished: Path) -> None:
     plain = yaml.safe_load((finished / "config.yaml").read_text())
     assert parse_experiment(plain, source="config.yaml") == mixed()
     assert plain["method"] == {"name": "fedavg", "overrun": "drop"}
-    assert plain["network"]["name"] == "unlimited"
+    assert plain["link"]["name"] == "unlimited"
 
 
 def test_run_json(finished: Path) -> None:

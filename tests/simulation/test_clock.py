@@ -24,13 +24,13 @@ LEARNT = ["test_accuracy", "test_loss", "train_loss", "submodel_accuracy", "subm
 
 STRONG = {"name": "constant", "level": 3.0}
 
-NETWORK = {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000}
+LINK = {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000}
 
 
 @pytest.mark.parametrize("method", names(Method))
 def test_times_and_costs_are_those_of_the_run_with_training(tmp_path: Path, method: str) -> None:
     """Every column but the learnt ones, with transfers that take time; both runs pass the checks."""
-    experiment = toy(method=method, network=NETWORK, rounds=3)
+    experiment = toy(method=method, link=LINK, rounds=3)
     run(experiment, tmp_path / "trained", grid="serial", verify=True)
     run(experiment, tmp_path / "timed", training=False, verify=True)
     trained, timed = (pd.read_csv(tmp_path / name / "rounds.csv") for name in ("trained", "timed"))

@@ -22,9 +22,10 @@ from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.devices.many import Capacities, OneByOne
-from distreal_sim.devices.profiles import Keyed, Profile, Timeline
-from distreal_sim.devices.profiles._levels import Steady
+from distreal_sim.devices.processes import Steady
+from distreal_sim.devices.profiles import Profile, Timeline
 from distreal_sim.devices.profiles.markov import Markov
+from distreal_sim.devices.rngs import Keyed
 from distreal_sim.fronts.front import Entry, Front
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.methods.fedavg import FedAvg
@@ -56,7 +57,7 @@ PROFILES: list[dict[str, Any]] = [
     {"name": "markov", "levels": [0, 0.3, 1.5, math.inf], "changes_per_round": 5},
 ]
 
-NETWORK = {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000}
+LINK = {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000}
 
 
 def timed(experiment: Experiment, task: Task, at_once: bool) -> Rows:
@@ -77,9 +78,9 @@ def test_rows_are_those_of_the_clients_one_by_one(method: dict[str, Any], overru
     the end of the round take turns.
     """
     base = build(toy(method=method, local={"epochs": 2, "batch_size": 8}))
-    for profile, network, end, share in zip(
+    for profile, link, end, share in zip(
         PROFILES,
-        cycle([NETWORK, {"name": "unlimited"}, NETWORK]),
+        cycle([LINK, {"name": "unlimited"}, LINK]),
         cycle(["fixed", "fixed", "early"]),
         cycle([1.0, 0.6]),
         strict=False,
@@ -87,13 +88,12 @@ def test_rows_are_those_of_the_clients_one_by_one(method: dict[str, Any], overru
         experiment = toy(
             method={**method, "overrun": overrun},
             profile=profile,
-            network=network,
+            link=link,
             round_end=end,
             availability={"name": "random", "share": share},
             rounds=3,
         )
-        changed = {"profile": experiment.profile, "network": experiment.network}
-        task = dataclasses.replace(base, computes=False, **changed)
+        task = dataclasses.replace(base, computes=False, devices=build(experiment).devices)
         at_once, alone = timed(experiment, task, True), timed(experiment, task, False)
         assert [repr(row) for row in at_once.rounds] == [repr(row) for row in alone.rounds]
         assert [repr(row) for row in at_once.clients] == [repr(row) for row in alone.clients]
@@ -194,14 +194,14 @@ class OwnProfile(Profile):
 
 
 class Changed(Markov):
-    """Inherits `timelines`, which is not of its own `timeline`."""
+    """Its `timeline` answers for one client, unlike the one that it overrides."""
 
     def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
         return Steady(0.2 if client_id % 2 else 2.0)
 
 
 def test_a_users_profile_needs_no_arrays() -> None:
-    """It is asked client by client, also where it inherits an answer for many that is not its own."""
+    """It is asked client by client, also where it overrides a method that serves many."""
     markov = {"levels": [0.1, 1.0], "changes_per_round": 1}
     for profile in ({"name": f"{__name__}.OwnProfile"}, {"name": f"{__name__}.Changed", **markov}):
         experiment = toy(profile=profile)

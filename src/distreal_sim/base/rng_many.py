@@ -12,8 +12,8 @@ for Random Number Generation. 2014; variant XSL RR 128/64.
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -28,8 +28,8 @@ MULTIPLIER_HIGH = np.uint64(2549297995355413924)
 MULTIPLIER_LOW = np.uint64(4865540595714422341)
 LOW_1, LOW_0 = MULTIPLIER_LOW >> np.uint64(32), MULTIPLIER_LOW & np.uint64(WORD)
 
-Keys = Callable[..., "Streams"]
-"""rngs(purpose, client_ids, *key): the generators of these keys, (n,) integers each or one for all."""
+COLUMNS = 8
+"""Numbers that `poisson_then` draws at a time."""
 
 
 class Streams:
@@ -95,6 +95,41 @@ def _seeded(high: np.ndarray, low: np.ndarray, inc_high: np.ndarray, inc_low: np
     fresh = Streams((inc[0] + high + (started < low), started), inc)
     fresh._step()
     return fresh
+
+
+def poisson_then(
+    mean: float, per_event: int, source: Streams | np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """What generators give for poisson(mean), and then for per_event numbers for each of these events.
+
+    Gives numbers in [0, 1) (per_event, N), of all generators one after the other, and n_events, (n,) for
+    Streams and () for a Generator; N is their sum. mean: below 10, where numpy multiplies numbers until the
+    product is at most exp(-mean): one more than there are events.
+    """
+    if isinstance(source, np.random.Generator):
+        count = np.asarray(source.poisson(mean))
+        return source.random((per_event, int(count))), count
+    n = len(source)
+    enough = math.exp(-mean)
+    blocks: list[tuple[np.ndarray, np.ndarray]] = []
+    product, n_events, live = np.ones(n), np.zeros(n, np.int64), np.arange(n)
+    while len(live):
+        drawn = np.stack([source.random() for _ in range(COLUMNS)])
+        blocks.append((live, drawn))
+        found = n_events[live]
+        for column in drawn:
+            product = product * column
+            found += product > enough
+        n_events[live] = found
+        needed = (product > enough) | (found * (1 + per_event) + 1 > COLUMNS * len(blocks))
+        source, live, product = source.pick(needed), live[needed], product[needed]
+    raw = np.zeros((COLUMNS * len(blocks), n))
+    for index, (rows, drawn) in enumerate(blocks):
+        raw[index * COLUMNS : (index + 1) * COLUMNS, rows] = drawn
+    row = np.repeat(np.arange(n), n_events)
+    own = n_events[row]
+    place = np.arange(1, len(row) + 1) + own - np.repeat(n_events.cumsum() - n_events, n_events)
+    return np.stack([raw[place + turn * own, row] for turn in range(per_event)]), n_events
 
 
 @lru_cache(maxsize=256)

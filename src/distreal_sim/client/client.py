@@ -52,12 +52,12 @@ class Client:
     @cached_property
     def capacity(self) -> Capacity:
         """MAC/s, in time relative to the start of the round."""
-        return self.task.capacity(self.id, self.round.start_s)
+        return self.task.devices.capacity(self.id, self.round.start_s)
 
     @cached_property
     def link(self) -> Link:
         """Speeds of its network link."""
-        return self.task.link(self.id)
+        return self.task.devices.link(self.id)
 
     @cached_property
     def rngs(self) -> Rngs:

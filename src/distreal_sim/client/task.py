@@ -15,9 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distreal_sim.base.plugins import answers_for
-from distreal_sim.base.rng import Rngs
-from distreal_sim.base.rng_many import Streams, streams
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.settings import Evaluation, Local
@@ -26,11 +23,7 @@ from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import plain_bytes
 from distreal_sim.data.datasets import Data, Examples
 from distreal_sim.data.partitions import Split
-from distreal_sim.devices.capacity import Capacity
-from distreal_sim.devices.links import Link, Network
-from distreal_sim.devices.many import Capacities, OneByOne
-from distreal_sim.devices.profile_checks import CheckedTimeline, CheckedTimelines, is_ours
-from distreal_sim.devices.profiles import Profile
+from distreal_sim.devices.devices import Devices
 from distreal_sim.fronts.front import Front
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.engine.engine import Engine, Scaling
@@ -62,7 +55,7 @@ small batches does not take as long as training on them."""
 class Task:
     """module: the network that is trained, as initialised; structure: its coupling groups.
 
-    macs_per_s: MAC/s of capacity level 1.0. front: where the method uses one. scaling: what happens to the
+    devices: what the clients have. front: where the method uses one. scaling: what happens to the
     kept activations of a thinned network. computes: whether training computes anything, or is only timed.
     """
 
@@ -76,9 +69,7 @@ class Task:
     split: Split
     module: nn.Module
     structure: Structure
-    profile: Profile
-    network: Network
-    macs_per_s: float
+    devices: Devices
     front: Front | None
     scaling: Scaling
     device: str
@@ -143,53 +134,7 @@ class Task:
         """
         planned = sum(batch_sizes(len(self.split[client_id]), self.local))
         full_macs = planned * self.macs_per_example(self.full)
-        return min(float(full_macs), self.capacity(client_id, start_s).offered(0.0, self.deadline_s))
-
-    def capacity(self, client_id: int, start_s: float) -> Capacity:
-        """The client's capacity during a round that begins at absolute time start_s."""
-        rng = Rngs(self.seed, (client_id,))
-        timeline = self.profile.timeline(
-            client_id, lambda purpose, *key: rng(f"profile {purpose}", *key), self.deadline_s
-        )
-        if not is_ours(self.profile):
-            timeline = CheckedTimeline(timeline, self.profile, client_id)
-        return Capacity(timeline, self.macs_per_s, start_s)
-
-    def link(self, client_id: int) -> Link:
-        """Speeds of the client's network link."""
-        rng = Rngs(self.seed, (client_id,))
-        return self.network.link(client_id, lambda purpose, *key: rng(f"network {purpose}", *key))
-
-    def capacities(self, client_ids: np.ndarray, start_s: np.ndarray) -> Capacities:
-        """The capacities of many clients; start_s: (n,) when their rounds begin, absolute."""
-
-        def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
-            return streams(self.seed, f"profile {purpose}", *key)
-
-        timelines = None
-        if answers_for(self.profile, "timelines", "timeline"):
-            timelines = self.profile.timelines(client_ids, rngs, self.deadline_s)
-        if timelines is not None and not is_ours(self.profile):
-            timelines = CheckedTimelines(timelines, self.profile, client_ids)
-        if timelines is None:
-            timelines = OneByOne(
-                [self.capacity(client_id, 0.0).timeline for client_id in client_ids.tolist()]
-            )
-        return Capacities(timelines, self.macs_per_s, start_s)
-
-    def links(self, client_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) download and (n,) upload speeds of many clients, in bytes per simulated second."""
-
-        def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
-            return streams(self.seed, f"network {purpose}", *key)
-
-        links = None
-        if answers_for(self.network, "links", "link"):
-            links = self.network.links(client_ids, rngs)
-        if links is None:
-            speeds = np.array([self.link(client_id) for client_id in client_ids.tolist()]).reshape(-1, 2)
-            links = speeds[:, 0], speeds[:, 1]
-        return links
+        return min(float(full_macs), self.devices.capacity(client_id, start_s).offered(0.0, self.deadline_s))
 
     @cached_property
     def _memory_format(self) -> MemoryFormat:

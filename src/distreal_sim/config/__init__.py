@@ -37,7 +37,7 @@ from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
 from distreal_sim.devices.availability.always import Always
-from distreal_sim.devices.links import Network
+from distreal_sim.devices.links import Links
 from distreal_sim.devices.links.unlimited import Unlimited
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.merging.merges import Merge
@@ -67,7 +67,7 @@ KINDS: dict[str, type[Plugin]] = {
     "partition": Partition,
     "model": Model,
     "profile": Profile,
-    "network": Network,
+    "link": Links,
     "availability": Availability,
     "method": Method,
     "merge": Merge,
@@ -99,7 +99,7 @@ class Experiment(ConfigModel):
     model: SerializeAsAny[Model] = Field(description="the network")
     local: Local = Field(description="a client's planned work: epochs or steps, batch_size, lr, ...")
     profile: SerializeAsAny[Profile] = Field(description="the clients' capacity as a function of time")
-    network: SerializeAsAny[Network] = Field(Unlimited(), description="the clients' links")
+    link: SerializeAsAny[Links] = Field(Unlimited(), description="how fast bytes reach and leave a client")
     availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
     merge: SerializeAsAny[Merge] = Field(Average(), description="how updates are averaged")

@@ -21,6 +21,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.partitions import Split
+from distreal_sim.devices.devices import Devices
 from distreal_sim.devices.profile_checks import check_bound
 from distreal_sim.fronts.front import Front, fingerprint
 from distreal_sim.thinning.cost import training_macs
@@ -85,9 +86,14 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         split=split,
         module=module,
         structure=structure,
-        profile=experiment.profile,
-        network=experiment.network,
-        macs_per_s=macs_per_s,
+        devices=Devices(
+            seed=experiment.seed,
+            deadline_s=experiment.deadline_s,
+            macs_per_s=macs_per_s,
+            profile=experiment.profile,
+            links=experiment.link,
+            availability=experiment.availability,
+        ),
         front=_front(experiment, module, structure),
         scaling=experiment.method.scaling_of(module),
         device=_device(experiment.device),
@@ -192,8 +198,8 @@ def _network(
 ) -> nn.Module:
     with naming(f"profile {experiment.profile.name}"):
         weakest = check_bound(experiment.profile) * macs_per_s
-    with naming(f"network {experiment.network.name}"):
-        link = experiment.network.slowest()
+    with naming(f"link {experiment.link.name}"):
+        link = experiment.link.slowest()
 
     def fits(macs_per_example: int, sizes: Sequence[int]) -> bool:
         download_s = plain_bytes(sizes) / link.download_bytes_per_s

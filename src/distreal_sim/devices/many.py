@@ -15,12 +15,12 @@ from distreal_sim.devices.profiles import Timeline, Timelines
 
 
 class OneByOne:
-    """Timelines of a profile that has no way to ask many at once."""
+    """Timelines of a profile that answers for one client at a time."""
 
     def __init__(self, timelines: Sequence[Timeline]) -> None:
         self._timelines = timelines
 
-    def piece(self, rows: np.ndarray, t_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def piece(self, t_s: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Timelines`."""
         pairs = zip(rows.tolist(), t_s.tolist(), strict=True)
         pieces = np.array([self._timelines[row].piece(at_s) for row, at_s in pairs]).reshape(-1, 2)
@@ -103,7 +103,7 @@ class Capacities:
     def _enter(self, rows: np.ndarray, at_s: np.ndarray) -> None:
         """Takes the pieces at these absolute times; those that rounding leaves no length are passed over."""
         while len(rows):
-            level, end_s = self.timelines.piece(rows, at_s)
+            level, end_s = self.timelines.piece(at_s, rows)
             to_s = end_s - self.start_s[rows]
             self.macs_per_s[rows], self.to_s[rows], self._end_s[rows] = level * self.scale, to_s, end_s
             empty = to_s <= self.from_s[rows]

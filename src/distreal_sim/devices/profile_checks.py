@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.devices.profiles import Profile, Timeline, Timelines
+from distreal_sim.devices.profiles import Profile
 
 SLACK = 1e-9
 """Relative error of a level that is taken for rounding, where it is compared with the bound."""
@@ -31,53 +32,43 @@ def check_bound(profile: Profile) -> float:
     return float(bound)
 
 
-@dataclass(frozen=True)
-class CheckedTimeline:
-    """The timeline of a client; raises InputError naming the client and the time where it cannot be right."""
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """The timeline of a client, or those of many; client_id: an int, or (n,) whose they are.
 
-    timeline: Timeline
+    Raises InputError naming the client and the time where an answer cannot be right.
+    """
+
+    timeline: Any
     profile: Profile
-    client_id: int
+    client_id: int | np.ndarray
 
-    def piece(self, t_s: float) -> tuple[float, float]:
-        """See `Timeline`."""
-        answer = self.timeline.piece(t_s)
+    def piece(self, t_s: Any, rows: np.ndarray | None = None) -> tuple[Any, Any]:
+        """See `Timeline` and `Timelines`."""
+        answer = self.timeline.piece(t_s) if rows is None else self.timeline.piece(t_s, rows)
+        asked_s = np.atleast_1d(t_s)
+        client_ids = np.atleast_1d(self.client_id)[0 if rows is None else rows]
         try:
-            level, end_s = map(float, answer)
+            level, end_s = (np.broadcast_to(np.asarray(part, float), asked_s.shape) for part in answer)
         except (TypeError, ValueError):
-            where = f"profile {self.profile.name}: client {self.client_id}, t = {t_s:g} s"
+            where = _where(self.profile, np.ravel(client_ids)[0], asked_s[0])
             raise InputError(f"{where}: piece() must return (level, end_s), not {answer!r}") from None
         bound = check_bound(self.profile)
-        if not (level >= bound * (1 - SLACK) and end_s > t_s):
-            raise InputError(_fault(self.profile, self.client_id, t_s, level, end_s, bound))
-        return level, end_s
-
-
-@dataclass(frozen=True, eq=False)
-class CheckedTimelines:
-    """The timelines of n clients; client_ids: (n,) whose they are."""
-
-    timelines: Timelines
-    profile: Profile
-    client_ids: np.ndarray
-
-    def piece(self, rows: np.ndarray, t_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See `Timelines`."""
-        level, end_s = self.timelines.piece(rows, t_s)
-        bound = check_bound(self.profile)
-        right = (level >= bound * (1 - SLACK)) & (end_s > t_s)
+        right = (level >= bound * (1 - SLACK)) & (end_s > asked_s)
         if not right.all():
             i = int(np.argmin(right))
-            client_id = int(self.client_ids[rows[i]])
-            facts = float(t_s[i]), float(level[i]), float(end_s[i])
-            raise InputError(_fault(self.profile, client_id, *facts, bound))
-        return level, end_s
+            where = _where(self.profile, np.ravel(client_ids)[i], asked_s[i])
+            raise InputError(f"{where}: {_fault(asked_s[i], level[i], end_s[i], bound)}")
+        return (float(level[0]), float(end_s[0])) if rows is None else (level, end_s)
 
 
-def _fault(profile: Profile, client_id: int, t_s: float, level: float, end_s: float, bound: float) -> str:
-    where = f"profile {profile.name}: client {client_id}, t = {t_s:g} s"
+def _where(profile: Profile, client_id: int, t_s: float) -> str:
+    return f"profile {profile.name}: client {client_id}, t = {t_s:g} s"
+
+
+def _fault(t_s: float, level: float, end_s: float, bound: float) -> str:
     if math.isnan(level) or level < 0:
-        return f"{where}: the level is {level:g}; it must be at least 0"
+        return f"the level is {level:g}; it must be at least 0"
     if not end_s > t_s:
-        return f"{where}: the level ends at {end_s:g} s; it must end after t (inf: never)"
-    return f"{where}: the level {level:g} is below the profile's lower_bound() of {bound:g}"
+        return f"the level ends at {end_s:g} s; it must end after t (inf: never)"
+    return f"the level {level:g} is below the profile's lower_bound() of {bound:g}"

@@ -52,11 +52,11 @@ class Window:
 def window(task: Task, client_id: int) -> Window:
     """The client's first round, with room for the whole model's way there and back."""
     sizes = batch_sizes(int(task.split.sizes[client_id]), task.local)
-    link = task.link(client_id)
+    link = task.devices.link(client_id)
     model_bytes = network_bytes(task.module)
     download_s = model_bytes / link.download_bytes_per_s
     end_s = task.deadline_s - model_bytes / link.upload_bytes_per_s
-    return Window(sizes, download_s, end_s, task.capacity(client_id, 0.0)(0.0))
+    return Window(sizes, download_s, end_s, task.devices.capacity(client_id, 0.0)(0.0))
 
 
 def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> list[Update]:
@@ -72,7 +72,7 @@ def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> l
     updates = []
     for job in jobs:
         with naming(f"profile {experiment.profile.name}, asked for client {job.client_id},"):
-            task.capacity(job.client_id, 0.0)(0.0)
+            task.devices.capacity(job.client_id, 0.0)(0.0)
         with naming(f"method {method.name}, timing client {job.client_id} in round 1,"):
             try:
                 updates.append(do(timed, method, job))

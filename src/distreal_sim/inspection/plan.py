@@ -234,7 +234,11 @@ def _network(experiment: Experiment, task: Task, full: Structure, round_1: Seque
 def _capacity(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
     reference = reference_macs_per_s(experiment, task, full)
     absolute = np.array([window(task, u.facts.client_id).macs_per_s for u in round_1])
-    bound = experiment.profile.lower_bound() * task.macs_per_s if experiment.profile.lower_bound() else 0.0
+    bound = (
+        experiment.profile.lower_bound() * task.devices.macs_per_s
+        if experiment.profile.lower_bound()
+        else 0.0
+    )
     yield "capacity", describe(experiment.profile)
     yield (
         "capacity",
@@ -244,8 +248,8 @@ def _capacity(experiment: Experiment, task: Task, full: Structure, round_1: Sequ
     yield "capacity", f"at t = 0, {_clients(len(round_1), task)}: {spread(absolute / reference)}"
     yield "capacity", f"that is min {low}, median {middle}, max {high}"
     yield "capacity", f"declared lower bound: {bound / reference:.4g}, or {si(bound, 'MAC/s')}"
-    if experiment.network.name != "unlimited":
-        yield "network", describe(experiment.network)
+    if experiment.link.name != "unlimited":
+        yield "link", describe(experiment.link)
 
 
 def _clients(n: int, task: Task) -> str:

@@ -122,7 +122,7 @@ def _profile(experiment: Experiment, task: Task, console: Console) -> None:
     reference = reference_macs_per_s(experiment, task, full_structure(experiment, task))
     n_rounds = min(PROFILE_ROUNDS, experiment.rounds)
     end_s = n_rounds * task.deadline_s
-    capacities = {i: task.capacity(i, 0.0) for i in sample(len(task.split), MAX_ROWS)}
+    capacities = {i: task.devices.capacity(i, 0.0) for i in sample(len(task.split), MAX_ROWS)}
     levels = {i: _levels(capacity, end_s, reference) for i, capacity in capacities.items()}
     shown = table(
         f"{experiment.profile.name}: capacity relative to {si(reference, 'MAC/s')}",

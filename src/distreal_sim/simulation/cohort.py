@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from distreal_sim.base.plugins import answers_for
 from distreal_sim.base.rng import Rngs
-from distreal_sim.base.rng_many import Streams, streams
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 
@@ -40,22 +39,6 @@ def draw_cohort(
 
 def select_cohort(experiment: Experiment, task: Task, round_number: int) -> list[int]:
     """The clients of a round: a function of seed and round, the same for every method."""
-
-    availability, seed = experiment.availability, experiment.seed
-    many = answers_for(availability, "available_many", "available")
-
-    def rngs(purpose: str, *key: np.ndarray | int) -> Streams:
-        return streams(seed, f"availability {purpose}", *key)
-
-    def one(client_id: int) -> bool:
-        rng = Rngs(seed, (client_id,))
-        return availability.available(
-            client_id, round_number, lambda purpose, *key: rng(f"availability {purpose}", *key)
-        )
-
-    def available(client_ids: np.ndarray) -> np.ndarray:
-        there = availability.available_many(client_ids, round_number, rngs) if many else None
-        return np.array([one(c) for c in client_ids.tolist()], bool) if there is None else there
-
-    rng = Rngs(experiment.seed, (round_number,))("cohort")
+    rng = Rngs(task.seed, (round_number,))("cohort")
+    available = partial(task.devices.available, round_number=round_number)
     return draw_cohort(len(task.split), experiment.clients_per_round, rng, available)

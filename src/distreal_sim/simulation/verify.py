@@ -70,8 +70,8 @@ class Verifying:
 
     def _check_client(self, row: RoundRow, client: ClientRow) -> None:
         where = f"client {client.client_id}: "
-        capacity = self._task.capacity(client.client_id, self._sim_s)
-        link = self._task.link(client.client_id)
+        capacity = self._task.devices.capacity(client.client_id, self._sim_s)
+        link = self._task.devices.link(client.client_id)
         done, planned = client.n_steps_done, client.n_steps_planned
         fits = {"completed": done == planned, "partial": 0 < done < planned}.get(client.status, True)
         _expect(row, f"{where}{client.status} with these steps", done, fits and done <= planned, planned)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-import numpy as np
-
 from distreal_sim.base.plugins import Plugin
-from distreal_sim.base.rng_many import Keys
-from distreal_sim.devices.profiles import Keyed
+from distreal_sim.devices.rngs import Keyed
 
 
 class Availability(Plugin):
@@ -20,11 +17,7 @@ class Availability(Plugin):
 
     @abstractmethod
     def available(self, client_id: int, round_number: int, rng: Keyed) -> bool:
-        """Whether the client can be selected for the round; rng: keyed generators of this client."""
+        """Whether the client can be selected for the round; rng: keyed generators of this client.
 
-    def available_many(self, client_ids: np.ndarray, round_number: int, rngs: Keys) -> np.ndarray | None:
-        """(n,) bool, whether each of many clients can be selected; None: they are asked one by one.
-
-        rngs(purpose, client_ids, *key): the streams of `available`'s rng(purpose, *key) for these clients.
+        Marked `rngs.for_many` it gets the ids of many clients too, and then may give an array (n,) of bool.
         """
-        return None

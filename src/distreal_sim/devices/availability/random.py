@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import Field
 
-from distreal_sim.base.rng_many import Keys
 from distreal_sim.devices.availability import Availability
-from distreal_sim.devices.profiles import Keyed
+from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
 class Random(Availability):
     """Each client is available in each round with the same probability, independently."""
 
-    share: float = Field(gt=0, le=1, description="probability that a client is available in a round")
+    share: float = Field(
+        gt=0, le=1, examples=[0.8], description="probability that a client is available in a round"
+    )
 
-    def available(self, client_id: int, round_number: int, rng: Keyed) -> bool:
-        return bool(rng("available", round_number).random() < self.share)
-
-    def available_many(self, client_ids: np.ndarray, round_number: int, rngs: Keys) -> np.ndarray:
-        there: np.ndarray = rngs("available", client_ids, round_number).random() < self.share
-        return there
+    @for_many
+    def available(self, client_id: OneOrMany, round_number: int, rng: Source) -> OneOrMany:
+        return rng("available", round_number).random() < self.share

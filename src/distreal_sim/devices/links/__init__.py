@@ -5,11 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar, NamedTuple
 
-import numpy as np
-
 from distreal_sim.base.plugins import Plugin
-from distreal_sim.base.rng_many import Keys
-from distreal_sim.devices.profiles import Keyed
+from distreal_sim.devices.rngs import Keyed
 
 
 class Link(NamedTuple):
@@ -19,22 +16,18 @@ class Link(NamedTuple):
     upload_bytes_per_s: float
 
 
-class Network(Plugin):
+class Links(Plugin):
     """Gives each client its link."""
 
     package: ClassVar[str] = "distreal_sim.devices.links"
-    label: ClassVar[str] = "network"
+    label: ClassVar[str] = "link"
 
     @abstractmethod
     def link(self, client_id: int, rng: Keyed) -> Link:
-        """The client's link; rng: keyed generators that belong to this client."""
+        """The client's link; rng: keyed generators that belong to this client.
 
-    def links(self, client_ids: np.ndarray, rngs: Keys) -> tuple[np.ndarray, np.ndarray] | None:
-        """(n,) download and (n,) upload speeds of many clients; None: they are asked one by one.
-
-        rngs(purpose, client_ids, *key): the streams of `link`'s rng(purpose, *key) for these clients.
+        Marked `rngs.for_many` it gets the ids of many clients too, and then speeds may be arrays (n,).
         """
-        return None
 
     @abstractmethod
     def slowest(self) -> Link:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import Field
 
 from distreal_sim.base.plugins import Plugin
-from distreal_sim.base.rng_many import Keys
-
-Keyed = Callable[..., np.random.Generator]
-"""rng(*key): the generator that belongs to this integer key, the same whenever it is asked for."""
+from distreal_sim.devices.rngs import Keyed
 
 
 class Timeline(Protocol):
@@ -27,7 +23,7 @@ class Timeline(Protocol):
 class Timelines(Protocol):
     """The timelines of n clients, asked about many at once."""
 
-    def piece(self, rows: np.ndarray, t_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def piece(self, t_s: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """rows: (m,) of the n clients; t_s: (m,) -> (m,) levels, (m,) ends, as Timeline.piece gives them."""
         ...
 
@@ -48,16 +44,10 @@ class Profile(Plugin):
     def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
         """The client's timeline; a function of its arguments, whatever the order of the queries.
 
-        rng: keyed generators that belong to this client; deadline_s: the planned length of a round.
+        rng: keyed generators that belong to this client; deadline_s: the planned length of a round. Marked
+        `rngs.for_many` it gets the ids of many clients too, and then gives Timelines; the processes of
+        `devices.processes` are both.
         """
-
-    def timelines(self, client_ids: np.ndarray, rngs: Keys, deadline_s: float) -> Timelines | None:
-        """The timelines of many clients at once, or None: then they are asked one by one, which is slower.
-
-        client_ids: (n,) ints, repeats allowed; rngs(purpose, client_ids, *key): the streams of `timeline`'s
-        rng(purpose, *key) for these clients. Each must equal the client's `timeline` to the last bit.
-        """
-        return None
 
     @abstractmethod
     def lower_bound(self) -> float:

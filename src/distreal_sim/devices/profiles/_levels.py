@@ -1,15 +1,13 @@
-"""Timelines and checks that several profiles share."""
+"""Options that several profiles share, and their checks."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from distreal_sim.devices.profiles import Keyed
+from distreal_sim.devices.processes import Draw
 
 Level = Annotated[float, Field(ge=0)]
 Shares = tuple[Annotated[float, Field(ge=0, le=1)], ...]
@@ -19,76 +17,11 @@ MOST_CHANGES = 10_000.0
 
 ChangesPerRound = Annotated[float, Field(ge=0, le=MOST_CHANGES)]
 
-EVENTS_PER_WINDOW = 4.0
-"""Mean number of events of a Poisson process that are drawn together."""
 
-Number = TypeVar("Number", float, np.ndarray)
-
-
-def between(low: float, high: float, drawn: Number) -> Number:
-    """The uniform number in [low, high) for one in [0, 1); of an array the same as of its numbers."""
-    return low + (high - low) * drawn
-
-
-class Steady(NamedTuple):
-    """A timeline that never changes."""
-
-    level: float
-
-    def piece(self, t_s: float) -> tuple[float, float]:
-        return self.level, math.inf
-
-
-class Redrawn:
-    """A fresh level at every multiple of period_s."""
-
-    def __init__(self, period_s: float, draw: Callable[[int], float]) -> None:
-        self.period_s = period_s
-        self.draw = draw
-
-    def piece(self, t_s: float) -> tuple[float, float]:
-        index = int(t_s // self.period_s)
-        if (index + 1) * self.period_s <= t_s:  # the division rounded down across the boundary
-            index += 1
-        return self.draw(index), (index + 1) * self.period_s
-
-
-class Refreshed:
-    """A fresh level at the events of a Poisson process of the given rate (events per second).
-
-    The process is drawn window by window, each window from its own key: by independence of increments
-    that is the same process, and any time can be asked for without drawing what came before.
-    """
-
-    def __init__(self, rate_per_s: float, rng: Keyed, draw: Callable[[np.random.Generator], float]) -> None:
-        self.window_s = EVENTS_PER_WINDOW / rate_per_s
-        self.rng = rng
-        self.draw = draw
-        self.windows: dict[int, tuple[np.ndarray, list[float]]] = {}
-
-    def piece(self, t_s: float) -> tuple[float, float]:
-        index = int(t_s // self.window_s)
-        if (index + 1) * self.window_s <= t_s:
-            index += 1
-        times, levels = self._window(index)
-        after = int(np.searchsorted(times, t_s, side="right"))
-        end_s = float(times[after]) if after < len(times) else (index + 1) * self.window_s
-        while after == 0:
-            index -= 1
-            if index < 0:
-                return self.draw(self.rng("initial")), end_s
-            times, levels = self._window(index)
-            after = len(times)
-        return levels[after - 1], end_s
-
-    def _window(self, index: int) -> tuple[np.ndarray, list[float]]:
-        if index not in self.windows:
-            rng = self.rng("window", index)
-            n_events = int(rng.poisson(EVENTS_PER_WINDOW))
-            times = np.sort(index * self.window_s + rng.random(n_events) * self.window_s)
-            times = np.minimum(times, (index + 1) * self.window_s)  # rounding may carry one past the end
-            self.windows[index] = times, [self.draw(rng) for _ in range(n_events)]
-        return self.windows[index]
+def picker(levels: tuple[float, ...], shares: Shares) -> Draw:
+    """draw(numbers in [0, 1)) -> levels: each level has an interval as long as its share."""
+    values, steps = np.array(levels), cumulative(levels, shares)
+    return lambda drawn: values[np.searchsorted(steps, drawn, side="right")]
 
 
 def cumulative(levels: tuple[float, ...], shares: Shares) -> np.ndarray:

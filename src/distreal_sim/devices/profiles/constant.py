@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import Field
 
-from distreal_sim.base.rng_many import Keys
-from distreal_sim.devices.profiles import Keyed, Profile, Timeline, Timelines
-from distreal_sim.devices.profiles._levels import Steady
-from distreal_sim.devices.profiles._many import AllSteady
+from distreal_sim.devices.processes import Steady
+from distreal_sim.devices.profiles import Profile
+from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
 class Constant(Profile):
@@ -16,11 +14,9 @@ class Constant(Profile):
 
     level: float = Field(1.0, ge=0, description="capacity of every client")
 
-    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+    @for_many
+    def timeline(self, client_id: OneOrMany, rng: Source, deadline_s: float) -> Steady:
         return Steady(self.level)
-
-    def timelines(self, client_ids: np.ndarray, rngs: Keys, deadline_s: float) -> Timelines:
-        return AllSteady(np.full(len(client_ids), self.level))
 
     def lower_bound(self) -> float:
         return self.level

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from distreal_sim.base.rng_many import Keys
-from distreal_sim.devices.profiles import Keyed, Profile, Timeline, Timelines
-from distreal_sim.devices.profiles._levels import Level, Shares, Steady, cumulative
-from distreal_sim.devices.profiles._many import AllSteady
+from distreal_sim.devices.processes import Steady
+from distreal_sim.devices.profiles import Profile
+from distreal_sim.devices.profiles._levels import Level, Shares, cumulative, picker
+from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
 class Tiers(Profile):
     """Each client draws its level once, with the given shares (equal ones if none are given)."""
 
-    levels: tuple[Level, ...] = Field(min_length=1, description="capacity of each tier")
+    levels: tuple[Level, ...] = Field(
+        min_length=1, examples=[(0.1, 0.5, 1.0)], description="capacity of each tier"
+    )
     shares: Shares = Field((), description="probability of each tier, summing to 1; equal if not given")
 
     @model_validator(mode="after")
@@ -22,14 +23,9 @@ class Tiers(Profile):
         cumulative(self.levels, self.shares)
         return self
 
-    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
-        steps = cumulative(self.levels, self.shares)
-        return Steady(self.levels[int(np.searchsorted(steps, rng("tier").random(), side="right"))])
-
-    def timelines(self, client_ids: np.ndarray, rngs: Keys, deadline_s: float) -> Timelines:
-        steps = cumulative(self.levels, self.shares)
-        drawn = rngs("tier", client_ids).random()
-        return AllSteady(np.array(self.levels)[np.searchsorted(steps, drawn, side="right")])
+    @for_many
+    def timeline(self, client_id: OneOrMany, rng: Source, deadline_s: float) -> Steady:
+        return Steady(picker(self.levels, self.shares)(rng("tier").random()))
 
     def lower_bound(self) -> float:
         return min(self.levels)

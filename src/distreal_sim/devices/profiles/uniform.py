@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from distreal_sim.base.rng_many import Keys
-from distreal_sim.devices.profiles import Keyed, Profile, Timeline, Timelines
-from distreal_sim.devices.profiles._levels import ChangesPerRound, Redrawn, Steady, between
-from distreal_sim.devices.profiles._many import AllRedrawn, AllSteady
+from distreal_sim.devices.processes import Periodic, Steady, between
+from distreal_sim.devices.profiles import Profile
+from distreal_sim.devices.profiles._levels import ChangesPerRound
+from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
 class Uniform(Profile):
@@ -32,26 +31,13 @@ class Uniform(Profile):
             )
         return self
 
-    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+    @for_many
+    def timeline(self, client_id: OneOrMany, rng: Source, deadline_s: float) -> Periodic | Steady:
         base = between(self.low, self.high, rng("base").random())
         if not self.changes_per_round:
             return Steady(base)
-        return Redrawn(
-            deadline_s / self.changes_per_round,
-            lambda index: base * between(1 - self.jitter, 1 + self.jitter, rng("factor", index).random()),
-        )
-
-    def timelines(self, client_ids: np.ndarray, rngs: Keys, deadline_s: float) -> Timelines:
-        base = between(self.low, self.high, rngs("base", client_ids).random())
-        if not self.changes_per_round:
-            return AllSteady(base)
-
-        def draw(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
-            drawn = rngs("factor", client_ids[rows], index).random()
-            levels: np.ndarray = base[rows] * between(1 - self.jitter, 1 + self.jitter, drawn)
-            return levels
-
-        return AllRedrawn(deadline_s / self.changes_per_round, draw)
+        period_s = deadline_s / self.changes_per_round
+        return Periodic(period_s, rng, lambda drawn: between(1 - self.jitter, 1 + self.jitter, drawn), base)
 
     def lower_bound(self) -> float:
         return self.low * (1 - self.jitter)

@@ -50,8 +50,8 @@ class TimedClients:
         task, levels = self.task, self.choice.levels
         work, kinds = self._kinds
         kind = kinds[client_ids]
-        capacities = task.capacities(client_ids, start_s)
-        down, up = task.links(client_ids)
+        capacities = task.devices.capacities(client_ids, start_s)
+        down, up = task.devices.speeds(client_ids)
         download = np.array([level.traffic.download_bytes for level in levels])
         upload = np.array([level.traffic.upload_bytes for level in levels])
         level = np.zeros(len(kind), np.int64)

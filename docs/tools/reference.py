@@ -1,4 +1,4 @@
-"""Writes api.md and cli.md from the docstrings and help texts: `python docs/reference/make.py`."""
+"""Writes api.md and cli.md from the docstrings and help texts: `python docs/tools/reference.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer.main
 import distreal_sim as ds
 from distreal_sim.cli import app
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent / "reference"
 
 KINDS = {
     "Functions": lambda found: inspect.isfunction(found),

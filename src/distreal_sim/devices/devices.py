@@ -1,0 +1,75 @@
+"""What the simulated clients have, each asked for by client and time: of one client or of many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from distreal_sim.devices.availability import Availability
+from distreal_sim.devices.capacity import Capacity
+from distreal_sim.devices.links import Link, Links
+from distreal_sim.devices.many import Capacities, OneByOne
+from distreal_sim.devices.profile_checks import Checked, is_ours
+from distreal_sim.devices.profiles import Profile, Timeline, Timelines
+from distreal_sim.devices.rngs import ClientRngs, bulk
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The devices of all clients: functions of the seed and of what is asked, which keep nothing.
+
+    deadline_s: the planned length of a round; macs_per_s: MAC/s of capacity level 1. A further resource of a
+    client is one plug-in more here, with its questions for one client and for many.
+    """
+
+    seed: int
+    deadline_s: float
+    macs_per_s: float
+    profile: Profile
+    links: Links
+    availability: Availability
+
+    def capacity(self, client_id: int, start_s: float) -> Capacity:
+        """The client's capacity during a round that begins at absolute time start_s."""
+        return Capacity(self._timeline(client_id), self.macs_per_s, start_s)
+
+    def capacities(self, client_ids: np.ndarray, start_s: np.ndarray) -> Capacities:
+        """The capacities of many clients; start_s: (n,) when their rounds begin, absolute."""
+        lines: Timelines
+        if ask := bulk(self.profile.timeline):
+            lines = ask(client_ids, self._rngs("profile", client_ids), self.deadline_s)
+            if not is_ours(self.profile):
+                lines = Checked(lines, self.profile, client_ids)
+        else:
+            lines = OneByOne([self._timeline(client_id) for client_id in client_ids.tolist()])
+        return Capacities(lines, self.macs_per_s, start_s)
+
+    def link(self, client_id: int) -> Link:
+        """Speeds of the client's link."""
+        return self.links.link(client_id, self._rngs("network", client_id))
+
+    def speeds(self, client_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) download and (n,) upload speeds of many clients, in bytes per simulated second."""
+        if ask := bulk(self.links.link):
+            down, up = ask(client_ids, self._rngs("network", client_ids))
+            return np.broadcast_to(down, client_ids.shape), np.broadcast_to(up, client_ids.shape)
+        speeds = np.array([self.link(client_id) for client_id in client_ids.tolist()]).reshape(-1, 2)
+        return speeds[:, 0], speeds[:, 1]
+
+    def available(self, client_ids: np.ndarray, round_number: int) -> np.ndarray:
+        """(n,) bool: which of these clients can be selected for the round."""
+        one = self.availability.available
+        if ask := bulk(one):
+            there = ask(client_ids, round_number, self._rngs("availability", client_ids))
+            return np.broadcast_to(there, client_ids.shape)
+        answers = [one(c, round_number, self._rngs("availability", c)) for c in client_ids.tolist()]
+        return np.array(answers, bool)
+
+    def _timeline(self, client_id: int) -> Timeline:
+        timeline = self.profile.timeline(client_id, self._rngs("profile", client_id), self.deadline_s)
+        return timeline if is_ours(self.profile) else Checked(timeline, self.profile, client_id)
+
+    def _rngs(self, kind: str, client_id: int | np.ndarray) -> ClientRngs:
+        """kind: profile, network (the links) or availability; part of the key of every draw."""
+        return ClientRngs(self.seed, kind, client_id)
