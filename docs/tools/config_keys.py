@@ -98,6 +98,7 @@ EXAMPLES: dict[str, Any] = {
     "proportions": [1, 1, 2, 2, 4],
     "clip_norm": 1.0,
     "flower": "FedAdam",
+    "strategy": "FedAdam",
     "keep": 0.75,
     "width": 0.25,
     "client_learning_rate": 0.1,
@@ -152,7 +153,7 @@ def blocks() -> Iterator[Block]:
                 if "const" not in own
             )
             constants = [own["const"] for own in choice["properties"].values() if "const" in own]
-            name = str(constants[0]) if constants else None
+            name = " ".join(map(str, constants)) or None
             inner.append(Block(key, name, _first_paragraph(choice), keys))
     yield Block("", None, "", tuple(top))
     yield from inner

@@ -54,7 +54,8 @@ def profile_figure(name: str) -> Figure:
         figure = Figure(figsize=(5.6, 2.0))
         axes = figure.subplots()
         for client_id, colour in enumerate(COLOURS):
-            times, levels = steps_of(task, task.devices.capacity(client_id, 0.0), until_s)
+            client = Client(task, client_id, Round(1, N_ROUNDS, 0.0, task.local.lr))
+            times, levels = steps_of(task, client.capacity, until_s)
             shift = 0.015 * (client_id - 1.5)  # equal levels stay apart
             axes.step(times, levels + shift, where="post", color=colour, label=f"client {client_id}")
         for number in range(1, N_ROUNDS):

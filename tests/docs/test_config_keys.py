@@ -34,7 +34,7 @@ def model_of(block: Any) -> type[BaseModel] | None:
     """The class that reads a block; None for the strategies of Flower, which make theirs themselves."""
     if not block.key:
         return Experiment
-    if block.key in KINDS:
+    if block.key in KINDS and " " not in block.name:
         return load(KINDS[block.key], block.name)
     kind = Experiment.model_fields[block.key].annotation
     return kind if block.name is None and isinstance(kind, type) else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import runpy
 import shlex
 import subprocess
 import sys
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,13 @@ def follow(page: str, folder: Path) -> list[str]:
                 called = distreal_sim(*words, cwd=folder)
                 assert called.code == 0, f"{command}\n{called.stdout}\n{called.stderr}"
                 printed.append(called.stdout)
+                continue
+            if program == "python" and words[0].endswith(
+                ".py"
+            ):  # in this process: torch takes long to import
+                with chdir(folder), redirect_stdout(io.StringIO()) as out:
+                    runpy.run_path(words[0], run_name="__main__")
+                printed.append(out.getvalue())
                 continue
             done = subprocess.run(
                 command,
@@ -92,9 +101,9 @@ def test_the_files_it_points_to_are_there() -> None:
 
 
 def test_tutorial(folder: Path) -> None:
-    """5 rounds of 10 clients; the replayed steps end by the deadline, so the client completes its work."""
+    """3 rounds of 10 clients; the replayed steps end by the deadline, so the client completes its work."""
     *_, status, one_client = follow("tutorial.md", folder)
     for line in re.findall(r"\{(.*?)\}", status):
-        assert sum(map(int, re.findall(r"\d+", line))) == 50
+        assert sum(map(int, re.findall(r"\d+", line))) == 30
     assert status.count("{") == 2
     assert re.search(r"completed after 9\.\d+ s", one_client)
