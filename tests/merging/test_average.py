@@ -88,6 +88,20 @@ def test_golden_count_and_zero_update(chain: Structure) -> None:
         np.testing.assert_array_equal(diluted, expected)
 
 
+def test_a_grouped_convolution_of_the_input() -> None:
+    """Two groups of two input channels, which stay, and three filters each, of which A kept two, value 1; B
+    kept all, value 3. Filters that both kept become 2, the others 3.
+    """
+    layers = nn.Sequential(nn.Conv2d(4, 6, 1, groups=2), nn.Flatten(), nn.Linear(6, 2))
+    structure = find_groups(layers, torch.zeros(2, 4, 1, 1))
+    old = full(structure, 0.0)
+    updates = [update(full(structure, 1.0), (steps("110011"),)), update(full(structure, 3.0), (None,))]
+    new = weighted_average(structure, old, iter(updates))
+    expected = np.array([2, 2, 3, 3, 2, 2], np.float32)
+    np.testing.assert_array_equal(new["0.weight"], np.tile(expected[:, None, None, None], (1, 2, 1, 1)))
+    np.testing.assert_array_equal(new["0.bias"], expected)
+
+
 def test_damped_layers(chain: Structure) -> None:
     """4 of 10 clients return a tensor, all at 1, v = 0: 0.4 (1) + 0.6 (0) = 0.4, and where v = 2: 1.6. The
     other tensors, which nobody returns, keep their bytes.

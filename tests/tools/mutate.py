@@ -81,6 +81,8 @@ def _pytest(source: Path, tests: Sequence[str], log: str) -> None:
     sys.path[:0] = paths
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.chdir(ROOT)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "distreal_sim"]:
+        del sys.modules[name]  # where a test has forked this process
     spec = importlib.util.find_spec("distreal_sim")
     assert spec is not None
     assert Path(spec.origin or "/").is_relative_to(source)
