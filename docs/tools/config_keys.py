@@ -97,8 +97,6 @@ EXAMPLES: dict[str, Any] = {
     "depths": 3,
     "proportions": [1, 1, 2, 2, 4],
     "clip_norm": 1.0,
-    "flower": "FedAdam",
-    "strategy": "FedAdam",
     "keep": 0.75,
     "width": 0.25,
     "client_learning_rate": 0.1,
