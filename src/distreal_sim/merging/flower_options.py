@@ -7,7 +7,7 @@ sample clients, name records and merge metrics has no say here, and `eta_l` is a
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Protocol
 
 import flwr.serverapp.strategy as bundled
 from flwr.serverapp.strategy import FedAvg, Strategy
@@ -16,7 +16,6 @@ from pydantic import ConfigDict, Field, create_model
 from distreal_sim.base.errors import InputError, unknown
 from distreal_sim.base.plugins import import_dotted
 from distreal_sim.base.values import ConfigModel
-from distreal_sim.merging.merges.flower import Flower
 
 NOT_A_MERGE = {
     "FedProx": "on the server it is FedAvg; the clients' part is method.name=fedprox",
@@ -117,7 +116,20 @@ def options_of(name: str) -> type[ConfigModel]:
     return model
 
 
-def make(merge: Flower) -> FedAvg:
+class Configured(Protocol):
+    """A merge that names a strategy of Flower; its options are in model_extra."""
+
+    @property
+    def strategy(self) -> str: ...
+
+    @property
+    def model_extra(self) -> dict[str, Any] | None: ...
+
+    @property
+    def title(self) -> str: ...
+
+
+def make(merge: Configured) -> FedAvg:
     """A strategy that has seen nothing yet, and that samples nobody."""
     strategy = find(merge.strategy)(**(merge.model_extra or {}))
     strategy.fraction_train = 0.0

@@ -20,15 +20,14 @@ from flwr.serverapp.strategy import FedAvg
 
 from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.client.messages import Arrays, Round, State, Update
-from distreal_sim.merging.flower_options import make
+from distreal_sim.merging.flower_options import Configured, make
 from distreal_sim.merging.flower_state import PREFIX, recall, remember
-from distreal_sim.merging.merges.flower import Flower
 
 NO_GRID = cast(Grid, None)
 """The clients have been reached already."""
 
 
-def aggregate(merge: Flower, state: State, now: Round, updates: Iterator[Update]) -> State:
+def aggregate(merge: Configured, state: State, now: Round, updates: Iterator[Update]) -> State:
     """The state after the strategy's `aggregate_train`; the arrays keep their types.
 
     FedAdam corrects its step size by the number of the round. A round without updates changes nothing, and
@@ -51,7 +50,7 @@ def aggregate(merge: Flower, state: State, now: Round, updates: Iterator[Update]
     return State(state.arrays if merged is None else _arrays(merged, state.arrays), extras)
 
 
-def _reply(merge: Flower, strategy: FedAvg, old: Arrays, names: Sequence[str], update: Update) -> Message:
+def _reply(merge: Configured, strategy: FedAvg, old: Arrays, names: Sequence[str], update: Update) -> Message:
     """The update as Flower's strategies want it. Raises InputError if it is not of the whole network."""
     shapes = {name: array.shape for name, array in update.arrays.items()}
     whole = shapes == {name: array.shape for name, array in old.items()}

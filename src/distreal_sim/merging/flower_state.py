@@ -18,8 +18,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.client.messages import Arrays
-from distreal_sim.merging.flower_options import make
-from distreal_sim.merging.merges.flower import Flower
+from distreal_sim.merging.flower_options import Configured, make
 
 PREFIX = "merge/"
 
@@ -30,7 +29,7 @@ Items = list[tuple[str, np.ndarray]]
 """(key, array), in order."""
 
 
-def remember(merge: Flower, strategy: FedAvg) -> dict[str, np.ndarray]:
+def remember(merge: Configured, strategy: FedAvg) -> dict[str, np.ndarray]:
     """What the strategy keeps and a fresh one does not. Raises InputError for what no checkpoint can hold."""
     fresh = vars(make(merge))
     kept: dict[str, np.ndarray] = {}
