@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from distreal_sim.cli._play import sweep
-from distreal_sim.cli._results import plot, table
+from distreal_sim.cli._results import draw, show
 from distreal_sim.cli._shared import Quiet, Verbose, say
 
 
@@ -43,10 +43,11 @@ def demo(
         say([f"methods {methods}; seeds {seeds}; runs in {out}"])
     sweep(SWEEP, overrides, out, workers, quiet=quiet)
     shutil.copyfile(EXPERIMENT, out / EXPERIMENT.name)
-    table([out], last=N_LAST, csv=out / "table.csv")
     runs = find_runs([out], n_last=N_LAST)
+    show(runs, target=None, baseline=None, last=N_LAST, csv=out / "table.csv")
     write_atomically(out / "curves.csv", curves(runs).to_csv(index=False, float_format="%.6g").encode())
     for line in verdict(runs, max(settings.targets, default=0.9)):
         print(line)
-    plot([out], out=out / "accuracy.png")
+    draw(runs, "sim_s", target=None, out=out / "accuracy.png")
+    print(out / "accuracy.png")
     print(f"to go on: distreal-sim run {out / EXPERIMENT.name} method.name=fjord")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.cli._shared import Verbose
+
+if TYPE_CHECKING:
+    from distreal_sim.results.runs import Run
 
 Metric = Annotated[
     Literal["trained", "full"],
@@ -40,20 +43,17 @@ def plot(
 
     The runs of a sweep get a panel for each of its settings.
     """
-    os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever draws on this user's screen
     if len(directories) == 1 and directories[0].suffix == ".json":
+        os.environ["MPLBACKEND"] = "agg"  # as in `draw`
         from distreal_sim.results.plots.front import front_file
 
         out = out or Path("front.png")
         front_file(directories[0], out)
     else:
-        from distreal_sim.results.plots.accuracy import accuracy
         from distreal_sim.results.runs import find_runs
 
         out = out or Path("accuracy.png")
-        runs = find_runs(directories, metric)
-        place = runs[0].place
-        accuracy(runs, x=x, targets=target or (place.targets if place is not None else ()), out=out)
+        draw(find_runs(directories, metric), x, target, out)
     print(out)
 
 
@@ -76,13 +76,34 @@ def table(
     verbose: Verbose = False,
 ) -> None:
     """Print time to accuracy per method: mean and 95 % interval over seeds; in a sweep ranks too."""
+    from distreal_sim.results.runs import find_runs
+
+    show(find_runs(directories, metric, last), target, baseline, last, csv)
+
+
+def draw(
+    runs: list[Run],
+    x: Literal["sim_s", "round", "macs", "upload_bytes"],
+    target: list[float] | None,
+    out: Path,
+) -> None:
+    """The figure of the plot command. target: the sweep's where none is given."""
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever draws on this user's screen
+    from distreal_sim.results.plots.accuracy import accuracy
+
+    place = runs[0].place
+    accuracy(runs, x=x, targets=target or (place.targets if place is not None else ()), out=out)
+
+
+def show(
+    runs: list[Run], target: list[float] | None, baseline: str | None, last: int, csv: Path | None
+) -> None:
+    """Prints what the table command prints. Raises InputError where the CSV file cannot be written."""
     from distreal_sim.base.files import write_atomically
     from distreal_sim.results.compare import compare
-    from distreal_sim.results.runs import find_runs
     from distreal_sim.results.statistics import time_to_accuracy
     from distreal_sim.results.table import render, to_csv
 
-    runs = find_runs(directories, metric, last)
     if baseline is not None or runs[0].place is not None:
         result = compare(runs, target or None, baseline)
     else:

@@ -70,8 +70,8 @@ def construct(
     for name, part in made.named_modules():
         if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
             raise InputError(
-                f"model {module.__module__}.{module.__qualname__}: layer '{name}' ({type(part).__name__}) has "
-                "no sizes yet; give them to it, or run the network on an example at the end of its constructor"
+                f"model {module.__module__}.{module.__qualname__}: layer '{name}' ({type(part).__name__}) "
+                "has no sizes yet; give it its sizes, or run the network on an example in its constructor"
             )
     return made
 
