@@ -190,6 +190,7 @@ def open_fleet(
             num_cpus=num_cpus,
             num_gpus=gpu_share(workers, task.device) if num_gpus is None else num_gpus,
             job_timeout_wall_s=experiment.job_timeout_wall_s,
+            check=experiment.check_sources,
         )
         try:
             yield GridFleet(grid, task, nodes=None, window=WINDOW_PER_WORKER * workers, states=grid)

@@ -109,6 +109,42 @@ def test_a_train_that_gives_no_update_is_named(method: type[FedAvg], what: str, 
 
 
 @pytest.mark.parametrize(
+    ("hook", "given", "wanted", "what"),
+    [
+        ("plan", None, "a list of Jobs", "None"),
+        ("plan", [1], "a list of Jobs", "int"),
+        ("merge", None, "a State", "None"),
+        ("merge", {}, "a State", "dict"),
+        ("start", None, "a State", "None"),
+    ],
+)
+def test_what_a_method_gives_back_on_the_server_is_named(
+    hook: str, given: Any, wanted: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FedAvg, hook, lambda *arguments: given)
+    experiment = toy(rounds=1, method={"name": "fedavg"})
+    says = rf"^{hook}\(\) of method fedavg must return {wanted}.*, not {what}$"
+    with pytest.raises(InputError, match=says):
+        run(experiment, tmp_path / "out", grid="serial")
+    if hook != "merge":
+        with pytest.raises(InputError, match=says):
+            forecast(experiment, build(experiment), [0, 1])
+
+
+@pytest.mark.parametrize("hook", ["plan", "merge", "start"])
+def test_what_a_method_raises_on_the_server_is_named(
+    hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise LookupError("no idea")
+
+    monkeypatch.setattr(FedAvg, hook, fail)
+    when = {"plan": "planning round 1", "merge": "merging round 1", "start": "before round 1"}[hook]
+    with pytest.raises(InputError, match=rf"^method fedavg, {when}, fails with LookupError: no idea$"):
+        run(toy(rounds=1, method={"name": "fedavg"}), tmp_path / "out", grid="serial")
+
+
+@pytest.mark.parametrize(
     ("partition", "remedy"),
     [
         ({"name": "dirichlet", "alpha": 0.5}, "set partition.min_examples=2"),

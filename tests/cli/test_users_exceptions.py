@@ -112,11 +112,11 @@ def told(
 @pytest.mark.parametrize(
     ("key", "part", "message"),
     [
-        ("dataset", "Data", " fails with KeyError: 'no such"),
+        ("dataset", "Data", ": load() raised KeyError: 'no such"),
         ("partition", "Split", " fails with ZeroDivisionError: division by zero"),
         ("profile", "Profile", ", asked for client 0, fails with LookupError: no trace"),
         ("profile", "Bound", " fails with LookupError: no bound"),
-        ("method", "Plans", " fails with AttributeError: no plan"),
+        ("method", "Plans", ", planning round 1, fails with AttributeError: no plan"),
         ("method", "Trains", ", timing client 0 in round 1, fails with IndexError: no batch"),
         ("model", "Large", ", tried on its data, fails with FloatingPointError: too many"),
         ("model", "Few", ", tried on its data, fails with IndexError: index 7"),
@@ -131,7 +131,8 @@ def test_one_line_names_the_part(
 ) -> None:
     method = {} if key == "method" else {"method": {"name": "fedavg"}}
     error = told(capsys, monkeypatch, **method, **{key: {"name": f"raising_parts.{part}"}})
-    assert error.startswith(f"error: {key} raising_parts.{part}{message}")
+    noun = "data set" if key == "dataset" else key
+    assert error.startswith(f"error: {noun} raising_parts.{part}{message}")
     assert error.count("\n") == 1
 
 

@@ -20,6 +20,16 @@ BODIES = {
     ),
     "Pair": ("self.body = nn.Linear(64, 10)", "y = self.body(x.flatten(1)); return y, y", "returns tuple"),
     "Nothing": ("self.body = nn.Identity()", "return x.flatten(1)[:, :10]", "no convolution and no linear"),
+    "Lazy": (
+        "self.body = nn.LazyLinear(10)",
+        "return self.body(x.flatten(1))",
+        r"layer 'body' \(LazyLinear\) has no sizes yet",
+    ),
+    "Recurrent": (
+        "self.body = nn.GRU(8, 16); self.out = nn.Linear(16, 10)",
+        "return self.out(self.body(x[:, 0].transpose(0, 1))[0][-1])",
+        r"'body' \(GRU\) cannot be thinned: .*\(method fedavg needs it too: what a step costs is counted",
+    ),
     "NoCopy": (
         "self.body = nn.Linear(64, 10); self.g = (i for i in ())",
         "return self.body(x.flatten(1))",
@@ -37,16 +47,28 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, (init, forward, _) in BODIES.items()
     ]
     named = "class Named(nn.Module):\n    def __init__(self, build):\n        super().__init__()\n"
-    (folder / "broken_nets.py").write_text("from torch import nn\n\n\n" + "".join(classes) + named)
+    met = (
+        "class Met(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.body = nn.LazyLinear(10)\n        self(torch.zeros(2, 1, 8, 8))\n\n"
+        "    def forward(self, x):\n        return self.body(x.flatten(1))\n\n\n"
+    )
+    text = "import torch\nfrom torch import nn\n\n\n" + "".join(classes) + met + named
+    (folder / "broken_nets.py").write_text(text)
     return folder
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_the_error_says_what_is_wrong(name: str, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(package)
-    experiment = parse_experiment({**TOY, "model": f"broken_nets.{name}"}, source="toy")
+    experiment = parse_experiment({**TOY, "model": f"broken_nets.{name}", "method": "fedavg"}, source="toy")
     with pytest.raises(InputError, match=BODIES[name][2]):
         build(experiment)
+
+
+def test_a_lazy_layer_that_has_met_an_example(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(package)
+    experiment = parse_experiment({**TOY, "model": "broken_nets.Met"}, source="toy")
+    assert build(experiment).structure.layers[0].module == "body"
 
 
 def test_a_parameter_that_hides_the_plugin_is_refused(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -80,6 +81,57 @@ def test_a_signal_ends_a_run_on_ray(tmp_path: Path) -> None:
     assert stderr.startswith("error: ended by SIGTERM; ")
     assert psutil.wait_procs(family, timeout=20)[1] == []
     assert [path.name for path in (out / "checkpoint").iterdir()] != []
+
+
+@pytest.mark.slow
+def test_a_signal_while_ray_starts(tmp_path: Path) -> None:
+    """It is answered once Ray has started: one line, and no process of Ray is left."""
+    config, out = write_config(tmp_path, rounds=10_000), tmp_path / "out"
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(config), "--grid", "ray", "--workers", "1", "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    driver = psutil.Process(process.pid)
+    while not (family := driver.children(recursive=True)):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stdout, stderr.count("\n")) == (143, "", 1)
+    assert stderr.startswith("error: ended by SIGTERM; ")
+    assert psutil.wait_procs(family, timeout=20)[1] == []
+
+
+CHANGING = """
+import os
+from pathlib import Path
+from distreal_sim.methods.fedavg import FedAvg
+
+class Changing(FedAvg):
+    def train(self, client, job):
+        if job.round.number == 2:
+            Path(__file__).write_text(Path(__file__).read_text() + "# other")
+            os._exit(3)
+        return super().train(client, job)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_in_place_of_another_checks_the_sources(tmp_path: Path) -> None:
+    """The one that dies in round 2 leaves other code behind, which the next one is not to train with."""
+    config, out = write_config(tmp_path, method="changing.Changing"), tmp_path / "out"
+    (tmp_path / "changing.py").write_text(CHANGING)
+    done = subprocess.run(
+        [*COMMAND, "run", str(config), "--grid", "ray", "--workers", "1", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: changing.py was changed after the command began")
 
 
 def test_interrupted_between_checkpoints(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from distreal_sim.devices.profile_checks import check_bound
 from distreal_sim.fronts.front import Front, fingerprint
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
-from distreal_sim.thinning.structure import Structure
+from distreal_sim.thinning.structure import Structure, ThinningError
 
 
 def build(experiment: Experiment, loaded: Data | None = None) -> Task:
@@ -57,7 +57,15 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     with rngs.seeded_globals("initialisation"), naming(f"model {experiment.model.name}"):
         full = experiment.model.build(data.shape, data.n_classes)
     with rngs.seeded_globals("tracing"):
-        full_structure = _structure_of(full, data.shape)
+        try:
+            full_structure = _structure_of(full, data.shape)
+        except ThinningError as error:
+            if experiment.method.trains_parts:
+                raise
+            why = (
+                f"method {experiment.method.name} needs it too: what a step costs is counted in the same way"
+            )
+            raise ThinningError(f"{error} ({why} for all methods)") from error
         _check_outputs(experiment.model.name, full, data)
     planned = planned_examples(split, experiment)
     full_macs = training_macs(full_structure, full_structure.full_counts())

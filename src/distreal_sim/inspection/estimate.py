@@ -22,6 +22,7 @@ from distreal_sim.client.task import Task, network_bytes
 from distreal_sim.config import Experiment
 from distreal_sim.fronts.front import Entry, Front
 from distreal_sim.simulation import evaluation
+from distreal_sim.simulation.asked import jobs_of
 from distreal_sim.simulation.rounds import start
 from distreal_sim.thinning.masks import keep_counts, sample_mask
 from distreal_sim.thinning.structure import Counts
@@ -65,10 +66,9 @@ def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> l
     Raises InputError if the server would wait for a client forever.
     """
     method, timed = experiment.method, replace(task, computes=False)
-    with naming(f"method {method.name}"):
-        state = start(experiment, task).state
-        lr = task.local.rate(1, experiment.rounds)
-        jobs = method.plan(timed, state, Round(1, experiment.rounds, 0.0, lr, tuple(client_ids)))
+    state = start(experiment, task).state
+    lr = task.local.rate(1, experiment.rounds)
+    jobs = jobs_of(method, timed, state, Round(1, experiment.rounds, 0.0, lr, tuple(client_ids)))
     updates = []
     for job in jobs:
         with naming(f"profile {experiment.profile.name}, asked for client {job.client_id},"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import create_model
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from distreal_sim.base.errors import InputError
 
@@ -52,18 +53,25 @@ def construct(
 ) -> nn.Module:
     """The module with its options and those that the data decide.
 
-    Raises InputError when the constructor refuses its options.
+    Raises InputError when the constructor refuses its options, or leaves lazy layers without their sizes.
     """
     known = {"shape": shape, "in_channels": shape[0], "n_classes": n_classes, "num_classes": n_classes}
     filled = {k: known[k] if k in known and v is None else v for k, v in options.items()}
     try:
-        return module(**filled)
+        made = module(**filled)
     except Exception as error:  # whatever a user's constructor raises is a mistake in the input
         given = ", ".join(f"{k}={v!r}" for k, v in filled.items())
         raise InputError(
             f"model {module.__module__}.{module.__qualname__}({given}) cannot be built: "
             f"{type(error).__name__}: {error}"
         ) from error
+    for name, part in made.named_modules():
+        if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
+            raise InputError(
+                f"model {module.__module__}.{module.__qualname__}: layer '{name}' ({type(part).__name__}) "
+                "has no sizes yet; give it its sizes, or run the network on an example in its constructor"
+            )
+    return made
 
 
 def model_class(base: type[Any], module: type[nn.Module]) -> type[Any]:

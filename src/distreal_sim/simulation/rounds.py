@@ -15,6 +15,7 @@ from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Updat
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.methods import Method
+from distreal_sim.simulation.asked import first_state, jobs_of, merged
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.fleet import Fleet
@@ -49,8 +50,7 @@ class Progress:
 
 def start(experiment: Experiment, task: Task) -> Progress:
     """Before round 1."""
-    arrays = task.engine.export()
-    return Progress(0, 0.0, experiment.method.start(task, State(arrays)), {})
+    return Progress(0, 0.0, first_state(experiment.method, task), {})
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,8 @@ class Simulation:
 
     def merge(self, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state, published; the same one where nothing is computed."""
-        return self.published(
-            self.method.merge(self.task, state, now, updates) if self.task.computes else state
-        )
+        computes = self.task.computes
+        return self.published(merged(self.method, self.task, state, now, updates) if computes else state)
 
     def published(self, state: State) -> State:
         """The state with arrays that are ready to go out to the clients, in tests and in the next round."""
@@ -150,7 +149,7 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     """One round."""
     begin_wall_s = time.perf_counter()
     now = sim.next_round(before)
-    updates = Tally(sim.train(sim.method.plan(sim.task, before.state, now)))
+    updates = Tally(sim.train(jobs_of(sim.method, sim.task, before.state, now)))
     state = sim.merge(before.state, now, updates.that_count())
     facts = updates.drain()
     merged_wall_s = time.perf_counter()

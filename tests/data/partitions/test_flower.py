@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
+import flwr_datasets.partitioner
 import numpy as np
 import pytest
 
@@ -77,12 +79,20 @@ def test_warnings_are_one_line(recwarn):
     assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
 
 
-def test_warnings_of_a_partition_that_works(recwarn):
-    """Of the alphas of eight clients three are shown."""
-    split("DirichletPartitioner", alpha=0.2, min_partition_size=12)
-    said = [str(w.message) for w in recwarn if issubclass(w.category, UserWarning)]
-    assert len(said) <= 1
-    assert all(len(line) < 400 for line in said)
+def test_warnings_of_a_partition_that_works(recwarn, monkeypatch):
+    """Eight clients, each with a warning of two lines and eight alphas: one line, with three of them."""
+    load = flwr_datasets.partitioner.IidPartitioner.load_partition
+
+    def warning(self, partition_id):
+        warnings.warn(f"the alphas are\n{[0.5] * 8}", stacklevel=1)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        return load(self, partition_id)
+
+    monkeypatch.setattr(flwr_datasets.partitioner.IidPartitioner, "load_partition", warning)
+    assert split("IidPartitioner").sizes.sum() == 400
+    assert [str(w.message) for w in recwarn] == [
+        "partition flower, IidPartitioner: the alphas are [0.5, 0.5, 0.5, ...] (8 warnings)"
+    ]
 
 
 @pytest.mark.parametrize("options", [{"shard_size": 7}, {"num_shards_per_partition": 3}])

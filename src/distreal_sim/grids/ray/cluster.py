@@ -11,8 +11,12 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 import ray
+from ray import _raylet
+from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
 from ray.job_config import JobConfig
 
@@ -75,12 +79,12 @@ def ray_instance(n_cores: int, address: str | None = None) -> Iterator[None]:
         return
     ray_worker.print_to_stdstream = lambda *args, **kwargs: None  # a paragraph on stdout for each dead worker
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(p or os.getcwd() for p in sys.path))
-    with _same_answer_to_signals():
-        if address is not None:
-            _join(address)
-        else:
-            _start(n_cores)
     try:
+        with sigterm_waits():
+            if address is not None:
+                _join(address)
+            else:
+                _start(n_cores)
         yield
     finally:
         ray.shutdown()
@@ -103,12 +107,36 @@ class _Job(JobConfig):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def _same_answer_to_signals() -> Iterator[None]:
-    """After the block SIGTERM does what it did before: Ray's own handlers print a C++ stack and abort."""
+def sigterm_waits() -> Iterator[None]:
+    """Within the block, which starts Ray, SIGTERM waits; at its end it does what it did before.
+
+    Ray installs two handlers of its own, one of which exits without cleaning up and one of which prints a C++
+    stack and aborts. Processes of a half-started Ray would outlive this one.
+    """
     before = signal.getsignal(signal.SIGTERM)
-    yield
-    if before is not None and threading.current_thread() is threading.main_thread():
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    def connected(*args: Any, **kwargs: Any) -> Any:
+        core_worker = make_core_worker(*args, **kwargs)
+        signal.signal(signal.SIGTERM, wait)  # in place of the handler in C++
+        return core_worker
+
+    make_core_worker, set_handler = _raylet.CoreWorker, ray_utils.set_sigterm_handler
+    _raylet.CoreWorker, ray_utils.set_sigterm_handler = connected, lambda handler: None
+    signal.signal(signal.SIGTERM, wait)
+    try:
+        yield
+    finally:
+        _raylet.CoreWorker, ray_utils.set_sigterm_handler = make_core_worker, set_handler
         signal.signal(signal.SIGTERM, before)
+        if came:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _memory() -> dict[str, int]:

@@ -23,7 +23,7 @@ from distreal_sim.grids.flower.grid import LocalGrid
 from distreal_sim.grids.flower.messages import Published
 from distreal_sim.grids.ray.shared_memory import Arena, Packed, Slot
 from distreal_sim.grids.ray.team import LOST, Team, WorkersDiedError
-from distreal_sim.grids.ray.worker import MakeApp, Worker
+from distreal_sim.grids.ray.worker import Check, MakeApp, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class RayGrid(LocalGrid):
     make_app(payload) builds the ClientApp inside each worker; the payload goes into the object store once.
     num_cpus, num_gpus: what Ray sets aside for each worker; without a share of a GPU it hides them from it.
     job_timeout_wall_s: a worker that takes longer to answer is taken for hung: it is killed and its job
-    redone.
+    redone. check: what each worker, also one that takes the place of another, does before its first job.
     """
 
     def __init__(
@@ -82,13 +82,14 @@ class RayGrid(LocalGrid):
         num_cpus: float = 1,
         num_gpus: float = 0,
         job_timeout_wall_s: float | None = None,
+        check: Check = lambda: None,
     ) -> None:
         super().__init__(n_clients)
         actor = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_restarts=0)(Worker)
         stored = ray.put(payload)
         self._timeout_wall_s = job_timeout_wall_s
         self._arena = Arena(REPLIES_PER_WORKER * n_workers)
-        self._team = Team(lambda: actor.remote(make_app, stored, self._arena.address))
+        self._team = Team(lambda: actor.remote(make_app, stored, self._arena.address, check))
         for _ in range(n_workers):
             self._team.start_one()
         self._queue: deque[str] = deque()

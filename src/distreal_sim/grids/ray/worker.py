@@ -11,6 +11,7 @@ import ray
 from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import give_back_freed_memory, prepare_process
 from distreal_sim.grids.flower.grid import identify, make_context
 from distreal_sim.grids.npy import allocating
@@ -21,6 +22,9 @@ SHARED_KEPT = 4
 
 MakeApp = Callable[[Any], ClientApp]
 
+Check = Callable[[], None]
+"""Raises InputError in a process that has other source code than the driver."""
+
 Answer = tuple[Message, RecordDict]
 """A reply to a message and the client's new state."""
 
@@ -28,7 +32,10 @@ Answer = tuple[Message, RecordDict]
 class Worker:
     """The process of one actor."""
 
-    def __init__(self, make_app: MakeApp, payload: Any, arena: Address | None) -> None:
+    def __init__(
+        self, make_app: MakeApp, payload: Any, arena: Address | None, check: Check = lambda: None
+    ) -> None:
+        self.check = check
         prepare_process()
         identify()
         self.app = make_app(payload)
@@ -36,8 +43,13 @@ class Worker:
         self.records: dict[Any, ArrayRecord] = {}
         self.annex = open_annex(arena)
 
-    def started(self) -> None:
-        """Returns once there is a worker."""
+    def started(self) -> str | None:
+        """Returns once there is a worker: why it is of no use, or None."""
+        try:
+            self.check()
+        except InputError as error:
+            return str(error)
+        return None
 
     def answer(
         self,
