@@ -27,7 +27,7 @@ SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
 def test_a_signal_is_like_ctrl_c(number: signal.Signals, code: int, tmp_path: Path) -> None:
     """One line, its exit code, `stopped`, a checkpoint of the last finished round; then the same bytes."""
     config, out = write_config(tmp_path, rounds=30, checkpoint_every=1000), tmp_path / "out"
-    process = start_run(config, out)
+    process = start_run(config, out, "--quiet")
     wait_for_rounds(out, 5, process)
     process.send_signal(number)
     stdout, stderr = process.communicate()
@@ -40,7 +40,7 @@ def test_a_signal_is_like_ctrl_c(number: signal.Signals, code: int, tmp_path: Pa
     (saved,) = (out / "checkpoint").iterdir()
     assert int(saved.name[1:]) >= 5
 
-    process = start_run(config, out, "--resume")
+    process = start_run(config, out, "--resume", "--quiet")
     stdout, stderr = process.communicate()
     assert (process.returncode, stderr) == (0, "")
     whole = uninterrupted(config, tmp_path / "whole")
@@ -51,7 +51,7 @@ def test_nohup(tmp_path: Path) -> None:
     """A signal that is ignored stays ignored: the run outlives its terminal."""
     config, out = write_config(tmp_path, rounds=30), tmp_path / "out"
     process = subprocess.Popen(
-        [*COMMAND, "run", str(config), "--grid", "serial", "--out", str(out)],
+        [*COMMAND, "run", str(config), "--grid", "serial", "--quiet", "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,7 +68,7 @@ def test_a_signal_ends_a_run_on_ray(tmp_path: Path) -> None:
     """No C++ stack, no process of Ray is left, and the checkpoint is that of the last finished round."""
     config, out = write_config(tmp_path, rounds=10_000, checkpoint_every=100_000), tmp_path / "out"
     process = subprocess.Popen(
-        [*COMMAND, "run", str(config), "--grid", "ray", "--workers", "2", "--out", str(out)],
+        [*COMMAND, "run", str(config), "--grid", "ray", "--workers", "2", "--quiet", "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -88,7 +88,7 @@ def test_a_signal_while_ray_starts(tmp_path: Path) -> None:
     """It is answered once Ray has started: one line, and no process of Ray is left."""
     config, out = write_config(tmp_path, rounds=10_000), tmp_path / "out"
     process = subprocess.Popen(
-        [*COMMAND, "run", str(config), "--grid", "ray", "--workers", "1", "--out", str(out)],
+        [*COMMAND, "run", str(config), "--grid", "ray", "--workers", "1", "--quiet", "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -124,7 +124,7 @@ def test_a_worker_in_place_of_another_checks_the_sources(tmp_path: Path) -> None
     config, out = write_config(tmp_path, method="changing.Changing"), tmp_path / "out"
     (tmp_path / "changing.py").write_text(CHANGING)
     done = subprocess.run(
-        [*COMMAND, "run", str(config), "--grid", "ray", "--workers", "1", "--out", str(out)],
+        [*COMMAND, "run", str(config), "--grid", "ray", "--workers", "1", "--quiet", "--out", str(out)],
         capture_output=True,
         text=True,
         check=False,

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import create_model
 from torch import nn
-from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import UninitializedParameter
 
 from distreal_sim.base.errors import InputError
 
@@ -66,7 +66,7 @@ def construct(
             f"{type(error).__name__}: {error}"
         ) from error
     for name, part in made.named_modules():
-        if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
+        if any(isinstance(p, UninitializedParameter) for p in part.parameters(recurse=False)):
             raise InputError(
                 f"model {module.__module__}.{module.__qualname__}: layer '{name}' ({type(part).__name__}) "
                 "has no sizes yet; give it its sizes, or run the network on an example in its constructor"

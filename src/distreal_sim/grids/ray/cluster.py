@@ -15,13 +15,15 @@ from types import FrameType
 from typing import Any
 
 import ray
-from ray import _raylet
+from ray import _raylet as compiled
 from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
 from ray.job_config import JobConfig
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import available_bytes, memory_limit_bytes
+
+_raylet: Any = compiled
 
 REACH_WALL_S = 10.0
 """How long a Ray cluster's address is tried."""
