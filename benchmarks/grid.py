@@ -10,7 +10,6 @@ split into a part per client and a part per round by rounds of 10 and of 40 clie
 100,000 clients have the same jobs. Wall milliseconds count; those of the processor, of the driver and its
 workers, are beside them, for machines that do other work.
 
-The second table is for `distreal_sim.grids.choose`: the time of a training step, and the constants there.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
@@ -37,7 +36,6 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, parse_experiment
 from distreal_sim.config.build import build
 from distreal_sim.data.datasets import Data, Examples
-from distreal_sim.grids.choose import LAYER_WALL_S, MACS_PER_WALL_S, step_wall_s
 from distreal_sim.grids.flower.client_app import client_app
 from distreal_sim.grids.flower.fleet import GridFleet
 from distreal_sim.grids.ray.cluster import ray_instance
@@ -204,54 +202,17 @@ def split(beyond_ms: dict[int, float]) -> tuple[float, float]:
     return per_client, beyond_ms[few] - few * per_client
 
 
-def steps(repeats: int) -> Table:
-    """Milliseconds of a step against the constants of `distreal_sim.grids.choose`."""
-    constants = f"{MACS_PER_WALL_S:.2g} MAC/s, {1e3 * LAYER_WALL_S:g} ms a layer"
-    result = Table(title=f"a step, batch {BATCH}; predicted with {constants}")
-    for head in ("model", "input", "MMAC", "ms", "predicted ms", "predicted / measured"):
-        result.add_column(head, justify="left" if head == "model" else "right")
-    for name, options, shape in MODELS:
-        experiment = experiment_of(name, options, 2)
-        task = build(experiment, random_data(2 * EXAMPLES, shape))
-        macs = BATCH * task.macs_per_example(task.structure.full_counts())
-        engine = task.engine
-        x, y = task.batch(task.data.train, slice(0, BATCH))
-        cpu_ms = 1e3 * median(timed(lambda: engine.step(x, y, None, 1e-4), repeats))  # noqa: B023
-        predicted_ms = 1e3 * step_wall_s(task, macs)
-        title = " ".join([name, *(str(value) for value in options.values())])
-        result.add_row(
-            title,
-            "x".join(map(str, shape)),
-            f"{macs / 1e6:.2f}",
-            f"{cpu_ms:.2f}",
-            f"{predicted_ms:.2f}",
-            f"{predicted_ms / cpu_ms:.2f}",
-        )
-    return result
-
-
-def timed(work: Callable[[], object], repeats: int) -> list[float]:
-    """Seconds of this process for each call, after three for the caches."""
-    taken = []
-    for _ in range(repeats + 3):
-        begin = time.process_time()
-        work()
-        taken.append(time.process_time() - begin)
-    return taken[3:]
-
-
 def main() -> None:
     """Measures and prints; leaves no files."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--repeats", type=int, default=30, help="rounds of each kind; half as many steps")
+    parser.add_argument("--repeats", type=int, default=30, help="rounds of each kind")
     options = parser.parse_args()
     prepare_process()
     console = Console()
     with ray_instance(2):
         console.print(overheads(options.repeats))
-    console.print(steps(max(1, options.repeats // 2)))
 
 
 if __name__ == "__main__":

@@ -118,8 +118,8 @@ def run(
     `load_experiment`. out: by default runs/NAME-METHOD-SEED-CHANGES. callbacks: each sees every round once it
     is recorded, and may end the run, which can be resumed then; without training, rounds are timed many at
     once, and the tables may go on beyond the one that ended the run.
-    grid: `serial`, all in this process; `ray`, on worker processes; `auto`, where it is predicted to be
-    faster. n_workers: by default as many as cores, of the whole cluster with ray_address. num_cpus,
+    grid: `serial`, all in this process; `ray`, on worker processes; `auto`, by how much work there
+    is. n_workers: by default as many as cores, of the whole cluster with ray_address. num_cpus,
     num_gpus: what Ray sets aside for each worker; by default the GPUs in equal shares if the device is cuda.
     training: False simulates timing only. verify: checks the bookkeeping of every round by other means.
     progress: a bar on stderr, or lines if that is no terminal. say is told where the clients run; warn, what

@@ -28,7 +28,7 @@ def run(
     ] = None,
     grid: Annotated[
         Literal["auto", "serial", "ray"],
-        typer.Option(help="clients in this process or as Ray actors; auto: where they are predicted faster"),
+        typer.Option(help="clients in this process or as Ray actors; auto: by how much work there is"),
     ] = "auto",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Ray actors", show_default="number of cores")
