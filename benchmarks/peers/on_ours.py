@@ -21,7 +21,7 @@ MODELS = {
     "e": {"name": "femnist_cnn", "norm": "batch"},
 }
 METHODS = {
-    "e": {"name": "heterofl", "assignment": "dynamic", "levels": [1.0, 0.5, 0.25], "overrun": "wait"},
+    "e": {"name": "heterofl", "assignment": "dynamic", "widths": [1.0, 0.5, 0.25], "overrun": "wait"},
 }
 
 

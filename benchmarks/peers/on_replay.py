@@ -32,8 +32,8 @@ def plan(planned: Experiment, clients: pd.DataFrame, processes: int) -> dict[str
     """What `_ideal.py` reads, from the rows of clients.parquet."""
     task = build(planned)
     full = task.structure.full_counts()
-    levels = planned.method.model_dump()["levels"]
-    networks = [width_counts(task.structure, level, "ceil") for level in levels]
+    widths = planned.method.model_dump()["widths"]
+    networks = [width_counts(task.structure, width, "ceil") for width in widths]
     keeps = np.array([np.mean(np.array(counts) / full) for counts in networks])
     rounds = []
     for number, rows in clients.groupby("round"):

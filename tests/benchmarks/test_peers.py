@@ -120,7 +120,7 @@ def test_workload_e_is_a_valid_experiment(tmp_path: Path) -> None:
     """HeteroFL at three widths that are drawn anew in every round."""
     ours = on_ours.experiment("e", workloads.WORKLOADS["e"], tmp_path)
     method = ours.method.model_dump()
-    assert (method["assignment"], method["levels"]) == ("dynamic", (1.0, 0.5, 0.25))
+    assert (method["assignment"], method["widths"]) == ("dynamic", (1.0, 0.5, 0.25))
     with pytest.raises(InputError, match="not found"):
         ours.dataset.load()
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, packed_bytes, sent_bytes
+from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
+from distreal_sim.codecs.plain import Plain
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Structure
@@ -24,15 +25,15 @@ def chain() -> Structure:
 
 
 def test_a_byte_that_is_begun_is_sent() -> None:
-    assert [packed_bytes(n) for n in (0, 1, 7, 8, 9, 16, 17)] == [0, 1, 1, 1, 2, 2, 3]
+    assert [Plain().coverage_bytes(n) for n in (0, 1, 7, 8, 9, 16, 17)] == [0, 1, 1, 1, 2, 2, 3]
 
 
 def test_only_groups_of_which_something_was_dropped_are_told(chain: Structure) -> None:
     """Three steps: 3 x 4 = 12 bits a group, which are 2 bytes. Of the first group no step drops anything."""
-    assert sent_bytes(chain, [(4, 4), (4, 2), (4, 4)]) == 2
-    assert sent_bytes(chain, [(3, 4), (4, 2), (4, 4)]) == 4 == most_bytes(chain, 3)
-    assert sent_bytes(chain, [(4, 4)] * 3) == 0
-    assert sent_bytes(chain, []) == 0
+    assert sent_bytes(Plain(), chain, [(4, 4), (4, 2), (4, 4)]) == 2
+    assert sent_bytes(Plain(), chain, [(3, 4), (4, 2), (4, 4)]) == 4 == most_bytes(Plain(), chain, 3)
+    assert sent_bytes(Plain(), chain, [(4, 4)] * 3) == 0
+    assert sent_bytes(Plain(), chain, []) == 0
 
 
 def test_the_widest_part_is_what_any_step_kept(chain: Structure) -> None:

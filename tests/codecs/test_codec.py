@@ -110,7 +110,7 @@ def test_what_a_codec_keeps_survives_a_resume(tmp_path: Path) -> None:
 
     run(experiment, whole, grid="serial")
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, cut, grid="serial", on_round=stop)
+        run(experiment, cut, grid="serial", callbacks=[stop])
     run(experiment, cut, grid="serial", resume=True)
     for name in ("rounds.csv", "model.safetensors"):
         assert (whole / name).read_bytes() == (cut / name).read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,8 @@ def test_a_round_without_clients_changes_nothing() -> None:
     task, fleet = toy_fleet(experiment)
     first, row = play_round(Simulation(experiment, task, fleet, Rows()), start(experiment, task))
     away = toy(rounds=2, availability={"name": "random", "share": 1e-9})
-    second, again = play_round(Simulation(away, task, fleet, Rows()), first)
+    nobody = replace(task, devices=replace(task.devices, availability=away.availability))
+    second, again = play_round(Simulation(away, nobody, fleet, Rows()), first)
     assert (again.n_selected, again.train_loss) == (0, None)
     assert second.statistics is first.statistics
     assert (again.test_accuracy, again.test_loss) == (row.test_accuracy, row.test_loss)

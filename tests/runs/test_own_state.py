@@ -22,7 +22,11 @@ from distreal_sim.simulation.rounds import Simulation, play_round, start
 
 from .compare import assert_same_results
 
-REASONS = {"nets.Averaging": "average", "nets.Counting": "calls", "nets.Whimsical": "not refused"}
+REASONS = {
+    "nets.Averaging": "average",
+    "nets.Counting": "calls",
+    "nets.Whimsical": "global generator of random",
+}
 """What a refusal must name."""
 
 

@@ -44,7 +44,7 @@ def start_run(config: Path, out: Path, *more: str, linger_wall_s: float = 0.0) -
     """
     path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
-        [*COMMAND, "run", str(config), "--grid", "serial", "--out", str(out), *more],
+        [*COMMAND, "run", "--quiet", str(config), "--grid", "serial", "--out", str(out), *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

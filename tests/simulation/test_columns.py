@@ -110,7 +110,7 @@ def test_both_tables_have_them(interrupted: bool, tmp_path: Path) -> None:
     experiment = toy(method=Reporting(overrun="partial"))
     if interrupted:
         with pytest.raises(KeyboardInterrupt):
-            run(experiment, tmp_path / "own", grid="serial", on_round=interrupt)
+            run(experiment, tmp_path / "own", grid="serial", callbacks=[interrupt])
     run(experiment, tmp_path / "own", grid="serial", resume=interrupted)
     run(toy(method=FedAvg(overrun="partial")), tmp_path / "plain", grid="serial")
     rounds, plain = (pd.read_csv(tmp_path / name / "rounds.csv") for name in ("own", "plain"))

@@ -298,7 +298,7 @@ def frozen_layer_in_the_middle(a: int, b: int) -> nn.Module:
     return net
 
 
-@right(6)
+@refused("attribute 'seen'", 6)
 def counter_in_a_list(a: int) -> nn.Module:
     def run(m, x):
         m.seen.append(1)
@@ -315,7 +315,7 @@ def draws_of_its_own_generator(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), generator=torch.Generator(), head=Linear(a, 3))
 
 
-@right(6)
+@refused("attribute 'generator'", 6)
 def draws_of_its_own_numpy_generator(a: int) -> nn.Module:
     def run(m, x):
         return m.head(pooled(m.a(x)) * m.generator.uniform(0.5, 1.5))

@@ -35,8 +35,6 @@ def verdict(name: str, case: Case, seed: int = 0) -> tuple[str, tuple[int, ...]]
 
 
 FAULTS: dict[str, str] = {
-    "counter_in_a_list": "refused as if its code read a width; a load puts the list back",
-    "draws_of_its_own_numpy_generator": "refused as if its code read a width; a load puts the generator back",
     "copy_of_a_layer_in_the_forward_pass": "refused for what the watched layer cannot do, not for the copy",
 }
 """What the engine does with a network in place of what it should do."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -26,6 +28,7 @@ def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
     before = _state(module)
     first = seen.run(example)
     _refuse_changes(module, before)
+    before = _state(module)  # with what the first pass added
     more = torch.cat([example, example[:1]])
     others = [
         seen.run(torch.zeros_like(example), 1, "low"),
@@ -33,6 +36,7 @@ def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
     ]
     if first.asked or any(other.asked for other in others):
         others += [seen.run(_other(example, 3 + i), 3 + i) for i in range(_N_MORE)]
+    _refuse_changes(module, before)
     for other in others:
         _refuse_costs_of_a_batch(first, other)
         _refuse_other_path(module, first, other)
@@ -98,9 +102,19 @@ def _state(module: nn.Module) -> State:
             if tensor is not None and key not in statistics:
                 found[where, key] = part, tensor.detach().clone()
         for key, value in vars(part).items():
-            if isinstance(value, (int, float)) and key != "training":
-                found[where, key] = part, value
+            if key != "training" and not key.startswith("_") and (plain := _plain(value)) is not None:
+                found[where, key] = part, plain
     return found
+
+
+def _plain(value: object) -> object:
+    """The comparable part of an attribute: a number, numbers in a container, the state of a generator."""
+    if isinstance(value, np.random.Generator):
+        return copy.deepcopy(value.bit_generator.state)
+    items = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(items, list | tuple):
+        return copy.copy(value) if all(isinstance(i, int | float) for i in items) else None
+    return value if isinstance(value, int | float) else None
 
 
 def _refuse_changes(module: nn.Module, before: State) -> None:
