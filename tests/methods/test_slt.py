@@ -77,6 +77,7 @@ def test_switching_points() -> None:
     assert last_rounds(sizes, 0.25, 100) == [25, 33, 54, 100]
     assert last_rounds(sizes, 0.25, 20) == [5, 6, 10, 20]
     assert last_rounds(sizes, 0.25, 4) == [1, 2, 3, 4]
+    assert last_rounds([1], 0.29, 100) == [29, 100], "0.29 * 100 is 28.999999999999996"
     assert last_rounds(sizes, 0.25, 3) == [0, 1, 2, 3]
     assert last_rounds([], 1.0, 7) == [7]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
-from rounds import play
+from rounds import Rows, play, round_of
 from toys import toy, toy_fleet
 
+from distreal_sim.client.messages import Arrays, Facts, Status
+from distreal_sim.config.build import build
 from distreal_sim.simulation.evaluation import statistics_shards, test_shard, test_shards
-from distreal_sim.simulation.rounds import start
+from distreal_sim.simulation.rounds import Simulation, start
 
 test_shards.__test__ = test_shard.__test__ = False  # type: ignore[attr-defined]  # no tests, in spite of their names
 
@@ -57,3 +61,33 @@ def test_statistics_take_the_clients_in_turn() -> None:
     shards = statistics_shards(task, [2, 5, 7])
     assert [len(clients) for clients, _ in shards] == [5, 5, 5, 5]
     assert shards[0] == ([2, 5, 7, 2, 5], [0, 0, 0, 1, 1])
+
+
+class Asked:
+    """Clients that note whose batches the statistics are estimated on."""
+
+    def __init__(self) -> None:
+        self.who: list[list[int]] = []
+
+    def statistics(self, arrays: Arrays, number: int, who: Sequence[int], part: object = None) -> Arrays:
+        self.who.append(list(who))
+        return {}
+
+    def evaluate(self, *args: object) -> tuple[float, float]:
+        return 1.0, 0.5
+
+
+def test_statistics_come_from_clients_whose_work_counts() -> None:
+    """Completed and partial ones; where nobody's work counts, the whole cohort's."""
+    experiment = toy(method={"name": "fedavg"})
+    task, asked = build(experiment), Asked()
+    sim = Simulation(experiment, task, asked, Rows())  # type: ignore[arg-type]
+    state, now = start(experiment, task).state, round_of([3, 5, 8, 9])
+
+    def facts(client_id: int, status: Status) -> Facts:
+        return Facts(client_id, status, 1, 1, 1, 1, 1.0, 1.0, 1, 1, 1.0)
+
+    mixed = [facts(3, "completed"), facts(5, "dropped"), facts(8, "partial"), facts(9, "diverged")]
+    for given in (mixed, [facts(8, "partial")], [facts(5, "dropped"), facts(9, "diverged")]):
+        assert sim.test(state, now, given, {}) is not None
+    assert asked.who == [[3, 8], [8], [3, 5, 8, 9]]
