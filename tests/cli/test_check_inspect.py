@@ -192,12 +192,12 @@ def test_wall_times_add_up(config: Path) -> None:
 
 
 def test_own_code_is_called_that(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_profiles.py").write_text(
+    (tmp_path / "profiles_of_mine.py").write_text(
         "from distreal_sim.devices.profiles.constant import Constant\nclass Mine(Constant):\n    pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    out = cli("check", config, "profile.name=my_profiles.Mine")
-    assert section(out, "capacity")[0].startswith("my_profiles.Mine (runs code from my_profiles)")
+    out = cli("check", config, "profile.name=profiles_of_mine.Mine")
+    assert section(out, "capacity")[0].startswith("profiles_of_mine.Mine (runs code from profiles_of_mine)")
     (tmp_path / "my_strategies.py").write_text(
         "from flwr.serverapp.strategy import FedAvg\nclass Mine(FedAvg):\n    pass\n"
     )

@@ -74,9 +74,14 @@ def ray_instance(n_cores: int, address: str | None = None) -> Iterator[None]:
 
     n_cores: what Ray is told that there are. address: of a running Ray cluster to join instead
     (`ray start --head` prints it); the package, and the user's own modules, must be importable on all its
-    nodes. Raises InputError when Ray cannot start, or there is no cluster.
+    nodes. Raises InputError when Ray cannot start, there is no cluster, or this process is in another one.
     """
     if ray.is_initialized():
+        if address is not None:
+            raise InputError(
+                f"--ray-address {address}: this process is connected to a Ray instance already; leave "
+                "ray_address out to use that one, or call ray.shutdown() first"
+            )
         yield
         return
     ray_worker.print_to_stdstream = lambda *args, **kwargs: None  # a paragraph on stdout for each dead worker

@@ -1,0 +1,150 @@
+"""The experiment: everything that determines a run, its resolved form and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, model_validator
+
+from distreal_sim.base.plugins import Plugin
+from distreal_sim.base.sources import Sources, check_same, sources_of
+from distreal_sim.base.values import ConfigModel
+from distreal_sim.client.settings import Evaluation, Local
+from distreal_sim.codecs import Codec
+from distreal_sim.codecs.plain import Plain
+from distreal_sim.config._linear import settled_linear
+from distreal_sim.config.checks import check_merge, check_statistics
+from distreal_sim.data.datasets import Dataset
+from distreal_sim.data.partitions import Partition
+from distreal_sim.devices.availability import Availability
+from distreal_sim.devices.availability.always import Always
+from distreal_sim.devices.links import Links
+from distreal_sim.devices.links.unlimited import Unlimited
+from distreal_sim.devices.profiles import Profile
+from distreal_sim.merging.merges import Merge
+from distreal_sim.merging.merges.average import Average
+from distreal_sim.methods import Method
+from distreal_sim.models import Model
+
+KINDS: dict[str, type[Plugin]] = {
+    "dataset": Dataset,
+    "partition": Partition,
+    "model": Model,
+    "profile": Profile,
+    "link": Links,
+    "availability": Availability,
+    "method": Method,
+    "merge": Merge,
+    "codec": Codec,
+}
+"""The keys that hold a plug-in."""
+
+
+NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s")
+"""Keys that change no result."""
+
+
+class Experiment(ConfigModel):
+    """Everything that determines a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field("experiment", description="for people; not part of the config hash")
+    seed: int = Field(1, ge=0, description="determines every random draw")
+    rounds: int = Field(ge=1, description="number of rounds")
+    deadline_s: float = Field(gt=0, allow_inf_nan=False, description="simulated seconds of a round")
+    round_end: Literal["fixed", "early"] = Field(
+        "fixed", description="a round lasts deadline_s, or ends when every selected client is done"
+    )
+    n_clients: int | None = Field(None, ge=1, description="size of the fleet; by_writer partitions know it")
+    clients_per_round: int = Field(ge=1, description="clients selected for each round")
+    dataset: SerializeAsAny[Dataset] = Field(description="the data")
+    partition: SerializeAsAny[Partition] = Field(description="how the data are dealt out to the clients")
+    model: SerializeAsAny[Model] = Field(description="the network")
+    local: Local = Field(description="a client's planned work: epochs or steps, batch_size, lr, ...")
+    profile: SerializeAsAny[Profile] = Field(description="the clients' capacity as a function of time")
+    link: SerializeAsAny[Links] = Field(Unlimited(), description="how fast bytes reach and leave a client")
+    availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
+    method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
+    merge: SerializeAsAny[Merge] = Field(Average(), description="how updates are averaged")
+    codec: SerializeAsAny[Codec] = Field(Plain(), description="what updates travel as")
+    evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
+    checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
+    job_timeout_wall_s: float | None = Field(
+        None,
+        gt=0,
+        description="real seconds after which a Ray worker without an answer is killed and its job redone",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "cpu", description="where tensors live; auto: a GPU if there is one"
+    )
+
+    _sources: Sources = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Experiment:
+        if self.n_clients is not None and self.clients_per_round > self.n_clients:
+            raise ValueError(
+                f"clients_per_round ({self.clients_per_round}) must not exceed n_clients ({self.n_clients})"
+            )
+        check_merge(self.merge, self.method, self.clients_per_round)
+        check_statistics(self.evaluation, self.merge, self.method)
+        self._sources = sources_of(self._modules())
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settle(cls, values: Any) -> Any:
+        """What is left to the package is put in first, so that all else sees what is used."""
+        if not isinstance(values, Mapping):
+            return values
+        method, model, dataset = (values.get(key) for key in ("method", "model", "dataset"))
+        if isinstance(method, Method) and isinstance(model, Model) and isinstance(dataset, Dataset):
+            method = settled_linear(method, model, dataset)
+            return {**values, "method": method.settled(_plain(model), _plain(dataset))}
+        return values
+
+    @property
+    def sources(self) -> Sources:
+        """The user's source files that the plug-ins come from, as they were when the config was read."""
+        return self._sources
+
+    def check_sources(self) -> None:
+        """Raises InputError where this process has imported other source code than `sources`."""
+        if self.sources:
+            check_same(tuple(self._modules()), tuple(self.sources.items()))
+
+    def _modules(self) -> list[str]:
+        """The modules that the plug-ins come from, with those of the classes that they extend."""
+        kinds = [kind for key in KINDS for kind in type(getattr(self, key)).__mro__]
+        named = [path for key in KINDS for path in getattr(self, key).code]
+        return [*dict.fromkeys(kind.__module__ for kind in kinds), *named]
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, defaults too, as plain YAML types."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        return {**plain, **{key: _plain(getattr(self, key)) for key in KINDS}}
+
+    def hash(self, *, with_sources: bool = True) -> str:
+        """16 hex digits that identify what is computed.
+
+        NO_EFFECT and `dataset.data_dir` are left out; another file, such as a front, counts by its content.
+        with_sources: the user's own source files count too, by their content.
+        """
+        plain = {key: value for key, value in self.resolved().items() if key not in NO_EFFECT}
+        plain["dataset"].pop("data_dir", None)
+        for key in KINDS:
+            for option, value in getattr(self, key):
+                if isinstance(value, Path) and value.is_file():
+                    plain[key][option] = hashlib.sha256(value.read_bytes()).hexdigest()
+        if with_sources and self.sources:
+            plain["sources"] = dict(self.sources)
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(plugin: Plugin) -> dict[str, Any]:
+    return {"name": plugin.name, **plugin.model_dump(mode="json")}

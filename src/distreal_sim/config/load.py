@@ -1,0 +1,97 @@
+"""From a YAML file, a mapping or overrides to an experiment, with one clear error for each mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from distreal_sim.base.errors import InputError, closest
+from distreal_sim.base.plugins import Plugin, load, names
+from distreal_sim.base.values import ConfigModel, Located
+from distreal_sim.config.experiment import KINDS, Experiment
+from distreal_sim.config.explain import explain
+from distreal_sim.config.override import override
+from distreal_sim.config.read import read_config, refuse_other_kinds, unfolded
+from distreal_sim.config.schema import schema_of
+
+Config = str | Path | Mapping[str, Any] | Experiment
+"""A YAML file, what one would hold, or an experiment."""
+
+
+def load_experiment(config: Config, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]]:
+    """The experiment of a config with KEY=VALUE overrides, and notes on options that were left behind.
+
+    A relative path begins at the folder of the file, in an override at the working directory (in a
+    `values.Located` one, at its folder). Raises InputError naming the file, the key, the value, what is
+    allowed and the nearest valid name.
+    """
+    if isinstance(config, Experiment):
+        if not overrides:
+            return config, []
+        config = config.resolved()
+    raw, source, folder = read_config(config)
+    raw = unfolded(raw, source)
+    refuse_other_kinds(raw, source, "run")
+    notes: list[str] = []
+    for text in overrides:
+        notes += override(raw, text, KINDS, text.folder if isinstance(text, Located) else Path.cwd())
+    source = f"{source} with {' '.join(overrides)}" if overrides else source
+    return parse_experiment(raw, source=source, base_dir=folder), notes
+
+
+def parse_experiment(raw: Mapping[str, Any], *, source: str, base_dir: Path | None = None) -> Experiment:
+    """The experiment of a mapping; relative paths resolve against base_dir; source names it in errors."""
+    values = dict(raw)
+    context = {"base_dir": base_dir}
+    try:
+        for key, kind in KINDS.items():
+            if key in values:
+                values[key] = _parse_plugin(kind, values[key], key, source, context)
+        return Experiment.model_validate(values, context=context)
+    except ValidationError as error:
+        raise InputError(explain(error, source, "", Experiment)) from None
+
+
+def _parse_plugin(kind: type[Plugin], value: Any, key: str, source: str, context: dict[str, Any]) -> Plugin:
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str):
+        value = {"name": value}
+    if value is not None and not isinstance(value, Mapping):
+        raise InputError(f"{source}: {key} = {value!r} must be a name, or keys and values with a `name`")
+    options = {k: v for k, v in (value or {}).items() if k != "name"}
+    name = (value or {}).get("name", _default_name(key, options))
+    if not isinstance(name, str):
+        misspelt = closest("name", map(str, options))
+        chosen = next((f"name: {option}" for option in options if option in names(kind)), misspelt)
+        got = f", not {name!r}" if name is not None else f"; is '{chosen}' meant?" if chosen else ""
+        raise InputError(f"{source}: {key} needs a `name`{got} (valid: {', '.join(names(kind))})")
+    try:
+        cls = load(kind, name)
+    except InputError as error:
+        raise InputError(f"{source}: {key}.name: {error}") from error
+    model: type[ConfigModel] = cls
+    try:
+        model = cls.checker(options)
+        checked = model.model_validate(options, context=context)
+        return checked if isinstance(checked, kind) else cls.model_validate(checked.model_dump())
+    except InputError as error:
+        raise InputError(f"{source}: {key}: {error}") from error
+    except ValidationError as error:
+        raise InputError(explain(error, source, key, model, f"{kind.label} {name}")) from None
+
+
+def _default_name(key: str, options: Mapping[str, Any]) -> str | None:
+    """The name of the plug-in that is the key's default, if options without a name can be meant for it."""
+    plugin = Experiment.model_fields[key].default if key in Experiment.model_fields else None
+    if isinstance(plugin, Plugin) and options.keys() <= type(plugin).model_fields.keys():
+        return plugin.name
+    return None
+
+
+def json_schema() -> dict[str, Any]:
+    """A JSON schema of config files for editors, with every bundled plug-in and its options."""
+    return schema_of(Experiment, KINDS)
