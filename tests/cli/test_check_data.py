@@ -17,6 +17,7 @@ from distreal_sim.data.datasets import Data, Examples
 from distreal_sim.data.datasets.digits import Digits
 from distreal_sim.inspection.data import WIDTH, data_lines, warnings_of
 from distreal_sim.inspection.estimate import forecast
+from distreal_sim.methods import Method
 from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.run import run
 
@@ -106,6 +107,16 @@ def test_a_train_that_gives_no_update_is_named(method: type[FedAvg], what: str, 
         forecast(experiment, build(experiment), [0, 1])
     with pytest.raises(RunError, match=rf"client \d+, round 1, while training.*{says}"):
         run(experiment, tmp_path / "out", grid="serial")
+
+
+class Idle(Method):
+    """Says nothing of what its clients train."""
+
+
+def test_a_method_without_levels_is_named() -> None:
+    experiment = toy(method=Idle())
+    with pytest.raises(InputError, match=r"Idle must have one of levels, own_levels and train"):
+        forecast(experiment, build(experiment), [0, 1])
 
 
 @pytest.mark.parametrize(

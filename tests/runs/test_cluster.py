@@ -61,9 +61,7 @@ def test_a_node_that_is_lost_in_the_middle_of_a_round(tmp_path: Path, cluster: i
 def test_no_cluster_there(own_ray: ExitStack, four_cores: None, tmp_path: Path) -> None:
     """Nor where this process is connected to another instance, which would be used in its place."""
     experiment = toy(method={"name": "fedavg"})
-    with pytest.raises(
-        InputError, match=r"^--ray-address 127\.0\.0\.1:1: this process is connected"
-    ):
+    with pytest.raises(InputError, match=r"^--ray-address 127\.0\.0\.1:1: this process is connected"):
         run(experiment, tmp_path / "out", grid="ray", ray_address="127.0.0.1:1")
     own_ray.close()
     address = f"127.0.0.1:{free_port()}"

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field
 from torch import nn
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.client.client import Client
 from distreal_sim.client.columns import Column
@@ -115,7 +116,8 @@ class Method(Plugin):
         known = client.task.memo.get("levels")
         if known is None or known[0] is not self:
             levels = self.levels(client.task)
-            assert levels is not None, f"method {self.name} has neither levels nor own_levels"
+            if levels is None:
+                raise InputError(f"method {self.name} must have one of levels, own_levels and train")
             known = client.task.memo["levels"] = (self, levels)
         own: Levels = known[1]
         return own
