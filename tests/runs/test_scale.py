@@ -87,8 +87,8 @@ class Backwards(SerialGrid):
 
 
 def test_clients_of_a_round_wait_in_a_window() -> None:
-    """What a round holds at its peak, but for 50 or 300 models of 250 kB on their way: a client's rows and
-    its part of the plan, about 2 kB. Without a window it would be 250 models more, 62 MB.
+    """What a round holds at its peak, but for 30 or 150 models of 250 kB on their way: a client's rows and
+    its part of the plan, about 2 kB. Without a window it would be 120 models more, 30 MB.
     """
 
     def peak_bytes(clients_per_round: int) -> int:
@@ -112,5 +112,5 @@ def test_clients_of_a_round_wait_in_a_window() -> None:
             tracemalloc.stop()
 
     peak_bytes(10)  # fills caches
-    few, many = peak_bytes(50), peak_bytes(300)
-    assert many - few < 250 * 3_000
+    few, many = peak_bytes(30), peak_bytes(150)
+    assert many - few < 120 * 3_000

@@ -143,7 +143,7 @@ def test_two_machines_give_the_same_table(whole: Path, tmp_path: Path, cluster: 
     assert (tmp_path / "out" / "sweep.csv").read_bytes() == (whole / "sweep.csv").read_bytes()
     assert head.is_running()
     assert not other.is_running() or other.status() == psutil.STATUS_ZOMBIE
-    found = re.fullmatch(r"8 cells to run, (\d) at a time\b.*; the cluster has room for (\d)", said[0])
+    found = re.fullmatch(r"8 cells to run, (\d) at a time\b.*, the cluster has room for (\d)", said[0])
     assert found is not None, said[0]
     assert found[1] == found[2] in ("1", "2"), "a core each; a machine's memory decides whether it has room"
 

@@ -157,7 +157,7 @@ def _play(
 ) -> Iterator[tuple[Cell, Failure | None]]:
     if not cells:
         return iter(())
-    if room.n_workers == 1 and room.ray_address is None:
+    if room.n_workers == 1 and not room.in_cluster:
         return play_here(cells, directory.run_path, show)
     return play_in_parallel(cells, directory.run_path, show, room)
 
@@ -216,7 +216,7 @@ def _room_there(
     wanted = min(asked or room_for(1, num_gpus), n_cells)
     workers = min(wanted, fitting)
     _say(say, n_cells, workers, wanted, bytes_each, f"the cluster has room for {fitting}")
-    return Room(workers, num_gpus, bytes_each, ray_address)
+    return Room(workers, num_gpus, bytes_each, in_cluster=True)
 
 
 def _say(say: Say, n_cells: int, workers: int, wanted: int, bytes_each: int, available: str) -> None:

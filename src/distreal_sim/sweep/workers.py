@@ -40,13 +40,13 @@ class Room:
     """Resources of cells that are played at the same time.
 
     n_workers: cells at a time; num_gpus, memory_bytes: what Ray sets aside for each, which counts on a
-    cluster only; ray_address: of that cluster.
+    cluster only; in_cluster: whether a cluster was joined.
     """
 
     n_workers: int
     num_gpus: float = 0.0
     memory_bytes: int = 0
-    ray_address: str | None = None
+    in_cluster: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def play_in_parallel(
     home = path_of(cells[0]).parent.absolute()
     try:
         with (
-            ray_instance(room.n_workers, room.ray_address),
+            ray_instance(room.n_workers),  # or the cluster that was joined
             NamedTemporaryFile(prefix=".seen-by-all-", dir=home) as mark,
         ):
             needs = {"num_cpus": 1, "num_gpus": room.num_gpus, "memory": room.memory_bytes or None}
