@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,15 @@ from .test_resume import COMMAND, start_run, uninterrupted, wait_for_rounds, wri
 SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
+@pytest.fixture
+def hangup_heard() -> Iterator[None]:
+    """Processes that are started hear SIGHUP, though the tests themselves may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup_heard")
 @pytest.mark.parametrize(("number", "code"), SIGNALS.items())
 def test_a_signal_is_like_ctrl_c(number: signal.Signals, code: int, tmp_path: Path) -> None:
     """One line, its exit code, `stopped`, a checkpoint of the last finished round; then the same bytes."""
