@@ -3,7 +3,7 @@
     python benchmarks/lookup.py
 
 A client looks an entry up before every mini-batch. Budgets are drawn from below the cheapest entry to beyond
-the dearest; the median of several repeats is printed, with the smallest and the largest.
+the most expensive; the median of several repeats is printed, with the smallest and the largest.
 """
 
 from __future__ import annotations

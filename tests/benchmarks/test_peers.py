@@ -117,7 +117,7 @@ def test_the_ideal_is_fedavg() -> None:
 
 
 def test_workload_e_is_a_valid_experiment(tmp_path: Path) -> None:
-    """HeteroFL at three widths that are drawn anew in every round."""
+    """HeteroFL at three widths that are drawn again in every round."""
     ours = on_ours.experiment("e", workloads.WORKLOADS["e"], tmp_path)
     method = ours.method.model_dump()
     assert (method["assignment"], method["widths"]) == ("dynamic", (1.0, 0.5, 0.25))

@@ -17,7 +17,7 @@ from toys import TOY, toy
 from distreal_sim import cli
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.versions import version_of
-from distreal_sim.cli import look_here_last, main
+from distreal_sim.cli import look_here_last
 from distreal_sim.config import load_experiment
 from distreal_sim.config.place import default_directory
 
@@ -25,21 +25,11 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`distreal-sim WORD ...` in a folder with toy.yaml -> (exit code, stdout, stderr)."""
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump({**TOY, "rounds": 1}))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def play(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["distreal-sim", *words])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        out, err = capfd.readouterr()
-        return int(exit_.value.code or 0), out, err
-
-    return play
+    return distreal_sim
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from command import distreal_sim
 from toys import TOY
-
-from distreal_sim.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -23,24 +21,14 @@ SWEEP = {
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`distreal-sim WORD ...` in a folder with an experiment, a sweep and a search."""
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(TOY))
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(SWEEP))
     (tmp_path / "search.yaml").write_text("experiment: toy.yaml")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("COLUMNS", "200")
-
-    def play(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["distreal-sim", *words])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        out, err = capfd.readouterr()
-        return int(exit_.value.code or 0), out, err
-
-    return play
+    monkeypatch.chdir(tmp_path)
+    return distreal_sim
 
 
 @pytest.mark.parametrize(

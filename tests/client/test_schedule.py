@@ -6,11 +6,10 @@ The front has three entries, A, B and C, of 20, 50 and 100 MACs per example; C i
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from dataclasses import dataclass
 
 import pytest
 from choices import from_front
+from pieces import Pieces
 
 from distreal_sim.client.schedule import Choice, Moment, NeverDoneError, Overrun, Schedule, schedule
 from distreal_sim.devices.capacity import Capacity
@@ -25,18 +24,6 @@ FRONT = Front(
     groups=("conv",),
     made={},
 )
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """levels[i] holds from ends[i - 1] (0 for the first) to ends[i]; the last one for ever."""
-
-    levels: tuple[float, ...]
-    ends: tuple[float, ...] = ()
-
-    def piece(self, t_s: float) -> tuple[float, float]:
-        index = bisect_right(self.ends, t_s)
-        return self.levels[index], self.ends[index] if index < len(self.ends) else math.inf
 
 
 distreal = from_front(FRONT)

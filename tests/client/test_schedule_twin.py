@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
-from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
 from choices import from_front
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pieces import Pieces
 
 from distreal_sim.client.schedule import NeverDoneError, schedule
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.fronts.front import Entry, Front
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """levels[i] holds from ends[i - 1] (0 for the first) to ends[i]; the last one for ever."""
-
-    levels: tuple[int, ...]
-    ends: tuple[int, ...]
-
-    def piece(self, t_s: float) -> tuple[float, float]:
-        index = bisect_right(self.ends, t_s)
-        return float(self.levels[index]), float(self.ends[index]) if index < len(self.ends) else math.inf
 
 
 class TooCloseError(Exception):

@@ -78,15 +78,15 @@ def test_another_plugin_keeps_what_both_know(config: Path, key: str) -> None:
     experiment, notes = load_experiment(config, [f"{key}=fedavg"])
     assert (experiment.method.name, experiment.method.overrun) == ("fedavg", "wait")
     assert notes == [
-        "method.front={'uniform': 4} left behind: method fedavg has no such option",
-        "method.drop_linear=True left behind: method fedavg has no such option",
+        "method.front={'uniform': 4} removed: method fedavg has no such option",
+        "method.drop_linear=True removed: method fedavg has no such option",
     ]
 
 
 def test_another_profile_keeps_levels_shares_and_unit(config: Path) -> None:
     experiment, notes = load_experiment(config, ["profile=tiers"])
     assert experiment.profile == Tiers(levels=(0.5, 1.0), shares=(0.25, 0.75), unit="macs_per_s")
-    assert notes == ["profile.rate_spread=2 left behind: profile tiers has no such option"]
+    assert notes == ["profile.rate_spread=2 removed: profile tiers has no such option"]
 
 
 def test_the_same_plugin_leaves_nothing_behind(config: Path) -> None:

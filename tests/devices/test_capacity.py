@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pieces import Pieces
 
 from distreal_sim.devices.capacity import Capacity
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """levels[i] holds from ends[i - 1] (0 for the first) to ends[i]; the last one for ever."""
-
-    levels: tuple[float, ...]
-    ends: tuple[float, ...] = ()
-
-    def piece(self, t_s: float) -> tuple[float, float]:
-        index = bisect_right(self.ends, t_s)
-        return self.levels[index], self.ends[index] if index < len(self.ends) else math.inf
 
 
 def capacity(

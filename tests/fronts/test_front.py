@@ -65,7 +65,7 @@ def test_lookup_at_the_edges() -> None:
 def test_dominated_and_repeated_candidates_are_left_out(structure: Structure) -> None:
     """Of candidates with equal cost the best stays, of equal scores the cheapest, and none that costs more
     and scores less than another. Counts (k1, k2) cost 1296 k1 + 108 k1 k2 + 9 k2, for example (1, 2):
-    1296 + 216 + 18 = 1530. (2, 2) is dearer than (1, 2) and worse; (3, 4) is no better than (2, 4).
+    1296 + 216 + 18 = 1530. (2, 2) costs more than (1, 2) and worse; (3, 4) is no better than (2, 4).
     """
     rates = {(1, 2): [0.75, 0.75], (2, 2): [0.5, 0.75], (2, 4): [0.5, 0.5], (3, 4): [0.25, 0.5]}
     costs = {k: training_macs(structure, k) for k in rates}
@@ -105,7 +105,7 @@ def test_sizes_by_hand(structure: Structure) -> None:
 
 def test_hypervolume_by_hand() -> None:
     """Relative MACs 0.2, 0.5, 1 and scores 0.25, 1.25, 1: 0.3 * 0.25 + 0.5 * 1.25 + 0.05 * 1.25, for what the
-    second entry reaches the dearer zero vector does not lower. A negative score adds nothing.
+    second entry reaches the more expensive zero vector does not lower. A negative score adds nothing.
     """
 
     def volume(*points: tuple[int, float]) -> float | None:
@@ -151,7 +151,7 @@ def test_rates_that_round_to_the_same_filters_are_one_entry(structure: Structure
 
 @given(st.lists(st.tuples(st.floats(0, 0.99), st.floats(0, 0.99), st.floats(-5, 5)), max_size=15))
 def test_a_front_is_a_front(candidates: list[tuple[float, float, float]]) -> None:
-    """Cheaper to dearer with growing scores, up to the zero vector, which is last; every candidate is matched
+    """Growing costs with growing scores, up to the zero vector, which is last; every candidate is matched
     or beaten by an entry that costs no more.
     """
     network = nn.Sequential(nn.Conv2d(1, 5, 1), nn.ReLU(), nn.Conv2d(5, 7, 1), nn.ReLU(), nn.Conv2d(7, 2, 1))

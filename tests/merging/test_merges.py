@@ -69,6 +69,6 @@ def test_how_a_config_names_it(tmp_path: Path) -> None:
     assert experiment.resolved()["merge"] == {
         "name": "flower", "strategy": "FedAvgM", "server_learning_rate": 1.0, "server_momentum": 0.5
     }  # fmt: skip
-    assert notes == ["merge.weight='clients' left behind: merge flower has no such option"]
+    assert notes == ["merge.weight='clients' removed: merge flower has no such option"]
     with pytest.raises(InputError, match=r"merge.name: unknown merge 'averge'; did you mean 'average'"):
         parse_experiment({**TOY, "merge": "averge"}, source="my.yaml")

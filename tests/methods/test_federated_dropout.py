@@ -101,8 +101,9 @@ def test_one_mask_for_all_that_an_identity_skip_adds() -> None:
 
 
 def test_levels_follow_the_capacity_and_bytes_the_level() -> None:
-    """Capacities of 0.1 to 1 that do not change: the dearest of five widths whose MACs for the client's
-    examples are within capacity x 10 s; it computes just these MACs, and its parameters travel both ways.
+    """Capacities of 0.1 to 1 that do not change: the most expensive of five widths whose MACs for the
+    client's examples are within capacity x 10 s; it computes just these MACs, and its parameters
+    travel both ways.
     """
     played = play(
         2, profile={"name": "uniform", "low": 0.1, "high": 1.0}, method={"name": "federated_dropout"}

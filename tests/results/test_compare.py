@@ -90,7 +90,7 @@ KEYS = ("profile.low", "partition.name")
 
 
 def test_a_table_for_each_setting(write_sweep: WriteSweep) -> None:
-    """Ranks begin anew in each; equals share a rank; where the baseline is missing there is no difference."""
+    """Each ranks from 1; equals share a rank; where the baseline is missing there is no difference."""
     table = compare(find_runs([write_sweep(FACETS, KEYS, baseline="thin")]))
     found = (
         table[["profile.low", "partition.name", "method", "rank", "difference"]].fillna(-1).values.tolist()

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import yaml
+from command import distreal_sim
 from toys import TOY, toy
 
-from distreal_sim.cli import main
 from distreal_sim.run import run
 
 Run = Callable[..., tuple[int, str]]
@@ -31,19 +31,13 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+def command(config: Path) -> Run:
     """`distreal-sim run toy.yaml --grid serial ...` -> (exit code, stderr)."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
 
     def play(*arguments: object) -> tuple[int, str]:
-        words = ["distreal-sim", "run", str(config), "--grid", "serial", *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", words)
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        out, err = capfd.readouterr()
-        assert out == "" or not exit_.value.code
-        return int(exit_.value.code or 0), err
+        done = distreal_sim("run", config, "--grid", "serial", *arguments)
+        assert done.stdout == "" or not done.code
+        return done.code, done.stderr
 
     return play
 

@@ -27,7 +27,7 @@ def test_what_adds_most_hypervolume_first() -> None:
 
 
 def test_against_a_plain_loop() -> None:
-    """The same choice as computing the hypervolume of everything anew each time, for random points."""
+    """The same choice as computing the hypervolume of everything each time, for random points."""
     rng = np.random.default_rng(5)
     for _ in range(20):
         front = [(float(m), float(s)) for m, s in rng.uniform(0, 1, (6, 2))]

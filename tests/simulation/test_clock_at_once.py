@@ -13,6 +13,7 @@ import pytest
 from choices import from_front
 from hypothesis import given
 from hypothesis import strategies as st
+from pieces import Pieces
 from rounds import Rows
 from toys import toy
 
@@ -97,18 +98,6 @@ def test_rows_are_those_of_the_clients_one_by_one(method: dict[str, Any], overru
         at_once, alone = timed(experiment, task, True), timed(experiment, task, False)
         assert [repr(row) for row in at_once.rounds] == [repr(row) for row in alone.rounds]
         assert [repr(row) for row in at_once.clients] == [repr(row) for row in alone.clients]
-
-
-@dataclasses.dataclass(frozen=True)
-class Pieces:
-    """levels[i] holds up to ends[i]; the last one for ever."""
-
-    levels: list[float]
-    ends: list[float]
-
-    def piece(self, t_s: float) -> tuple[float, float]:
-        index = int(np.searchsorted(self.ends, t_s, side="right"))
-        return self.levels[index], self.ends[index] if index < len(self.ends) else math.inf
 
 
 @given(

@@ -107,7 +107,7 @@ MUTANTS = [
         ("* size + 0.5 + 1e-9)", "* size + 1e-9)"),
         ("group.channels > group.blocks and (drop_linear", "group.channels > 1 and (drop_linear"),
         ("m * (1 + layer.n_gradients)", "m * 3"),
-        ("+ (not layer.behind.isdisjoint(trained))", "+ 1"),
+        ("+ (not layer.upstream.isdisjoint(trained))", "+ 1"),
         ("np.roll(order, -(first % order.shape[1]), axis=1)", "np.roll(order, first, axis=1)"),
         ("return self.inner * (self.size if", "return 1 * (self.size if"),
     ),

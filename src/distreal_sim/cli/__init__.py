@@ -82,9 +82,9 @@ def main() -> None:
 
 
 def look_here_last() -> None:
-    """Makes plug-ins in the working directory importable by dotted path, behind all that is installed.
+    """Makes plug-ins in the working directory importable by dotted path, after all that is installed.
 
-    In front of it a `datasets.py` of the user's would hide a library; `python -m` puts it there.
+    Before it, a `datasets.py` of the user's would hide a library; `python -m` puts it there.
     """
     here = os.getcwd()
     if sys.path[:1] in ([""], [here]):

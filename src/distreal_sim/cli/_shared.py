@@ -13,6 +13,13 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="overrides, e.g. method.name=fedavg seed=3", metavar="[KEY=VALUE]..."),
 ]
+SweepOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="overrides, e.g. rounds=5 seeds=[1,2]; of the experiment's keys or the sweep's",
+        metavar="[KEY=VALUE]...",
+    ),
+]
 RayAddress = Annotated[str | None, typer.Option(help="a running Ray cluster to work on, e.g. 127.0.0.1:6379")]
 Metric = Annotated[
     Literal["trained", "full"],

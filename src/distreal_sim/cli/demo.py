@@ -8,20 +8,14 @@ from typing import Annotated
 
 import typer
 
-from distreal_sim.cli._shared import Quiet, Verbose, say
+from distreal_sim.cli._shared import Quiet, SweepOverrides, Verbose, say
 from distreal_sim.cli.plot import plot
 from distreal_sim.cli.sweep import sweep
 from distreal_sim.cli.table import table
 
 
 def demo(
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="overrides, e.g. rounds=5 seeds=[1,2]; of the experiment's keys or the sweep's",
-            metavar="[KEY=VALUE]...",
-        ),
-    ] = None,
+    overrides: SweepOverrides = None,
     out: Annotated[Path, typer.Option(help="directory of the runs, the table and the figure")] = Path(
         "runs/demo"
     ),

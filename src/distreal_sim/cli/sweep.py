@@ -8,18 +8,20 @@ from typing import Annotated
 import typer
 
 from distreal_sim.base.errors import RunError
-from distreal_sim.cli._shared import UNWATCHED, InterruptedCommandError, Quiet, RayAddress, Verbose, say
+from distreal_sim.cli._shared import (
+    UNWATCHED,
+    InterruptedCommandError,
+    Quiet,
+    RayAddress,
+    SweepOverrides,
+    Verbose,
+    say,
+)
 
 
 def sweep(
     config: Annotated[Path, typer.Argument(help="sweep config, a YAML file", metavar="SWEEP.yaml")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="overrides, e.g. rounds=5 seeds=[1,2]; of the experiment's keys or the sweep's",
-            metavar="[KEY=VALUE]...",
-        ),
-    ] = None,
+    overrides: SweepOverrides = None,
     out: Annotated[Path | None, typer.Option(help="directory", show_default="runs/sweep-NAME")] = None,
     workers: Annotated[
         int | None,

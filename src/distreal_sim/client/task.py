@@ -77,7 +77,7 @@ class Task:
 
     @cached_property
     def engine(self) -> Engine:
-        """This process's training engine: scratch memory, loaded anew for every job."""
+        """This process's training engine: scratch memory that every job loads again."""
         return Engine(
             self.module,
             self.structure,

@@ -22,7 +22,7 @@ Config = str | Path | Mapping[str, Any] | Experiment
 
 
 def load_experiment(config: Config, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]]:
-    """The experiment of a config with KEY=VALUE overrides, and notes on options that were left behind.
+    """The experiment of a config with KEY=VALUE overrides, and notes on options that were removed.
 
     A relative path begins at the folder of the file, in an override at the working directory (in a
     `values.Located` one, at its folder). Raises InputError naming the file, the key, the value, what is

@@ -17,7 +17,7 @@ from distreal_sim.config.read import parse_yaml
 def override(
     raw: dict[str, Any], text: str, kinds: Mapping[str, type[Plugin]], folder: Path | None = None
 ) -> list[str]:
-    """Sets one KEY=VALUE in `raw`; returns notes on the options that a newly named plug-in left behind.
+    """Sets one KEY=VALUE in `raw`; returns notes on the options that a newly named plug-in does not have.
 
     KEY is a dotted path and VALUE is YAML. `method=fedavg` means `method.name=fedavg`. folder: where relative
     paths in VALUE begin; None: at the config file, like its own. Raises InputError.
@@ -61,4 +61,4 @@ def _leave_behind(options: dict[str, Any], key: str, kind: type[Plugin], name: s
     except InputError:
         return []  # the name is reported with its file when the config is parsed
     strange = [k for k in options if k != "name" and k not in known]
-    return [f"{key}.{k}={options.pop(k)!r} left behind: {key} {name} has no such option" for k in strange]
+    return [f"{key}.{k}={options.pop(k)!r} removed: {key} {name} has no such option" for k in strange]

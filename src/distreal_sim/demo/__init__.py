@@ -42,9 +42,9 @@ def verdict(runs: Sequence[Run], target: float) -> list[str]:
     table = compare(runs, [target], best).sort_values("final_accuracy", ascending=False)
     winner, *others = table.to_dict("records")
     accuracy = _interval(winner["final_accuracy"], winner["final_accuracy_ci95"])
-    behind = [f"{o['method']} {_interval(o['difference'], o['difference_ci95'], sign='+')}" for o in others]
+    gaps = [f"{o['method']} {_interval(o['difference'], o['difference_ci95'], sign='+')}" for o in others]
     return [
-        f"highest final accuracy: {best}, {accuracy}; the others minus it: {', '.join(behind) or 'none'}",
+        f"highest final accuracy: {best}, {accuracy}; the others minus it: {', '.join(gaps) or 'none'}",
         _times(table, target),
     ]
 

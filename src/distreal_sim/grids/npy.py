@@ -1,6 +1,6 @@
-"""Arrays as files of numpy's own format in memory: a header, and behind it the numbers.
+"""Arrays as files of numpy's own format in memory: a header, and after it the numbers.
 
-An array that is made to lie behind its header is such a file already, and is not copied when it is encoded.
+An array that is placed right after its header is such a file already, and is not copied when it is encoded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _allocate: ContextVar[Allocate | None] = ContextVar("allocate", default=None)
 
 @contextmanager
 def allocating(allocate: Allocate | None) -> Iterator[None]:
-    """Files that are made meanwhile lie in memory from `allocate`; None: anywhere in this process."""
+    """Within the block, `empty` takes its memory from `allocate`; None: from this process."""
     token = _allocate.set(allocate)
     try:
         yield
@@ -31,7 +31,7 @@ def allocating(allocate: Allocate | None) -> Iterator[None]:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array like numpy's own `empty`; behind its header where it is said where files are to lie."""
+    """An array like numpy's own `empty`; within `allocating`, right after its header in the given memory."""
     allocate = _allocate.get()
     if allocate is None:
         return np.empty(shape, dtype)

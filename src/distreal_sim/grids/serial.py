@@ -19,7 +19,7 @@ from distreal_sim.submodels.submodel import SubModel
 
 
 class SerialFleet:
-    """Clients that do what those behind a grid do, when their update is asked for."""
+    """Clients that train in this process, each when its update is asked for."""
 
     def __init__(self, task: Task, method: Method) -> None:
         self._task, self._method = task, method

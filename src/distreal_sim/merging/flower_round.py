@@ -1,6 +1,6 @@
 """A round of one of Flower's strategies, on updates of the whole network.
 
-The strategy is made anew in every round and told what it remembered, so that a run that was resumed cannot
+The strategy is built again in every round and given back its memory, so that a run that was resumed cannot
 differ from one that was not.
 """
 

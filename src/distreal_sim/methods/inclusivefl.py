@@ -132,8 +132,8 @@ def matching(structure: Structure, layers: Sequence[Sequence[Layer]], small: int
         return [structure.tensors[name].shape for name in layer]
 
     last = layers[small][-1]
-    behind = layers[large][len(layers[small]) :]
-    return [last, *(layer for layer in behind if shapes(layer) == shapes(last))]
+    deeper = layers[large][len(layers[small]) :]
+    return [last, *(layer for layer in deeper if shapes(layer) == shapes(last))]
 
 
 def _needed(structure: Structure, layers: Sequence[Sequence[Layer]], depth: int) -> set[str]:

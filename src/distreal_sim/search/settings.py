@@ -71,7 +71,7 @@ class Search(ConfigModel):
 def load_search(
     config: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
 ) -> tuple[Search, Experiment, list[str]]:
-    """The search and the experiment of a config, and notes on options that were left behind.
+    """The search and the experiment of a config, and notes on options that were removed.
 
     overrides: KEY=VALUE, and `experiment.KEY=VALUE` for keys of the experiment. batch_size and lr are filled
     in from the experiment. Raises InputError naming the file, the key, the value, what is allowed and the

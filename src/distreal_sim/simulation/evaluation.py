@@ -25,7 +25,7 @@ DRAWS_PER_SHARD = 5
 
 
 class Exits(Protocol):
-    """A network with classifiers behind several of its parts, numbered from 0, its own the last."""
+    """A network with classifiers after several of its parts, numbered from 0, its own the last."""
 
     def test(self, x: Tensor, last: int) -> Tensor:
         """Scores (n, n_classes) of the network that ends with exit `last`."""

@@ -41,10 +41,12 @@ def depths_of(task: Task, earlier_exits: bool) -> list[Depth]:
     module, structure = task.module, task.structure
     full = structure.full_counts()
     heads = module.exits if isinstance(module, WithExits) else nn.ModuleList()
-    behind = {layer.module: layer.behind for layer in structure.layers}
+    upstream = {layer.module: layer.upstream for layer in structure.layers}
     ends = [f"exits.{number}.linear" for number in range(len(heads))]
     ends.append(structure.layers[-1].module)
-    needed = [behind[end] | {n for n in structure.parameters if n.rpartition(".")[0] == end} for end in ends]
+    needed = [
+        upstream[end] | {n for n in structure.parameters if n.rpartition(".")[0] == end} for end in ends
+    ]
     found = []
     for last in range(len(ends)):
         exits = tuple(range(last + 1)) if earlier_exits else (last,)

@@ -66,7 +66,7 @@ class Cell:
 def load_cells(
     config: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
 ) -> tuple[Sweep, list[Cell], list[str]]:
-    """The sweep of a config, its cells, all of them checked, and notes on options that were left behind.
+    """The sweep of a config, its cells, all of them checked, and notes on options that were removed.
 
     The sweep comes back with `compare` filled in. Raises InputError naming the file, the cell and the key.
     """
@@ -126,7 +126,7 @@ def compared_columns(sweep: Sweep, axes: Sequence[Axis]) -> list[str]:
 
 
 def cells_of(sweep: Sweep) -> tuple[list[Cell], list[str]]:
-    """Every cell, checked, in the order of the axes and then of the seeds; and notes on options left behind.
+    """Every cell, checked, in the order of the axes and then of the seeds; and notes on removed options.
 
     Raises InputError naming the cell and the key that is wrong.
     """

@@ -37,7 +37,7 @@ def partial_macs(
     """MACs of a step on one example that changes only the parameters `trained`, forward and backward.
 
     The forward pass of everything, the weight gradients of the trained layers, and the input gradients of
-    the layers behind a trained parameter: none flows back beyond the first one. run: the parameters that the
+    the layers after a trained parameter: none flows back beyond the first one. run: the parameters that the
     forward pass uses, all if not given; layers of others are not run.
     """
     return partial_macs_of_each(structure, counts, [trained], run)[0]
@@ -58,7 +58,7 @@ def partial_macs_of_each(
 def _n_gradients(layer: Layer, trained: Collection[str]) -> int:
     if not layer.n_gradients:  # no gradient reaches it
         return 0
-    return (layer.weight in trained) + (not layer.behind.isdisjoint(trained))
+    return (layer.weight in trained) + (not layer.upstream.isdisjoint(trained))
 
 
 def n_parameters(structure: Structure, counts: Sequence[int]) -> int:

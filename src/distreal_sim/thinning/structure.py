@@ -110,7 +110,7 @@ class Layer:
     """One use of a convolution's or linear layer's weight.
 
     positions: how often an example uses each of its weights (H * W for a 2-d convolution); n_gradients: how
-    many of its weight and its input need a gradient, 0 where none comes back to it; behind: the parameters
+    many of its weight and its input need a gradient, 0 where none comes back to it; upstream: the parameters
     that its input depends on, so that it needs a gradient where one of them is trained; alone: whether
     nothing else in a forward pass uses the weight.
     MACs of the forward pass per example: weight elements x positions.
@@ -120,7 +120,7 @@ class Layer:
     weight: str
     positions: int
     n_gradients: int
-    behind: frozenset[str] = frozenset()
+    upstream: frozenset[str] = frozenset()
     alone: bool = True
 
 

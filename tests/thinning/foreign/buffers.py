@@ -53,7 +53,7 @@ def moving_average_of_channels(a: int) -> nn.Module:
 
 @refused("buffer 'average'", 6)
 def moving_average_of_the_input(a: int) -> nn.Module:
-    """A buffer that no channel is in, put anew by assignment."""
+    """A buffer that no channel is in, assigned again."""
 
     def run(m, x):
         m.average = 0.9 * m.average + 0.1 * x.detach().mean()

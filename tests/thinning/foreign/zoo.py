@@ -145,7 +145,7 @@ def _has_compiled_operations() -> bool:
 
 
 def make(entry: Entry) -> nn.Module:
-    """The network with 5 classes, in float64; parameters that start at a constant are drawn anew."""
+    """The network with 5 classes, in float64; parameters that start at a constant are drawn again."""
     torch.manual_seed(1)
     options = dict(entry.options)
     if entry.package == "pytorchcv":

@@ -1,4 +1,4 @@
-"""Capacities drawn uniformly, once per client or anew at regular times."""
+"""Capacities drawn uniformly, once per client or again at regular times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 class Uniform(Profile):
     """A client's level is base x factor: base ~ U(low, high) drawn once, factor ~ U(1 - jitter, 1 + jitter)
-    anew `changes_per_round` times a round, at regular times.
+    again `changes_per_round` times a round, at regular times.
     """
 
     low: float = Field(0.1, ge=0, allow_inf_nan=False, description="smallest base level")

@@ -173,8 +173,8 @@ class RayGrid(LocalGrid):
     def _redo(self, worker: Any, what: str, why: str, error: Exception | None = None) -> None:
         """Puts the jobs of a lost worker first in the queue, and starts another worker.
 
-        The one that it was at counts a try; the one that waited behind does not. Which it was may be wrong
-        once: a worker that dies of its second job may not have sent the answer to the first. So from now on
+        The one that it was at counts a try; the one that waited does not. Which it was may be wrong once:
+        a worker that dies of its second job may not have sent the answer to the first. So from now on
         each has a worker to itself.
         """
         calls = self._working.pop(worker)

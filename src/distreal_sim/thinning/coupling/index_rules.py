@@ -114,7 +114,7 @@ def set_index(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before
 
 
 def pad(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """F.pad: zeros before and behind the channels are fixed channels."""
+    """F.pad: zeros before and after the channels are fixed channels."""
     x = input_of(args, kwargs)
     sizes = list(args[1] if len(args) > 1 else kwargs["pad"])
     mode = args[2] if len(args) > 2 else kwargs.get("mode", "constant")

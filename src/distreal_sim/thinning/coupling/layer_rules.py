@@ -230,7 +230,7 @@ def _finish(
     used = argument(args, kwargs, 1, "weight") if weight is None else weight
     needed = x.requires_grad + used.requires_grad
     trace.now.nodes.append(out.grad_fn)
-    trace.now.layers.append(Layer(trace.current[0], name, positions, needed, trace.behind(x)))
+    trace.now.layers.append(Layer(trace.current[0], name, positions, needed, trace.upstream(x)))
     trace.set_channels(out, dim, atoms)
 
 

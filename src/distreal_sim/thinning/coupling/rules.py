@@ -149,7 +149,7 @@ def elementwise(trace: Trace, tensors: list[Tensor], result: Tensor) -> None:
 def per_channel(
     trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, n_axes: str | None
 ) -> None:
-    """Pooling and the like over (n, C, ...); n_axes: how many axes behind the channels it works on."""
+    """Pooling and the like over (n, C, ...); n_axes: how many axes after the channels it works on."""
     x = args[0] if args else kwargs["input"]
     channels = trace.channels(x)
     if channels is None:

@@ -104,7 +104,7 @@ class Trace(TorchFunctionMode):
     def _forget(self) -> None:
         self._axes: dict[int, dict[int, Atoms]] = {}
         self._views: dict[int, str | None] = {}
-        self._behind: dict[int, frozenset[str]] = {}
+        self._upstream: dict[int, frozenset[str]] = {}
         self._derived: set[int] = set()
         self._alive: dict[int, Tensor] = {}
 
@@ -156,7 +156,7 @@ class Trace(TorchFunctionMode):
                     "reentrant checkpoint), so that what its gradients cost is not known"
                 )
             if node is None or node not in reached:
-                self.now.layers[place] = replace(layer, n_gradients=0, behind=frozenset())
+                self.now.layers[place] = replace(layer, n_gradients=0, upstream=frozenset())
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -204,7 +204,7 @@ class Trace(TorchFunctionMode):
         name = operation_name(func)
         operands = tensors_in((args, kwargs))
         before = {id(a): tuple(a.shape) for a in operands}
-        sources = frozenset().union(*map(self.behind, operands))
+        sources = frozenset().union(*map(self.upstream, operands))
         seed_operation(self._seed, len(self.now.visits))
         out = func(*args, **kwargs)
         self.now.asked |= name in ASKS
@@ -218,7 +218,7 @@ class Trace(TorchFunctionMode):
         derived = any(self.is_derived(a) for a in operands)
         for result in results:
             self._alive[id(result)] = result
-            self._behind[id(result)] = sources
+            self._upstream[id(result)] = sources
             if derived:
                 self._derived.add(id(result))
         self._rule(self, func, name, args, kwargs, out, before)
@@ -322,12 +322,12 @@ class Trace(TorchFunctionMode):
         """The parameter or buffer whose values the tensor shows, its axes in whatever order."""
         return self.name_of(tensor) or self._views.get(id(tensor))
 
-    def behind(self, tensor: Tensor) -> frozenset[str]:
+    def upstream(self, tensor: Tensor) -> frozenset[str]:
         """The parameters that a gradient in the tensor goes back to."""
         if not tensor.requires_grad:
             return frozenset()
         name = self.names.get(id(tensor))
-        return self._behind.get(id(tensor), frozenset()) if name is None else frozenset({name})
+        return self._upstream.get(id(tensor), frozenset()) if name is None else frozenset({name})
 
     def name_of(self, tensor: Any) -> str | None:
         """Qualified name of a parameter or buffer; None for other tensors."""

@@ -117,7 +117,7 @@ def _run(module: nn.Module, example: Tensor, mode: TorchFunctionMode) -> list[Te
 
 
 class _Full(TorchFunctionMode):
-    """Zeroes dropped channels behind every operation; `expected`: what each gave at the kept ones."""
+    """Zeroes dropped channels after every operation; `expected`: what each gave at the kept ones."""
 
     def __init__(self, seen: Trace, visits: list[Visit], keep: np.ndarray) -> None:
         super().__init__()

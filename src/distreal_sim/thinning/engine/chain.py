@@ -28,7 +28,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Chain:
-    """Linear layers one behind the other, behind a flatten or not; the loss is the mean cross-entropy."""
+    """Linear layers one after the other, after a flatten or not; the loss is the mean cross-entropy."""
 
     links: tuple[Link, ...]
     flattens: bool

@@ -41,7 +41,7 @@ class Engine:
     names: the trainable parameters in the network's order. scaling: `inverted` multiplies what layers read
     from a thinned group by channels / kept. running: every step updates running
     statistics as torch does, of the kept channels; without it none are kept. What is loaded and exported:
-    `names`, and behind them the running statistics. precision: bfloat16 leaves it to PyTorch's autocast which
+    `names`, and after them the running statistics. precision: bfloat16 leaves it to PyTorch's autocast which
     operations of a forward pass that is trained through are in bfloat16; large linear layers that are updated
     in the backward pass (`linear.py`), chains of linear layers (`chain.py`), the loss, the parameters, and
     passes without a graph are not.

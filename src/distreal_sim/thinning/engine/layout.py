@@ -1,6 +1,6 @@
 """How images lie in memory, and gradients with them.
 
-Behind a flatten the gradient comes back in PyTorch's normal layout, channels last or not. A ReLU that gets
+After a flatten the gradient comes back in PyTorch's normal layout, channels last or not. A ReLU that gets
 it so walks through two layouts at once, and a max pooling converts its indices and its whole input gradient
 there and back; converting what they get is a quarter of the work, or less. The values are the same.
 """

@@ -1,6 +1,6 @@
 """Linear layers whose weight is updated in the backward pass, without a gradient in between.
 
-The weight of a linear layer behind a flatten is most of a small network, and it is used for only a batch of
+The weight of a linear layer after a flatten is most of a small network, and it is used for only a batch of
 multiplications per element: its step is bound by memory. So the product that is the weight's gradient is
 added straight onto the weight, by one matrix multiplication; and the forward product is taken the way round
 in which the matrix library need not rearrange the weight first. Neither loses digits: the same terms are

@@ -52,7 +52,7 @@ class Parameters:
     scales: list[tuple[int, Tensor, list[tuple[dict[str, Any], str]]]]
 
     def scaled(self) -> list[Tensor]:
-        """The leaves that the module reads; scaled ones are written into it, anew for each pass."""
+        """The leaves that the module reads; scaled ones are written into it again for each pass."""
         if not self.scales:
             return self.leaves
         leaves = list(self.leaves)

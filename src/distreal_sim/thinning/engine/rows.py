@@ -1,7 +1,7 @@
 """How tensors lie in memory so that thinning them takes one indexed read and one indexed write.
 
-A cut tensor is a matrix of *rows*: what lies behind one (output channel, input channel) pair is always kept
-or dropped as a whole, k * k weights of a convolution or H * W weights of a linear layer behind a flatten.
+A cut tensor is a matrix of *rows*: the weights of one (output channel, input channel) pair are always kept
+or dropped as a whole, k * k weights of a convolution or H * W weights of a linear layer after a flatten.
 Tensors with rows of equal length share an *arena* (R, length); the rows of all of them that a mask keeps
 are then one index array. Vectors over the same channels (biases, batch norm) form one such matrix.
 """
