@@ -15,6 +15,7 @@ from misbehaving import Raising
 from toys import toy
 
 from distreal_sim.base.errors import ClientFailedError
+from distreal_sim.config import load_experiment
 from distreal_sim.run import run
 from distreal_sim.simulation.rows import RoundRow
 
@@ -50,11 +51,8 @@ def test_a_signal_is_like_ctrl_c(number: signal.Signals, code: int, tmp_path: Pa
     (saved,) = (out / "checkpoint").iterdir()
     assert int(saved.name[1:]) >= 5
 
-    process = start_run(config, out, "--resume", "--quiet")
-    stdout, stderr = process.communicate()
-    assert (process.returncode, stderr) == (0, "")
-    whole = uninterrupted(config, tmp_path / "whole")
-    assert_same_results(out, whole)
+    run(load_experiment(config)[0], out, grid="serial", resume=True)
+    assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
 
 
 def test_nohup(tmp_path: Path) -> None:
