@@ -80,7 +80,10 @@ def test_the_good_one_is_good() -> None:
         # wrong types
         ({"rounds": "many"}, "rounds = 'many' must be a whole number (number of rounds)"),
         ({"rounds": 2.5}, "rounds = 2.5 must be a whole number (number of rounds)"),
-        ({"name": 2026}, "name = 2026 must be text, in quotes (for people; not part of the config hash)"),
+        (
+            {"name": 2026},
+            "name = 2026 must be text, in quotes (label for readers; not part of the config hash)",
+        ),
         (
             {"local": 3},
             "local = 3 must be keys and values (a client's planned work: epochs or steps, "

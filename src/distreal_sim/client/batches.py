@@ -1,4 +1,4 @@
-"""Which examples make up the mini-batches of a client's round."""
+"""Mini-batches of a client's round: their sizes and their examples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distreal_sim.client.settings import Local
 def batch_sizes(n_examples: int, local: Local) -> list[int]:
     """Sizes of the planned mini-batches, in order.
 
-    A last batch may be short; a single left-over example joins the batch before it, because batch
+    The last batch may be smaller; a single left-over example joins the batch before it, because batch
     normalisation cannot train on one example.
     """
     cuts = list(range(0, n_examples, local.batch_size))

@@ -24,14 +24,14 @@ from distreal_sim.devices.links import Link
 Empty = Callable[..., np.ndarray]
 
 OF_CODEC = "codec/"
-"""How the names of what the codec keeps begin in a client's memory."""
+"""Prefix of the codec's arrays in a client's memory."""
 
 
 @dataclass(frozen=True)
 class Client:
-    """A simulated device with its data, in one round. What it has is worked out when it is asked for.
+    """A simulated device with its data, in one round; its properties are computed on first use.
 
-    empty(shape, dtype): the arrays in which its update lies.
+    empty(shape, dtype): allocates the arrays of its update.
     """
 
     task: Task
@@ -70,10 +70,7 @@ class Client:
         return start_s, self.task.deadline_s - traffic.upload_bytes / self.link.upload_bytes_per_s
 
     def fits(self, work_macs: int, traffic: Traffic) -> bool:
-        """Whether this much work ends in time if the capacity of the round's start holds.
-
-        Both transfers are left room for.
-        """
+        """Whether work and both transfers end in time if the capacity at the round's start holds."""
         start_s, end_s = self.compute_window(traffic)
         return work_macs <= Moment(start_s, end_s, self.capacity(0.0), ()).budget_macs
 
@@ -88,15 +85,15 @@ class Trains(Protocol):
     def columns(self) -> tuple[Column, ...]: ...
 
     def train(self, client: Client, job: Job) -> Update:
-        """What one client does with its job."""
+        """Trains one client on its job."""
         ...
 
 
 def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
-    """A client's round: everything random in it is keyed by seed, round and client.
+    """Runs one client's round; every random draw in it is keyed by seed, round and client.
 
-    The update is encoded by the task's codec, which keeps its own part of the client's memory. empty: see
-    `Client`. Raises InputError where the method's `train` gives something else than an Update.
+    The task's codec encodes the update and keeps its own part of the client's memory. empty: see
+    `Client`. Raises InputError where the method's `train` returns anything but an Update.
     """
     own, of_codec = _split(job.memory)
     update: Any = method.train(Client(task, job.client_id, job.round, empty), replace(job, memory=own))
@@ -116,7 +113,7 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
 
 
 def _encoded(codec: Codec, job: Job, update: Update, own: Arrays, of_codec: Arrays) -> Update:
-    """The update as it travels; own, of_codec: what the client kept so far for its method and its codec."""
+    """The update as it travels; own, of_codec: the client's memory so far for its method and its codec."""
     if update.arrays:
         arrays, of_codec = codec.encode(update.arrays, job.arrays, of_codec)
         update = replace(update, arrays=arrays)
@@ -127,7 +124,7 @@ def _encoded(codec: Codec, job: Job, update: Update, own: Arrays, of_codec: Arra
 
 
 def _split(memory: Arrays) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """(what the method keeps, what the codec keeps) of what a client keeps."""
+    """(arrays of the method, arrays of the codec) in a client's memory."""
     kept: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
     for name, array in memory.items():
         kept[name.startswith(OF_CODEC)][name.removeprefix(OF_CODEC)] = array

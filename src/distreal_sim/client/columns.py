@@ -1,4 +1,4 @@
-"""Columns of the result tables: each is declared once, beside what it holds."""
+"""Columns of the result tables: each is declared once, at the field that holds its values."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 InRound = Literal["sum", "mean"]
-"""What rounds.csv has of a column of clients.parquet: its sum over all clients of the round, or its mean over
-the merged ones that have a value, weighted by examples."""
+"""How rounds.csv summarises a column of clients.parquet: by its sum over all clients of the round, or by its
+mean over the merged clients that have a value, weighted by examples."""
 
 Kind = Literal["int", "float", "str"]
 
@@ -18,8 +18,8 @@ Kind = Literal["int", "float", "str"]
 class Column:
     """A column of clients.parquet.
 
-    about: what it holds, with its unit. in_round: what of it goes into rounds.csv, under the same name.
-    optional: whether a value may be missing; NaN stands for it.
+    about: description with the unit. in_round: its summary in rounds.csv, under the same name.
+    optional: whether a value may be missing; NaN marks a missing value.
     """
 
     name: str
@@ -45,5 +45,5 @@ def columns_of(row: type[Any]) -> dict[str, Column]:
 
 
 def names_of(columns: Sequence[Column], in_round: bool = False) -> list[str]:
-    """Their names; in_round: of those that rounds.csv has too."""
+    """Names of the columns; in_round: only of those with a summary in rounds.csv."""
     return [c.name for c in columns if c.in_round is not None or not in_round]

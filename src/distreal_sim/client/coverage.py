@@ -1,4 +1,4 @@
-"""Which channels a client's steps trained: the bits, their bytes, and the matrices that a merge needs."""
+"""Coverage: which channels a client's steps trained, its size in bytes, and the matrices for a merge."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Coverage:
     def of(
         cls, structure: Structure, masks: Sequence[Mask | None], examples: Sequence[int] | np.ndarray
     ) -> Coverage:
-        """That of steps with these masks (n_steps; None keeps everything)."""
+        """The coverage of steps with these masks (n_steps; None keeps everything)."""
         kept: list[np.ndarray | None] = []
         for index, group in enumerate(structure.groups):
             of_steps = [None if mask is None else mask.kept[index] for mask in masks]
@@ -43,7 +43,7 @@ class Coverage:
 
     @classmethod
     def empty(cls, structure: Structure) -> Coverage:
-        """That of a client that finished no step."""
+        """The coverage of a client that finished no step."""
         return cls((None,) * len(structure.groups), np.zeros(0, np.int64))
 
     @property
@@ -53,7 +53,7 @@ class Coverage:
 
     @property
     def n_examples(self) -> int:
-        """Examples that the finished steps trained on, repeats counted."""
+        """Number of examples that the finished steps trained on, repeats counted."""
         return int(self.examples.sum())
 
     def axis(self, axis: Axis) -> np.ndarray:
@@ -65,7 +65,7 @@ class Coverage:
         return np.concatenate(parts, axis=1)
 
     def widest(self, structure: Structure) -> np.ndarray:
-        """(G,) int64 channels of each group that at least one step kept."""
+        """(G,) int64 number of channels of each group that at least one step kept."""
         pairs = zip(structure.groups, self.kept, strict=True)
         return np.array(
             [g.channels if kept is None else kept.any(axis=0).sum() for g, kept in pairs], np.int64
@@ -73,26 +73,26 @@ class Coverage:
 
 
 def keep_rate(structure: Structure, counts: Counts) -> float:
-    """Kept share of the channels, averaged over coupling groups; 1 where nothing can be dropped."""
+    """Share of channels kept, averaged over coupling groups; 1 where nothing can be dropped."""
     full = np.array(structure.full_counts())
     return float(np.mean(np.array(counts) / full)) if len(full) else 1.0
 
 
 def mean_keep_rate(structure: Structure, steps: Sequence[Counts]) -> float:
-    """`keep_rate`, averaged over steps; NaN without one."""
+    """`keep_rate`, averaged over steps; NaN without steps."""
     total = 0.0
-    for counts in steps:  # added one by one: sum() rounds in its own way from Python 3.12 on
+    for counts in steps:  # added one by one: sum() rounds differently from Python 3.12 on
         total += keep_rate(structure, counts)
     return total / len(steps) if steps else math.nan
 
 
 def most_bytes(codec: Codec, structure: Structure, n_steps: int) -> int:
-    """Bytes of the coverage of so many steps if each of them drops something of every group."""
+    """Bytes of the coverage of n_steps steps if each step drops channels of every group."""
     return sum(codec.coverage_bytes(n_steps * group.channels) for group in structure.groups)
 
 
 def sent_bytes(codec: Codec, structure: Structure, steps: Sequence[Counts]) -> int:
-    """Bytes of a coverage: every channel and step, of the groups of which some step dropped something."""
+    """Bytes of a coverage; groups in which no step dropped channels are not sent."""
     if not steps:
         return 0
     least = np.min(steps, axis=0)

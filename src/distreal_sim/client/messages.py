@@ -1,4 +1,4 @@
-"""What travels between server and client, and what the server keeps."""
+"""Messages between server and client, and the server's state."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ Arrays = Mapping[str, np.ndarray]
 """Parameters by name, at the width the network was built with."""
 
 Status = Literal["completed", "partial", "dropped", "diverged"]
-"""All planned steps counted; some did; none did; none, for the weights were no finite numbers."""
+"""completed: all planned steps count; partial: some count; dropped: none counts; diverged: none counts,
+because the weights are not finite numbers."""
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)
 class State:
-    """What a method keeps from round to round; extras: whatever it needs beside the model's parameters."""
+    """A method's state between rounds; extras: arrays that it keeps in addition to the parameters."""
 
     arrays: Arrays
     extras: Arrays = field(default_factory=dict)
@@ -30,11 +31,11 @@ class State:
 
 @dataclass(frozen=True)
 class Round:
-    """One round, as the server begins it.
+    """One round at its start.
 
     number: from 1; n_rounds: the planned number of rounds; start_s: absolute simulated time of its start;
-    lr: learning rate of its steps; cohort: ids of its clients, ascending, and () where a client is told of
-    its round, which does not know the others.
+    lr: learning rate of its steps; cohort: ids of its clients, ascending; () on a client, which does not
+    know the others.
     """
 
     number: int
@@ -46,9 +47,9 @@ class Round:
 
 @dataclass(frozen=True)
 class Job:
-    """What goes to a client: the round, and the arrays that it starts from.
+    """A job for a client: the round, and the arrays that the client starts from.
 
-    memory: what this client kept from its last round; it does not travel.
+    memory: the arrays that this client kept from its last round; they do not travel.
     """
 
     client_id: int
@@ -59,9 +60,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Facts:
-    """One client's round, as it goes into clients.parquet: a field declared here is a column there.
+    """The facts of one client's round; each field declared here is a column of clients.parquet.
 
-    metrics: what else the method reports, by the names of its `Method.columns`.
+    metrics: further values that the method reports, by the names of its `Method.columns`.
     """
 
     client_id: int = column("the client")
@@ -89,10 +90,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Update:
-    """What comes back from a client.
+    """A client's update.
 
     arrays: empty if the update was lost. coverage: which of the finished steps kept which channels. memory:
-    what the client keeps for its next round (it does not travel); None leaves what it had.
+    arrays that the client keeps for its next round (they do not travel); None: its memory stays as it was.
     """
 
     facts: Facts
@@ -107,7 +108,7 @@ class Update:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """What the method reports of the client's round."""
+        """Values that the method reports about the client's round."""
         return self.facts.metrics
 
     def reporting(self, **metrics: float) -> Update:

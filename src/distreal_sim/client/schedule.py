@@ -1,7 +1,7 @@
 """A client's round in simulated time: which step runs with which sub-network, and when it ends.
 
-Time depends on capacities and sub-network sizes only, never on the arithmetic, so a whole round is timed
-before the first step is computed, and a step whose result would be lost is never computed at all.
+Time depends only on capacities and sub-network sizes, never on the arithmetic, so a whole round is timed
+before the first step is computed, and steps whose results would be lost are not computed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class NeverDoneError(Exception):
 
 
 def never_done(index: int, n_planned: int) -> str:
-    """What the error says of a step, counted from 0."""
+    """The error message for a step, counted from 0."""
     return (
         f"too little capacity to finish step {index + 1} of {n_planned} within {PATIENCE:,.0f} deadlines, "
         "and method.overrun is wait"
@@ -41,10 +41,10 @@ def never_done(index: int, n_planned: int) -> str:
 
 
 class Moment(NamedTuple):
-    """What a client knows before a step; times relative to the start of the round.
+    """The information that a client has before a step; times are relative to the start of the round.
 
-    macs_per_s: capacity at t_s; end_s: when the computation must be done; remaining: sizes of the batches of
-    this and all later planned steps; n_left: their examples; step: number of this step, from 0.
+    macs_per_s: capacity at t_s; end_s: when the computation must end; remaining: batch sizes of this and all
+    later planned steps; n_left: their number of examples; step: number of this step, from 0.
     """
 
     t_s: float
@@ -59,7 +59,7 @@ class Moment(NamedTuple):
 
     @property
     def budget_macs(self) -> float:
-        """MACs until the end if the capacity stayed as it is now, tolerance included."""
+        """MACs until the end if the capacity stays as it is now, tolerance included."""
         if self.macs_per_s == 0 or self.end_s <= self.t_s:
             return 0.0
         return self.macs_per_s * (self.end_s - self.t_s) * (1 + TOLERANCE)
@@ -80,11 +80,11 @@ def keep_all() -> Mask | None:
 
 
 class Choice(NamedTuple):
-    """What a client does in its next step.
+    """The sub-network and the arithmetic of a client's next step.
 
-    counts: (G,) kept channels of each group; macs_per_example: what the step is charged; mask: draws which
-    channels these are, None for all, and is asked only for steps that are computed, in their order; compute:
-    the step's arithmetic.
+    counts: (G,) kept channels of each group; macs_per_example: MACs charged per example; mask: draws the kept
+    channels, None to keep all, and is called only for steps that are computed, in their order; compute: the
+    step's arithmetic.
     """
 
     counts: Counts
@@ -94,7 +94,7 @@ class Choice(NamedTuple):
 
 
 Choose = Callable[[Moment], Choice]
-"""Chooses the next step from what the client knows just before it."""
+"""Chooses the next step, given the client's information just before it."""
 
 
 class Step(NamedTuple):
@@ -109,9 +109,9 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """The finished steps of a round and what they cost.
+    """The finished steps of a round and their cost.
 
-    macs: what the client computed, an unfinished step included; compute_end_s: when it stopped computing.
+    macs: all computed MACs, an unfinished step included; compute_end_s: when the client stopped computing.
     """
 
     steps: tuple[Step, ...]
@@ -133,10 +133,10 @@ def schedule(
 ) -> Schedule:
     """Times the planned mini-batches of `sizes` from start_s (relative) towards end_s.
 
-    end_s: when the computation must be done, which the transfers may put before start_s; deadline_s: the
+    end_s: when the computation must end, possibly before start_s if the transfers take long; deadline_s: the
     planned length of the round, |end_s| if not given. A step unfinished at end_s is undone but charged;
-    overrun says what becomes of the finished ones. Raises NeverDoneError when the server waits for a client
-    without capacity.
+    overrun decides what happens to the finished steps. Raises NeverDoneError when the server waits for a
+    client without capacity.
     """
     waits = overrun == "wait"
     limit_s = start_s + PATIENCE * (abs(end_s) if deadline_s is None else deadline_s) if waits else end_s
@@ -152,7 +152,7 @@ def schedule(
             raise NeverDoneError(never_done(index, len(sizes)))
         if done_s == math.inf:
             offered = capacity.offered(t_s, end_s)
-            # The slack counts for the round's work so far: it is what a plan made at the start may lack now.
+            # The slack is relative to all work so far: a plan made at the start may fall short by that much.
             if cost - offered > TOLERANCE * (macs + cost):
                 macs += int(offered)
                 t_s = end_s

@@ -24,19 +24,20 @@ class Local(ConfigModel):
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient")
     memory_format: MemoryFormat = Field(
         "channels_last",
-        description="how images lie in memory, a matter of speed and rounding; contiguous (PyTorch's normal "
-        "layout) is faster for wide convolutions on few pixels, as in vgg11",
+        description="memory layout of images, which affects speed and rounding; contiguous (PyTorch's "
+        "default layout) is faster for wide convolutions on few pixels, as in vgg11",
     )
     precision: Precision = Field(
         "float32",
-        description="of training steps; bfloat16: PyTorch's autocast, faster on processors with units for "
-        "it (measured: AMX), with products of 8 significant bits; parameters, updates and tests are float32",
+        description="precision of training steps; bfloat16: PyTorch's autocast, faster on processors with "
+        "bfloat16 units (measured: AMX), with products of 8 significant bits; parameters, updates and tests "
+        "are float32",
     )
     lr_schedule: Literal["constant", "cosine", "step"] = Field("constant", description="over the rounds")
     lr_final: float = Field(0.0, ge=0, description="cosine: learning rate of the last round")
     nonfinite: Literal["fail", "exclude"] = Field(
         "fail",
-        description="a client whose weights or loss become infinite or NaN: ends the run, or is not merged",
+        description="a client whose weights or loss become infinite or NaN ends the run, or is not merged",
     )
     lr_milestones: tuple[int, ...] = Field((), description="step: rounds in which lr falls by lr_factor")
     lr_factor: float = Field(0.1, gt=0, le=1, description="step: what lr is multiplied by at each milestone")
@@ -69,12 +70,12 @@ class Evaluation(ConfigModel):
         "dataset.validation holds out, for choosing learning rates and the like",
     )
     examples: int | None = Field(
-        None, ge=1, description="test on so many of the examples, drawn once by the seed; left out: on all"
+        None, ge=1, description="number of examples to test on, drawn once by the seed; left out: all of them"
     )
     batch_norm: Literal["reestimate", "batch", "running"] = Field(
         "reestimate",
-        description="statistics for testing: re-estimated on clients' batches; those of each test batch; or "
-        "running ones, kept in training and averaged like weights",
+        description="batch-norm statistics for testing: re-estimated on clients' batches; those of each test "
+        "batch; or running statistics, kept in training and averaged like weights",
     )
     statistics_batches: int = Field(20, ge=1, description="reestimate: number of clients' batches averaged")
     batch_size: int = Field(

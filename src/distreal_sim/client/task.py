@@ -31,7 +31,7 @@ from distreal_sim.thinning.engine.layout import layout_of
 from distreal_sim.thinning.structure import Counts, MemoryFormat, Structure
 
 Weight = Literal["examples", "steps", "clients"]
-"""What a client's weight in an average is: its examples, those of its steps, or 1."""
+"""A client's weight in an average: its number of examples, the number its steps trained on, or 1."""
 
 
 class Merges(Protocol):
@@ -47,16 +47,17 @@ class Merges(Protocol):
 
 
 READ_AT_ONCE = 1 << 18
-"""Numbers of a client's examples that are read together: few enough for the cache, and so many that reading
-small batches does not take as long as training on them."""
+"""Size of one read of a client's examples, in values: small enough for the cache, and large enough that
+reading small batches takes less time than training on them."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """module: the network that is trained, as initialised; structure: its coupling groups.
+    """Network, data and devices of one run.
 
-    devices: what the clients have. front: where the method uses one. scaling: what happens to the
-    kept activations of a thinned network. computes: whether training computes anything, or is only timed.
+    module: the network as initialised; structure: its coupling groups; devices: the clients' resources;
+    front: None unless the method uses one; scaling: how a thinned network scales the activations that it
+    keeps; computes: False if training is only timed.
     """
 
     seed: int
@@ -77,7 +78,7 @@ class Task:
 
     @cached_property
     def engine(self) -> Engine:
-        """This process's training engine: scratch memory that every job loads again."""
+        """This process's training engine; every job loads its own parameters into it."""
         return Engine(
             self.module,
             self.structure,
@@ -95,7 +96,7 @@ class Task:
 
     @cached_property
     def memo(self) -> dict[str, Any]:
-        """What others work out once for this task, by name; it does not travel."""
+        """Values that other modules compute once for this task, by name; they do not travel."""
         return {}
 
     @cached_property
@@ -115,22 +116,24 @@ class Task:
 
     @cached_property
     def model_sizes(self) -> tuple[int, ...]:
-        """Numbers in each array of the whole model: all that a job carries and a whole update brings back."""
+        """Number of values in each array of the whole model, as a job and a whole update carry it."""
         return tuple(array.size for array in self.engine.export().values())
 
     def traffic(
         self, sizes: Sequence[int], sent: Sequence[int] | None = None, *, coverage: bool = False
     ) -> Traffic:
-        """Bytes of a job with arrays of so many numbers, and of an update with `sent`, the same if not given.
+        """Bytes of a job with arrays of these sizes, and of an update with arrays of the sizes `sent`.
 
-        coverage: see `Traffic`.
+        sent: the same as `sizes` if not given. coverage: see `Traffic`.
         """
         upload_bytes = self.codec.n_bytes(sizes if sent is None else sent)
         return Traffic(plain_bytes(sizes), upload_bytes, coverage)
 
     def predicted_macs(self, client_id: int, start_s: float) -> float:
-        """A guess at a client's round that begins at start_s, which runs no code of a method: its planned
-        work with the full network, or what its capacity allows until the deadline, whichever is less.
+        """Estimated MACs of a client's round that begins at start_s, without calling the method.
+
+        The planned work with the full network, or the MACs that its capacity allows until the deadline,
+        whichever is less.
         """
         planned = sum(batch_sizes(len(self.split[client_id]), self.local))
         full_macs = planned * self.macs_per_example(self.full)
@@ -138,7 +141,7 @@ class Task:
 
     @cached_property
     def _memory_format(self) -> MemoryFormat:
-        """Of this process, whose processor has a say in it."""
+        """The memory format in this process; it depends on the processor."""
         return layout_of(self.local.memory_format, self.structure, self.device)
 
     @cached_property
@@ -160,7 +163,7 @@ class Task:
         return x.sub_(mean).div_(std), y
 
     def batches(self, examples: Examples, batches: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
-        """`batch` of one after the other; batches: the indices of their examples."""
+        """Yields `batch` for each of the index arrays in `batches`."""
         at_once = READ_AT_ONCE // math.prod(self.data.shape)
         first = 0
         while first < len(batches):
@@ -175,10 +178,10 @@ class Task:
 
 
 def _copy(array: np.ndarray, indices: np.ndarray | slice) -> np.ndarray:
-    """One copy, whichever way the entries are named."""
+    """Exactly one copy, for a slice as for an index array."""
     return np.array(array[indices]) if isinstance(indices, slice) else array.take(indices, axis=0)
 
 
 def network_bytes(module: nn.Module) -> int:
-    """Bytes of the trained parameters of a network: what travels in either direction."""
+    """Bytes of the trained parameters of a network, as they travel in either direction."""
     return sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)

@@ -1,4 +1,4 @@
-"""Bytes that travel with a job and with its update."""
+"""Bytes of a job and of its update."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Traffic:
     """Bytes of a job's transfers.
 
-    coverage: whether the client says beside the upload which channels its steps kept, a bit each; a server
-    that chose them, or can redraw them, needs no telling.
+    coverage: whether the client also uploads which channels its steps kept, one bit per step and channel; not
+    needed if the server chose the channels or can redraw them.
     """
 
     download_bytes: int

@@ -29,8 +29,8 @@ def train(
 ) -> Update:
     """Times the client's round and, unless its update is lost, computes it.
 
-    choose: what a step does, from what the client knows just before it; traffic: what travels; overrun: what
-    happens at the deadline; trained: names of the parameters that come back, all if not given.
+    choose: chooses each step just before it starts; traffic: bytes that travel; overrun: what happens at the
+    deadline; trained: names of the parameters that the update holds, all if not given.
     """
     task, structure = client.task, client.task.structure
     expected = traffic
@@ -73,7 +73,7 @@ def train(
 
 
 def skip(client: Client) -> Update:
-    """The update of a client that sees at the start that it cannot do its part, and takes no part."""
+    """The update of a client that skips the round because it cannot do its work in time."""
     facts = Facts(
         client_id=client.id,
         status="dropped",
@@ -97,9 +97,9 @@ def _compute(
     steps: Sequence[Step],
     trained: Sequence[str] | None,
 ) -> tuple[list[float], dict[str, np.ndarray] | None]:
-    """(loss of each step, the parameters after them); None for parameters that are no finite numbers.
+    """(loss of each step, final parameters); None in place of parameters that are not finite.
 
-    Raises RunError for these if `local.nonfinite` says so.
+    Raises RunError for such parameters if `local.nonfinite` is `fail`.
     """
     task, rngs = client.task, client.rngs
     engine = task.engine

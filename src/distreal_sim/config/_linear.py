@@ -1,4 +1,4 @@
-"""What `drop_linear: auto` stands for."""
+"""The value of `drop_linear: auto`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from distreal_sim.thinning.coupling.groups import find_groups
 
 
 def settled_linear(method: Method, model: Model, dataset: Dataset) -> Method:
-    """The method with true for `auto` where linear layers are all that could be thinned, and false elsewhere.
+    """The method with `auto` replaced: true where only linear layers can be thinned, false elsewhere.
 
-    No bundled network is like that. One of the user's is built and looked at, for which its data are read.
+    It is false for every bundled network. A user's network is built and inspected, which reads its data.
     """
     if getattr(method, "drop_linear", None) != "auto":
         return method
@@ -29,7 +29,9 @@ def settled_linear(method: Method, model: Model, dataset: Dataset) -> Method:
 
 @lru_cache(maxsize=64)
 def _only_linear(model: type[Model], options: str, dataset: type[Dataset], source: str) -> bool:
-    """False too for what cannot be built or read, which is reported where the task is built."""
+    """Whether only linear layers can be thinned; False also for a model or data set that cannot be built or
+    read, an error that is reported when the task is built.
+    """
     try:
         data = dataset.model_validate_json(source).load()
         with Rngs(0).seeded_globals("initialisation"):

@@ -1,4 +1,4 @@
-"""From an experiment to its task: reads the data, deals them out, initialises and sizes the network."""
+"""Builds the task of an experiment: reads and partitions the data, initialises and sizes the network."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ from distreal_sim.thinning.structure import Structure, ThinningError
 def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     """The task of an experiment; the same for the same experiment in every process.
 
-    loaded: what the experiment's data set loads, for callers who have it already.
-    Raises InputError for what only the data can show: too few examples, a model that cannot be thinned, ...
+    loaded: the data of the experiment's data set, for callers that have loaded them already.
+    Raises InputError for mistakes that only the data show, such as too few examples or a model that cannot be
+    thinned.
     """
     rngs = Rngs(experiment.seed)
     data, held = hold_out(loaded or load_data(experiment.dataset), experiment.dataset.validation, rngs)
@@ -126,13 +127,13 @@ def _structure_of(module: nn.Module, shape: tuple[int, ...]) -> Structure:
 
 
 def load_data(dataset: Dataset) -> Data:
-    """What the data set loads; one that draws from global generators draws the same for every experiment."""
+    """The data of a data set; draws from global generators are the same for every experiment."""
     with Rngs(0).seeded_globals("data set"):
         return load_checked(dataset)
 
 
 def hold_out(data: Data, share: float, rngs: Rngs) -> tuple[Data, Examples]:
-    """The data without a random share of the training examples, and that share, for searches."""
+    """Splits off a random share of the training examples: (remaining data, examples held out)."""
     order = rngs("validation").permutation(len(data.train))
     n_held = round(share * len(data.train))
     held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
@@ -150,9 +151,9 @@ def hold_out(data: Data, share: float, rngs: Rngs) -> tuple[Data, Examples]:
 
 
 def sample(examples: Examples, n: int | None, rngs: Rngs) -> Examples:
-    """n of the examples, drawn without replacement, in the order of the data set; None: all of them.
+    """n examples drawn without replacement, in the order of the data set; None: all of them.
 
-    Raises InputError where there are not so many.
+    Raises InputError where there are fewer than n.
     """
     if n is None:
         return examples
@@ -163,7 +164,7 @@ def sample(examples: Examples, n: int | None, rngs: Rngs) -> Examples:
 
 
 def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
-    """(n_clients,) examples that each client's planned local work goes through, repeats counted."""
+    """(n_clients,) number of examples in each client's planned local work, repeats counted."""
     local = experiment.local
     if local.epochs is not None:
         return split.sizes * local.epochs
@@ -172,7 +173,7 @@ def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
 
 
 def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
-    """Raises InputError unless the network gives a score to every class and has something to train."""
+    """Raises InputError unless the network returns a score for every class and has layers to train."""
     with torch.no_grad(), naming(f"model {name}"):
         outputs = copy.deepcopy(module)(torch.zeros(2, *data.shape))
     if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (2, data.n_classes):
@@ -190,7 +191,7 @@ def _check_single_examples(name: str, module: nn.Module, data: Data) -> None:
     with Rngs(0).seeded_globals("tracing"), torch.no_grad():
         try:
             copy.deepcopy(module).train()(torch.zeros(1, *data.shape))
-        except Exception as error:  # batch normalisation that has one value a channel, for one
+        except Exception as error:  # for example batch normalisation with one value per channel
             raise InputError(
                 f"local.batch_size (1): model {name} cannot train on one example at a time ({error}); set it "
                 "to 2 or more, or use a model without batch normalisation"
@@ -220,7 +221,7 @@ def _network(
 
 
 def _front(experiment: Experiment, module: nn.Module, structure: Structure) -> Front | None:
-    """The method's front; one that was made here gets the names of this experiment's model and data."""
+    """The method's front; a front made here gets the names of this experiment's model and data set."""
     front = experiment.method.build_front(module, structure)
     if front is None:
         return None

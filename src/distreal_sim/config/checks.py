@@ -8,7 +8,7 @@ from distreal_sim.methods import Method
 
 
 def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:
-    """Raises ValueError if the method's updates are not what the merge can take, or too few."""
+    """Raises ValueError if the merge cannot take the method's updates, or needs more of them."""
     if clients_per_round < merge.least_updates:
         raise ValueError(
             f"clients_per_round ({clients_per_round}) must be at least {merge.least_updates} for "
@@ -27,10 +27,10 @@ def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:
 
 
 def check_statistics(evaluation: Evaluation, merge: Merge, method: Method) -> None:
-    """Raises ValueError unless running statistics would be means of those of full-width steps.
+    """Raises ValueError unless merged running statistics are means of statistics of full-width steps.
 
-    Those of sub-networks are of other activations than the full width has when it is tested, and a merge
-    that is no average could make a variance negative.
+    The activations of a sub-network differ from those of the full network that is tested, and a merge that
+    does not average could make a variance negative.
     """
     if evaluation.batch_norm != "running":
         return

@@ -45,7 +45,7 @@ KINDS: dict[str, type[Plugin]] = {
 
 
 NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s")
-"""Keys that change no result."""
+"""Keys that do not change the results."""
 
 
 class Experiment(ConfigModel):
@@ -53,17 +53,19 @@ class Experiment(ConfigModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field("experiment", description="for people; not part of the config hash")
+    name: str = Field("experiment", description="label for readers; not part of the config hash")
     seed: int = Field(1, ge=0, description="determines every random draw")
     rounds: int = Field(ge=1, description="number of rounds")
     deadline_s: float = Field(gt=0, allow_inf_nan=False, description="simulated seconds of a round")
     round_end: Literal["fixed", "early"] = Field(
         "fixed", description="a round lasts deadline_s, or ends when every selected client is done"
     )
-    n_clients: int | None = Field(None, ge=1, description="size of the fleet; by_writer partitions know it")
+    n_clients: int | None = Field(
+        None, ge=1, description="number of clients; a by_writer partition determines it"
+    )
     clients_per_round: int = Field(ge=1, description="clients selected for each round")
     dataset: SerializeAsAny[Dataset] = Field(description="the data")
-    partition: SerializeAsAny[Partition] = Field(description="how the data are dealt out to the clients")
+    partition: SerializeAsAny[Partition] = Field(description="how the data are divided among the clients")
     model: SerializeAsAny[Model] = Field(description="the network")
     local: Local = Field(description="a client's planned work: epochs or steps, batch_size, lr, ...")
     profile: SerializeAsAny[Profile] = Field(description="the clients' capacity as a function of time")
@@ -71,7 +73,7 @@ class Experiment(ConfigModel):
     availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
     merge: SerializeAsAny[Merge] = Field(Average(), description="how updates are averaged")
-    codec: SerializeAsAny[Codec] = Field(Plain(), description="what updates travel as")
+    codec: SerializeAsAny[Codec] = Field(Plain(), description="how updates are encoded for the upload")
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
     job_timeout_wall_s: float | None = Field(
@@ -99,7 +101,7 @@ class Experiment(ConfigModel):
     @model_validator(mode="before")
     @classmethod
     def _settle(cls, values: Any) -> Any:
-        """What is left to the package is put in first, so that all else sees what is used."""
+        """Fills in the values that the package chooses, so that all other checks see the values in use."""
         if not isinstance(values, Mapping):
             return values
         method, model, dataset = (values.get(key) for key in ("method", "model", "dataset"))
@@ -119,21 +121,21 @@ class Experiment(ConfigModel):
             check_same(tuple(self._modules()), tuple(self.sources.items()))
 
     def _modules(self) -> list[str]:
-        """The modules that the plug-ins come from, with those of the classes that they extend."""
+        """The modules of the plug-ins and of their base classes."""
         kinds = [kind for key in KINDS for kind in type(getattr(self, key)).__mro__]
         named = [path for key in KINDS for path in getattr(self, key).code]
         return [*dict.fromkeys(kind.__module__ for kind in kinds), *named]
 
     def resolved(self) -> dict[str, Any]:
-        """Every key with its value, defaults too, as plain YAML types."""
+        """Every key with its value, defaults included, as plain YAML types."""
         plain: dict[str, Any] = self.model_dump(mode="json")
         return {**plain, **{key: _plain(getattr(self, key)) for key in KINDS}}
 
     def hash(self, *, with_sources: bool = True) -> str:
-        """16 hex digits that identify what is computed.
+        """16 hex digits that identify the computation.
 
-        NO_EFFECT and `dataset.data_dir` are left out; another file, such as a front, counts by its content.
-        with_sources: the user's own source files count too, by their content.
+        NO_EFFECT and `dataset.data_dir` are left out; other files, such as a front, enter with their content.
+        with_sources: the user's own source files enter too, with their content.
         """
         plain = {key: value for key, value in self.resolved().items() if key not in NO_EFFECT}
         plain["dataset"].pop("data_dir", None)

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, said to the author of a config file."""
+"""Error messages for the author of a config file, made from pydantic's validation errors."""
 
 from __future__ import annotations
 
@@ -36,19 +36,18 @@ WANTED = {
     "too_short": "a list of at least {min_length}",
     "literal_error": "{expected}",
 }
-"""What was wanted instead, by pydantic's type of error."""
+"""Description of the expected value, by pydantic's error type."""
 
 
 def explain(error: ValidationError, source: str, prefix: str, cls: type[BaseModel], label: str = "") -> str:
     """The most telling mistake of a validation of `cls`, in one line.
 
-    prefix: the key that holds `cls`, empty for the top level; label: what holds its keys, for messages.
+    prefix: the key that holds `cls`, empty for the top level; label: name of the owner of the keys.
     """
     mistakes = [_Located(m, cls, prefix) for m in error.errors()]
-    # Inside one branch of a union a mistake can be told exactly; that the other branches want another type
-    # is no news then.
+    # Where one branch of a union gives an exact mistake, the type errors of the other branches add nothing.
     mistakes = [m for m in mistakes if not any(o.key.startswith(f"{m.key}.") for o in mistakes)]
-    # A misspelt key also makes another one missing, so it is the one to tell.
+    # A misspelt key also makes another key missing, so the misspelt key is the one to report.
     first = next((m for m in mistakes if m.type == "extra_forbidden"), mistakes[0])
     same = [m for m in mistakes if m.key == first.key]
     if first.type == "extra_forbidden":
@@ -69,9 +68,9 @@ def explain(error: ValidationError, source: str, prefix: str, cls: type[BaseMode
 
 
 class _Located:
-    """A mistake and the key at which it is.
+    """A mistake and its key.
 
-    Between the keys, pydantic's location names the branches of a union; they are left out.
+    pydantic's location also names the branches of a union between the keys; they are left out.
     """
 
     def __init__(self, mistake: Mistake, cls: type[BaseModel], prefix: str) -> None:
@@ -112,7 +111,7 @@ class _Located:
 
     @property
     def wanted(self) -> str:
-        """What should have been there."""
+        """Description of the expected value."""
         if self.type in WANTED:
             numbers = {k: f"{v:g}" if isinstance(v, float) else v for k, v in self.context.items()}
             return WANTED[self.type].format(**numbers).replace("'", "")
@@ -120,7 +119,7 @@ class _Located:
 
     @property
     def guess(self) -> str:
-        """The nearest of the allowed words."""
+        """A hint that names the closest allowed word."""
         words = str(self.context.get("expected", "")).split("'")[1::2]
         return nearest(self.value, words) if isinstance(self.value, str) else ""
 

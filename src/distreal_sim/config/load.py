@@ -1,4 +1,4 @@
-"""From a YAML file, a mapping or overrides to an experiment, with one clear error for each mistake."""
+"""Loads an experiment from a YAML file, a mapping or overrides, with one clear error for each mistake."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from distreal_sim.config.read import read_config, refuse_other_kinds, unfolded
 from distreal_sim.config.schema import schema_of
 
 Config = str | Path | Mapping[str, Any] | Experiment
-"""A YAML file, what one would hold, or an experiment."""
+"""A YAML file, a mapping with the same keys, or an experiment."""
 
 
 def load_experiment(config: Config, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]]:
     """The experiment of a config with KEY=VALUE overrides, and notes on options that were removed.
 
-    A relative path begins at the folder of the file, in an override at the working directory (in a
-    `values.Located` one, at its folder). Raises InputError naming the file, the key, the value, what is
-    allowed and the nearest valid name.
+    A relative path resolves against the folder of the file, in an override against the working directory (in
+    a `values.Located` override, against its folder). Raises InputError naming the file, the key, the value,
+    the allowed values and the closest valid name.
     """
     if isinstance(config, Experiment):
         if not overrides:
@@ -85,7 +85,7 @@ def _parse_plugin(kind: type[Plugin], value: Any, key: str, source: str, context
 
 
 def _default_name(key: str, options: Mapping[str, Any]) -> str | None:
-    """The name of the plug-in that is the key's default, if options without a name can be meant for it."""
+    """The name of the key's default plug-in, if it has all the given options."""
     plugin = Experiment.model_fields[key].default if key in Experiment.model_fields else None
     if isinstance(plugin, Plugin) and options.keys() <= type(plugin).model_fields.keys():
         return plugin.name

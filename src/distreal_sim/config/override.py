@@ -19,8 +19,8 @@ def override(
 ) -> list[str]:
     """Sets one KEY=VALUE in `raw`; returns notes on the options that a newly named plug-in does not have.
 
-    KEY is a dotted path and VALUE is YAML. `method=fedavg` means `method.name=fedavg`. folder: where relative
-    paths in VALUE begin; None: at the config file, like its own. Raises InputError.
+    KEY is a dotted path and VALUE is YAML. `method=fedavg` means `method.name=fedavg`. folder: the folder
+    against which relative paths in VALUE resolve; None: that of the config file. Raises InputError.
     """
     path, separator, value_text = text.partition("=")
     keys = path.split(".")

@@ -1,4 +1,4 @@
-"""Where a run goes that is given no directory."""
+"""The default directory of a run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.config import NO_EFFECT, Experiment
 
 NAMED = {"method.name", "seed", "dataset.data_dir", *NO_EFFECT}
-"""Keys that the directory's name shows anyway, or that change no result."""
+"""Keys that are part of the directory's name anyway, or do not change the results."""
 
 MAX_SUFFIX = 60
-"""Longest list of overrides in a directory's name; of a longer one the config's hash is taken."""
+"""Longest text of overrides in a directory's name; the config's hash replaces a longer one."""
 
 
 def default_directory(experiment: Experiment, overrides: Sequence[str]) -> Path:
-    """runs/NAME-METHOD-SEED, and what else the overrides change: another learning rate is another run.
+    """runs/NAME-METHOD-SEED, followed by the other overrides: another learning rate is another run.
 
-    Raises InputError for a name that leads elsewhere.
+    Raises InputError for a name that would lead out of runs/.
     """
     if re.search(r"[/\\\0]", experiment.name):
         raise InputError(
@@ -27,7 +27,7 @@ def default_directory(experiment: Experiment, overrides: Sequence[str]) -> Path:
             "name without / and \\, or give the directory with --out"
         )
     changes = dict(text.partition("=")[::2] for text in overrides)
-    if re.fullmatch(r"[\w.]*", changes.get("method", "")):  # it is a name, and no options stand beside it
+    if re.fullmatch(r"[\w.]*", changes.get("method", "")):  # a name without options
         changes.pop("method", None)
     suffix = "-".join(f"{key}={value}" for key, value in sorted(changes.items()) if key not in NAMED)
     if not re.fullmatch(rf"[\w.,=+-]{{0,{MAX_SUFFIX}}}", suffix, re.ASCII):

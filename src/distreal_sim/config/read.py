@@ -1,4 +1,4 @@
-"""Reading and writing YAML: the words and numbers of YAML 1.2, and no key twice.
+"""Reading and writing YAML, with the words and numbers of YAML 1.2 and without duplicate keys.
 
 PyYAML reads YAML 1.1, in which `no` is false, `010` is 8, `1:30` is 90 and `1e-3` is a word.
 """
@@ -39,9 +39,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_config(config: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str, Path]:
-    """(keys and values, what they are called in messages, the folder at which relative paths begin).
+    """(keys and values, their source for messages, the folder against which relative paths resolve).
 
-    config: a YAML file, or what one would hold, which is copied. Raises InputError.
+    config: a YAML file, or a mapping with the same keys, which is copied. Raises InputError.
     """
     if isinstance(config, Mapping):
         return _copied(config), "config", Path.cwd()
@@ -78,7 +78,7 @@ def unfolded(values: Mapping[str, Any], source: str) -> dict[str, Any]:
 def texts_of(changes: Mapping[str, Any], whole: Collection[str] = ()) -> list[str]:
     """KEY=VALUE texts of changes given in Python: `local={"lr": 0.1}` is `local.lr=0.1`.
 
-    A plug-in's name comes before its options. whole: keys whose mappings are values.
+    A plug-in's name comes before its options. whole: keys whose mappings are not split into dotted keys.
     """
     flat: dict[str, Any] = {}
     for key, value in changes.items():
@@ -94,7 +94,7 @@ def _flow(value: Any) -> str:
 
 
 def _as_yaml(value: Any) -> Any:
-    """The value in the types of YAML; plug-ins, paths, tuples and numbers of numpy have none of their own."""
+    """The value in YAML types; plug-ins, paths, tuples and numpy numbers are converted."""
     if isinstance(value, Plugin):
         return {"name": value.name, **value.model_dump(mode="json")}
     if isinstance(value, Mapping):
@@ -107,12 +107,12 @@ def _as_yaml(value: Any) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text. Raises yaml.YAMLError, for a key given twice and for 010 too."""
+    """The value of a YAML text. Raises yaml.YAMLError, also for a key given twice and for 010."""
     return yaml.load(text, Loader=_Loader)
 
 
 def dump_yaml(value: Any, **options: Any) -> str:
-    """A value as YAML that this module and readers of YAML 1.1 read alike; options: those of yaml.dump."""
+    """A value as YAML that this module and YAML 1.1 readers read alike; options: passed to yaml.dump."""
     return str(yaml.dump(value, Dumper=_Dumper, **options))
 
 
@@ -130,14 +130,14 @@ WORDS = {
     ),
     "tag:yaml.org,2002:merge": ("<<", ["<"]),
 }
-"""What a word without quotes stands for: the core schema of YAML 1.2, `<<`, and `_` between digits.
+"""Types of words without quotes: the core schema of YAML 1.2, `<<`, and `_` between digits.
 
-Of the first that matches; each with the characters it may begin with.
+The first pattern that matches decides; each has the characters that a match may begin with.
 """
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with WORDS, but of two values under one key it does not silently take the last."""
+    """SafeLoader with WORDS that refuses duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (else those of YAML 1.1 are inherited)
 
@@ -152,7 +152,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def refuse(self, node: yaml.ScalarNode) -> None:
-        """A number that YAML 1.1 and YAML 1.2 read differently."""
+        """Raises an error for a number that YAML 1.1 and YAML 1.2 read differently."""
         problem = (
             f"{node.value}: a number that begins with 0 is octal to some and decimal to others; write "
             f"{int(node.value)} (text stands in quotes)"
@@ -161,7 +161,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that puts quotes around what is a number in YAML 1.2 or 1.1."""
+    """SafeDumper that quotes texts that YAML 1.2 or 1.1 would read as numbers."""
 
 
 _Loader.add_constructor(AMBIGUOUS, _Loader.refuse)
@@ -175,20 +175,20 @@ COMMANDS = {
     "search": ("a search config", "distreal-sim search"),
     "sweep": ("a sweep file", "distreal-sim sweep"),
 }
-"""What each kind of config is, and the command that takes it."""
+"""Description of each kind of config, and the command that takes it."""
 
 MARKS = {"sweep": {"base"}, "search": {"experiment"}, "run": {"dataset", "model", "method", "profile"}}
 """Keys that only one kind of config has."""
 
 
 def kind_of(raw: Mapping[str, Any]) -> str | None:
-    """The command for the config with these keys: run, search or sweep; None where they do not say."""
+    """The command for a config with these keys: run, search or sweep; None if the keys do not tell."""
     found = [kind for kind, marks in MARKS.items() if marks & raw.keys()]
     return found[0] if len(found) == 1 else None
 
 
 def refuse_other_kinds(raw: Mapping[str, Any], path: Path | str, command: str) -> None:
-    """Raises InputError for a config of another command than this one of COMMANDS."""
+    """Raises InputError for a config that belongs to another of COMMANDS than `command`."""
     kind = kind_of(raw)
     if kind not in (None, command):
         what, instead = COMMANDS[str(kind)]

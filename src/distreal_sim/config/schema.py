@@ -1,4 +1,4 @@
-"""A JSON schema of config files, with which editors complete and check them."""
+"""JSON schema of config files, for completion and checks in editors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Capacity of one client during one round, and what a step costs in simulated time.
+"""Capacity of one client during one round, and the duration of steps in simulated time.
 
 Times are relative to the start of the round, so that they do not lose digits as the simulation grows.
 """
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from distreal_sim.devices.profiles import Timeline
 
 ROUNDING = 1e-12
-"""Share of a step's MACs that may be left at the end of a piece and is taken for a rounding error, so that a
-step that ends where the capacity falls to 0 does not wait for the capacity to come back."""
+"""Share of a step's MACs left at the end of a piece that counts as rounding error, so that a step that ends
+where the capacity falls to 0 does not wait for the capacity to come back."""
 
 
 @dataclass(frozen=True)
 class Capacity:
     """capacity(t_s) in MAC/s, piecewise constant.
 
-    scale: MAC/s of level 1; start_s: when the round began, in absolute simulated seconds.
+    scale: MAC/s of level 1; start_s: start of the round in absolute simulated seconds.
     """
 
     timeline: Timeline
@@ -28,7 +28,7 @@ class Capacity:
     start_s: float
 
     def __call__(self, t_s: float) -> float:
-        """MAC/s available at t_s; all that a client may know."""
+        """MAC/s available at t_s; a client knows only the present value."""
         return next(self.pieces(t_s))[2]
 
     def pieces(self, t_s: float) -> Iterator[tuple[float, float, float]]:
@@ -42,7 +42,7 @@ class Capacity:
             at_s = end_s
 
     def finish(self, t_s: float, macs: float, until_s: float = math.inf) -> float:
-        """The time at which `macs` that start at t_s are done; inf if that is after until_s."""
+        """The time at which work of `macs` that starts at t_s is done; inf if that is after until_s."""
         left = float(macs)
         for from_s, to_s, macs_per_s in self.pieces(t_s):
             if from_s > until_s:
@@ -58,7 +58,7 @@ class Capacity:
         return math.inf
 
     def offered(self, from_s: float, to_s: float) -> float:
-        """MACs that the client could do between two times: the integral of its capacity."""
+        """MACs that the client can do between two times: the integral of its capacity."""
         total = 0.0
         for start_s, end_s, macs_per_s in self.pieces(from_s):
             if start_s >= to_s:

@@ -1,4 +1,4 @@
-"""What the simulated clients have, each asked for by client and time: of one client or of many."""
+"""Resources of the simulated clients by client and time, for one client or for many."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from distreal_sim.devices.rngs import ClientRngs, bulk
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices of all clients: functions of the seed and of what is asked, which keep nothing.
+    """The devices of all clients: functions of the seed and the arguments, without state.
 
-    deadline_s: the planned length of a round; macs_per_s: MAC/s of capacity level 1. A further resource of a
-    client is one plug-in more here, with its questions for one client and for many.
+    deadline_s: the planned length of a round; macs_per_s: MAC/s of capacity level 1. A further resource is
+    another plug-in here, with methods for one client and for many.
     """
 
     seed: int
@@ -35,7 +35,7 @@ class Devices:
         return Capacity(self._timeline(client_id), self.macs_per_s, start_s)
 
     def capacities(self, client_ids: np.ndarray, start_s: np.ndarray) -> Capacities:
-        """The capacities of many clients; start_s: (n,) when their rounds begin, absolute."""
+        """The capacities of many clients; start_s: (n,) absolute times at which their rounds begin."""
         lines: Timelines
         if ask := bulk(self.profile.timeline):
             lines = ask(client_ids, self._rngs("profile", client_ids), self.deadline_s)

@@ -1,6 +1,6 @@
-"""The capacities of many clients in a round each: `capacity.Capacity` for arrays, equal to the last bit.
+"""Capacities of many clients, one round each: `capacity.Capacity` for arrays, equal to the last bit.
 
-Its results are sums over pieces, and so they are added up here piece by piece in the same order.
+The results of `Capacity` are sums over pieces, so they are added up here piece by piece in the same order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from distreal_sim.devices.profiles import Timeline, Timelines
 
 
 class OneByOne:
-    """Timelines of a profile that answers for one client at a time."""
+    """Timelines of a profile that computes one client at a time."""
 
     def __init__(self, timelines: Sequence[Timeline]) -> None:
         self._timelines = timelines
@@ -28,11 +28,11 @@ class OneByOne:
 
 
 class Capacities:
-    """Every row is a client's round, walked forwards once: it stands in a piece and knows what it has passed.
+    """Capacities of n client rounds, one per row, traversed once forwards piece by piece.
 
-    start_s: (n,) absolute times at which the rounds began; scale: MAC/s of level 1. Then (n,) each, times
-    relative to the round's start: from_s, to_s: the piece; macs_per_s: its capacity; passed: MACs offered
-    from 0 to from_s.
+    start_s: (n,) absolute times at which the rounds began; scale: MAC/s of level 1. The rest is (n,) each,
+    with times relative to the round's start: from_s, to_s: the current piece; macs_per_s: its capacity;
+    passed: MACs offered from 0 to from_s.
     """
 
     def __init__(self, timelines: Timelines, scale: float, start_s: np.ndarray) -> None:
@@ -44,14 +44,14 @@ class Capacities:
         self._enter(np.arange(n), start_s)
 
     def reach(self, rows: np.ndarray, t_s: np.ndarray) -> None:
-        """Goes on to the pieces that hold at these times, none of which is before the piece of its row."""
+        """Moves on to the pieces that hold at these times; no time may precede its row's current piece."""
         while len(rows):
             behind = (self._end_s[rows] <= self.start_s[rows] + t_s) | (self.to_s[rows] <= t_s)
             rows, t_s = rows[behind], t_s[behind]
             self.advance(rows)
 
     def advance(self, rows: np.ndarray) -> None:
-        """Goes on to the next pieces."""
+        """Moves on to the next pieces."""
         from_s, to_s = self.from_s[rows], self.to_s[rows]
         self.passed[rows] += self.macs_per_s[rows] * (to_s - from_s)
         self.from_s[rows] = to_s
@@ -60,9 +60,9 @@ class Capacities:
     def finish(
         self, rows: np.ndarray, t_s: np.ndarray, macs: np.ndarray, until_s: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """When work that starts at t_s is done, inf if after until_s; then also what was offered till then.
+        """(time at which work that starts at t_s is done, or inf if after until_s; MACs offered until then).
 
-        rows: (m,), standing in the pieces of t_s; macs: (m,) ints. Goes on to the piece in which it ends.
+        rows: (m,) with the current pieces at t_s; macs: (m,) ints. Moves on to the piece in which work ends.
         """
         left, done_s, offered = macs.astype(float), np.full(len(rows), math.inf), np.zeros(len(rows))
         live = np.arange(len(rows))
@@ -91,7 +91,7 @@ class Capacities:
         return done_s, offered
 
     def offered(self, until_s: np.ndarray) -> np.ndarray:
-        """(n,) MACs offered from the start of each round to until_s, none of which is before from_s."""
+        """(n,) MACs offered from the start of each round to until_s, which must not precede from_s."""
         rows = np.flatnonzero(self.to_s < until_s)
         while len(rows):
             self.advance(rows)
@@ -101,7 +101,7 @@ class Capacities:
         return self.passed + np.where((self.macs_per_s > 0) & (until_s > self.from_s), last, 0.0)
 
     def _enter(self, rows: np.ndarray, at_s: np.ndarray) -> None:
-        """Takes the pieces at these absolute times; those that rounding leaves no length are passed over."""
+        """Enters the pieces at these absolute times; skips pieces that rounding leaves without length."""
         while len(rows):
             level, end_s = self.timelines.piece(at_s, rows)
             to_s = end_s - self.start_s[rows]

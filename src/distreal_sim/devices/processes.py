@@ -1,8 +1,8 @@
 """Levels as processes in time: functions of uniform numbers, written once for one client and for many.
 
-What belongs to a client is a number for one client and an array (n,) for n clients. `piece(t_s)` asks one
-client; `piece(t_s, rows)` asks some of many, both (m,). Either gives the levels that hold at t_s, and when
-they may next change (> t_s, or inf).
+A client's value is a number for one client and an array (n,) for n clients. `piece(t_s)` is for one client;
+`piece(t_s, rows)` is for some of many clients, both (m,). Each returns the levels that hold at t_s, and the
+times at which they may next change (> t_s, or inf).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from distreal_sim.base.rng_many import poisson_then
 from distreal_sim.devices.rngs import OneOrMany, Source
 
 EVENTS_PER_WINDOW = 4.0
-"""Mean number of events of a Poisson process that are drawn together."""
+"""Mean number of events in one window of a Poisson process."""
 
 Draw = Callable[[OneOrMany], OneOrMany]
 """Numbers in [0, 1) -> levels, of any shape."""
 
 
 def between(low: OneOrMany, high: OneOrMany, drawn: OneOrMany) -> OneOrMany:
-    """The uniform number in [low, high) for one in [0, 1)."""
+    """Maps a uniform number in [0, 1) to [low, high)."""
     return low + (high - low) * drawn
 
 
 def power(base: float, exponent: OneOrMany) -> OneOrMany:
-    """base ** exponent, the same to the last bit for one and for many: numpy's power of arrays may differ."""
+    """base ** exponent, equal to the last bit for one and for many; numpy's array power may differ."""
     if isinstance(exponent, np.ndarray):
         return np.array([base**own for own in exponent.tolist()])
     return base**exponent
@@ -50,9 +50,9 @@ class Steady(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Periodic:
-    """At every multiple of period_s a fresh level: base x draw(number).
+    """A new level at every multiple of period_s: base x draw(number).
 
-    The number of period k is the first one of rng("factor", k).
+    The number for period k is the first draw of rng("factor", k).
     """
 
     period_s: float
@@ -71,16 +71,16 @@ class Periodic:
 
 
 class Poisson:
-    """A fresh level, draw(number), at the events of a Poisson process of each client's own rate.
+    """A new level, draw(number), at each event of a Poisson process with the client's own rate.
 
-    The process is drawn window by window, each window from its own key: by independence of increments that is
-    the same process, and any time can be asked for without drawing what came before. Window k takes from
+    The process is drawn window by window, each with its own key: because increments are independent, this is
+    the same process, and any time can be queried without drawing the earlier windows. Window k takes from
     rng("window", k) the number of events, their times and their levels, in this order; the level before the
-    first event of all is that of rng("initial").
+    very first event is drawn from rng("initial").
 
-    rate_per_s: events per second, > 0; a number for one client, (n,) for many. Of many, the last window asked
-    about is kept for each row: times (n, M), in order and filled up with the window's end; levels (n, M);
-    before: (n,) the level that holds up to the first event, NaN where nobody has asked.
+    rate_per_s: events per second, > 0; a number for one client, (n,) for many. For many clients the last
+    window queried is kept for each row: times (n, M), in order and padded with the window's end; levels
+    (n, M); before: (n,) the level until the first event, NaN where it was not queried.
     """
 
     def __init__(self, rate_per_s: OneOrMany, rng: Source, draw: Draw) -> None:
@@ -114,7 +114,7 @@ class Poisson:
         return times, levels, n_events
 
     def _piece(self, t_s: float) -> tuple[float, float]:
-        """Of one client, whose windows are all kept."""
+        """`piece` for one client; all its windows are kept."""
         index = period_at(t_s, self.window_s)
         times, levels, _ = self._kept(index)
         after = int(times.searchsorted(t_s, side="right"))
@@ -142,7 +142,7 @@ class Poisson:
         return level, times[np.arange(len(rows)), after]
 
     def _keep(self, rows: np.ndarray, index: np.ndarray) -> None:
-        """Fills in the windows that these rows are in now."""
+        """Draws and keeps the current windows of these rows."""
         if not len(rows):
             return
         n_before = self.n_events[rows]

@@ -1,7 +1,7 @@
-"""Timelines of profiles that are not the package's own, checked wherever they are asked.
+"""Checks of the timelines of users' own profiles, made at every query.
 
-A level that is negative, an end that does not come, and a bound that does not hold would give wrong times, or
-none: they end the command with one line.
+A negative level, a piece that does not end after the query, or a wrong lower bound would give wrong times or
+an endless loop; each ends the command with one line.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.devices.profiles import Profile
 
 SLACK = 1e-9
-"""Relative error of a level that is taken for rounding, where it is compared with the bound."""
+"""Relative difference between a level and the bound that counts as rounding error."""
 
 
 def is_ours(profile: Profile) -> bool:
-    """Whether the profile is one of the package's, whose timelines are tested and need no look."""
+    """Whether the profile is one of the package's, whose timelines are tested and need no check."""
     return "." not in profile.name
 
 
 def check_bound(profile: Profile) -> float:
-    """`profile.lower_bound()`. Raises InputError unless it is a number from 0 on."""
+    """`profile.lower_bound()`. Raises InputError unless it is a number >= 0."""
     bound = profile.lower_bound()
     if isinstance(bound, bool) or not isinstance(bound, int | float | np.number) or not bound >= 0:
         raise InputError(f"profile {profile.name}: lower_bound() must be a number from 0 on, not {bound!r}")
@@ -34,9 +34,9 @@ def check_bound(profile: Profile) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """The timeline of a client, or those of many; client_id: an int, or (n,) whose they are.
+    """The timeline of one client, or those of many, with checks; client_id: an int, or (n,) ints.
 
-    Raises InputError naming the client and the time where an answer cannot be right.
+    Raises InputError naming the client and the time where a result cannot be right.
     """
 
     timeline: Any

@@ -1,7 +1,7 @@
-"""Keyed random numbers of one client or of many, and the mark of plug-in methods that serve many.
+"""Keyed random numbers for one client or many, and the mark of plug-in methods that support many.
 
-Both kinds of generator have `.random()`, so that one body serves: it gives a number for one client and an
-array (n,) for n clients, the same numbers bit for bit.
+Both kinds of generator have `.random()`, so that one body works for both: it returns a number for one client
+and an array (n,) for n clients, with the same numbers bit for bit.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from distreal_sim.base.rng import generator
 from distreal_sim.base.rng_many import streams
 
 OneOrMany = Any
-"""Of one client a number; of n clients an array (n,), or a number that they share."""
+"""A number for one client; for n clients an array (n,), or a number that they share."""
 
 Keyed = Callable[..., np.random.Generator]
 """rng(purpose, *key): the client's generator of this key, the same whenever it is asked for."""
 
 
 class Uniform(Protocol):
-    """What the generators of one client and of many have in common."""
+    """The common interface of the generators of one client and of many."""
 
     def random(self) -> OneOrMany:
-        """The next number in [0, 1) of each."""
+        """The next number in [0, 1) of each client."""
         ...
 
 
@@ -36,9 +36,9 @@ Source = Callable[..., Uniform]
 
 @dataclass(frozen=True, eq=False)
 class ClientRngs:
-    """The generators of one client, or of each of many, for one kind of plug-in.
+    """The generators of one client, or of each of many clients, for one kind of plug-in.
 
-    client_id: an int, or (n,) ints, repeats allowed. A call's key: integers, or (n,) of them.
+    client_id: an int, or (n,) ints, repeats allowed. The key of a call: integers, or (n,) arrays of them.
     """
 
     seed: int
@@ -52,7 +52,7 @@ class ClientRngs:
         return generator(self.seed, name, self.client_id, *key)
 
     def pick(self, rows: np.ndarray) -> ClientRngs:
-        """Those of some of many clients."""
+        """The generators of the clients in `rows`."""
         assert isinstance(self.client_id, np.ndarray)
         return ClientRngs(self.seed, self.kind, self.client_id[rows])
 
@@ -61,16 +61,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def for_many(method: F) -> F:
-    """Marks a device plug-in's method whose body serves many clients at once too.
+    """Marks a method of a device plug-in whose body also works for many clients at once.
 
-    Its client_id may be an array (n,), and its rng then gives `rng_many.Streams`, which have only `random()`.
-    The answer for each client must equal, to the last bit, that for the client alone. A method without the
-    mark is asked client by client, also where it overrides one that has it.
+    Its client_id may be an array (n,), and its rng then returns `rng_many.Streams`, which only have
+    `random()`. The result for each client must equal that for the client alone to the last bit. A method
+    without the mark is called client by client, also where it overrides a marked method.
     """
     method.for_many = True  # type: ignore[attr-defined]
     return method
 
 
 def bulk(method: Callable[..., Any]) -> Callable[..., Any] | None:
-    """The plug-in's method, if it has the mark of `for_many`; None: it answers for one client at a time."""
+    """The plug-in's method if it is marked `for_many`; None if it must be called client by client."""
     return method if getattr(method, "for_many", False) else None

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 BLOCK = 65_536
-"""Elements handled at a time: the float64 scratch stays in the cache (3 times faster than whole arrays)."""
+"""Elements per block: the float64 scratch stays in the cache (3 times faster than whole arrays)."""
 
 
 def add_scaled(total: np.ndarray, array: np.ndarray, factor: float | np.ndarray) -> None:
     """total += factor * array in float64, in place.
 
-    total and array are C-contiguous and of one shape; factor is a number, or has as many axes and
-    broadcasts.
+    total and array are C-contiguous and have the same shape; factor is a number, or an array with as many
+    axes that broadcasts to this shape.
     """
     if not isinstance(factor, np.ndarray):
         total, array = total.reshape(-1), array.reshape(-1)
@@ -48,12 +48,12 @@ def divide(total: np.ndarray, weight: float | np.ndarray, otherwise: np.ndarray)
 
 
 def _along(values: float | np.ndarray, part: slice) -> float | np.ndarray:
-    """What the values are on a stretch of the first axis, along which they may be one for all."""
+    """The values in a range of the first axis, along which they may broadcast."""
     return values[part] if isinstance(values, np.ndarray) and len(values) > 1 else values
 
 
 def _parts(array: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Stretches of the first axis of about BLOCK elements, each with float64 scratch of its shape."""
+    """Ranges of the first axis with about BLOCK elements, each with float64 scratch of its shape."""
     if not array.size:
         return
     rows = min(len(array), max(1, BLOCK * len(array) // array.size))

@@ -1,9 +1,9 @@
 """Averaging of updates that trained different parts of a network.
 
-A coordinate is averaged over the clients that trained it at least once; one that nobody trained keeps its
-bytes. Which client trained it follows from the channels its steps kept: a weight between channels i and o
-was trained in the steps that kept both, so the counts of all weights of a layer are one product of two
-(steps x channels) matrices, and no mask of the size of the model is ever sent.
+A coordinate is averaged over the clients that trained it at least once; a coordinate that no client trained
+keeps its bytes. The channels that a client's steps kept determine what it trained: a weight between channels
+i and o was trained in the steps that kept both, so the counts of all weights of a layer are one product of
+two (steps x channels) matrices, and no mask of the size of the model is sent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from distreal_sim.thinning.structure import Axis, Structure, TensorLayout, is_cu
 __all__ = ["Outputs", "Weight", "client_weight", "spread", "trained_steps", "weighted_average"]
 
 Outputs = Callable[[Update], "np.ndarray | None"]
-"""outputs(update): (n_classes,) bool, the classifier's rows that count in the merge; None for all."""
+"""outputs(update): (n_classes,) bool, the classifier's rows that enter the merge; None: all rows."""
 
 
 def weighted_average(
@@ -36,12 +36,12 @@ def weighted_average(
 
     weight `examples`: w_c is the client's number of examples; `steps`: the number of examples, repeats
     counted, that the coordinate was trained on; `clients`: 1. dilute: a client that did not train a
-    coordinate counts there with the old value, so that the sums run over all clients. Updates are added in
-    the order in which they come; what a client returns for a coordinate that it did not train is not
-    looked at, and a parameter may be missing from it.
+    coordinate enters with the old value, so that the sums run over all clients. Updates are added in the
+    order in which they arrive; values for coordinates that a client did not train are ignored, and an update
+    may lack parameters.
     """
     totals = {name: np.zeros(a.shape) for name, a in old.items()}
-    weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or some a channel
+    weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or numbers per channel
     everyone = 0.0
     for update in updates:
         examples = update.coverage.examples.astype(float)
@@ -71,7 +71,7 @@ def weighted_average(
 
 
 def client_weight(update: Update, weight: Weight) -> float:
-    """A client's weight in the mean of what it trained in all its steps, not yet divided by that of all."""
+    """A client's weight for coordinates that it trained in all its steps, before normalisation."""
     if weight == "clients":
         return 1.0
     return float(update.coverage.n_examples if weight == "steps" else update.facts.n_examples)
@@ -96,12 +96,12 @@ def trained_steps(
     step_weights: np.ndarray | None = None,
     outputs: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """For each parameter that some step did not train whole, in how many steps its channels were trained.
+    """Number of steps that trained each channel of the parameters that some step trained only in part.
 
-    Parameter name -> float64 of as many axes as the parameter has: an entry for each channel (of a grouped
-    convolution's input: of those of the row's block) on the axes that hold some, 1 on the others. A step
-    counts as its entry in step_weights (n_steps,), or 1. outputs: (n_classes,) bool, the classifier's rows
-    that count as trained, or None for all.
+    Parameter name -> float64 with as many axes as the parameter: one entry per channel on the axes that hold
+    channels (on the input axis of a grouped convolution, the channels of the row's block), length 1 on the
+    others. A step counts as its entry in step_weights (n_steps,), or as 1. outputs: (n_classes,) bool, the
+    classifier's rows that count as trained; None: all rows.
     """
     limited = {g for g, kept in enumerate(update.coverage.kept) if kept is not None}
     if not limited and outputs is None:
@@ -126,9 +126,9 @@ def trained_steps(
 
 
 def _in_all(kept: Sequence[np.ndarray], step_weights: np.ndarray, blocks: int) -> np.ndarray:
-    """Weighted number of steps that kept a channel on each axis; kept: (n_steps, channels) of every axis.
+    """Weighted number of steps that kept a channel on every axis; kept: (n_steps, channels) of each axis.
 
-    blocks > 1: there are two axes, and a row of the result is about its own block's channels of the second.
+    blocks > 1: there are two axes, and a row of the result covers its own block's channels of the second.
     """
     if not kept:
         return np.asarray(step_weights.sum())
@@ -145,10 +145,10 @@ def _in_all(kept: Sequence[np.ndarray], step_weights: np.ndarray, blocks: int) -
 
 
 def spread(layout: TensorLayout, per_channel: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
-    """A shape to look at the tensor in, and values per channel (see `trained_steps`) that broadcast to it.
+    """(shape for a view of the tensor, values per channel that broadcast to it); see `trained_steps`.
 
-    Where every channel owns equally many positions of an axis these become an axis of their own, so that
-    the values need not be repeated.
+    Where every channel owns the same number of positions of an axis, the positions become a separate axis,
+    so that the values need not be repeated.
     """
     shape: list[int] = []
     broadcast: list[int] = []

@@ -1,7 +1,7 @@
-"""Which strategies of Flower can merge, and which options they take.
+"""Flower strategies that can merge, and their options.
 
-A strategy's options are the numbers and words of its signature that bear on the merge. How Flower would
-sample clients, name records and merge metrics has no say here, and `eta_l` is a number that Flower prints.
+A strategy's options are the numbers and words of its signature that affect the merge. Parameters for
+sampling clients, naming records and merging metrics have no effect here, and Flower only prints `eta_l`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ NOT_A_MERGE = {
     "FedXgbBagging": "it merges trees",
     "FedXgbCyclic": "it merges trees",
 }
-"""Strategies of Flower that are left out, and why."""
+"""Flower strategies that are left out, with the reason."""
 
 WRAPS = "it wraps another strategy and draws noise from a global generator"
 
 UNUSED = {*inspect.signature(FedAvg).parameters, "eta_l", "train_loss_key"}
 
 PLAIN = {"int": int, "float": float, "bool": bool, "str": str}
-"""What a config can hold."""
+"""Types of values that a config can hold."""
 
 BOUNDS: dict[str, dict[str, Any]] = {
     "eta": {"gt": 0},
@@ -44,7 +44,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "client_learning_rate": {"gt": 0},
     "q": {"ge": 0},
 }
-"""What Flower's own strategies can work with; they check little of it themselves."""
+"""Valid ranges of the options of Flower's own strategies, which check few of them."""
 
 
 def strategies() -> list[str]:
@@ -57,7 +57,7 @@ def strategies() -> list[str]:
 
 
 def find(name: str) -> type[FedAvg]:
-    """The strategy of that name, or of that dotted path. Raises InputError if it cannot merge."""
+    """The strategy with this name or dotted path. Raises InputError if it cannot merge."""
     if "." in name:
         found = import_dotted(name, "strategy")
         if not (inspect.isclass(found) and issubclass(found, FedAvg)):
@@ -75,13 +75,13 @@ def find(name: str) -> type[FedAvg]:
 
 
 class _Options(ConfigModel):
-    """What stands beside `name: flower`."""
+    """Options beside `name: flower`."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class OwnStrategy(ConfigModel):
-    """A strategy of the user's own, whose options only its code knows."""
+    """A user's own strategy, whose options only its code knows."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -89,9 +89,9 @@ class OwnStrategy(ConfigModel):
 
 
 def options_of(name: str) -> type[ConfigModel]:
-    """A strategy and its options, as they stand beside `name: flower`.
+    """Config model of a strategy and its options, given beside `name: flower`.
 
-    Raises InputError if it cannot merge.
+    Raises InputError if the strategy cannot merge.
     """
     cls = find(name)
     fields: dict[str, Any] = {}
@@ -130,7 +130,7 @@ class Configured(Protocol):
 
 
 def make(merge: Configured) -> FedAvg:
-    """A strategy that has seen nothing yet, and that samples nobody."""
+    """A new strategy without state, which samples no clients."""
     strategy = find(merge.strategy)(**(merge.model_extra or {}))
     strategy.fraction_train = 0.0
     return strategy

@@ -1,7 +1,7 @@
-"""A round of one of Flower's strategies, on updates of the whole network.
+"""A round of a Flower strategy, on updates of the whole network.
 
-The strategy is built again in every round and given back its memory, so that a run that was resumed cannot
-differ from one that was not.
+The strategy is rebuilt in every round and gets its memory back, so that a resumed run cannot differ from an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ NO_GRID = cast(Grid, None)
 def aggregate(merge: Configured, state: State, now: Round, updates: Iterator[Update]) -> State:
     """The state after the strategy's `aggregate_train`; the arrays keep their types.
 
-    FedAdam corrects its step size by the number of the round. A round without updates changes nothing, and
-    neither does one in which the strategy declines to merge. Raises InputError for an update that covers only
-    a part of the network, RunError for what the strategy itself complains about.
+    FedAdam corrects its step size by the round number. A round without updates changes nothing, and neither
+    does a round that the strategy declines to merge. Raises InputError for an update that covers only a part
+    of the network, RunError for an error that the strategy raises.
     """
     strategy = make(merge)
     recall(strategy, state.extras)
-    names = sorted(state.arrays)  # an order that outlives a checkpoint: Krum's sums depend on it
+    names = sorted(state.arrays)  # an order that survives a checkpoint: Krum's sums depend on it
     replies = [_reply(merge, strategy, state.arrays, names, update) for update in updates]
     try:
         with _quick_and_quiet():
-            # It samples nobody here; it is shown the arrays that the clients got.
+            # It samples no clients here, but reads the arrays that the clients got.
             strategy.configure_train(now.number, _record(state.arrays, names), ConfigRecord(), NO_GRID)
             merged, _ = strategy.aggregate_train(now.number, replies)
     except AppExitException as error:
@@ -51,7 +51,7 @@ def aggregate(merge: Configured, state: State, now: Round, updates: Iterator[Upd
 
 
 def _reply(merge: Configured, strategy: FedAvg, old: Arrays, names: Sequence[str], update: Update) -> Message:
-    """The update as Flower's strategies want it. Raises InputError if it is not of the whole network."""
+    """The update as a Flower message. Raises InputError if it does not cover the whole network."""
     shapes = {name: array.shape for name, array in update.arrays.items()}
     whole = shapes == {name: array.shape for name, array in old.items()}
     client_id = update.facts.client_id
@@ -65,7 +65,7 @@ def _reply(merge: Configured, strategy: FedAvg, old: Arrays, names: Sequence[str
     metrics[strategy.weighted_by_key] = update.facts.n_examples
     metrics["train_loss"] = update.facts.train_loss
     content = RecordDict({"arrays": _record(update.arrays, names), "metrics": metrics})
-    # Explicit, because outside Flower's runtime nobody knows which node this is.
+    # Explicit metadata, because outside Flower's runtime the node id is unknown.
     metadata = Metadata(
         run_id=0,
         message_id=str(client_id),
@@ -91,10 +91,10 @@ def _arrays(merged: ArrayRecord, old: Arrays) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def _quick_and_quiet() -> Iterator[None]:
-    """Within the block Flower does not report what goes well, and its garbage collections are short.
+    """Within the block Flower logs no successes, and its garbage collections are short.
 
-    Bulyan and QFedAvg collect once for every update; without the freeze each goes through all of torch, a
-    tenth of a second.
+    Bulyan and QFedAvg collect garbage once per update; without the freeze each collection scans all of torch,
+    which takes a tenth of a second.
     """
     logger = logging.getLogger("flwr")
     level = logger.level

@@ -1,8 +1,8 @@
-"""What a strategy of Flower keeps between rounds, as arrays of a checkpoint.
+"""Memory of a Flower strategy between rounds, as arrays of a checkpoint.
 
-Strategies keep it in attributes: numbers, arrays, lists and dicts of arrays, records. An attribute travels
-as `merge/ATTRIBUTE/KIND/INDEX/KEY`, an empty one as `merge/ATTRIBUTE/KIND`. The arrays that the clients got
-(`current_arrays`) are the state's own.
+Strategies keep their memory in attributes: numbers, arrays, lists and dicts of arrays, records. An attribute
+is stored as `merge/ATTRIBUTE/KIND/INDEX/KEY`, an empty one as `merge/ATTRIBUTE/KIND`. The arrays that the
+clients got (`current_arrays`) belong to the state itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ Items = list[tuple[str, np.ndarray]]
 
 
 def remember(merge: Configured, strategy: FedAvg) -> dict[str, np.ndarray]:
-    """What the strategy keeps and a fresh one does not. Raises InputError for what no checkpoint can hold."""
+    """The attributes in which the strategy differs from a new one, as arrays.
+
+    Raises InputError for an attribute that a checkpoint cannot hold.
+    """
     fresh = vars(make(merge))
     kept: dict[str, np.ndarray] = {}
     for name, value in vars(strategy).items():
@@ -51,7 +54,7 @@ def remember(merge: Configured, strategy: FedAvg) -> dict[str, np.ndarray]:
 
 
 def recall(strategy: FedAvg, extras: Arrays) -> None:
-    """Gives a fresh strategy what another one kept; in copies, so that it may change them in place."""
+    """Restores the memory of a new strategy, in copies that it may change in place."""
     found: dict[tuple[str, str], dict[int, tuple[str, np.ndarray]]] = defaultdict(dict)
     for path, array in extras.items():
         name, *rest = path.removeprefix(PREFIX).split("/", 3)
@@ -67,7 +70,7 @@ def recall(strategy: FedAvg, extras: Arrays) -> None:
 def _same(value: Any, fresh: Any) -> bool:
     try:
         return value is fresh or (type(value) is type(fresh) and bool(value == fresh))
-    except (TypeError, ValueError, RuntimeError):  # of arrays, which have no one truth
+    except (TypeError, ValueError, RuntimeError):  # arrays have no single truth value
         return False
 
 

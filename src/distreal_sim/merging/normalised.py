@@ -1,4 +1,4 @@
-"""Averages of updates divided by how many steps trained a coordinate, for clients that trained parts."""
+"""Averages of updates normalised by the number of steps that trained a coordinate (FedNova)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def step_normalised_average(
 
         w + sum(p_c a_c) * sum(p_c (w_c - w) / a_c)
 
-    so that a client that trained it more often does not pull it further; with one a_c for all it is the
-    weighted mean of the w_c. The momentum of a dropped coordinate rests, so tau_c is all that counts. One
-    that nobody trained keeps its bytes. weight: as in `weighted_average`.
+    so that a client that trained it in more steps does not pull it further; with equal a_c it is the weighted
+    mean of the w_c. The momentum of a dropped coordinate does not change, so a_c depends on tau_c alone. A
+    coordinate that no client trained keeps its bytes. weight: as in `weighted_average`.
 
     FedNova: Wang, Liu, Liang, Joshi, Poor, NeurIPS 2020, arXiv 2007.07481; by coordinate: our choice.
     """
     changes = {name: np.zeros(value.shape) for name, value in old.items()}
-    # For all of a parameter at once, or for each of its channels.
+    # One value for the whole parameter, or one per channel.
     weights = {name: np.zeros((1,) * value.ndim) for name, value in old.items()}
     norms = {name: np.zeros((1,) * value.ndim) for name, value in old.items()}
     for update in updates:
@@ -68,7 +68,7 @@ def accumulated(n_steps: np.ndarray, momentum: float) -> np.ndarray:
 def _moved(
     structure: Structure, name: str, old: np.ndarray, change: np.ndarray, weight: np.ndarray, norm: np.ndarray
 ) -> np.ndarray:
-    """The parameter after its mean change; where nothing changes its bytes stay (-0.0 too)."""
+    """The parameter after its mean change; coordinates without change keep their bytes (also -0.0)."""
     # sum(p a) * sum(p d), where p is a client's weight over that of all.
     scale = np.divide(norm, weight**2, out=np.zeros(weight.shape), where=weight > 0)
     shape, factor = spread(structure.tensors[name], scale)

@@ -1,1 +1,1 @@
-"""The rounds of a run, and the files that they are written to."""
+"""The rounds of a run and its files."""

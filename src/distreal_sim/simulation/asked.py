@@ -1,4 +1,4 @@
-"""What a method is asked for on the server; its answers are checked, for it may be a user's own."""
+"""Calls of a method on the server; the results are checked, because the method may be a user's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distreal_sim.methods import Method
 
 
 def jobs_of(method: Method, task: Task, state: State, now: Round) -> list[Job]:
-    """The jobs of a round. Raises InputError where `plan` raises or gives no Jobs."""
+    """The jobs of a round. Raises InputError where `plan` raises or does not return a list of Jobs."""
     with naming(f"method {method.name}, planning round {now.number},"):
         jobs: Any = method.plan(task, state, now)
     if not isinstance(jobs, list | tuple):
@@ -24,7 +24,7 @@ def jobs_of(method: Method, task: Task, state: State, now: Round) -> list[Job]:
 
 
 def merged(method: Method, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-    """The state after a round. Raises InputError where `merge` raises or gives no State."""
+    """The state after a round. Raises InputError where `merge` raises or does not return a State."""
     with naming(f"method {method.name}, merging round {now.number},"):
         after: Any = method.merge(task, state, now, updates)
     if not isinstance(after, State):
@@ -34,7 +34,7 @@ def merged(method: Method, task: Task, state: State, now: Round, updates: Iterat
 
 
 def first_state(method: Method, task: Task) -> State:
-    """The state before round 1. Raises InputError where `start` raises or gives no State."""
+    """The state before round 1. Raises InputError where `start` raises or does not return a State."""
     initial = State(task.engine.export())
     with naming(f"method {method.name}, before round 1,"):
         state: Any = method.start(task, initial)

@@ -1,4 +1,4 @@
-"""Callbacks: what sees every round of a run, and may end it."""
+"""Callbacks: called after every round of a run, they may end it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def unseen(row: RoundRow, state: State) -> None:
     """Does nothing."""
 
 
-class StopRun(Exception):  # noqa: N818  (it is no error)
-    """Raised by a callback to end the run after this round. Its text is the reason, for run.json."""
+class StopRun(Exception):  # noqa: N818  (not an error)
+    """Raised by a callback to end the run after this round; run.json records its text as the reason."""
 
 
 class Callback:
-    """Sees every round of a run. A plain function of the row will do where the model is not needed."""
+    """Called after every round of a run. Where the model is not needed, a function of the row suffices."""
 
     def on_round(self, row: RoundRow, state: State) -> bool | None:
-        """Called once a round is recorded.
+        """Called after a round is recorded.
 
-        row: the round's row of rounds.csv; state: what the method keeps, `state.arrays` the parameters by
-        name, which must not be changed. True ends the run after this round, as raising StopRun does; the run
-        can be resumed.
+        row: the round's row of rounds.csv; state: the method's state, with the parameters by name in
+        `state.arrays`; it must not be changed. Returning True or raising StopRun ends the run after this
+        round; the run can be resumed.
         """
         return None
 
@@ -36,7 +36,7 @@ AnyCallback = Callback | Callable[[RoundRow], object]
 
 
 def together(callbacks: Sequence[AnyCallback]) -> OnRound:
-    """Calls all of them, in order, and raises StopRun after the last if one wants to stop."""
+    """One function that calls all callbacks in order, then raises StopRun if one of them stops the run."""
 
     def on_round(row: RoundRow, state: State) -> None:
         stop: StopRun | None = None

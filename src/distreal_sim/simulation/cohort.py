@@ -1,4 +1,4 @@
-"""Which clients take part in a round."""
+"""Cohorts: the clients that take part in a round."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def draw_cohort(
 ) -> list[int]:
     """The first `size` available clients of a random sequence of all ids, sorted by id.
 
-    available: (m,) ids -> (m,) bool. The sequence is a Fisher-Yates shuffle of which only the walked part
-    exists, so the cost does not grow with n_clients; fewer than `size` ids come back when not enough clients
+    available: (m,) ids -> (m,) bool. The sequence is a Fisher-Yates shuffle, computed only as far as it is
+    read, so the cost does not grow with n_clients. Fewer than `size` ids are returned if not enough clients
     are available.
     """
     moved: dict[int, int] = {}

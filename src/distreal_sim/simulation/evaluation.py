@@ -1,4 +1,4 @@
-"""Testing the global model, in shards that do not depend on who computes them."""
+"""Tests of the global model, in shards that do not depend on the number of workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DRAWS_PER_SHARD = 5
 
 
 class Exits(Protocol):
-    """A network with classifiers after several of its parts, numbered from 0, its own the last."""
+    """A network with a classifier (exit) after several of its parts, numbered from 0; its own is the last."""
 
     def test(self, x: Tensor, last: int) -> Tensor:
         """Scores (n, n_classes) of the network that ends with exit `last`."""
@@ -38,7 +38,7 @@ def test_shards(task: Task) -> list[int]:
 
 
 def _bounds(start: int, stop: int, step: int) -> list[int]:
-    """Bounds of stretches of `step`; a single one left over joins those before it, as in training."""
+    """Bounds of ranges of `step` examples; a single left-over example joins the range before it."""
     cuts = list(range(start, stop, step))
     if len(cuts) > 1 and stop - cuts[-1] == 1:
         cuts.pop()
@@ -51,12 +51,12 @@ def test_shard(
     statistics: Arrays,
     start: int,
     stop: int,
-    part: SubModel | None = None,  # noqa: PT028  (no test, in spite of its name)
+    part: SubModel | None = None,  # noqa: PT028  (not a pytest test)
 ) -> tuple[float, int]:
     """(sum of losses, number of correct answers) on a shard of the test set.
 
-    statistics: batch-norm statistics; without them every test batch is normalised with its own. part: what is
-    tested; None: the whole network.
+    statistics: batch-norm statistics; if empty, every test batch is normalised with its own. part: the tested
+    part of the network; None: the whole network.
     """
     loss_sum, n_correct = 0.0, 0
     mask, run = _part(task, part)
@@ -71,9 +71,9 @@ def test_shard(
 
 
 def statistics_shards(task: Task, client_ids: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Which batches the statistics are averaged over, in shards: (client ids, number of the draw) each.
+    """Batches over which statistics are averaged, in shards of (client ids, number of each draw).
 
-    The clients are taken in turn, one batch at a time, until there are `statistics_batches`. Empty where no
+    The clients take turns, one batch at a time, until there are `statistics_batches`. Empty where no
     statistics are needed.
     """
     if task.evaluation.batch_norm == "batch" or not task.engine.has_statistics:
@@ -93,10 +93,10 @@ def statistics_shard(
     draws: Sequence[int],
     part: SubModel | None = None,
 ) -> Arrays:
-    """Sums of the statistics of some batches, and under `n` their number.
+    """Sums of the statistics of a shard's batches, and the number of batches under `n`.
 
-    A batch holds batch_size examples of its client, without replacement, or all that it has. part: see
-    `test_shard`.
+    A batch holds batch_size examples of its client, drawn without replacement, or all of them if there are
+    fewer. part: see `test_shard`.
     """
     mask, _ = _part(task, part)
     task.engine.load(arrays)
@@ -111,7 +111,7 @@ def statistics_shard(
 
 
 def _part(task: Task, part: SubModel | None) -> tuple[Mask | None, Run | None]:
-    """The channels of a part of the network, and how it is run; None: all of them, as it stands."""
+    """(mask, run function) of a part of the network; None in place of either: the network's own."""
     if part is None:
         return None, None
     mask = None if part.counts == task.full else first_mask(task.structure, part.counts)

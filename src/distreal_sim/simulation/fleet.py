@@ -1,4 +1,4 @@
-"""The clients, as the rounds see them."""
+"""The interface between the rounds and the clients."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from distreal_sim.submodels.submodel import SubModel
 
 
 class Fleet(Protocol):
-    """The clients, wherever they run.
+    """The clients of a run, in this process or elsewhere.
 
-    Arrays that go out to many of them are published first; others may be given as well, and are published
-    for that call.
+    Arrays for many clients are published first; unpublished arrays are published for the one call.
     """
 
     def publish(self, arrays: Arrays) -> Arrays:
-        """The same arrays, read-only, in the form in which they go out to the clients: encoded once.
+        """The same arrays, read-only and encoded once for all clients.
 
-        Published ones come back as they are.
+        Published arrays are returned unchanged.
         """
         ...
 
@@ -32,7 +31,7 @@ class Fleet(Protocol):
     ) -> Arrays:
         """Batch-norm statistics of a model for testing, re-estimated on batches of these clients.
 
-        part: of which part of the network; None: of the whole.
+        part: the part of the network that they are for; None: the whole network.
         """
         ...
 
@@ -43,9 +42,9 @@ class Fleet(Protocol):
         ...
 
     def contexts(self) -> dict[int, bytes]:
-        """What the clients keep between rounds, by client id, for the checkpoint."""
+        """The clients' memory between rounds, by client id, for the checkpoint."""
         ...
 
     def restore(self, contexts: dict[int, bytes]) -> None:
-        """Goes back to what the clients kept at a checkpoint."""
+        """Restores the clients' memory from a checkpoint."""
         ...

@@ -23,10 +23,10 @@ def play(
     *,
     verify: bool = False,
 ) -> None:
-    """Plays the run to its end from wherever its directory says it stands.
+    """Plays the run to its end, starting from the last checkpoint in its directory.
 
-    fleet: None for the clock alone. on_round: where it raises StopRun, the run ends, to be resumed. verify:
-    the bookkeeping of every round is checked; raises InvariantError where it does not hold.
+    fleet: None for the clock alone. on_round: may raise StopRun to end the run, which can be resumed. verify:
+    check the bookkeeping of every round; raises InvariantError if it does not hold.
     """
     try:
         progress, contexts = directory.resume(start(experiment, task))
@@ -49,6 +49,6 @@ def play(
 
 
 def final_model(task: Task, progress: Progress) -> dict[str, np.ndarray]:
-    """The network's whole state dict: trained parameters, statistics for testing, and its other buffers."""
+    """The network's whole state dict: trained parameters, statistics for testing and all other buffers."""
     initial = {name: value.numpy() for name, value in task.module.state_dict().items()}
     return {**initial, **progress.state.arrays, **progress.statistics}

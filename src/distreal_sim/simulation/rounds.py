@@ -1,4 +1,4 @@
-"""The order of a round. Nothing else knows it.
+"""The order of a round; no other module knows it.
 
 cohort -> plan -> train on the clients -> merge in client order -> clock -> test -> rows -> checkpoint
 """
@@ -24,7 +24,7 @@ from distreal_sim.submodels.submodel import SubModel
 
 
 class Recorder(Protocol):
-    """Where the rows and the checkpoints go."""
+    """Records the rows and the checkpoints."""
 
     def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Adds a round."""
@@ -37,7 +37,7 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a simulation stands between two rounds.
+    """The state of a simulation between two rounds.
 
     sim_s: simulated time; statistics: batch-norm statistics of the last test.
     """
@@ -49,13 +49,13 @@ class Progress:
 
 
 def start(experiment: Experiment, task: Task) -> Progress:
-    """Before round 1."""
+    """The progress before round 1."""
     return Progress(0, 0.0, first_state(experiment.method, task), {})
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What plays the rounds of an experiment."""
+    """Plays the rounds of an experiment."""
 
     experiment: Experiment
     task: Task
@@ -68,7 +68,7 @@ class Simulation:
 
     @property
     def on_schedule(self) -> bool:
-        """Whether every round begins at a time that is known beforehand."""
+        """Whether the start of every round is known in advance."""
         return self.experiment.round_end == "fixed" and self.method.overrun != "wait"
 
     def next_round(self, before: Progress) -> Round:
@@ -79,7 +79,7 @@ class Simulation:
         return Round(number, n_rounds, before.sim_s, lr, tuple(cohort))
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
-        """One update per job, in the order of the jobs, as the server decodes it."""
+        """One decoded update per job, in the order of the jobs."""
         return map(self._decoded, jobs, self.fleet.train(jobs))
 
     def _decoded(self, job: Job, update: Update) -> Update:
@@ -88,33 +88,33 @@ class Simulation:
         return replace(update, arrays=self.task.codec.decode(update.arrays, job.arrays))
 
     def merge(self, state: State, now: Round, updates: Iterator[Update]) -> State:
-        """The next state, published; the same one where nothing is computed."""
+        """The next state, published; the state itself if nothing is computed."""
         computes = self.task.computes
         return self.published(merged(self.method, self.task, state, now, updates) if computes else state)
 
     def published(self, state: State) -> State:
-        """The state with arrays that are ready to go out to the clients, in tests and in the next round."""
+        """The state with its arrays published, for tests and for the next round."""
         return State(self.fleet.publish(state.arrays), state.extras)
 
     def duration_s(self, sim_s: Sequence[float]) -> float:
-        """Simulated seconds of a round; sim_s: of each of its clients."""
+        """Simulated seconds of a round; sim_s: simulated seconds of each of its clients."""
         last_s = max(sim_s, default=0.0)
         if self.experiment.round_end == "early" and sim_s:
             return last_s
         return max(self.task.deadline_s, last_s) if self.method.overrun == "wait" else self.task.deadline_s
 
     def end_s(self, now: Round, duration_s: float) -> float:
-        """Absolute simulated time at the end of the round; rounds on schedule add up no rounding errors."""
+        """Absolute simulated time at the end of the round; exact, without summation, if on schedule."""
         return now.number * self.task.deadline_s if self.on_schedule else now.start_s + duration_s
 
     def test(self, state: State, now: Round, facts: Sequence[Facts], statistics: Arrays) -> Scores | None:
-        """Tests the model if this round is to be tested; statistics: of the last test."""
+        """Tests the model if a test is due in this round; statistics: those of the last test."""
         task, method = self.task, self.method
         due = now.number % task.evaluation.every == 0 or now.number == now.n_rounds
         if not due or not task.computes:
             return None
         who = [f.client_id for f in facts if f.status in ("completed", "partial")] or now.cohort
-        if who:  # with nobody there the model is the old one, and so are its statistics
+        if who:  # without clients the model and its statistics are the old ones
             statistics = self.fleet.statistics(state.arrays, now.number, who)
         tested = self.fleet.evaluate(state.arrays, statistics, now.number)
         submodel, widest = None, method.widest(task, state)
@@ -127,20 +127,20 @@ class Simulation:
 
 
 class Tally:
-    """Updates on their way to the merge, and the facts of all that passed."""
+    """Iterates over updates for the merge and collects the facts of all of them."""
 
     def __init__(self, updates: Iterator[Update]) -> None:
         self._updates, self._facts = updates, list[Facts]()
 
     def that_count(self) -> Iterator[Update]:
-        """Those that take part in the merge."""
+        """The updates that take part in the merge."""
         for update in self._updates:
             self._facts.append(update.facts)
             if update.is_merged:
                 yield update
 
     def drain(self) -> list[Facts]:
-        """The facts of all updates, of those too that the merge did not ask for."""
+        """The facts of all updates, including those that the merge did not read."""
         deque(self.that_count(), maxlen=0)
         return self._facts
 
@@ -165,11 +165,11 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
 
 
 def simulate(sim: Simulation, progress: Progress, on_round: OnRound = unseen) -> Progress:
-    """Plays the rounds after `progress` to the end, recording and committing on the way.
+    """Plays all rounds after `progress`, recording and committing them.
 
-    StopRun of on_round is passed on unless the round was the last; the round is committed.
-    After Ctrl-C, or a signal that is answered like it, the last finished round is committed where clients
-    keep nothing: what they keep belongs to the middle of a round then.
+    StopRun from on_round is raised again after the round is committed, unless it was the last round.
+    Ctrl-C, or a signal with the same effect, commits the last finished round unless clients keep memory,
+    which then belongs to the middle of a round.
     """
     experiment = sim.experiment
     progress = replace(progress, state=sim.published(progress.state))

@@ -1,4 +1,4 @@
-"""The rows of the result tables and the files they are written to."""
+"""The rows of the result tables."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Tested = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class Scores:
-    """What a test found.
+    """The results of a test.
 
-    full: of the whole network; submodel: of the largest sub-network trained so far (`Method.widest`);
-    statistics: the batch-norm statistics of the whole network that were used.
+    full: those of the whole network; submodel: those of the largest sub-network trained so far
+    (`Method.widest`); statistics: the batch-norm statistics of the whole network.
     """
 
     full: Tested
@@ -34,14 +34,14 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class ClientRow(Facts):
-    """One client's round, the columns of clients.parquet: what it reports, and what the server adds."""
+    """A row of clients.parquet: the facts that a client reports, and columns that the server adds."""
 
     round: int = column("number of the round, from 1")
     macs_available: float = column("what its capacity offered from the round's start to its end", "sum")
 
 
 def _in_order(columns: dict[str, Column]) -> dict[str, Column]:
-    """The round comes first, and what was offered after what was done."""
+    """Puts `round` first, and `macs_available` after `macs`."""
     names = [name for name in columns if name not in ("round", "macs_available")]
     names.insert(0, "round")
     names.insert(names.index("macs") + 1, "macs_available")
@@ -54,7 +54,7 @@ COLUMNS = _in_order(columns_of(ClientRow))
 PARQUET = {"int": pa.int64(), "float": pa.float64(), "str": pa.string()}
 
 DTYPES = {name: PARQUET[c.kind].to_pandas_dtype() for name, c in COLUMNS.items()} | {"status": np.int64}
-"""What the columns of ClientRows are; a method's own are float64."""
+"""Types of the columns of ClientRows; a method's own columns are float64."""
 
 
 def schema_of(names: Iterable[str]) -> pa.Schema:
@@ -63,9 +63,9 @@ def schema_of(names: Iterable[str]) -> pa.Schema:
 
 
 class ClientRows(Sequence[ClientRow]):
-    """Clients' rounds in columns, so that many of them cost no object each.
+    """Clients' rounds in columns, without an object for each row.
 
-    columns: (n,) arrays by name, those of COLUMNS and after them the method's; status: indices into STATUSES.
+    columns: (n,) arrays by name: first COLUMNS, then the method's own; status: indices into STATUSES.
     """
 
     def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
@@ -95,8 +95,9 @@ class ClientRows(Sequence[ClientRow]):
         macs_available: Sequence[float],
         own: Sequence[Column] = (),
     ) -> ClientRows:
-        """macs_available: what each client's capacity offered from the start of the round to its end.
+        """The rows of one round.
 
+        macs_available: MACs that each client's capacity offered from the start of the round to its end;
         own: the method's columns.
         """
         values: dict[str, Sequence[Any]] = {
@@ -107,7 +108,7 @@ class ClientRows(Sequence[ClientRow]):
 
     @classmethod
     def join(cls, parts: Sequence[ClientRows]) -> ClientRows:
-        """All rows of at least one part."""
+        """All rows of the parts, of which there must be at least one."""
         names = parts[0].columns
         return cls({name: np.concatenate([part.columns[name] for part in parts]) for name in names})
 
@@ -126,7 +127,7 @@ class ClientRows(Sequence[ClientRow]):
         return ClientRow(**{**values, "status": STATUSES[values["status"]], "metrics": metrics})
 
     def table(self) -> pa.Table:
-        """As it stands in clients.parquet; where a value is optional, NaN is null."""
+        """The table as in clients.parquet; NaN in an optional column becomes null."""
         columns = {}
         for name, values in self.columns.items():
             if name == "status":
@@ -145,7 +146,7 @@ class RoundRow:
     None without one, or without training; test_accuracy, test_loss: None in rounds without evaluation.
     submodel_accuracy, submodel_loss: of the widest sub-network that a client has trained so far, for methods
     whose sub-networks are the first channels of each layer; None for others. more: sums and means of further
-    columns, which come behind the others.
+    columns, which come after the others.
     """
 
     round: int
@@ -175,7 +176,7 @@ class RoundRow:
         rows: ClientRows,
         own: Sequence[Column] = (),
     ) -> RoundRow:
-        """Sums the clients' rows; losses are weighted by examples. own: the method's columns."""
+        """Sums up the clients' rows; losses are weighted by examples. own: the method's columns."""
         loss, accuracy = (scores and scores.full) or (None, None)
         submodel_loss, submodel_accuracy = (scores and scores.submodel) or (None, None)
         columns = rows.columns
@@ -183,7 +184,7 @@ class RoundRow:
         n_of = dict(zip(STATUSES, np.bincount(status, minlength=len(STATUSES)).tolist(), strict=True))
         merged = (status == STATUSES.index("completed")) | (status == STATUSES.index("partial"))
         losses, n_examples = columns["train_loss"][merged], columns["n_examples"][merged]
-        trained = len(losses) and not math.isnan(losses[0])  # else the clock ran alone
+        trained = len(losses) and not math.isnan(losses[0])  # otherwise nothing was trained
         sums = {name: _sum(columns[name]) for name, c in COLUMNS.items() if c.in_round == "sum"}
         more = {c.name: _in_round(c, columns, merged) for c in own if c.in_round is not None}
         return cls(
@@ -205,7 +206,7 @@ class RoundRow:
 
 
 ROUND_COLUMNS = [f.name for f in dataclasses.fields(RoundRow) if f.name != "more"]
-"""Those of every run's rounds.csv that RoundRow names."""
+"""The columns of every run's rounds.csv: the fields of RoundRow."""
 
 
 def round_columns(own: Sequence[Column] = ()) -> list[str]:
@@ -224,7 +225,7 @@ def _sum(values: np.ndarray) -> Any:
 
 
 def _in_round(column: Column, columns: Mapping[str, np.ndarray], merged: np.ndarray) -> float | None:
-    """What rounds.csv has of a method's column; None where no client has a value."""
+    """The summary of a method's column for rounds.csv; None where no client has a value."""
     values = columns[column.name]
     known = ~np.isnan(values) & (merged if column.in_round == "mean" else True)
     if not known.any():
@@ -236,9 +237,9 @@ def _in_round(column: Column, columns: Mapping[str, np.ndarray], merged: np.ndar
 
 
 def total(values: np.ndarray) -> float:
-    """The sum of (n,) floats, one added after the other; 0 for none.
+    """The sum of (n,) floats, added one by one; 0 for none.
 
-    numpy's own sums, and those of Python from 3.12 on, are rounded in another way.
+    numpy's sums, and Python's from 3.12 on, round differently.
     """
     return float(np.add.accumulate(values)[-1]) if len(values) else 0.0
 

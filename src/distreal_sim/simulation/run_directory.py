@@ -38,17 +38,17 @@ PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow"
 class RunDirectory:
     """The open directory of one run; holds its lock until `close`.
 
-    Tables are appended to; a checkpoint is the commit point: what was written after it is cut off when the
+    Tables grow by appending; a checkpoint is the commit point: rows written after it are cut off when the
     run is resumed.
     """
 
     def __init__(self, path: Path, experiment: Experiment, *, resume: bool, training: bool = True) -> None:
         """Opens the directory for a new run, or the one to resume. Raises InputError if neither is possible.
 
-        training: whether anything is computed, or the clock runs alone.
+        training: False if the clock runs alone and nothing is computed.
 
-        A new run leaves nothing in it but the lock before `resume` is called, so that after a mistake in the
-        input the mended command finds it free.
+        Before `resume` is called, a new run leaves only the lock in the directory, so that the corrected
+        command can use it after a mistake in the input.
         """
         self.path = path
         self.experiment, self.training = experiment, training
@@ -58,7 +58,9 @@ class RunDirectory:
         self._earlier_wall_s = 0.0
         self._rows: list[ClientRows] = []
         self._begun = self._new = False
-        self._last_written: int | None = None  # round that was written whole, if it is not committed yet
+        self._last_written: int | None = (
+            None  # the last round that was written completely, until it is committed
+        )
         self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.method.columns))
         self.timing = CsvTable(path / "timing.csv", [f.name for f in dataclasses.fields(Timing)])
         self.parts = path / "clients.parts"
@@ -67,8 +69,8 @@ class RunDirectory:
         if resume and not training:
             raise InputError("--no-training cannot be resumed; it takes seconds: choose another --out")
         if existed and not resume:
-            goes_on = "add --resume to go on with it, or " if training else ""
-            raise InputError(f"{path} already holds a run; {goes_on}choose another --out")
+            advice = "add --resume to resume it, or " if training else ""
+            raise InputError(f"{path} already holds a run; {advice}choose another --out")
         self._lock = lock_directory(path, "run", begun=existed, config="config.yaml")
         try:
             if existed:
@@ -85,7 +87,7 @@ class RunDirectory:
     def resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
         """Starts the files of a new run, or cuts the tables back to the last checkpoint.
 
-        Returns the progress and the clients' contexts of that checkpoint; `fresh` and none without one.
+        Returns the progress and the clients' contexts of that checkpoint; without one, `fresh` and none.
         """
         with _writing():
             return self._resume(fresh)
@@ -150,7 +152,7 @@ class RunDirectory:
         for path in (self.rounds.path, self.timing.path, self.parts):
             sync(path)
         if not self.training:
-            return  # it is not resumed, but repeated
+            return  # a timed run is repeated, not resumed
         final = self.checkpoints / f"r{progress.round_number:06d}"
         temporary = final.with_name(final.name + ".tmp")
         temporary.mkdir()
@@ -188,9 +190,10 @@ class RunDirectory:
             shutil.rmtree(self.parts)
 
     def abandon(self, status: Literal["stopped", "failed"]) -> None:
-        """Says in run.json how the run ended early.
+        """Writes into run.json how the run ended early.
 
-        Of a new run that has finished no round nothing is left but the lock: the next command finds it free.
+        A new run that has finished no round is removed up to the lock, so that the next command can use the
+        directory.
         """
         if not self._begun:
             return
@@ -241,8 +244,8 @@ def _writing() -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(
-            f"cannot write {error.filename}: {error.strerror}; the last checkpoint is safe: once this is "
-            "mended, the same command with --resume goes on from there"
+            f"cannot write {error.filename}: {error.strerror}; the last checkpoint is safe: fix the cause, "
+            "then resume from it by adding --resume to the same command"
         ) from error
 
 

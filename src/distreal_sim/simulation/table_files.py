@@ -24,7 +24,7 @@ class CsvTable:
         self._file: io.FileIO | None = None
 
     def cut(self, n_bytes: int | None) -> None:
-        """Keeps the first n_bytes, or starts the file afresh with its header."""
+        """Keeps the first n_bytes; None: starts a new file with its header."""
         if n_bytes is None:
             with naming(self.path):
                 self.path.write_bytes(_csv_line(self.columns))
@@ -33,7 +33,7 @@ class CsvTable:
                 file.truncate(n_bytes)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Adds a row, by column; floats are written so that reading gives the same bits."""
+        """Adds a row, given by column name; floats are written so that reading restores every bit."""
         with naming(self.path):
             if self._file is None:
                 self._file = self.path.open("ab", buffering=0)
@@ -63,7 +63,7 @@ def _csv_line(cells: Iterable[str]) -> bytes:
 
 
 def write_client_rows(path: Path, rows: ClientRows) -> None:
-    """One part of clients.parquet."""
+    """Writes one part of clients.parquet."""
     table = rows.table()
     _write_whole(path, table.schema, [table])
 

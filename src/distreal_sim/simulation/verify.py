@@ -1,4 +1,4 @@
-"""Checks of the bookkeeping of every round, by other means than those that made it."""
+"""Independent checks of the bookkeeping of every round."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distreal_sim.simulation.rounds import Progress, Recorder
 from distreal_sim.simulation.rows import ClientRow, RoundRow, Timing
 
 RELATIVE = 1e-6
-"""What the integral of a client's capacity may differ from the MACs it is said to have done."""
+"""Allowed relative difference between the integral of a client's capacity and the MACs reported for it."""
 
 SUMS = ("macs", "macs_available", "download_bytes", "upload_bytes")
 
@@ -26,12 +26,12 @@ class Verifying:
 
     sim_s: simulated time before the first round that it sees. Raises InvariantError.
 
-    - Simulated time grows, by what `round_end` says.
-    - Nobody takes longer than the deadline, unless the server waits.
+    - Simulated time grows by the duration that `round_end` prescribes.
+    - No client takes longer than the deadline, unless the server waits.
     - The round's MACs, bytes and numbers of clients are the sums over its clients.
     - A client whose work counts did as many MACs as its capacity offered from the end of its download to the
-      end of its computation; nobody did more than was offered.
-    - A client whose update was lost sent nothing; steps done and planned go with its status.
+      end of its computation; no client did more than its capacity offered.
+    - A client whose update was lost sent nothing; the numbers of steps done and planned match its status.
     """
 
     def __init__(self, recorder: Recorder, experiment: Experiment, task: Task, sim_s: float) -> None:
@@ -61,7 +61,7 @@ class Verifying:
         self._recorder.commit(progress, contexts)
 
     def _length(self, sim_s: Sequence[float]) -> float:
-        """How long a round lasts whose clients took so long."""
+        """Duration of a round, given the simulated seconds of each client."""
         last_s = max(sim_s, default=0.0)
         if self._ends_early and len(sim_s):
             return last_s
@@ -102,7 +102,7 @@ def _close(a: float, b: float) -> bool:
 
 
 def _same_time(a_s: float, b_s: float, sim_s: float) -> bool:
-    """sim_s: a time of the size of those that were subtracted."""
+    """Equality within rounding error; sim_s: a time of the magnitude of those that were subtracted."""
     return math.isclose(a_s, b_s, rel_tol=1e-9, abs_tol=1e-12 * sim_s)
 
 

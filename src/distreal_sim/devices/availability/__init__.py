@@ -1,4 +1,4 @@
-"""Availability: which clients can be selected for a round; one plug-in a file."""
+"""Availability: which clients can be selected for a round; one plug-in per file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from distreal_sim.devices.rngs import Keyed
 
 
 class Availability(Plugin):
-    """Says whether a client can be selected."""
+    """Decides whether a client can be selected."""
 
     package: ClassVar[str] = "distreal_sim.devices.availability"
     label: ClassVar[str] = "availability"
@@ -19,5 +19,6 @@ class Availability(Plugin):
     def available(self, client_id: int, round_number: int, rng: Keyed) -> bool:
         """Whether the client can be selected for the round; rng: keyed generators of this client.
 
-        Marked `rngs.for_many` it gets the ids of many clients too, and then may give an array (n,) of bool.
+        If it is marked `rngs.for_many`, client_id may also be an array (n,) of ids; it then may return an
+        array (n,) of bool.
         """

@@ -7,7 +7,7 @@ from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
 class Always(Availability):
-    """No client is ever away."""
+    """Every client is available in every round."""
 
     @for_many
     def available(self, client_id: OneOrMany, round_number: int, rng: Source) -> OneOrMany:

@@ -1,4 +1,4 @@
-"""Clients that are away at random."""
+"""Clients that are unavailable at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Network links: how long bytes take to travel; one plug-in a file."""
+"""Network links: how long bytes take to travel; one plug-in per file."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ class Links(Plugin):
     def link(self, client_id: int, rng: Keyed) -> Link:
         """The client's link; rng: keyed generators that belong to this client.
 
-        Marked `rngs.for_many` it gets the ids of many clients too, and then speeds may be arrays (n,).
+        If it is marked `rngs.for_many`, client_id may also be an array (n,) of ids; the speeds then may be
+        arrays (n,).
         """
 
     @abstractmethod
     def slowest(self) -> Link:
-        """A link than which no client's is slower, in either direction."""
+        """A link whose speeds are lower bounds on those of all clients."""

@@ -1,4 +1,4 @@
-"""Bytes travel in no time."""
+"""Links without transfer time."""
 
 from __future__ import annotations
 

@@ -13,13 +13,13 @@ Level = Annotated[float, Field(ge=0)]
 Shares = tuple[Annotated[float, Field(ge=0, le=1)], ...]
 
 MOST_CHANGES = 10_000.0
-"""Changes per round beyond which pieces are so short that following them would take for ever."""
+"""Largest number of changes per round; with more, pieces are too short to be simulated in reasonable time."""
 
 ChangesPerRound = Annotated[float, Field(ge=0, le=MOST_CHANGES)]
 
 
 def picker(levels: tuple[float, ...], shares: Shares) -> Draw:
-    """draw(numbers in [0, 1)) -> levels: each level has an interval as long as its share."""
+    """draw(numbers in [0, 1)) -> levels; each level has an interval whose length is its share."""
     values, steps = np.array(levels), cumulative(levels, shares)
     return lambda drawn: values[np.searchsorted(steps, drawn, side="right")]
 

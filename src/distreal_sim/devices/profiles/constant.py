@@ -1,4 +1,4 @@
-"""Every client has the same capacity, for ever."""
+"""One constant capacity for all clients."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Capacities that jump between levels at random times, inside rounds too.
 
-At the events of a Poisson process a client draws a fresh level: a continuous-time Markov chain whose
-stationary distribution is `shares`. (A fresh draw may repeat the level that held.)
+At each event of a Poisson process a client draws a new level: a continuous-time Markov chain whose
+stationary distribution is `shares`. (A draw may repeat the current level.)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
 class Markov(Profile):
-    """Levels with shares; each client has a rate of change of its own."""
+    """Levels with shares; each client has its own rate of change."""
 
     levels: tuple[Level, ...] = Field(
         min_length=1, examples=[(0.1, 0.5, 1.0)], description="capacities that a client jumps between"

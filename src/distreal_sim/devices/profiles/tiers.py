@@ -1,4 +1,4 @@
-"""Device classes: each client belongs to one tier for ever."""
+"""Device classes: each client belongs to one tier for the whole run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
 class Tiers(Profile):
-    """Each client draws its level once, with the given shares (equal ones if none are given)."""
+    """Each client draws its level once, with the given shares (equal shares if none are given)."""
 
     levels: tuple[Level, ...] = Field(
         min_length=1, examples=[(0.1, 0.5, 1.0)], description="capacity of each tier"

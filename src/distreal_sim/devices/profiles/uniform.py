@@ -11,8 +11,10 @@ from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
 class Uniform(Profile):
-    """A client's level is base x factor: base ~ U(low, high) drawn once, factor ~ U(1 - jitter, 1 + jitter)
-    again `changes_per_round` times a round, at regular times.
+    """A client's level is base x factor.
+
+    base ~ U(low, high) is drawn once; factor ~ U(1 - jitter, 1 + jitter) is redrawn `changes_per_round` times
+    per round, at regular times.
     """
 
     low: float = Field(0.1, ge=0, allow_inf_nan=False, description="smallest base level")

@@ -1,6 +1,6 @@
-"""Merges: how the server makes one model of the clients' updates; one plug-in a file.
+"""Merges: how the server combines the clients' updates into one model; one plug-in per file.
 
-A method uses the experiment's merge where it has none of its own.
+A method without a merge of its own uses the experiment's merge.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from distreal_sim.merging.average import Weight
 
 
 class Merge(Plugin):
-    """Makes the next state of a round's updates.
+    """Combines a round's updates into the next state.
 
     whole_only: whether it can merge updates of the whole network only. averages: whether the result is a
     weighted mean of the clients' arrays, so that a mean of variances stays one.
@@ -30,22 +30,22 @@ class Merge(Plugin):
 
     @property
     def title(self) -> str:
-        """The key and the value that chose it, for messages."""
+        """Key and value that select the merge, for messages."""
         return f"merge.name {self.name}"
 
     @property
     def least_updates(self) -> int:
-        """Fewer updates in a round are not merged."""
+        """Smallest number of updates in a round that can be merged."""
         return 0
 
     def weight_or(self, own: Weight) -> Weight:
-        """The weight of a client in an average, for methods that average in their own way; own: theirs."""
+        """A client's weight in an average, for methods with their own average; own: the method's default."""
         return own
 
     @abstractmethod
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update], weight: Weight) -> State:
-        """The next state. updates: those that count, in client order, each seen once.
+        """The next state. updates: the updates that count, in client order; they can be read only once.
 
-        weight: of a client in an average, as the method wants it. Raises InputError for updates that it
+        weight: the method's choice of a client's weight in an average. Raises InputError for updates that it
         cannot merge.
         """

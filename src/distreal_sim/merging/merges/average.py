@@ -18,8 +18,8 @@ class Average(Merge):
 
     weight: Weight | None = Field(
         None,
-        description="a client's weight at a coordinate it trained: its examples, those it trained on there, "
-        "or 1; the method's own way if not given",
+        description="a client's weight at a coordinate it trained: its number of examples, the number it "
+        "trained the coordinate on, or 1; the method's own weight if not given",
     )
 
     averages: ClassVar[bool] = True

@@ -1,6 +1,6 @@
-"""A strategy of Flower as the server's merge, where clients train the whole network.
+"""A Flower strategy as the server's merge, for clients that train the whole network.
 
-The options of the strategy stand beside its name, checked by `flower_options` and kept with their defaults.
+The strategy's options are given beside its name; `flower_options` checks them and fills in defaults.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from distreal_sim.client.task import Task
 from distreal_sim.merging.average import Weight
 from distreal_sim.merging.merges import Merge
 
-# Flower takes half a second to import, so the functions below import what needs it.
+# Importing Flower takes half a second, so the functions below import the modules that need it.
 
 
 class Flower(Merge):
-    """FedAdam, FedYogi, FedAvgM, Krum and the like; weighted by examples."""
+    """A Flower strategy such as FedAdam, FedYogi, FedAvgM or Krum; weighted by examples."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -66,7 +66,7 @@ class Flower(Merge):
 
     @property
     def least_updates(self) -> int:
-        """Bulyan's rule; the others merge any number."""
+        """Bulyan's minimum; the other strategies merge any number of updates."""
         malicious: int = (self.model_extra or {}).get("num_malicious_nodes", 0)
         return 4 * malicious + 3 if self.strategy == "Bulyan" else 0
 

@@ -1,4 +1,4 @@
-"""What many clients' rounds take, without the training: `client.train` for arrays, equal to the last bit."""
+"""Simulated timing of many clients' rounds at once: `client.train` for arrays, equal to the last bit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Columns = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class TimedClients:
-    """The clients of a task, who choose alike."""
+    """The clients of a task, which all choose by the same rule."""
 
     task: Task
     choice: Levels
@@ -99,9 +99,9 @@ class TimedClients:
     def _that_fits(
         self, n_examples: np.ndarray, capacities: Capacities, start_s: np.ndarray, upload_s: np.ndarray
     ) -> np.ndarray:
-        """(n,) what `largest_that_fits` chooses.
+        """(n,) the level that `largest_that_fits` chooses.
 
-        start_s, upload_s: (n, E) when work begins, and how long sending takes, with each level.
+        start_s, upload_s: (n, E) start of the work and duration of the upload with each level.
         """
         rows = np.arange(len(n_examples))
         level = np.full(len(rows), SKIPS)
@@ -120,16 +120,16 @@ class TimedClients:
 
     @cached_property
     def _channels(self) -> np.ndarray:
-        """(G,) of each coupling group."""
+        """(G,) number of channels of each coupling group."""
         return np.array(self.task.structure.full_counts(), np.int64)
 
     def _coverage_bytes(self, n_steps: np.ndarray) -> np.ndarray:
-        """(n, G): of which channels so many steps kept."""
+        """(n, G) bytes of the coverage of each group."""
         n_bits: np.ndarray = n_steps[:, None] * self._channels
         return self.task.codec.coverage_bytes(n_bits)
 
     def _dropped(self, timed: Schedules) -> np.ndarray:
-        """(n, G): whether some finished step dropped something of the group."""
+        """(n, G) whether a finished step dropped channels of the group."""
         narrow = np.array([level.counts for level in self.choice.levels]) < self._channels
         dropped = np.zeros((len(timed.macs), len(self._channels)), bool)
         for rows, level in timed.steps:
@@ -137,7 +137,7 @@ class TimedClients:
         return dropped
 
     def _mean_keep_rates(self, timed: Schedules) -> np.ndarray:
-        """(n,) kept share of channels, mean over groups and finished steps; NaN without one."""
+        """(n,) share of channels kept, mean over groups and finished steps; NaN without finished steps."""
         structure = self.task.structure
         shares = np.array([keep_rate(structure, level.counts) for level in self.choice.levels])
         total = np.zeros(len(timed.macs))

@@ -1,7 +1,7 @@
-"""The simulated clock alone: rounds are planned and timed, and nothing is computed.
+"""The simulated clock alone: rounds are planned and timed, but nothing is trained.
 
-Where the method says what its clients choose from (`Method.levels`), thousands of client-rounds are timed at
-once; the rounds whose beginning is known are all there at the same time, as nothing is learnt.
+Where the method declares the levels of its clients (`Method.levels`), thousands of client-rounds are timed
+at once. Rounds with a known start are timed together: without training no round depends on the one before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from distreal_sim.submodels.levels import Levels
 from distreal_sim.submodels.submodel import SubModel
 
 CLIENT_ROUNDS = 65_536
-"""How many are timed at once: enough to forget what a call of numpy costs, in some 150 MB of memory."""
+"""Client-rounds timed at once: enough to make the overhead of numpy calls negligible, in about 150 MB."""
 
 
 def run_clock(
@@ -38,7 +38,7 @@ def run_clock(
     recorder: Recorder,
     on_round: OnRound = unseen,
 ) -> Progress:
-    """Times the rounds after `progress` to the end, recording and committing on the way."""
+    """Times all rounds after `progress`, recording and committing them."""
     sim = Simulation(experiment, task, TimedFleet(task, experiment.method), recorder)
     levels = known_levels(experiment.method, task)
     if levels is None:
@@ -64,7 +64,7 @@ def run_clock(
 
 
 def known_levels(method: Method, task: Task) -> Levels | None:
-    """What the method lets its clients train; None if only they can say, or its `train` is a newer one."""
+    """The method's levels; None if it declares none, or if a subclass changes `train` but not `levels`."""
     newer = ("train", "own_levels")
     if not all(answers_for(method, "levels", other) for other in newer):
         return None
@@ -74,7 +74,7 @@ def known_levels(method: Method, task: Task) -> Levels | None:
 def time_rounds(
     sim: Simulation, clients: TimedClients, before: Progress, n_rounds: int
 ) -> tuple[Progress, list[RoundRow]]:
-    """The next rounds at once; several only if they are on schedule."""
+    """Times the next n_rounds rounds at once; more than one only if rounds are on schedule."""
     start_wall_s = time.perf_counter()
     experiment, deadline_s = sim.experiment, sim.task.deadline_s
     numbers = range(before.round_number + 1, before.round_number + n_rounds + 1)
@@ -107,7 +107,7 @@ class TimedFleet:
         self._memories: dict[int, Arrays] = {}
 
     def publish(self, arrays: Arrays) -> Arrays:
-        """The arrays themselves: nobody looks at them."""
+        """The arrays themselves: they are never read."""
         return arrays
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
@@ -123,18 +123,18 @@ class TimedFleet:
     def statistics(
         self, arrays: Arrays, round_number: int, client_ids: Sequence[int], part: SubModel | None = None
     ) -> Arrays:
-        """There is nothing to test."""
+        """No statistics: nothing is tested."""
         return {}
 
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
     ) -> tuple[float, float]:
-        """Never asked: a model that was not trained is not tested."""
+        """Never called: a model that was not trained is not tested."""
         raise NotImplementedError
 
     def contexts(self) -> dict[int, bytes]:
-        """Nothing: a timed run is not resumed but repeated."""
+        """Nothing: a timed run is repeated, not resumed."""
         return {}
 
     def restore(self, contexts: dict[int, bytes]) -> None:
-        """There is nothing to restore."""
+        """Does nothing: a timed run is repeated, not resumed."""

@@ -15,8 +15,8 @@ from distreal_sim.devices.many import Capacities
 class Work:
     """The planned mini-batches of u kinds of clients.
 
-    sizes: (u, S + 1) examples of each, 0 behind the last one; n_left: (u, S + 1) examples of each and all
-    behind it; n_planned: (u,) how many there are.
+    sizes: (u, S + 1) examples of each mini-batch, 0 after the last one; n_left: (u, S + 1) examples of this
+    and all later ones; n_planned: (u,) number of mini-batches.
     """
 
     sizes: np.ndarray
@@ -34,7 +34,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Moments:
-    """`schedule.Moment` of the clients in `rows`, (m,) each; budget_macs: see there."""
+    """`schedule.Moment` of the clients in `rows`: its fields as (m,) arrays."""
 
     rows: np.ndarray
     t_s: np.ndarray
@@ -55,7 +55,10 @@ ChooseMany = Callable[[Moments], np.ndarray]
 
 @dataclass(frozen=True)
 class Schedules:
-    """steps: for each mini-batch (rows, levels) of those who finished it; the rest (n,), see `Schedule`."""
+    """`schedule.Schedule` of n clients.
+
+    steps: for each mini-batch, (rows, levels) of the clients that finished it; the other fields: (n,) each.
+    """
 
     steps: list[tuple[np.ndarray, np.ndarray]]
     n_done: np.ndarray
@@ -76,10 +79,10 @@ def schedules(
     overrun: Overrun,
     deadline_s: float,
 ) -> Schedules:
-    """Times the planned work of those of n clients that are in `rows`.
+    """Times the planned work of the clients in `rows`, out of n clients.
 
-    kind: (n,) whose work is theirs; macs_per_example: (E,) of each level; start_s, end_s: (n,). Raises
-    NeverDoneError as `schedule` does.
+    kind: (n,) each client's row in `work`; macs_per_example: (E,) of each level; start_s, end_s: (n,).
+    Raises NeverDoneError as `schedule` does.
     """
     waits = overrun == "wait"
     limit_s = start_s + PATIENCE * deadline_s if waits else end_s
