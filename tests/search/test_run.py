@@ -201,7 +201,7 @@ def test_ray_cannot_start(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert re.fullmatch(
-        r"error: Ray cannot start: .*RAY_TMPDIR.*; --workers 1 does without it\n", done.stderr
+        r"error: Ray cannot start: .*RAY_TMPDIR.*; --workers 1 does not need it\n", done.stderr
     )
 
 

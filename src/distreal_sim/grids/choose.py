@@ -18,20 +18,20 @@ from distreal_sim.simulation.cohort import select_cohort
 GridName = Literal["auto", "serial", "ray"]
 
 STEP_MACS = 2e7
-"""A step takes as long as so many MACs, beside its own."""
+"""Fixed cost of a step, as the number of MACs that take as long."""
 
 FEW_MACS = 3e11
-"""A run with fewer trains for some ten seconds on one core, which is what starting Ray takes."""
+"""A run with fewer MACs trains for about ten seconds on one core, as long as Ray takes to start."""
 
 FEW_MACS_OF_A_JOB = 1e8
-"""A job with fewer takes less time than its way to a worker and back."""
+"""A job with fewer MACs takes less time than sending it to a worker and back."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Where clients run, and why.
+    """The grid that runs the clients, and the reason.
 
-    n_workers: processes at work; None: as many as a cluster has room for.
+    n_workers: number of processes; None: as many as a cluster has room for.
     """
 
     grid: Literal["serial", "ray"]
@@ -53,10 +53,10 @@ def choose(
     num_cpus: int = 1,
     n_cores: int | None = None,
 ) -> Choice:
-    """Settles `auto`; a function of the task, the numbers of cores and workers, and no clock.
+    """Resolves `auto`; depends on the task and on the numbers of cores and workers, not on measured time.
 
-    n_workers: None for as many as there are num_cpus cores each for; ray_address: of a Ray cluster,
-    which only the Ray grid can use; n_cores: those that this process may use, if not given.
+    n_workers: None: as many as the cores allow with num_cpus each; ray_address: address of a Ray cluster,
+    which only the Ray grid can use; n_cores: by default the cores that this process may use.
     """
     cores = n_cores or process.n_cores()
     workers = n_workers or max(1, cores // num_cpus)
@@ -70,19 +70,19 @@ def choose(
         return Choice("ray", workers, "job_timeout_wall_s needs processes that can be killed")
     at_once = min(workers, cores, experiment.clients_per_round)
     if at_once == 1:
-        return Choice("serial", 1, "nothing can run beside it (one worker, core or client)")
+        return Choice("serial", 1, "nothing can run in parallel (one worker, core or client)")
     if task.device != "cpu":
         return Choice("ray", workers, f"the cost of a step on {task.device} is not known")
     jobs = [_work_macs(task, client_id) for client_id in select_cohort(experiment, task, 1)]
     run_macs, job_macs = experiment.rounds * sum(jobs), sum(jobs) / max(1, len(jobs))
-    said = f"work of about {si(run_macs, 'MAC')} in the run, {si(job_macs, 'MAC')} in a job"
+    said = f"about {si(run_macs, 'MAC')} in the run, {si(job_macs, 'MAC')} in a job"
     if run_macs < FEW_MACS or job_macs < FEW_MACS_OF_A_JOB:
         return Choice("serial", 1, f"{said}: too few to be worth Ray")
     return Choice("ray", workers, said)
 
 
 def _work_macs(task: Task, client_id: int) -> float:
-    """A client's work in round 1, with that of its steps beside their arithmetic."""
+    """A client's work in round 1 in MACs, the fixed cost of its steps included."""
     sizes = batch_sizes(len(task.split[client_id]), task.local)
     macs = task.predicted_macs(client_id, 0.0)
     return macs + STEP_MACS * len(sizes) * macs / (sum(sizes) * task.macs_per_example(task.full))

@@ -1,6 +1,6 @@
-"""Arrays as files of numpy's own format in memory: a header, and after it the numbers.
+"""Arrays as .npy files in memory: a header followed by the values.
 
-An array that is placed right after its header is such a file already, and is not copied when it is encoded.
+An array that is stored right after its header already forms such a file, and is encoded without a copy.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def encode(array: np.ndarray) -> np.ndarray:
-    """The file of an array, (n,) uint8: the one in which it lies, or a copy."""
+    """The .npy file of an array, (n,) uint8: the file in which it lies, or a copy."""
     array = np.asarray(array, order="C")
     header = _header(array.dtype, array.shape)
     file = _around(array, header)
@@ -56,8 +56,8 @@ def encode(array: np.ndarray) -> np.ndarray:
 
 
 def decode(file: np.ndarray) -> np.ndarray:
-    """The array of a file, (n,) uint8, as a read-only view of it."""
-    long = file[6] > 1  # the format's version 2 gives the header's length in four bytes instead of two
+    """The array in a .npy file, (n,) uint8, as a read-only view of the file."""
+    long = file[6] > 1  # version 2 of the format stores the header's length in four bytes instead of two
     length = int.from_bytes(file[8 : 12 if long else 10].tobytes(), "little") + (12 if long else 10)
     shape, dtype = _parsed(file[:length].tobytes())
     decoded = file[length:].view(dtype).reshape(shape)
@@ -66,7 +66,7 @@ def decode(file: np.ndarray) -> np.ndarray:
 
 
 def address(array: np.ndarray) -> int:
-    """Where an array's memory begins."""
+    """Address of the first byte of an array."""
     start: int = array.__array_interface__["data"][0]
     return start
 
@@ -91,7 +91,7 @@ def _header(dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _around(array: np.ndarray, header: np.ndarray) -> np.ndarray | None:
-    """The file in which an array lies, if the memory that it was cut from has its header right before it."""
+    """The .npy file in which an array lies, if its base memory has the header right before it; else None."""
     memory = array.base
     if not isinstance(memory, np.ndarray) or memory.dtype != np.uint8 or memory.ndim != 1:
         return None

@@ -1,4 +1,4 @@
-"""The clients one after another in this process, without messages: nothing is encoded on the way."""
+"""The clients one after another in this process, without messages or encoding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SerialFleet:
         self._memories: dict[int, Arrays] = {}
 
     def publish(self, arrays: Arrays) -> Arrays:
-        """Read-only views, for every client gets the same."""
+        """Read-only views, because all clients share them."""
         return _frozen({name: np.asarray(array).view() for name, array in arrays.items()})
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
@@ -71,15 +71,15 @@ class SerialFleet:
         return sum(loss for loss, _ in results) / n_examples, sum(n for _, n in results) / n_examples
 
     def contexts(self) -> dict[int, bytes]:
-        """What the clients keep between rounds, by client id, as grids write it into checkpoints."""
+        """The clients' memory between rounds, by client id, in the grids' checkpoint format."""
         if not self._memories:
             return {}
-        from distreal_sim.grids.flower.messages import encode_memory  # Flower takes half a second to import
+        from distreal_sim.grids.flower.messages import encode_memory  # importing Flower takes half a second
 
         return {c: encode_memory(kept) for c, kept in sorted(self._memories.items())}
 
     def restore(self, contexts: dict[int, bytes]) -> None:
-        """Goes back to what the clients kept at a checkpoint."""
+        """Restores the clients' memory from a checkpoint."""
         if contexts:
             from distreal_sim.grids.flower.messages import decode_memory
 

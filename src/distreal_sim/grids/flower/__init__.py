@@ -1,1 +1,1 @@
-"""The transport through Flower's messages."""
+"""Transport of jobs and updates as Flower messages."""

@@ -1,6 +1,6 @@
-"""The Flower ClientApp: a simulated device that trains, and a helper that evaluates.
+"""The Flower ClientApp, which trains a simulated device and evaluates shards of the test set.
 
-It is the same app in our grids and under `flwr run`.
+Our grids and `flwr run` use the same app.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Resolve = Callable[[Context], tuple[Task, Method]]
 
 
 def make_client_app(resolve: Resolve) -> ClientApp:
-    """The ClientApp for the task and method that `resolve` gives for a context.
+    """The ClientApp for the task and method that `resolve` returns for a context.
 
-    train: a job in, an update out. query.statistics and evaluate: a shard of the global model's evaluation.
-    A failure comes back as an error that names client, round and stage.
+    train: takes a job, replies with an update. query.statistics and evaluate: compute a shard of the global
+    model's evaluation. The error of a failed reply names client, round and stage.
     """
     app = ClientApp()
 
@@ -103,7 +103,7 @@ def make_client_app(resolve: Resolve) -> ClientApp:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether numpy or torch could not get memory."""
+    """Whether numpy or torch could not allocate memory."""
     return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 

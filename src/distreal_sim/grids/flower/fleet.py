@@ -29,12 +29,12 @@ from distreal_sim.simulation import evaluation
 from distreal_sim.submodels.submodel import SubModel
 
 POLL_WALL_S = 0.05
-"""How long to wait before asking a grid again that had no reply; our own grids wait by themselves."""
+"""Pause before polling a grid again that had no reply; our own grids block until there is one."""
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """A message to be sent: to which client's node, what, and how costly it will be to answer."""
+    """A message to be sent: its client, its content, and the expected cost of the reply."""
 
     client_id: int
     content: RecordDict
@@ -44,9 +44,9 @@ class Parcel:
 class GridFleet:
     """Clients reached through a Flower Grid.
 
-    nodes: client id -> node id, or None where a client's node has its id. window: how many messages may be
-    out beyond the one whose reply is needed next, which bounds the memory held by early replies. states:
-    who owns what the clients keep between rounds; None where the nodes do, out of a checkpoint's reach.
+    nodes: client id -> node id; None if the two are equal. window: number of messages that may be in flight
+    beyond the one whose reply is needed next; it bounds the memory held by early replies. states: the grid
+    that owns the clients' memory; None if the nodes own it, where no checkpoint can save it.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class GridFleet:
         self.states = states
 
     def publish(self, arrays: Arrays) -> PublishedArrays:
-        """The arrays as views of the record that carries them, which a grid of ours stores once."""
+        """The arrays as views of the record that carries them; our own grids store the record once."""
         published = publish_arrays(arrays)
         if self.states is not None:
             self.states.store(published.record)
@@ -91,7 +91,7 @@ class GridFleet:
     ) -> Arrays:
         """Batch-norm statistics averaged over batches of the clients; empty without batch norm.
 
-        part: of which part of the network; None: of the whole.
+        part: the part of the network that they are for; None: the whole network.
         """
         shards = evaluation.statistics_shards(self.task, client_ids)
         model = self.publish(arrays).record
@@ -115,7 +115,7 @@ class GridFleet:
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
     ) -> tuple[float, float]:
-        """(mean loss, accuracy) on the test set, added up in fixed shards; part: see `statistics`."""
+        """(mean loss, accuracy) on the test set, summed over fixed shards; part: see `statistics`."""
         about: dict[str, Any] = {"round": round_number, **encode_part(part)}
         bounds = evaluation.test_shards(self.task)
         model, stats = self.publish(arrays).record, self.publish(statistics).record
@@ -142,16 +142,16 @@ class GridFleet:
         ) / n_examples
 
     def contexts(self) -> dict[int, bytes]:
-        """What the clients keep between rounds, by client id."""
+        """The clients' memory between rounds, by client id."""
         return self.states.snapshot() if self.states is not None else {}
 
     def restore(self, contexts: dict[int, bytes]) -> None:
-        """Goes back to what the clients kept at a checkpoint."""
+        """Restores the clients' memory from a checkpoint."""
         if self.states is not None:
             self.states.restore(contexts)
 
     def _exchange(self, kind: str, group: str, parcels: Sequence[Parcel]) -> Iterator[RecordDict]:
-        """Sends the parcels, the costly ones first, and yields the replies in the order of the parcels."""
+        """Sends the parcels, most expensive first, and yields the replies in the order of the parcels."""
         waiting: dict[str, int] = {}
         ready: dict[int, RecordDict] = {}
         n_sent = 0
@@ -178,7 +178,7 @@ class GridFleet:
 
 
 def failure(reply: Message) -> ClientFailedError:
-    """The error of a reply: its reason is a message and, below it, a traceback."""
-    reason = reply.error.reason or "a client failed without a reason"
+    """The error of a failed reply; its reason is a message followed by a traceback."""
+    reason = reply.error.reason or "a client failed without giving a reason"
     message, marker, trace = reason.partition("Traceback (most recent call last):")
     return ClientFailedError(message.strip(), marker + trace)

@@ -1,6 +1,6 @@
-"""What our grids have in common: how messages reach the simulated clients.
+"""The common base of our grids, which carry messages to the simulated clients.
 
-A grid of ours runs Flower's ClientApp itself. Any free worker answers for any client: what a client keeps
+Our grids run Flower's ClientApp themselves. Any free worker can answer for any client: a client's memory
 between rounds is in its Context, which the grid's driver owns.
 """
 
@@ -21,7 +21,7 @@ SERVER_NODE_ID = 2**62
 
 
 class LocalGrid(Grid):
-    """What our grids have in common: everything of Flower's interface but the carrying of messages."""
+    """Base of our grids: implements Flower's interface except for the transport of messages."""
 
     def __init__(self, n_clients: int) -> None:
         self.n_clients = n_clients
@@ -64,20 +64,20 @@ class LocalGrid(Grid):
         return (replies[i] for i in ids)
 
     def store(self, record: Published) -> None:
-        """Is told of a record that many messages will carry; a grid that can stores it once for all."""
+        """Announces a record that many messages will carry, so that a grid can store it once."""
 
     def name_message(self, message: Message) -> str:
-        """Gives the message an id, as Flower's link does when it takes one."""
+        """Gives the message an id, as Flower's link does when it accepts one."""
         self._n_messages += 1
         message.metadata.__dict__["_message_id"] = str(self._n_messages)
         return str(self._n_messages)
 
     def snapshot(self) -> dict[int, bytes]:
-        """What the clients keep, serialised, by client id; clients that keep nothing are left out."""
+        """The clients' memory, serialised, by client id; clients without memory are left out."""
         return {c: serialise(state) for c, state in sorted(self.states.items()) if len(state)}
 
     def restore(self, snapshot: dict[int, bytes]) -> None:
-        """Goes back to a snapshot."""
+        """Restores a snapshot."""
         self.states = {c: deserialise(data) for c, data in snapshot.items()}
 
 
@@ -87,7 +87,7 @@ def make_context(node_id: int, state: RecordDict) -> Context:
 
 
 def identify() -> None:
-    """Tells Flower who this process is; outside Flower's runtime `Message(...)` fails without it.
+    """Sets Flower's identity of this process; outside Flower's runtime `Message(...)` fails without it.
 
     TaskIdentity is private to Flower 1.41 and used nowhere else in this package.
     """

@@ -1,7 +1,7 @@
 """Jobs and updates as Flower messages.
 
-Arrays travel in numpy's own file format, Flower's default, but are written and read in place (`npy.py`): one
-copy on the client's side, none on the server's.
+Arrays travel in numpy's file format, Flower's default, but are written and read in place (`npy.py`): one copy
+on the client's side, none on the server's.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ NUMPY_FILE = "numpy.ndarray"
 """Flower's name of the serialisation: the bytes of a .npy file."""
 
 MEMORY = "memory"
-"""Record of a Context's state that holds what the client keeps between rounds."""
+"""Name of the record in a Context's state that holds the client's memory."""
 
 Record = TypeVar("Record", bound=ArrayRecord)
 OWN_END = -1
-"""In place of the number of an exit: the network's own last layer."""
+"""Stands for the network's own last layer in place of the number of an exit."""
 
 
 def arrays_of(content: RecordDict, key: str) -> ArrayRecord:
-    """A record of a message.
+    """An array record of a message.
 
-    Flower's own `content.array_records` refers to itself, and so keeps the content until the garbage
-    collector comes by.
+    Flower's own `content.array_records` refers to itself, and so keeps the content alive until the next
+    garbage collection.
     """
     return cast(ArrayRecord, content[key])
 
 
 def values_of(content: RecordDict, key: str) -> Mapping[str, Any]:
-    """A record of numbers or texts of a message; see `arrays_of`."""
+    """A message's record of numbers or texts; see `arrays_of`."""
     return cast(Mapping[str, Any], content[key])
 
 
 class Published(ArrayRecord):
-    """A record that goes out in many messages: it is decoded once in every process that holds it.
+    """A record shared by many messages; every process that holds it decodes it once.
 
-    handle: that by which a grid sends it without its content, for grids that can.
+    handle: reference that a grid can send in place of the content; None if there is none.
     """
 
     handle: Any = None
@@ -61,12 +61,12 @@ class Published(ArrayRecord):
         return self._arrays
 
     def __getstate__(self) -> dict[str, Any]:
-        """It travels without what is known in this process only."""
+        """Leaves out values that are valid in this process only."""
         return {key: value for key, value in self.__dict__.items() if key not in ("_arrays", "handle")}
 
 
 class PublishedArrays(dict[str, np.ndarray]):
-    """The arrays of a record that goes out in many messages."""
+    """The arrays of a record shared by many messages."""
 
     def __init__(self, record: Published) -> None:
         super().__init__(record.arrays)
@@ -74,7 +74,7 @@ class PublishedArrays(dict[str, np.ndarray]):
 
 
 def publish_arrays(arrays: Arrays) -> PublishedArrays:
-    """Arrays ready to go out in many messages, as views of one record; those that are so already stay."""
+    """Arrays as views of one record for many messages; arrays already published are returned unchanged."""
     if isinstance(arrays, PublishedArrays):
         return arrays
     return PublishedArrays(_filled(Published(), arrays))
@@ -92,14 +92,14 @@ def _filled(record: Record, arrays: Arrays) -> Record:
 
 
 def encode_array(array: np.ndarray) -> Array:
-    """One array as a .npy file in memory; no copy of one that lies in such a file."""
+    """One array as a .npy file in memory; an array that lies in such a file is not copied."""
     encoded = Array(dtype=str(array.dtype), shape=tuple(array.shape), stype=NUMPY_FILE, data=b"")
     encoded.data = npy.encode(array)  # type: ignore[assignment]  # any buffer serves; Flower's annotation says bytes
     return encoded
 
 
 def decode_arrays(record: ArrayRecord) -> dict[str, np.ndarray]:
-    """The arrays of a record, as views of its buffers. Also reads what Flower itself has encoded."""
+    """The arrays of a record, as views of its buffers. Also reads records that Flower has encoded."""
     if isinstance(record, Published):
         return record.arrays
     return {name: decode_array(array) for name, array in record.items()}
@@ -111,7 +111,7 @@ def decode_array(array: Array) -> np.ndarray:
 
 
 def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
-    """Content of a train message; arrays: the encoded job.arrays, shared between clients."""
+    """Content of a train message; arrays: the encoded job.arrays, which clients share."""
     config = ConfigRecord()
     config["client_id"] = job.client_id
     config["round"] = job.round.number
@@ -122,7 +122,7 @@ def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
 
 
 def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
-    """The job of a train message, given its decoded arrays and what the client remembers."""
+    """The job of a train message, given its decoded arrays and the client's memory."""
     config = values_of(content, "job")
     now = Round(config["round"], config["n_rounds"], config["start_s"], config["lr"])
     return Job(config["client_id"], now, arrays, memory)
@@ -179,22 +179,22 @@ def remember(memory: Arrays) -> ArrayRecord:
 
 
 def recall(state: RecordDict) -> Arrays:
-    """What a client kept in its Context's state."""
+    """The client's memory in its Context's state."""
     return decode_arrays(arrays_of(state, MEMORY)) if MEMORY in state else {}
 
 
 def encode_memory(memory: Arrays) -> bytes:
-    """What a client keeps, as it stands in checkpoints."""
+    """A client's memory as bytes, for a checkpoint."""
     return serialise(RecordDict({MEMORY: remember(memory)}))
 
 
 def decode_memory(data: bytes) -> Arrays:
-    """What a client keeps, from a checkpoint."""
+    """A client's memory from the bytes in a checkpoint."""
     return recall(deserialise(data))
 
 
 def serialise(state: RecordDict) -> bytes:
-    """A Context's state as bytes; the same state always gives the same ones."""
+    """A Context's state as bytes; equal states give equal bytes."""
     return cast(bytes, recorddict_to_proto(state).SerializeToString(deterministic=True))
 
 
@@ -204,14 +204,14 @@ def deserialise(data: bytes) -> RecordDict:
 
 
 def encode_part(part: SubModel | None) -> dict[str, Any]:
-    """Which part of the network a shard of a test is about, as values of a config record."""
+    """The part of the network that a shard tests, as values of a config record."""
     if part is None:
         return {"counts": [], "last_exit": OWN_END}
     return {"counts": list(part.counts), "last_exit": OWN_END if part.last_exit is None else part.last_exit}
 
 
 def decode_part(config: Mapping[str, Any]) -> SubModel | None:
-    """The part that a shard is about; None: the whole network."""
+    """The part of the network that a shard tests; None: the whole network."""
     last = config["last_exit"]
     counts = tuple(config["counts"])
     return SubModel(counts, None if last == OWN_END else last) if counts else None

@@ -1,4 +1,4 @@
-"""The Ray instance: one of our own on this machine, or a cluster that is running already."""
+"""The Ray instance: our own on this machine, or a running cluster."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from distreal_sim.base.process import available_bytes, memory_limit_bytes
 _raylet: Any = compiled
 
 REACH_WALL_S = 10.0
-"""How long a Ray cluster's address is tried."""
+"""Timeout for a connection to a Ray cluster's address."""
 
 START_TRIES = 3
-"""How often Ray is started when it takes too long for its own patience."""
+"""Number of attempts to start Ray if it runs into its own timeout."""
 
 STORE_SHARE, LEAST_STORE_BYTES = 0.3, 80 * 2**20
-"""Share of the available memory that Ray takes for its object store, and what it needs at least."""
+"""Share of the available memory that Ray takes for its object store, and the smallest accepted size."""
 
 LEAST_TEMPORARY_BYTES = 20 * 2**20
-"""Room for temporary files without which Ray does not start; its logs need a few megabytes."""
+"""Free space for temporary files that Ray needs to start; its logs take a few megabytes."""
 
 
 def room_for(num_cpus: int, num_gpus: float = 0.0, memory_bytes: int = 0) -> int:
-    """Workers that the machines of the Ray instance have room for, if each takes so much of one of them."""
+    """Number of workers that fit on the machines of the Ray instance; the arguments are needs per worker."""
     wanted = {"CPU": num_cpus, "GPU": num_gpus, "memory": memory_bytes}
     return sum(
         min(int(machine.get(kind, 0.0) / n) for kind, n in wanted.items() if n) for machine in _machines()
@@ -47,12 +47,12 @@ def room_for(num_cpus: int, num_gpus: float = 0.0, memory_bytes: int = 0) -> int
 
 
 def n_workers_that_fit(num_cpus: int, num_gpus: float | None) -> int:
-    """`room_for` workers of a run. Raises InputError where no machine has room for even one."""
+    """Number of a run's workers that fit (`room_for`). Raises InputError if no machine has room for one."""
     fitting = room_for(num_cpus, num_gpus or 0.0)
     if not fitting:
         most = {kind: max((m.get(kind, 0.0) for m in _machines()), default=0.0) for kind in ("CPU", "GPU")}
         raise InputError(
-            f"--num-cpus {num_cpus} --num-gpus {num_gpus or 0.0:g}: no machine has that much for a worker; "
+            f"--num-cpus {num_cpus} --num-gpus {num_gpus or 0.0:g}: no machine has enough for one worker; "
             f"the most that Ray counts on one is {most['CPU']:g} cores and {most['GPU']:g} GPUs"
         )
     return fitting
@@ -63,18 +63,18 @@ def _machines() -> list[dict[str, float]]:
 
 
 def gpu_share(n_workers: int, device: str) -> float:
-    """What each of n_workers gets of the Ray instance's GPUs: equal shares of one, none unless on `cuda`."""
+    """Share of a GPU for each of n_workers: equal shares of the Ray instance's GPUs; 0 unless on `cuda`."""
     n_gpus = int(ray.cluster_resources().get("GPU", 0.0)) if device == "cuda" else 0
     return 1 / math.ceil(n_workers / n_gpus) if n_gpus else 0.0
 
 
 @contextlib.contextmanager
 def ray_instance(n_cores: int, address: str | None = None) -> Iterator[None]:
-    """Within the block there is a Ray instance, on loopback only; one that was there before is used.
+    """Within the block there is a Ray instance, on loopback only; an existing instance is used.
 
-    n_cores: what Ray is told that there are. address: of a running Ray cluster to join instead
-    (`ray start --head` prints it); the package, and the user's own modules, must be importable on all its
-    nodes. Raises InputError when Ray cannot start, there is no cluster, or this process is in another one.
+    n_cores: number of cores that Ray may use. address: address of a running Ray cluster to join instead
+    (`ray start --head` prints it); the package and the user's own modules must be importable on all its
+    nodes. Raises InputError if Ray cannot start, there is no cluster, or this process is in another one.
     """
     if ray.is_initialized():
         if address is not None:
@@ -84,7 +84,9 @@ def ray_instance(n_cores: int, address: str | None = None) -> Iterator[None]:
             )
         yield
         return
-    ray_worker.print_to_stdstream = lambda *args, **kwargs: None  # a paragraph on stdout for each dead worker
+    ray_worker.print_to_stdstream = lambda *args, **kwargs: (
+        None
+    )  # Ray prints a paragraph on stdout for each dead worker
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(p or os.getcwd() for p in sys.path))
     try:
         with sigterm_waits():
@@ -98,10 +100,10 @@ def ray_instance(n_cores: int, address: str | None = None) -> Iterator[None]:
 
 
 class _Job(JobConfig):  # type: ignore[misc]
-    """What Ray is told of a job: no folders that it puts first on its workers' path.
+    """Ray's config of a job, without folders that Ray puts first on its workers' path.
 
-    It would put the working directory there, where a file of the user's may hide a library. What workers need
-    is on PYTHONPATH, in our order.
+    Ray would put the working directory there, where a user's file may hide a library. The folders that
+    workers need are on PYTHONPATH, in our order.
     """
 
     @property
@@ -110,15 +112,15 @@ class _Job(JobConfig):  # type: ignore[misc]
 
     @_py_driver_sys_path.setter
     def _py_driver_sys_path(self, paths: list[str]) -> None:
-        """Ray adds to what it is given here."""
+        """Ignores the folders that Ray wants to add."""
 
 
 @contextlib.contextmanager
 def sigterm_waits() -> Iterator[None]:
-    """Within the block, which starts Ray, SIGTERM waits; at its end it does what it did before.
+    """Delays SIGTERM while the block starts Ray; the handler from before the block handles it afterwards.
 
-    Ray installs two handlers of its own, one of which exits without cleaning up and one of which prints a C++
-    stack and aborts. Processes of a half-started Ray would outlive this one.
+    Ray installs two handlers of its own: one exits without cleaning up, the other prints a C++ stack and
+    aborts. Processes of a half-started Ray would outlive this process.
     """
     before = signal.getsignal(signal.SIGTERM)
     if before is None or threading.current_thread() is not threading.main_thread():
@@ -131,7 +133,7 @@ def sigterm_waits() -> Iterator[None]:
 
     def connected(*args: Any, **kwargs: Any) -> Any:
         core_worker = make_core_worker(*args, **kwargs)
-        signal.signal(signal.SIGTERM, wait)  # in place of the handler in C++
+        signal.signal(signal.SIGTERM, wait)  # replaces Ray's handler in C++
         return core_worker
 
     make_core_worker, set_handler = _raylet.CoreWorker, ray_utils.set_sigterm_handler
@@ -147,7 +149,7 @@ def sigterm_waits() -> Iterator[None]:
 
 
 def _memory() -> dict[str, int]:
-    """What Ray is told of memory where a job may use less than the machine has, which Ray may not see."""
+    """Ray's memory options where this process may use less than the machine has, which Ray may not detect."""
     if memory_limit_bytes() is None:
         return {}
     free_bytes = available_bytes()
@@ -179,38 +181,38 @@ def _start(n_cores: int) -> None:
 
 
 def _temporary_folder() -> str:
-    """Where Ray puts its sockets and logs, in a folder of its own."""
+    """The folder in which Ray makes its own folder for sockets and logs."""
     return os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
 
 
 def _full(folder: str) -> bool:
     try:
         return shutil.disk_usage(folder).free < LEAST_TEMPORARY_BYTES
-    except OSError:  # Ray makes it, or says why it cannot
+    except OSError:  # Ray creates the folder, or reports why it cannot
         return False
 
 
 def _cannot_start(error: str, folder: str) -> str:
-    """The cause first, as far as it is known, and what helps against it."""
+    """The error message when Ray cannot start: the cause, as far as it is known, and a remedy."""
     named = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"
     where = f"its folder for temporary files, {folder}"
     where += f" ({named})," if os.environ.get(named) else ","
     if "AF_UNIX path length" in error:
         cause = f"{where} is too long for the path of a socket; set RAY_TMPDIR to a short one, such as /tmp"
     elif not folder.isascii():
-        cause = f"{where} is not plain ASCII; set RAY_TMPDIR to one that is, such as /tmp"
+        cause = f"{where} is not plain ASCII; set RAY_TMPDIR to an ASCII path, such as /tmp"
     elif _full(folder):
         cause = f"{where} is on a full disk; make room there, or set RAY_TMPDIR to another folder"
     else:
         cause = f"{error}; it needs memory, and room in RAY_TMPDIR (or TMPDIR, or /tmp)"
-    return f"Ray cannot start: {cause}; --grid serial does without it"
+    return f"Ray cannot start: {cause}; --grid serial does not need it"
 
 
 def _join(address: str) -> None:
     path = os.environ["PYTHONPATH"]
     host, _, port = address.rpartition(":")
     try:
-        if port.isdigit():  # Ray itself tries for minutes before it says that nobody is there
+        if port.isdigit():  # Ray itself tries for minutes before it reports that there is no cluster
             socket.create_connection((host, int(port)), timeout=REACH_WALL_S).close()
         ray.init(
             address=address,

@@ -1,10 +1,10 @@
 """Clients as Ray actors: resident workers that each answer for any client.
 
-Records that are published go into Ray's object store once and are decoded once per worker. The driver
-owns the clients' states: a job travels with the state from before it and the new state is kept when its
-reply is accepted, so a job that is done again, because its worker died, starts from the same state. Workers
-on the driver's machine leave their replies in memory that they share with it (`arena.py`); those of other
-machines send them through Ray.
+Published records are put into Ray's object store once and decoded once per worker. The driver owns the
+clients' states: a job travels with the state before it, and the new state is kept when its reply is accepted,
+so a job that is redone because its worker died starts from the same state. Workers on the driver's machine
+write their replies into memory shared with it (`shared_memory.py`); workers on other machines send them
+through Ray.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from distreal_sim.grids.ray.worker import Check, MakeApp, Worker
 logger = logging.getLogger(__name__)
 
 MAX_TRIES = 3
-"""How often a job is sent to a worker that dies of it."""
+"""Number of attempts at a job whose worker dies."""
 
 REPLIES_PER_WORKER = 8
-"""How many replies per worker may lie in shared memory before others go through Ray: as many as jobs may run
-ahead of the merge, and some that a merge keeps."""
+"""Replies per worker that may lie in shared memory before further ones go through Ray: one for each job that
+may run ahead of the merge, and a few that a merge keeps."""
 
 SMALL = 65_536
-"""Bytes that a reply may have beside as much as its message shares with others."""
+"""Bytes reserved for a reply in addition to the size of the records that its message shares with others."""
 
 
 @dataclass
 class Parcel:
-    """A message on its way: its content without the shared records, where those are, and room for a reply.
+    """A message in flight: its content without the shared records, their references, and the reply's size.
 
-    alone: whether it was at a worker that died, and so has a worker of its own from then on.
+    alone: whether it was sent to a worker that died; from then on it gets a worker to itself.
     """
 
     message: Message
@@ -55,7 +55,7 @@ class Parcel:
 
 @dataclass
 class Call:
-    """A message at a worker; ref: of its answer; start_wall_s: when its turn came, on the monotonic clock."""
+    """A message at a worker; ref: reference to its answer; start_wall_s: monotonic time of its turn."""
 
     message_id: str
     ref: Any
@@ -67,9 +67,9 @@ class RayGrid(LocalGrid):
     """A fixed number of resident workers.
 
     make_app(payload) builds the ClientApp inside each worker; the payload goes into the object store once.
-    num_cpus, num_gpus: what Ray sets aside for each worker; without a share of a GPU it hides them from it.
-    job_timeout_wall_s: a worker that takes longer to answer is taken for hung: it is killed and its job
-    redone. check: what each worker, also one that takes the place of another, does before its first job.
+    num_cpus, num_gpus: resources that Ray reserves for each worker; without a share of a GPU a worker sees no
+    GPU. job_timeout_wall_s: a worker that takes longer to answer counts as hung: it is killed and its job is
+    redone. check: called by each worker, replacements included, before its first job.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class RayGrid(LocalGrid):
             self._team.start_one()
         self._queue: deque[str] = deque()
         self._parcels: dict[str, Parcel] = {}
-        self._working: dict[Any, deque[Call]] = {}  # a worker does its calls in their order
+        self._working: dict[Any, deque[Call]] = {}  # a worker processes its calls in order
 
     def store(self, record: Published) -> None:
         """Puts a record into Ray's object store, where it stays as long as the driver holds the record."""
@@ -102,7 +102,7 @@ class RayGrid(LocalGrid):
             record.handle = ray.put(record)
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
-        """Takes the messages; idle workers begin at once, in the order given."""
+        """Queues the messages in the given order; idle workers begin at once."""
         ids = []
         for message in messages:
             ids.append(self.name_message(message))
@@ -121,7 +121,7 @@ class RayGrid(LocalGrid):
         return ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        """Waits for at least one reply; workers that have answered go on with what is queued."""
+        """Waits for at least one reply; workers that have answered continue with queued messages."""
         replies: list[Message] = []
         while not replies and (self._working or self._queue):
             workers = {calls[0].ref: worker for worker, calls in self._working.items()}
@@ -145,13 +145,13 @@ class RayGrid(LocalGrid):
         self._team.close()
 
     def _collect(self, worker: Any) -> Message | None:
-        """What a worker has answered to the first of its calls; None if it died."""
+        """A worker's answer to the first of its calls; None if the worker died."""
         calls = self._working[worker]
         try:
             answer = ray.get(calls[0].ref)
         except LOST as error:
             self._redo(
-                worker, "its worker died", "(killed for want of memory, or a crash in native code?)", error
+                worker, "its worker died", "(killed for lack of memory, or a crash in native code?)", error
             )
             return None
         call = calls.popleft()
@@ -173,15 +173,15 @@ class RayGrid(LocalGrid):
     def _redo(self, worker: Any, what: str, why: str, error: Exception | None = None) -> None:
         """Puts the jobs of a lost worker first in the queue, and starts another worker.
 
-        The one that it was at counts a try; the one that waited does not. Which it was may be wrong once:
-        a worker that dies of its second job may not have sent the answer to the first. So from now on
-        each has a worker to itself.
+        The job at work counts an attempt; the waiting job does not. The wrong job may be blamed once: a
+        worker that dies in its second job may not have sent its answer to the first. So from then on each of
+        these jobs gets a worker to itself.
         """
         calls = self._working.pop(worker)
         parcel = self._parcels[calls[0].message_id]
         where = _where(parcel.message.metadata)
         parcel.tries += 1
-        ray.kill(worker)  # one that is hung or merely out of reach would keep its core
+        ray.kill(worker)  # a worker that is hung or unreachable would keep its core
         if parcel.tries == MAX_TRIES:
             message = f"{where}: {what} {MAX_TRIES} times while it was at work {why}"
             raise WorkersDiedError(message, str(error or ""))
@@ -194,20 +194,20 @@ class RayGrid(LocalGrid):
             self._queue.appendleft(call.message_id)
 
     def _patience_wall_s(self) -> float | None:
-        """How long to wait for an answer before the longest-running job is over its time."""
+        """Time left until the longest-running job exceeds its time limit; None without a limit."""
         if self._timeout_wall_s is None or not self._working:
             return None
         first_wall_s = min(calls[0].start_wall_s for calls in self._working.values())
         return max(0.0, first_wall_s + self._timeout_wall_s - time.monotonic())
 
     def _give_up(self) -> None:
-        """Takes away jobs that are over their time."""
+        """Redoes jobs that exceed their time limit."""
         if self._timeout_wall_s is None:
             return
         now_wall_s = time.monotonic()
         for worker, calls in list(self._working.items()):
             late = now_wall_s - calls[0].start_wall_s > self._timeout_wall_s
-            # It may have answered while nobody looked.
+            # The answer may have arrived since the last wait.
             if late and not ray.wait([calls[0].ref], timeout=0)[0]:
                 limit = f"(job_timeout_wall_s is {self._timeout_wall_s:g})"
                 self._redo(worker, "its worker did not answer in time", limit)
@@ -226,11 +226,11 @@ class RayGrid(LocalGrid):
             self._working.setdefault(worker, deque()).append(call)
 
     def _free_worker(self) -> Any | None:
-        """A worker with nothing to do, or else one to which a message can go ahead of its answer.
+        """An idle worker, or else a busy one that can be sent its next message before it has answered.
 
-        So a worker need not wait while the driver is at a merge. The last jobs of a round do not go ahead:
-        another worker may be done, or have started, first. The costly ones come first, so that who got its
-        message last has the least to do.
+        The next message keeps a worker busy while the driver merges. The last jobs of a round are not sent
+        ahead, because another worker may become free first. Expensive jobs are sent first, so the worker that
+        got its message last has the least work left.
         """
         if self._team.idle:
             return self._team.idle.pop()
@@ -248,7 +248,7 @@ class RayGrid(LocalGrid):
 
 
 def _where(metadata: Metadata) -> str:
-    """Which work a message asks for; a shard of an evaluation goes to a client that has no part in it."""
+    """Names the work of a message; a shard of an evaluation is sent to an arbitrary client."""
     if metadata.message_type == MessageType.TRAIN:
         return f"client {metadata.dst_node_id}, round {metadata.group_id}"
     return f"round {metadata.group_id}, while evaluating"

@@ -1,8 +1,8 @@
-"""Memory that a driver shares with the workers of its machine, in which they leave their replies.
+"""Memory shared by a driver and the workers of its machine, for their replies.
 
-Ray's object store would do the same for any machine, but takes a reply through several processes and hands
-out fresh pages for each. Here a worker encodes the arrays of its reply in a slot that has been used before,
-and the driver reads them where they lie; the slot is free again when nobody holds a view of it any more.
+Ray's object store would work for any machine, but passes a reply through several processes and allocates new
+pages for each. Here a worker encodes the arrays of its reply in a slot whose pages are reused, and the driver
+reads them in place; the slot is free again when no view of it is left.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class Address:
-    """Where another process of this machine finds an arena."""
+    """Address of an arena for other processes on this machine."""
 
     pid: int
     fd: int
@@ -35,7 +35,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Slot:
-    """A stretch of an arena, in bytes; both are multiples of the page size."""
+    """A region of an arena, in bytes; start and size are multiples of the page size."""
 
     start: int
     size: int
@@ -43,9 +43,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Packed:
-    """An object whose arrays lie in a slot: the rest of it, pickled, and their (start, size) there.
+    """An object whose arrays lie in a slot.
 
-    An array for which there was no room stands among the pieces itself.
+    head: the pickled object without its arrays; pieces: (start, size) of each array in the slot, or the array
+    itself where there was no room.
     """
 
     head: bytes
@@ -53,9 +54,9 @@ class Packed:
 
 
 class Arena:
-    """The driver's side. Linux only: elsewhere it has no address, and no slots.
+    """The driver's side of the shared memory. Linux only: elsewhere it has no address and no slots.
 
-    slots: how many may be in use at a time.
+    slots: number of slots that may be in use at a time.
     """
 
     def __init__(self, slots: int) -> None:
@@ -66,7 +67,7 @@ class Arena:
         self.address: Address | None = None
         try:
             self._fd = os.memfd_create(NAME)
-        except (AttributeError, OSError):  # another system, or nothing left
+        except (AttributeError, OSError):  # another system, or no memory left
             return
         weakref.finalize(self, os.close, self._fd)
         token = secrets.token_bytes(TOKEN_BYTES)
@@ -79,10 +80,10 @@ class Arena:
         if self.address is None:
             return None
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        for index in reversed(range(len(self._free))):  # the last one used: still in caches
+        for index in reversed(range(len(self._free))):  # the last slot used may still be in caches
             if self._free[index].size >= size:
                 return self._free.pop(index)
-        if self._free:  # too small, since the messages grew
+        if self._free:  # the free slots are too small: messages have grown
             self.drop(self._free.pop())
         if not self._n_left:
             return None
@@ -97,18 +98,18 @@ class Arena:
         return slot
 
     def give_back(self, slot: Slot) -> None:
-        """The slot may be used again: nobody writes to it any more, and nobody reads it."""
+        """Frees the slot for reuse: no process writes to it or reads it any more."""
         self._free.append(slot)
 
     def drop(self, slot: Slot) -> None:
-        """The slot is never used again, for a worker that is lost may still write to it."""
+        """Takes the slot out of use, because a lost worker may still write to it."""
         self._dropped.append(self._memory.pop(slot))
         for memory in self._dropped:  # again those that were written to after they had been given back
             memory.madvise(mmap.MADV_REMOVE)
         self._n_left += 1
 
     def unpack(self, packed: Packed, slot: Slot) -> Any:
-        """The object. Its arrays are views of the slot, which is given back when the last of them is gone."""
+        """The object; its arrays are views of the slot, which is given back when the last view is gone."""
         whole = np.frombuffer(self._memory[slot], np.uint8)
         whole.flags.writeable = False
         weakref.finalize(whole, self.give_back, slot).atexit = False
@@ -124,7 +125,7 @@ class Annex:
 
     def __init__(self, address: Address) -> None:
         path = f"/proc/{address.pid}/fd/{address.fd}"
-        if not os.readlink(path).startswith(f"/memfd:{NAME}"):  # on another machine that may be anything
+        if not os.readlink(path).startswith(f"/memfd:{NAME}"):  # on another machine it may be anything
             raise FileNotFoundError(f"{path} is no arena")
         self._fd = os.open(path, os.O_RDWR)
         weakref.finalize(self, os.close, self._fd)
@@ -133,7 +134,7 @@ class Annex:
             raise FileNotFoundError(f"{path} is another arena")
 
     def sheet(self, slot: Slot) -> Sheet | None:
-        """The slot, to be filled; None where this process may have no more memory."""
+        """The slot, to be written; None where this process may not map more memory."""
         if slot not in self._memory:
             try:
                 memory = mmap.mmap(self._fd, slot.size, offset=slot.start)
@@ -151,7 +152,7 @@ class Sheet:
         self._end = 0
 
     def allocate(self, n: int) -> np.ndarray:
-        """(n,) uint8 in the slot, or elsewhere where it does not fit."""
+        """(n,) uint8 in the slot, or elsewhere if it does not fit."""
         if self._end + n > len(self._memory):
             return np.empty(n, np.uint8)
         start = self._end

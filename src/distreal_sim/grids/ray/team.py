@@ -1,4 +1,4 @@
-"""Ray actors that work beside each other, and the replacement of those that die."""
+"""Teams of Ray actors that work in parallel, with replacement of those that die."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from ray.exceptions import (
 from distreal_sim.base.errors import InputError, RunError
 
 LOST = (ActorDiedError, ActorUnavailableError, ObjectLostError, OutOfMemoryError, WorkerCrashedError)
-"""What Ray raises when a worker died or its machine is gone, before or after it had answered."""
+"""Errors that Ray raises when a worker died or its machine is gone, before or after its answer."""
 
 MAX_FAILED_STARTS = 10
-"""How many workers in a row may die before they have started."""
+"""Number of workers in a row that may die before they have started."""
 
 
 class WorkersDiedError(RunError):
-    """Workers that cannot be set up, or a job whose worker died, or did not answer, every time.
+    """Workers cannot be set up, or every attempt at a job lost its worker or its answer.
 
-    Of a job the message names client and round.
+    For a job the message names client and round.
     """
 
 
 class Team:
-    """The workers that are not at work: those that could begin, and those that have not started yet.
+    """The workers without work: idle ones, and ones that have not started yet.
 
-    Work goes to workers that have started: one for which there is no room left, because its machine is gone,
-    is not waited for while others work.
+    Only workers that have started get work: the others do not wait for a worker that has no room left because
+    its machine is gone.
     """
 
     def __init__(self, make_worker: Callable[[], Any]) -> None:
-        """make_worker(): the handle of a new actor. Its `started` says, once there is one, why it is of no
-        use, or returns None.
+        """make_worker(): the handle of a new actor. Once the actor runs, its `started` returns the reason why
+        it cannot be used, or None.
         """
         self._make_worker = make_worker
         self.idle: list[Any] = []
@@ -52,9 +52,9 @@ class Team:
         self.starting[worker.started.remote()] = worker
 
     def admit(self, reference: Any) -> None:
-        """Takes in a worker that has started, or asks for another in place of one that died before.
+        """Admits a worker that has started, or replaces one that died before it started.
 
-        Raises WorkersDiedError where it cannot be set up, and InputError where it is of no use.
+        Raises WorkersDiedError if workers cannot be set up, and InputError if this one cannot be used.
         """
         worker = self.starting.pop(reference)
         try:
@@ -80,5 +80,5 @@ class Team:
 
 
 def last_line(error: Exception) -> str:
-    """What an exception in another process says: Ray puts its traceback first."""
+    """The last line of an exception from another process; Ray puts a traceback before it."""
     return [line.strip() for line in str(error).splitlines() if line.strip()][-1]

@@ -1,4 +1,4 @@
-"""What runs in the process of one Ray actor: it answers for any client."""
+"""The process of one Ray actor, which answers for any client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from distreal_sim.grids.npy import allocating
 from distreal_sim.grids.ray.shared_memory import Address, Packed, Slot, open_annex
 
 SHARED_KEPT = 4
-"""How many published records a worker remembers: a round's model, its statistics, and spares."""
+"""Number of published records that a worker caches: a round's model, its statistics, and spares."""
 
 MakeApp = Callable[[Any], ClientApp]
 
@@ -44,7 +44,7 @@ class Worker:
         self.annex = open_annex(arena)
 
     def started(self) -> str | None:
-        """Returns once there is a worker: why it is of no use, or None."""
+        """Returns once the worker runs: the reason why it cannot be used, or None."""
         try:
             self.check()
         except InputError as error:
@@ -59,7 +59,7 @@ class Worker:
         state: RecordDict,
         slot: Slot | None,
     ) -> Answer | Packed:
-        """The answer; in the slot if there is one and this process can use it."""
+        """The answer; in the slot if one is given and this process can use it."""
         content = RecordDict(dict(own))
         for key, ref in shared.items():
             content[key] = self._record(ref)
@@ -72,7 +72,7 @@ class Worker:
             with allocating(sheet.allocate):
                 reply = self.app(message, context)
             return sheet.pack((reply, context.state))
-        except MemoryError:  # what is left of this process is not to be trusted
+        except MemoryError:  # the state of this process can no longer be trusted
             traceback.print_exc()
             os._exit(1)
 
