@@ -1,1 +1,1 @@
-"""The thinning engine: finds a network's coupled channels and trains it with some of them dropped."""
+"""The thinning engine: finds a network's coupled channels and trains it with some channels dropped."""

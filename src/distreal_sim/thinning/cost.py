@@ -36,9 +36,9 @@ def partial_macs(
 ) -> int:
     """MACs of a step on one example that changes only the parameters `trained`, forward and backward.
 
-    The forward pass of everything, the weight gradients of the trained layers, and the input gradients of
-    the layers after a trained parameter: none flows back beyond the first one. run: the parameters that the
-    forward pass uses, all if not given; layers of others are not run.
+    They count the forward pass, the weight gradients of the trained layers, and the input gradients of the
+    layers after a trained parameter: no gradient flows back beyond the first trained one. run: the parameters
+    that the forward pass uses, all if not given; layers without any of them are not run.
     """
     return partial_macs_of_each(structure, counts, [trained], run)[0]
 
@@ -49,7 +49,7 @@ def partial_macs_of_each(
     choices: Iterable[Collection[str]],
     run: Collection[str] | None = None,
 ) -> list[int]:
-    """`partial_macs` of each choice of trained parameters."""
+    """`partial_macs` for each choice of trained parameters."""
     costs = zip(structure.layers, _layer_macs(structure, counts), strict=True)
     layers = [(layer, macs) for layer, macs in costs if run is None or layer.weight in run]
     return [sum(m * (1 + _n_gradients(layer, trained)) for layer, m in layers) for trained in choices]
@@ -67,7 +67,7 @@ def n_parameters(structure: Structure, counts: Sequence[int]) -> int:
 
 
 def sizes(structure: Structure, counts: Sequence[int], names: Iterable[str]) -> list[int]:
-    """Numbers in each of these parameters, cut to `counts` (G,) kept channels."""
+    """Number of elements of each of these parameters, cut to `counts` (G,) kept channels."""
     return [math.prod(structure.tensors[name].cut_shape(counts)) for name in names]
 
 

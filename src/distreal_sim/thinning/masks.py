@@ -13,7 +13,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.thinning.structure import Structure
 
 Select = Literal["random", "ordered", "rolling"]
-"""Which filters a step keeps: a random draw, the first ones, or a window that moves on every round."""
+"""Filters that a step keeps: a random draw, the first ones, or a window that moves on every round."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Mask:
         return all(channels is None for channels in self.kept)
 
     def keeps_what(self, other: Mask) -> bool:
-        """Whether another mask of the same network keeps just the same channels."""
+        """Whether another mask of the same network keeps the same channels."""
         return self is other or all(
             a is b or (a is not None and b is not None and np.array_equal(a, b))
             for a, b in zip(self.kept, other.kept, strict=True)
@@ -48,11 +48,11 @@ class Mask:
 def keep_counts(
     structure: Structure, rates: Sequence[float] | np.ndarray, thinnable: Sequence[int]
 ) -> tuple[int, ...]:
-    """(G,) channels that each group keeps under a dropout vector; groups it does not address keep all.
+    """(G,) number of channels that each group keeps under a dropout vector; other groups keep all.
 
     rates: (L,) fraction dropped of each group in `thinnable`, in [0, 1). Of C channels
-    max(1, floor((1 - d) C + 0.5 + 1e-9)) are kept; in groups of several blocks, that many in each block.
-    Raises InputError for a vector of another length or a rate outside [0, 1).
+    max(1, floor((1 - d) C + 0.5 + 1e-9)) are kept; in groups with several blocks, that many in each block.
+    Raises InputError for a vector of the wrong length or a rate outside [0, 1).
     """
     if len(rates) != len(thinnable):
         raise InputError(
@@ -86,11 +86,11 @@ def sample_mask(
 def draw_orders(
     structure: Structure, rng: np.random.Generator, select: Select, first: int = 0
 ) -> list[np.ndarray]:
-    """An order of the channels of each group, of which steps keep the first ones.
+    """Orders of the channels of each group; steps keep the first channels of the order.
 
-    (blocks, channels per block) int64 each: shuffled within the blocks (`random`), as they are (`ordered`),
-    or as they are from channel `first` (modulo the block's size) on and then around (`rolling`). `random`
-    takes one permutation a block from `rng`, the others take nothing.
+    (blocks, channels per block) int64 each: shuffled within the blocks (`random`), ascending (`ordered`), or
+    ascending from channel `first` (modulo the block's size) with wrap-around (`rolling`). `random` draws one
+    permutation per block from `rng`, the others draw nothing.
     """
     orders = _plain_orders(structure)
     if select == "rolling":

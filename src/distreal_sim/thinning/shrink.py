@@ -19,10 +19,9 @@ from distreal_sim.thinning.structure import Structure
 def shrink(module: nn.Module, structure: Structure, counts: Sequence[int]) -> nn.Module:
     """A copy of `module` with the first `counts` (G,) channels of its coupling groups, initialised like it.
 
-    Parameters keep the values of the first channels, and weights are scaled up by the root of full over kept
-    inputs, so that a network of any width starts with activations of the variance that its initialisation
-    was made for. At full counts the copy equals the original. Raises InputError for counts that the network
-    cannot have.
+    Parameters keep the values of the first channels, and weights are multiplied by sqrt(full / kept inputs),
+    so that at any width activations start with the variance that the initialisation is designed for. At full
+    counts the copy equals the original. Raises InputError for counts that the network cannot have.
     """
     for group, n in zip(structure.groups, counts, strict=True):
         if not 0 < n <= group.channels or n % group.blocks:
@@ -45,7 +44,7 @@ def shrink(module: nn.Module, structure: Structure, counts: Sequence[int]) -> nn
 
 
 def _set_widths(part: nn.Module) -> None:
-    """Makes the attributes that state a width agree with the parameters."""
+    """Sets the attributes that hold a width to the widths of the parameters."""
     if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         part.out_channels, part.in_channels = part.weight.shape[0], part.weight.shape[1] * part.groups
     elif isinstance(part, nn.modules.conv._ConvTransposeNd):

@@ -1,7 +1,7 @@
-"""What a network keeps beside what it learns: buffers, frozen parameters, and attributes of its own.
+"""Snapshots of a network's untrained state: buffers, frozen parameters, and attributes.
 
-A forward pass may change them: a moving average, a counter, a cache, a generator. Put back before every job,
-they cannot tell one client what another did, nor make a result depend on which process computed it.
+A forward pass may change this state: a moving average, a counter, a cache, a generator. It is restored before
+every job, so that it cannot leak from client to client or make results depend on the process.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _IMMUTABLE = (
 
 
 class Snapshot:
-    """The state of a module, to be put back; but: names of parameters and buffers that are left out."""
+    """The state of a module, to be restored; but: names of parameters and buffers that are left out."""
 
     def __init__(self, module: nn.Module, but: Collection[str] = ()) -> None:
-        self._dicts: list[tuple[dict[str, Any], frozenset[str]]] = []  # what keys they had
+        self._dicts: list[tuple[dict[str, Any], frozenset[str]]] = []  # with their original keys
         self._tensors: list[tuple[dict[str, Any], str, Tensor | None, Tensor | None]] = []
         self._plain: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._lists: list[tuple[dict[str, Any], str, list[Any]]] = []
         self._others: list[tuple[dict[str, Any], str, Any]] = []
-        self._shared: dict[int, Any] = {}  # what copies of attributes go on referring to
+        self._shared: dict[int, Any] = {}  # objects that copies of attributes still refer to
         for name, part in module.named_modules():
             self._shared[id(part)] = part
             for tensors in (part._parameters, part._buffers):
@@ -67,7 +67,7 @@ class Snapshot:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Makes the module what it was."""
+        """Restores the module's state."""
         for entries, known in self._dicts:
             if entries.keys() != known:
                 for key in entries.keys() - known:
@@ -84,7 +84,7 @@ class Snapshot:
             attributes[key] = value
 
     def _copies(self) -> list[tuple[dict[str, Any], str, Any]]:
-        """The attributes that may be changed in place, copied; what they share they go on sharing."""
+        """Copies of the attributes that may be changed in place; shared objects stay shared."""
         memo = dict(self._shared)
         return [(attributes, key, _copy(value, memo)) for attributes, key, value in self._others]
 
@@ -100,5 +100,5 @@ def _copy(value: Any, memo: dict[int, Any]) -> Any:
         memo[id(value)] = value.detach().clone()
     try:
         return copy.deepcopy(value, memo)
-    except Exception:  # a module may hold anything; what cannot be copied stays as it is
+    except Exception:  # a module may hold any object; objects that cannot be copied stay as they are
         return value

@@ -1,4 +1,4 @@
-"""Testing the network of an engine or a sub-network of it, and re-estimating its batch-norm statistics.
+"""Tests of an engine's network or a sub-network, and re-estimation of its batch-norm statistics.
 
 Statistics for testing are the cumulative average over some batches, as in HeteroFL's static batch norm
 (Diao, Ding, Tarokh, ICLR 2021, arXiv:2010.01264): the mean over the batches of each batch's mean and
@@ -28,9 +28,9 @@ def evaluate(
 ) -> tuple[float, int]:
     """(sum of cross-entropies, number of correct answers) of the loaded network on x, y.
 
-    statistics: from `mean_statistics`; empty: batch norm uses those of this batch. mask: the sub-network to
-    test, whose statistics these are; None: the full width. run(network, x): its scores, where they are not
-    simply what it returns. The network is in evaluation mode otherwise (no dropout).
+    statistics: from `mean_statistics`, for the same sub-network; empty: batch norm uses those of this batch.
+    mask: the sub-network to test; None: the full width. run(network, x): computes the scores, if they are not
+    the network's own outputs. The network is otherwise in evaluation mode (no dropout).
     """
     with engine.testing(mask) as (module, norms), torch.no_grad():
         for name, norm in norms.items():
@@ -58,7 +58,7 @@ def batch_statistics(
         for x in batches:
             for name, norm in norms.items():
                 layout = engine.structure.tensors[f"{name}.running_mean"]
-                # Momentum 1 makes the running statistics those of this batch.
+                # With momentum 1 the running statistics equal those of this batch.
                 norm.train()
                 norm.track_running_stats, norm.momentum = True, 1.0
                 width = layout.cut_shape(counts)

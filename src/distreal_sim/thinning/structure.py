@@ -1,7 +1,7 @@
-"""What is known about a network's channels: coupling groups, the axes they cut, the layers they cost.
+"""Structure of a network's channels: coupling groups, the axes that they cut, and the layers with their cost.
 
-Two channels are coupled if one cannot be dropped without the other; a coupling group is a run of channels
-with the same couplings, kept or dropped together in every tensor that has them.
+Two channels are coupled if one cannot be dropped without the other; a coupling group is a sequence of
+channels with the same couplings, each kept or dropped in all tensors that have it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import numpy as np
 from distreal_sim.base.errors import InputError
 
 Precision = Literal["float32", "bfloat16"]
-"""Of the products in training steps; parameters and their updates are float32."""
+"""Precision of the products in training steps; parameters and their updates are float32."""
 
 MemoryFormat = Literal["channels_last", "contiguous"]
-"""Of batches of images: all channels of a pixel side by side, or PyTorch's normal layout."""
+"""Memory layout of batches of images: all channels of a pixel side by side, or PyTorch's default."""
 
 Counts = tuple[int, ...]
-"""(G,) kept channels of each coupling group."""
+"""(G,) number of kept channels of each coupling group."""
 
 FIXED = -1
-"""In place of a group index: positions that are never dropped (input channels, classifier outputs)."""
+"""Group index of positions that are never dropped (input channels, classifier outputs)."""
 
 Kept = Sequence[np.ndarray | None]
-"""(G,) sorted kept channels of each group; None: all of them."""
+"""(G,) arrays of sorted indices of the kept channels of each group; None: all channels."""
 
 
 class ThinningError(InputError):
@@ -37,10 +37,10 @@ class ThinningError(InputError):
 
 @dataclass(frozen=True)
 class Group:
-    """A coupling group: `channels` channels that are kept or dropped together wherever they appear.
+    """A coupling group: `channels` channels, each kept or dropped wherever it appears.
 
     name: qualified name of the first module that produces them; kind: `conv` if any producer is a
-    convolution. blocks > 1: equally many are kept in each of `blocks` equal contiguous blocks (grouped
+    convolution. blocks > 1: the same number is kept in each of `blocks` equal contiguous blocks (grouped
     convolution, group normalisation).
     """
 
@@ -52,7 +52,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of an axis: all `size` channels of a group in order, each owning `inner` positions in a row.
+    """A segment of an axis: all `size` channels of a group in order, each with `inner` consecutive positions.
 
     group FIXED: `size` positions (inner 1) that are always kept.
     """
@@ -81,11 +81,11 @@ def is_cut(axis: Axis) -> bool:
 
 @dataclass(frozen=True)
 class TensorLayout:
-    """A parameter or buffer of `shape`, and of what each of its axes consists.
+    """A parameter or buffer of `shape`, with the segments of each of its axes.
 
-    blocks > 1 (the weight of a grouped convolution, in `blocks` groups): `axes[1]` lists the input channels
-    of all groups one after another, although row o of the tensor only has those of its own group; axis 1 of
-    the tensor is `blocks` times shorter.
+    blocks > 1 (the weight of a grouped convolution with `blocks` groups): `axes[1]` lists the input channels
+    of all groups one after another, although row o of the tensor only has the channels of its own group;
+    axis 1 of the tensor is `blocks` times shorter.
     """
 
     shape: tuple[int, ...]
@@ -101,7 +101,7 @@ class TensorLayout:
 
     @cached_property
     def cut_groups(self) -> tuple[int, ...]:
-        """The groups that this tensor has channels of, ascending."""
+        """Indices of the groups whose channels this tensor has, ascending."""
         return tuple(sorted({s.group for axis in self.axes for s in axis} - {FIXED}))
 
 
@@ -109,10 +109,10 @@ class TensorLayout:
 class Layer:
     """One use of a convolution's or linear layer's weight.
 
-    positions: how often an example uses each of its weights (H * W for a 2-d convolution); n_gradients: how
-    many of its weight and its input need a gradient, 0 where none comes back to it; upstream: the parameters
-    that its input depends on, so that it needs a gradient where one of them is trained; alone: whether
-    nothing else in a forward pass uses the weight.
+    positions: how often an example uses each of its weights (H * W for a 2-d convolution); n_gradients:
+    number of gradients (weight, input) that the backward pass computes, 0 where no gradient reaches the
+    layer; upstream: the parameters that its input depends on; if one of them is trained, the input needs a
+    gradient; alone: whether nothing else in a forward pass uses the weight.
     MACs of the forward pass per example: weight elements x positions.
     """
 
@@ -128,7 +128,7 @@ class Layer:
 class Override:
     """An attribute that holds a width: `module.attribute` is the length of `axis` at the thinned width.
 
-    index: which entry to replace where the attribute is the tuple `full`; None: the attribute is a number.
+    index: the entry to replace where the attribute is the tuple `full`; None: the attribute is a number.
     """
 
     module: str
@@ -149,10 +149,10 @@ class Override:
 class Structure:
     """The coupling groups of a network, hidden ones only, in the order in which the network produces them.
 
-    tensors: every parameter and buffer by qualified name; parameters: which of them are parameters.
-    scaled: weight name -> its input axis, for the layers that sum over the channels of a group (dense and
-    grouped convolutions, linear layers), which are the ones that a scaling of kept channels goes into.
-    transposed: the weights whose input axis is their first one (transposed convolutions, x @ w).
+    tensors: every parameter and buffer by qualified name; parameters: names of the parameters among them.
+    scaled: weight name -> its input axis, for layers that sum over the channels of a group (dense and grouped
+    convolutions, linear layers); the scaling of kept channels is folded into these weights.
+    transposed: the weights whose input axis is their first axis (transposed convolutions, x @ w).
     """
 
     groups: tuple[Group, ...]
@@ -166,8 +166,8 @@ class Structure:
     def thinnable(self, drop_linear: Literal["auto"] | bool) -> tuple[int, ...]:
         """Indices of the groups that a dropout vector addresses, one rate each.
 
-        drop_linear: hidden linear layers too; auto: only where there is no other group. Groups that must keep
-        everything (one channel) have no rate.
+        drop_linear: whether to thin hidden linear layers too; auto: only if there is no other group. Groups
+        of one channel per block must keep everything and have no rate.
         """
         if drop_linear == "auto":
             return self.thinnable(False) or self.thinnable(True)
@@ -179,9 +179,10 @@ class Structure:
 
     @cached_property
     def classifier(self) -> tuple[str, ...]:
-        """Parameters of the layer that gives the outputs: its weight and, if it has one, its bias.
+        """Parameters of the layer that computes the outputs: its weight and, if it has one, its bias.
 
-        Whatever else its module has (a functional layer's may be the network itself) has other first axes.
+        Its module may hold other parameters (for a functional layer it may be the network itself); their
+        first axes differ.
         """
         last = self.layers[-1]
         rows = self.tensors[last.weight].axes[0]
@@ -194,7 +195,7 @@ class Structure:
 
 
 def axis_positions(axis: Axis, kept: Kept) -> np.ndarray:
-    """Sorted positions of the axis that are left when each group keeps `kept`, int64."""
+    """Sorted positions of the axis that remain when each group keeps `kept`, int64."""
     parts, start = [], 0
     for segment in axis:
         channels = None if segment.group == FIXED else kept[segment.group]
@@ -209,7 +210,7 @@ def axis_positions(axis: Axis, kept: Kept) -> np.ndarray:
 
 
 def kept_elements(layout: TensorLayout, kept: Kept) -> tuple[np.ndarray, ...]:
-    """Index arrays, one an axis, with which `tensor[index]` is the thinned tensor."""
+    """Index arrays, one per axis, for which `tensor[index]` is the thinned tensor."""
     positions = [axis_positions(axis, kept) for axis in layout.axes]
     if layout.blocks == 1:
         return np.ix_(*positions)

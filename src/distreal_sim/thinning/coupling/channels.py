@@ -1,4 +1,4 @@
-"""Which channels are the same: numbers for channels, and the classes into which operations join them."""
+"""Atoms, the numbers of channels, and the classes into which operations unite them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Atoms = np.ndarray
 
 
 class Channels(NamedTuple):
-    """The channel axis of an activation: which dimension it is and its atoms (length of that dimension)."""
+    """The channel axis of an activation: its dimension, and its atoms, one for each position."""
 
     dim: int
     atoms: Atoms
 
 
 class Producer(NamedTuple):
-    """These atoms come from a `kind` layer of the module."""
+    """Atoms that a `kind` layer of the module produces."""
 
     module: str
     kind: Kind
@@ -46,11 +46,11 @@ class Couplings:
 
     @property
     def n_atoms(self) -> int:
-        """Numbers given out so far, 0 among them."""
+        """Number of atoms made so far, atom 0 included."""
         return len(self._parent)
 
     def new(self, n: int) -> Atoms:
-        """Atoms of n channels that are coupled to none."""
+        """New atoms of n channels that are not coupled to any other."""
         atoms = np.arange(len(self._parent), len(self._parent) + n)
         self._parent = np.concatenate((self._parent, atoms))
         return atoms
@@ -78,9 +78,9 @@ class Couplings:
         return atom
 
     def fix(self, atoms: Atoms) -> None:
-        """These channels are never dropped."""
+        """Marks these channels as never dropped."""
         self.unite(atoms, np.zeros_like(atoms))
 
     def is_fixed(self, atoms: Atoms) -> bool:
-        """Whether none of these channels may be dropped, as far as seen until now."""
+        """Whether none of these channels may be dropped, as far as is known so far."""
         return not self.find(atoms).any()

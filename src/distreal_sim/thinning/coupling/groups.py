@@ -1,4 +1,4 @@
-"""Finds the coupling groups of a network by watching forward passes, and tries them at smaller widths."""
+"""Finds the coupling groups of a network by tracing forward passes, and tests them at smaller widths."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ __all__ = ["Group", "Structure", "ThinningError", "find_groups"]
 def find_groups(module: nn.Module, example: Tensor) -> Structure:
     """The coupling groups of `module` for inputs like `example` (n, C, ...); `module` is not changed.
 
-    The passes that are watched run on numbers of their own: parameters, and inputs between 0 and 1 where
-    they are no whole numbers. Raises ThinningError, naming the module and the reason, for a network that
-    cannot be thinned.
+    The traced passes use their own parameter values, and inputs between 0 and 1 unless `example` holds
+    integers. Raises ThinningError, naming the module and the reason, for a network that cannot be thinned.
     """
     try:
         copied = copy.deepcopy(module).cpu()
     except Exception as error:  # a module may hold anything
         raise ThinningError(f"{type(module).__name__} cannot be copied: {error}") from error
-    if len(example) < 2:  # batch normalisation wants two values a channel, and an axis of one is ambiguous
+    if (
+        len(example) < 2
+    ):  # batch normalisation needs two values per channel, and an axis of length 1 is ambiguous
         example = torch.cat([example, example])
     example = _with_values(copied, example.detach().cpu())
-    fresh = copy.deepcopy(copied).train()  # a pass may leave things in a network that cannot be copied
+    fresh = copy.deepcopy(copied).train()  # a pass may leave objects in a network that cannot be copied
     seen = Trace(copied, apply_rule)
     first, tested = watch_passes(seen, example)
     structure = _Reading(seen).structure(first)
@@ -59,7 +60,7 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
 
 
 def _with_values(module: nn.Module, example: Tensor) -> Tensor:
-    """Gives every parameter values that show where a channel goes; returns an example that does so."""
+    """Gives every parameter values by which channels can be told apart; returns such an example."""
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -74,7 +75,7 @@ def _with_values(module: nn.Module, example: Tensor) -> Tensor:
 
 
 def _uneven(structure: Structure) -> tuple[int, ...]:
-    """Counts from one to all but one of each block's channels, other ones for groups of the same size."""
+    """Counts between one and all but one of each block's channels, different for groups of equal size."""
     counts = []
     for number, group in enumerate(structure.groups):
         size = group.channels // group.blocks
@@ -106,7 +107,7 @@ class _Reading:
         self.place = {int(r): (g, i) for g, roots in enumerate(self.roots) for i, r in enumerate(roots)}
 
     def structure(self, first: Pass) -> Structure:
-        """With the layers of this pass."""
+        """The structure of the network, with the layers of this pass."""
         seen = self.seen
         for where, atoms, blocks in seen.blocked:
             self._set_blocks(where, atoms, blocks)

@@ -1,4 +1,4 @@
-"""What operations that take, write or pad a part of a tensor do to its channel axis."""
+"""Rules for operations that read, write or pad a part of a tensor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def unbind(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -
 
 
 def index(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """x[...] with whole numbers, slices and one tensor that leave the axis of channels whole."""
+    """x[...] with integers, slices and at most one tensor that leave the axis of channels whole."""
     x = args[0]
     places = _indexed(x.dim(), args[1])
     for tensor in tensors_in(args[1]):
@@ -46,12 +46,12 @@ def index(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) ->
 
 
 def _indexed(n_axes: int, key: Any) -> dict[int, int] | None:
-    """Which axes stay whole, and which axis of the result each becomes; None: has no rule."""
+    """Axes that stay whole -> axes of the result; None if there is no rule for the index."""
     items = list(key) if isinstance(key, tuple) else [key]
     widths = [_n_axes(item) for item in items]
     special = [isinstance(i, (Tensor, list, np.ndarray)) for i in items]
     if sum(special) > 1 or (any(special) and any(isinstance(i, int) for i in items)):
-        return None  # where the indexed axes go then has rules of its own
+        return None  # PyTorch then places the indexed axes by special rules
     if not any(item is Ellipsis for item in items):
         items, widths = [*items, Ellipsis], [*widths, (0, 0)]
     places: dict[int, int] = {}
@@ -68,7 +68,7 @@ def _indexed(n_axes: int, key: Any) -> dict[int, int] | None:
 
 
 def _n_axes(item: Any) -> tuple[int, int]:
-    """How many axes an index reads, and how many it gives."""
+    """(number of axes that an index reads, number of axes that it returns)."""
     if item is None or isinstance(item, bool):
         return 0, 1
     if item is Ellipsis:

@@ -1,4 +1,4 @@
-"""Channels through layers with weights: convolutions, linear layers, normalisations."""
+"""Rules for layers with weights: convolutions, linear layers, normalisations."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def conv(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, 
 def conv_transpose(
     trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before
 ) -> None:
-    """F.conv_transpose1d, 2d, 3d: the weight has the input channels first, and is used at each input."""
+    """F.conv_transpose1d, 2d, 3d: the weight has its input channels first and is used at every input."""
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
     groups = int(argument(args, kwargs, 6, "groups", 1))
     channels = _input(trace, x, 1)
@@ -100,7 +100,7 @@ def matmul(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
 
 
 def embedding(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
-    """F.embedding, embedding_bag: the table stays whole; looking up costs no multiplication."""
+    """F.embedding, embedding_bag: the table stays whole; a look-up costs no multiplication."""
     for tensor in tensors_in((args, kwargs)):
         trace.lose(tensor, "no rule says what looking up does to channels")
 
@@ -124,7 +124,7 @@ def instance_norm(
 
 
 def group_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
-    """F.group_norm: the statistics are those of the kept channels."""
+    """F.group_norm: the statistics are over the kept channels."""
     x, groups = argument(args, kwargs, 0, "input"), int(argument(args, kwargs, 1, "num_groups"))
     channels = _input(trace, x, 1)
     if groups == len(channels.atoms):
@@ -157,12 +157,12 @@ def layer_norm(
 
 
 def rms_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
-    """F.rms_norm: as layer_norm, without a bias."""
+    """F.rms_norm: like layer_norm, without a bias."""
     layer_norm(trace, args, kwargs, out, before, bias=False)
 
 
 def prelu(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
-    """F.prelu with one slope, or one a channel."""
+    """F.prelu with one slope, or one slope per channel."""
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
     if weight.numel() > 1:
         _vector(trace, weight, _input(trace, x, 1).atoms)
@@ -172,7 +172,7 @@ def prelu(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any,
 
 
 def _input(trace: Trace, x: Tensor, dim: int) -> Channels:
-    """The input's channels on axis `dim`; without any that could be dropped, they are all fixed."""
+    """The input's channels on axis `dim`; all fixed if none of them could be dropped."""
     if trace.is_parameter(x):
         raise trace.refuse("its input is a parameter: weights are computed in the forward pass")
     channels = trace.channels(x)
@@ -218,7 +218,7 @@ def _finish(
     total: int,
     weight: Tensor | None = None,
 ) -> None:
-    """Notes a layer; total: how often the pass uses each of its weights."""
+    """Records a layer; total: how often the pass uses each of its weights."""
     _vector(trace, argument(args, kwargs, 2, "bias"), atoms)
     n = trace.now.n_examples
     positions, left = divmod(total, n)
@@ -237,7 +237,7 @@ def _finish(
 def _width_attribute(
     trace: Trace, attribute: str, atoms: np.ndarray, full: tuple[int, ...] | int, index: int | None = None
 ) -> None:
-    """The current module's attribute holds the width `atoms`; a functional call has no such attribute."""
+    """Records that the current module's attribute holds the width `atoms`; functional calls have none."""
     name, module = trace.current
     if hasattr(module, attribute) and getattr(module, attribute) == full:
         trace.attributes[name, attribute] = WidthAttribute(name, attribute, atoms, full, index)

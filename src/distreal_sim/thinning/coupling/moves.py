@@ -1,4 +1,4 @@
-"""Arguments of operations, and axes that change their place in a tensor."""
+"""Arguments of operations, and axes that move within a tensor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def input_of(args: Args, kwargs: Kwargs) -> Tensor:
 
 
 def given(args: Args, kwargs: Kwargs, place: int, names: tuple[str, ...], default: Any) -> Any:
-    """An argument given by place, or by one of its names."""
+    """An argument given by position, or by one of its names."""
     if len(args) > place:
         return args[place]
     return next((kwargs[name] for name in names if name in kwargs), default)
@@ -34,9 +34,10 @@ def move(
     reason: str = "it takes the axis of channels apart",
     same: bool = True,
 ) -> None:
-    """Axis d of x becomes axis place(d) of `out`; None: it is lost, for the reason given.
+    """Records that axis d of x becomes axis place(d) of `out`; None: the axis is lost, for the given reason.
 
-    Raises ThinningError where it holds channels that may be dropped; a parameter's axis then stays whole.
+    Raises ThinningError if a lost axis holds channels that may be dropped; a parameter's lost axis stays
+    whole.
     """
     axes = {}
     for dim, atoms in trace.axes_of(x).items():

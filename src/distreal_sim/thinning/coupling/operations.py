@@ -1,4 +1,4 @@
-"""Torch operations as a watcher of a forward pass meets them: names, results, random draws."""
+"""Torch operations in a traced forward pass: names, results, random draws."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ UNIFORM = frozenset({"rand", "rand_like", "uniform_", "bernoulli", "bernoulli_"}
 
 
 def place_of(name: str, module: nn.Module) -> str:
-    """A module as messages name it."""
+    """The name of a module in messages."""
     return f"module '{name}' ({type(module).__name__})" if name else f"the model ({type(module).__name__})"
 
 
 def operation_name(func: Any) -> str:
-    """Name of a torch operation; a property, such as `.T`, has its own."""
+    """Name of a torch operation; for a property, such as `.T`, the name of the property."""
     name: str = getattr(func, "__name__", str(func))
     if name == "__get__":
         return f".{getattr(getattr(func, '__self__', None), '__name__', '')}"
@@ -44,7 +44,7 @@ def seed_operation(seed: int, number: int) -> None:
 
 
 def results_of(name: str, args: tuple[Any, ...], out: Any) -> list[Tensor]:
-    """The tensors that an operation gives or, if it gives none, changes."""
+    """The tensors that an operation returns or, if it returns none, changes."""
     if name == "__setitem__":
         return [args[0]]
     return [] if name == "__set__" else tensors_in(out)
@@ -82,7 +82,7 @@ def graph_of(outputs: list[Tensor]) -> set[Any]:
 
 
 def outputs_in(value: Any) -> list[Tensor]:
-    """All tensors in what a network returns: those of tensors_in, and in the fields of dataclasses."""
+    """All tensors in a network's return value: those of tensors_in, and those in fields of dataclasses."""
     if is_dataclass(value) and not isinstance(value, (type, dict)):
         value = [getattr(value, f.name, None) for f in fields(value)]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Passes of a network in training and evaluation: they must run the same layers, and leave no trace."""
+"""Passes of a network in training and evaluation, which must run the same layers and change nothing."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from distreal_sim.thinning.coupling.trace import Pass, Trace
 from distreal_sim.thinning.structure import ThinningError
 
 _N_MORE = 6
-"""Further passes, where values of tensors reach the Python code."""
+"""Number of further passes if values of tensors reach the Python code."""
 
 
 def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
-    """Passes with all kinds of draws and inputs; returns the first one, and one in evaluation mode.
+    """Traces passes with various draws and inputs; returns the first one, and one in evaluation mode.
 
-    Raises ThinningError where not each of them has the same layers at the same cost, so that what a step
-    costs would be known only once it has run; and where a pass changes the network.
+    Raises ThinningError if their layers or costs differ, because the cost of a step must be known before it
+    runs, and if a pass changes the network.
     """
     module = seen.module.train()
     before = _state(module)
     first = seen.run(example)
     _refuse_changes(module, before)
-    before = _state(module)  # with what the first pass added
+    before = _state(module)  # includes additions by the first pass
     more = torch.cat([example, example[:1]])
     others = [
         seen.run(torch.zeros_like(example), 1, "low"),
@@ -94,7 +94,7 @@ State = dict[tuple[str, str], tuple[nn.Module, object]]
 
 
 def _state(module: nn.Module) -> State:
-    """What a pass could change: parameters, buffers that are no norm's statistics, numbers in attributes."""
+    """Values that a pass could change: parameters, buffers except norm statistics, numbers in attributes."""
     found: State = {}
     for where, part in module.named_modules():
         statistics = part._buffers.keys() if isinstance(part, _NormBase) else ()

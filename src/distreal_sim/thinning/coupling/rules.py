@@ -1,7 +1,7 @@
-"""What each torch operation does to the channel axis of its inputs.
+"""Rules: the effect of each torch operation on the channel axes of its inputs.
 
-An operation without a rule is refused as soon as it touches channels that might be dropped, or reads a weight
-whose use costs something; never guessed.
+An operation without a rule is refused, never guessed, if it touches channels that might be dropped, or reads
+a weight whose use costs MACs.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ ELEMENTWISE = re.compile(
     r"|contiguous|clone|detach|requires_grad|to|float|double|half|bfloat16|bool|int|long|type|type_as|copy)_?"
     r"|(zeros|ones|empty|rand|randn|full|randint)_like|\.(data|real)"
 )
-"""Operations on each element by itself, with broadcasting; also in place (`name_`)."""
+"""Elementwise operations, with broadcasting; also in place (`name_`)."""
 
 PER_CHANNEL = re.compile(
     r"_?((max|avg|lp|adaptive_avg|adaptive_max)_pool([123])d(_with_indices)?|interpolate|upsample)"
 )
-"""Operations on each map (n, c) by itself: dimensions 0 and 1 stay, the others may change."""
+"""Operations on each feature map (n, c) separately: dimensions 0 and 1 stay, the others may change."""
 
 HARMLESS = re.compile(r"new_(zeros|ones|empty|full|tensor)|\.(grad|shape)")
-"""Return a tensor that carries no channels of its own."""
+"""Operations that return a tensor without channels of its own."""
 
 _PRODUCTS = re.compile(
     r"matmul|__r?matmul__|mm|bmm|addmm|baddbmm|addbmm|einsum|tensordot|inner|bilinear|chain_matmul|multi_dot"
     r"|scaled_dot_product_attention|multi_head_attention_forward|cdist|conv_tbc"
 )
-"""Operations that cost multiply-accumulates whatever they read."""
+"""Operations that cost multiply-accumulates for any operands."""
 
 
 def apply_rule(
@@ -59,7 +59,7 @@ def apply_rule(
     out: Any,
     before: dict[int, tuple[int, ...]],
 ) -> None:
-    """Notes the channel axis of `out`. before: shapes of the inputs before an in-place operation.
+    """Records the channel axis of `out`. before: shapes of the inputs before an in-place operation.
 
     Raises ThinningError for an operation without a rule.
     """
@@ -102,7 +102,7 @@ def _without_rule(trace: Trace, name: str, operands: list[Tensor]) -> None:
 
 
 def _changed_in_place(trace: Trace, changed: Tensor) -> None:
-    """A view that got channels shows them in what it is a view of too, where nobody would look for them."""
+    """Refuses channels written in place into a view, because its base would hold them without a record."""
     base = changed._base
     channels = trace.channels(changed)
     if base is not None and channels is not None and not trace.axes_of(base):
@@ -110,9 +110,9 @@ def _changed_in_place(trace: Trace, changed: Tensor) -> None:
 
 
 def elementwise(trace: Trace, tensors: list[Tensor], result: Tensor) -> None:
-    """Broadcast operation: the channels of all operands at the same place become the same channels."""
-    places: dict[int, np.ndarray] = {}  # place of an axis, counted from the right -> its atoms
-    hidden: set[int] = set()  # those places where an activation has channels that may be dropped
+    """Broadcast operation: channels of the operands at the same position become the same channels."""
+    places: dict[int, np.ndarray] = {}  # position of an axis, counted from the right -> its atoms
+    hidden: set[int] = set()  # positions where an activation has channels that may be dropped
     for tensor in tensors:
         for dim, atoms in trace.axes_of(tensor).items():
             place = tensor.dim() - dim
@@ -134,7 +134,7 @@ def elementwise(trace: Trace, tensors: list[Tensor], result: Tensor) -> None:
             if dim < 0 or tensor.shape[dim] == 1 or dim in trace.axes_of(tensor):
                 continue
             if trace.is_derived(tensor) or not own:
-                trace.couplings.fix(atoms)  # it holds as many numbers here that are always there
+                trace.couplings.fix(atoms)  # this tensor always has the same positions here
             else:
                 trace.whole(atoms, f"a tensor made in its code fixes the width at {len(atoms)} channels")
     if own:
@@ -149,7 +149,7 @@ def elementwise(trace: Trace, tensors: list[Tensor], result: Tensor) -> None:
 def per_channel(
     trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, n_axes: str | None
 ) -> None:
-    """Pooling and the like over (n, C, ...); n_axes: how many axes after the channels it works on."""
+    """Pooling and similar operations over (n, C, ...); n_axes: number of pooled axes after the channels."""
     x = args[0] if args else kwargs["input"]
     channels = trace.channels(x)
     if channels is None:

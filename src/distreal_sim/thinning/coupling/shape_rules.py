@@ -1,4 +1,4 @@
-"""Channels through operations that only move, join or reduce data."""
+"""Rules for operations that only move, join or reduce data."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from distreal_sim.thinning.coupling.trace import Trace
 def reshape(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """view, reshape, flatten, unflatten, squeeze, unsqueeze: each channel may come to own several positions.
 
-    The axis of channels may swallow the axes right of it (each channel then owns a run of positions) and
-    left of it (the channels then repeat), but not the examples' axis, and it may not be split.
+    The axis of channels may merge with the axes to its right (each channel then owns consecutive positions)
+    and to its left (the channels then repeat), but not with the examples' axis, and it may not be split.
     """
     x = input_of(args, kwargs)
     shape = before[id(x)]
@@ -49,7 +49,7 @@ def reshape(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) 
 
 
 def _same_place(old: tuple[int, ...], new: tuple[int, ...], dim: int) -> int | None:
-    """The axis of the new shape that is axis `dim` of the old one, with as much before it."""
+    """The axis of the new shape with the size of axis `dim` of the old one and as many elements before it."""
     left = math.prod(old[:dim])
     places = [d for d in range(len(new)) if new[d] == old[dim] and math.prod(new[:d]) == left]
     return places[0] if places else None
@@ -107,7 +107,7 @@ def _join(trace: Trace, tensors: Any, out: Tensor, along: int, place: Callable[[
 
 
 def permute(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """permute(dims), with the dimensions as one tuple or one by one."""
+    """permute(dims), with the dimensions as one tuple or as separate arguments."""
     x = input_of(args, kwargs)
     dims: Any = kwargs.get("dims", args[1] if len(args) == 2 else args[1:])
     order = [int(d) % x.dim() for d in dims]
@@ -129,7 +129,7 @@ def reverse(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) 
 
 
 def swap_last(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """.mT, .mH, adjoint(): the last two axes change places."""
+    """.mT, .mH, adjoint(): the last two axes are swapped."""
     x = input_of(args, kwargs)
     a, b = x.dim() - 2, x.dim() - 1
     move(trace, x, out, lambda dim: {a: b, b: a}.get(dim, dim))
@@ -170,7 +170,7 @@ def reduce(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -
 
 
 def total(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """sum; over a parameter's axes (a penalty) too, for what is dropped adds nothing."""
+    """sum, also over a parameter's axes (a penalty), because dropped elements add nothing."""
     if not trace.is_parameter(input_of(args, kwargs)):
         reduce(trace, args, kwargs, out, before)
     elif out.dim():
@@ -178,7 +178,7 @@ def total(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) ->
 
 
 def along(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """cumsum, softmin, sort, flip and the like, which mix or reorder what lies along some axes."""
+    """cumsum, softmin, sort, flip and the like, which mix or reorder the elements along some axes."""
     x = input_of(args, kwargs)
     dims = kwargs.get("dim", kwargs.get("dims", args[1] if len(args) == 2 else None))
     if dims is None or not isinstance(dims, (int, tuple, list)):
@@ -191,14 +191,14 @@ def along(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) ->
 
 
 def expand(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """expand, expand_as: new axes come in on the left; a single channel may become many."""
+    """expand, expand_as: new axes are added on the left; a single channel may become many."""
     x = input_of(args, kwargs)
     new = out.dim() - x.dim()
     move(trace, x, out, lambda dim: dim + new, same=False)
 
 
 def repeat(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """repeat, tile: new axes come in on the left; repeated channels are the same channels."""
+    """repeat, tile: new axes are added on the left; repeated channels are the same channels."""
     x = input_of(args, kwargs)
     new = out.dim() - x.dim()
     axes = {}
@@ -208,7 +208,7 @@ def repeat(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -
 
 
 def softmax(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """softmax, log_softmax, softmin: what it runs over stays whole."""
+    """softmax, log_softmax, softmin: the axis that they run over stays whole."""
     x = input_of(args, kwargs)
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     for place, atoms in trace.axes_of(x).items():

@@ -1,11 +1,11 @@
-"""Watches forward passes and notes which channel of which tensor is which.
+"""Traces forward passes and records the channels of every tensor.
 
 Every channel that a convolution or linear layer produces gets an *atom*, a number; atom 0 stands for
 everything that must stay (input channels, outputs). A tensor's channel axis is an array of atoms, and an
-operation that adds or multiplies two of them makes their atoms one (union-find). A parameter that is used
-beside the layers has atoms on each of its axes, until they meet those of an activation. These are real
-forward passes under a `TorchFunctionMode`, so any Python control flow in the model is fine; what several
-passes couple is coupled.
+operation that adds or multiplies two of them unites their atoms (union-find). A parameter that is used
+outside layers has atoms on each of its axes, until they meet those of an activation. These are real forward
+passes under a `TorchFunctionMode`, so any Python control flow in the model is fine; couplings of several
+passes add up.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from distreal_sim.thinning.coupling.operations import (
 from distreal_sim.thinning.structure import Layer, ThinningError
 
 Rule = Callable[["Trace", Any, str, tuple[Any, ...], dict[str, Any], Any, dict[int, tuple[int, ...]]], None]
-"""rule(trace, func, name, args, kwargs, out, before): notes the channels of what an operation gave."""
+"""rule(trace, func, name, args, kwargs, out, before): records the channels of an operation's results."""
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One traced operation: where, its name, and the axes {dim: atoms} of each tensor that it gave.
+    """One traced operation: its module, its name, and the axes {dim: atoms} of each tensor it returned.
 
-    own: whether each of them holds values of its own, and is no parameter seen from another side.
+    own: whether each of them holds values of its own, and is not a parameter with its axes moved.
     """
 
     where: str
@@ -58,10 +58,10 @@ class Visit:
 
 @dataclass
 class Pass:
-    """What one forward pass did: its layers, operations, and uses of each tensor.
+    """The record of one forward pass: its layers, operations, and uses of each tensor.
 
-    nodes: each layer's in the autograd graph, if it is in one. asked: whether a tensor's values reached the
-    Python code.
+    nodes: each layer's node in the autograd graph, if it has one. asked: whether a tensor's values reached
+    the Python code.
     """
 
     layers: list[Layer] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Pass:
 
 
 class Trace(TorchFunctionMode):
-    """Atoms of everything seen in forward passes of `module`, which `run` makes."""
+    """Atoms of all tensors in the forward passes of `module` that `run` makes."""
 
     def __init__(self, module: nn.Module, rule: Rule) -> None:
         super().__init__()
@@ -113,9 +113,10 @@ class Trace(TorchFunctionMode):
     def run(self, example: Tensor, seed: int = 0, fill: Fill | None = None) -> Pass:
         """One forward pass; outputs are fixed. Torch's generator is left as it was.
 
-        seed: each operation draws from a generator of its own seed and number, so that what one draws does
-        not depend on how much another did. fill: uniform draws are all as low, or as high, as they can be.
-        Raises ThinningError where an operation cannot be followed, or the module fails by itself.
+        seed: each operation draws from a generator seeded with `seed` and its number, so that its draws do
+        not depend on those of other operations. fill: every uniform draw gets the lowest, or the highest,
+        value.
+        Raises ThinningError where an operation cannot be traced, or the module itself fails.
         """
         self.now = Pass(n_examples=len(example))
         self._seed, self._fill = seed, fill
@@ -146,7 +147,7 @@ class Trace(TorchFunctionMode):
         return self.now
 
     def _leave_out_gradients(self, outputs: list[Tensor]) -> None:
-        """Layers that no gradient of the outputs reaches cost none."""
+        """Sets the number of gradients to 0 for layers that no gradient of the outputs reaches."""
         reached = graph_of(outputs)
         for place, (layer, node) in enumerate(zip(self.now.layers, self.now.nodes, strict=True)):
             if layer.n_gradients and node is None and any(isinstance(n, BackwardCFunction) for n in reached):
@@ -160,12 +161,12 @@ class Trace(TorchFunctionMode):
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Traces what is called inside, and keeps track of the module it is called in."""
+        """Traces operations inside the block, and keeps track of the module that calls them."""
         hooks = []
         self._generators = generators()
         for name, part in self.module.named_modules():
             if isinstance(part, torch.jit.ScriptModule):
-                continue  # has no such hooks
+                continue  # takes no such hooks
             enter = self._enter(name)
             hooks.append(part.register_forward_pre_hook(enter))
             hooks.append(part.register_forward_hook(self._leave, always_call=False))
@@ -243,16 +244,16 @@ class Trace(TorchFunctionMode):
                 "use plain PyTorch operations there"
             )
 
-    # -- where we are
+    # -- the current module
 
     @property
     def current(self) -> tuple[str, nn.Module]:
-        """Qualified name and module whose forward is running."""
+        """(qualified name, module) of the module whose forward is running."""
         return self._stack[-1]
 
     @property
     def where(self) -> str:
-        """The same, for messages."""
+        """The current module, for messages."""
         return place_of(*self.current)
 
     def refuse(self, reason: str) -> ThinningError:
@@ -260,12 +261,12 @@ class Trace(TorchFunctionMode):
         return ThinningError(f"{self.where} cannot be thinned: {reason}")
 
     def whole(self, atoms: Atoms, reason: str) -> None:
-        """Something needs these channels whole. Raises ThinningError if any may be dropped."""
+        """Requires these channels to stay whole. Raises ThinningError if any may be dropped."""
         if len(atoms) > 1 and not self.couplings.is_fixed(atoms):
             raise self.refuse(reason)
 
     def lose(self, tensor: Tensor, reason: str) -> None:
-        """An operation ends what is known of the tensor's axes: those of a parameter then stay whole."""
+        """Records that the tensor's axes cannot be followed further; those of a parameter stay whole."""
         for atoms in self.axes_of(tensor).values():
             if self.is_parameter(tensor):
                 self.couplings.fix(atoms)
@@ -275,7 +276,7 @@ class Trace(TorchFunctionMode):
     # -- channels of activations, axes of parameters
 
     def axes_of(self, tensor: Any) -> dict[int, Atoms]:
-        """The axes {dim: atoms} of a tensor that hold channels, or may come to meet some."""
+        """The axes {dim: atoms} of a tensor that hold channels, or may meet channels later."""
         name = self.name_of(tensor)
         if name is None:
             return self._axes.get(id(tensor), {})
@@ -283,7 +284,7 @@ class Trace(TorchFunctionMode):
         for dim, size in enumerate(tensor.shape):
             if dim not in known and size > 1:
                 known[dim] = self.couplings.new(size)
-        if name in self.weight_blocks:  # its rows do not have one and the same input channels
+        if name in self.weight_blocks:  # its rows have different input channels
             self.couplings.fix(known[1])
         return {dim: atoms for dim, atoms in known.items() if len(atoms) == tensor.shape[dim] > 1}
 
@@ -295,9 +296,9 @@ class Trace(TorchFunctionMode):
     def put(
         self, tensor: Tensor, axes: dict[int, Atoms], source: Tensor | None = None, same: bool = True
     ) -> None:
-        """Notes the axes of a tensor; source: the parameter, if it is one, that it is made of.
+        """Records the axes of a tensor; source: the parameter that it is made from, if any.
 
-        same: it shows the source's own values.
+        same: whether its values are the source's own.
         """
         if self.name_of(tensor) is not None:
             return
@@ -307,23 +308,23 @@ class Trace(TorchFunctionMode):
             self._views[id(tensor)] = (self.name_of(source) or self._views.get(id(source))) if same else None
 
     def set_channels(self, tensor: Tensor, dim: int, atoms: Atoms) -> None:
-        """Notes the channel axis of an activation."""
+        """Records the channel axis of an activation."""
         self.put(tensor, {dim: atoms})
 
     def is_parameter(self, tensor: Any) -> bool:
-        """Whether it is a parameter or buffer, or made of such and constants only."""
+        """Whether the tensor is a parameter or buffer, or made only from those and constants."""
         return id(tensor) in self.names or id(tensor) in self._views
 
     def is_derived(self, tensor: Tensor) -> bool:
-        """Whether its values go back to the network's input or to a parameter."""
+        """Whether the tensor's values depend on the network's input or on a parameter."""
         return id(tensor) in self._derived or id(tensor) in self.names
 
     def shown(self, tensor: Tensor) -> str | None:
-        """The parameter or buffer whose values the tensor shows, its axes in whatever order."""
+        """The parameter or buffer whose values the tensor holds, with its axes in any order."""
         return self.name_of(tensor) or self._views.get(id(tensor))
 
     def upstream(self, tensor: Tensor) -> frozenset[str]:
-        """The parameters that a gradient in the tensor goes back to."""
+        """The parameters that a gradient of the tensor reaches."""
         if not tensor.requires_grad:
             return frozenset()
         name = self.names.get(id(tensor))
@@ -334,14 +335,14 @@ class Trace(TorchFunctionMode):
         return self.names.get(id(tensor)) if isinstance(tensor, Tensor) else None
 
     def bind(self, name: str, dim: int, atoms: Atoms) -> None:
-        """Axis `dim` of the named parameter or buffer holds these channels."""
+        """Records that axis `dim` of the named parameter or buffer holds these channels."""
         known = self.axes[name].setdefault(dim, atoms)
         if len(known) != len(atoms):
             raise self.refuse(f"'{name}' is used with {len(known)} and with {len(atoms)} channels")
         self.couplings.unite(known, atoms)
 
     def produced(self, name: str, n: int, kind: Kind, dim: int = 0) -> Atoms:
-        """Atoms of the axis of the named weight that a layer gives; the same ones for each use of it."""
+        """Atoms of a layer's output axis of the named weight; the same atoms for each use of the weight."""
         if dim not in self.axes[name]:
             self.axes[name][dim] = self.couplings.new(n)
         atoms = self.axes[name][dim]

@@ -1,8 +1,8 @@
-"""Holds a thinned network to the full one whose dropped channels are zero, operation by operation.
+"""Compares a thinned network with the full network with dropped channels zeroed, operation by operation.
 
-Each operation of the thinned network, given the inputs that the full network's operation had, must give what
-that gave at the kept channels. So whatever a rule overlooks, or the code does with a width that it reads or
-holds, shows at the operation that does it.
+Each operation of the thinned network, given the inputs of the full network's operation, must return that
+operation's values at the kept channels. So an effect that a rule misses, or code that reads or holds a width,
+shows at the operation that causes it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _OTHER_VALUES = re.compile(
     r"(layer|group|rms)_norm|.*dropout.*|rand.*|bernoulli_?|uniform_|normal_?|rrelu.*|multinomial"
     r"|exponential_|(new_)?empty.*"
 )
-"""Norms over channels, which use the kept channels' statistics, and draws, which depend on their number."""
+"""Norms over channels, which use the kept channels' statistics, and draws, which depend on their number;
+their values differ by design."""
 
 _CONSTANT = (
     "its code holds a constant that fixes the width; take it from the input instead, for example "
@@ -51,10 +52,10 @@ def try_thinned(
     example: Tensor,
     mask: Mask,
 ) -> None:
-    """Runs what `seen` has traced, and a copy of `module`, the same as yet untouched, at the mask's width.
+    """Runs the traced network of `seen`, and a copy of `module` at the mask's width, and compares them.
 
-    visits: the operations of such a pass, as `seen` noted them. Raises ThinningError where an operation
-    gives something else.
+    module: the network as it was before the traced passes; visits: the operations that `seen` recorded in a
+    pass. Raises ThinningError where an operation of the two differs.
     """
     keep = np.ones(seen.couplings.n_atoms, bool)
     for roots, kept in zip(_roots(structure, seen), mask.kept, strict=True):
@@ -62,7 +63,7 @@ def try_thinned(
             keep[roots] = False
             keep[roots[kept]] = True
     seen.module.train(module.training)
-    seen.module.load_state_dict(module.state_dict(), strict=False)  # passes have changed norms' statistics
+    seen.module.load_state_dict(module.state_dict(), strict=False)  # passes change norms' statistics
     with torch.no_grad():
         for name, parameter in seen.module.named_parameters():
             kept_only = torch.zeros_like(parameter)
@@ -85,7 +86,7 @@ def try_thinned(
         raise ThinningError(
             f"{thinned.where} cannot be thinned: at a smaller width it fails with: {error}{advice}"
         ) from error
-    del alive  # their ids must not have been given to others meanwhile
+    del alive  # kept until here, because `names` needs their ids
     found = [tuple(t.shape) for t in outputs]
     if found != expected:
         raise ThinningError(
@@ -117,7 +118,7 @@ def _run(module: nn.Module, example: Tensor, mode: TorchFunctionMode) -> list[Te
 
 
 class _Full(TorchFunctionMode):
-    """Zeroes dropped channels after every operation; `expected`: what each gave at the kept ones."""
+    """Zeroes dropped channels after every operation; `expected`: each result at the kept channels."""
 
     def __init__(self, seen: Trace, visits: list[Visit], keep: np.ndarray) -> None:
         super().__init__()
@@ -147,18 +148,18 @@ class _Full(TorchFunctionMode):
 
 
 class _Thinned(TorchFunctionMode):
-    """Compares what each operation gives, and goes on with what it should have given."""
+    """Compares the result of each operation with the expected one, and continues with the expected one."""
 
     def __init__(self, visits: list[Visit], expected: list[list[Tensor]], names: dict[int, str]) -> None:
         super().__init__()
         self.visits, self.expected, self.names = visits, expected, names
         self.at = 0
         self.reshapes = False
-        """Whether the operation that comes next gives another shape to the same values."""
+        """Whether the next operation gives another shape to the same values."""
 
     @property
     def where(self) -> str:
-        """The module of the operation that comes next."""
+        """The module of the next operation."""
         return self.visits[min(self.at, len(self.visits) - 1)].where
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -221,14 +222,14 @@ class _Thinned(TorchFunctionMode):
 
 
 def _overlaps(tensor: Tensor) -> bool:
-    """Whether some of its elements are one and the same number in memory."""
+    """Whether some elements of the tensor share memory."""
     return any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def cut(
     module: nn.Module, structure: Structure, kept: Sequence[np.ndarray | None], counts: Sequence[int]
 ) -> None:
-    """Replaces the parameters and buffers of `module`, in place, by those of the kept channels."""
+    """Cuts the parameters and buffers of `module`, in place, to the kept channels."""
     names = {id(t): name for name, t in [*module.named_parameters(), *module.named_buffers()]}
     smaller: dict[str, Tensor] = {}
     for part in module.modules():

@@ -1,1 +1,1 @@
-"""Trains the sub-network of the kept channels as small dense kernels."""
+"""Trains the sub-network of the kept channels with small dense kernels."""

@@ -1,6 +1,6 @@
-"""Steps of a chain of linear layers, logistic regression for one, without autograd.
+"""Steps of a chain of linear layers, for example logistic regression, without autograd.
 
-Where a layer is a few thousand multiplications, building a graph and walking it takes longer than the
+For layers of a few thousand multiplications, building and traversing an autograd graph takes longer than the
 arithmetic. The backward pass of a chain is the same few lines for each layer, so it is written out here.
 """
 
@@ -19,7 +19,7 @@ from distreal_sim.thinning.engine.update import Descent
 
 @dataclass(frozen=True)
 class Link:
-    """A linear layer: where its weight and bias are among the engine's names, and whether ReLU follows."""
+    """A linear layer: indices of its weight and bias in the engine's names, and whether ReLU follows."""
 
     weight: int
     bias: int | None
@@ -28,7 +28,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Chain:
-    """Linear layers one after the other, after a flatten or not; the loss is the mean cross-entropy."""
+    """Consecutive linear layers, possibly after a flatten; the loss is the mean cross-entropy."""
 
     links: tuple[Link, ...]
     flattens: bool
@@ -44,7 +44,8 @@ class Chain:
     ) -> float:
         """One step; returns the loss.
 
-        values, momenta, anchors: as the engine's names, or none; values: the parameters, without autograd.
+        values, momenta, anchors: in the order of the engine's names; momenta and anchors may be empty;
+        values: the parameters, without autograd.
         """
         out = x.flatten(1) if self.flattens else x
         inputs = []
@@ -61,7 +62,7 @@ class Chain:
         for number in reversed(range(len(self.links))):
             link, read = self.links[number], inputs[number]
             grad_out = grad
-            if number:  # with the weight as it was: first
+            if number:  # first, because it needs the weight before the update
                 grad = grad_out.mm(values[link.weight])
                 if self.links[number - 1].relu:
                     grad.masked_fill_(read <= 0, 0.0)
@@ -78,12 +79,12 @@ class Chain:
 
 @functools.lru_cache(maxsize=8)
 def _unit_rows(n_classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The probabilities that the labels ask for, by label."""
+    """One-hot target probabilities, by label."""
     return torch.eye(n_classes, dtype=dtype, device=device)
 
 
 def find_chain(module: nn.Module, names: Sequence[str]) -> Chain | None:
-    """The chain that a network is, if it is one; names: of its trained parameters."""
+    """The network as a chain, or None if it is no chain; names: its trained parameters."""
     parts = list(_parts(module, ""))
     if any(_is_special(part) for _, part in parts) or len({id(part) for _, part in parts}) < len(parts):
         return None
@@ -113,6 +114,6 @@ def _parts(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _is_special(part: nn.Module) -> bool:
-    """Whether something other than the class decides what a module does."""
+    """Whether a module's behaviour is changed by anything other than its class, such as hooks."""
     hooks = part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks
     return any(hooks) or "forward" in vars(part) or bool(getattr(part, "parametrizations", None))

@@ -32,19 +32,18 @@ __all__ = ["Engine", "Loss", "Run", "Scaling"]
 class Engine:
     """Runs plain and thinned SGD steps of an unmodified network, on a private copy of it.
 
-    The resident tensors are full-width. A thinned step gathers what its mask keeps and runs forward and
-    backward on small dense kernels; the result is written back when another mask follows. Nothing that
-    belongs to a dropped channel changes, be it weight or momentum. Batch norm uses the batch's statistics;
-    where the network keeps it in evaluation mode, those that it came with. The network's own dropout draws
-    from torch's default generator.
+    The resident tensors are full-width. A thinned step gathers the kept channels of its mask and runs forward
+    and backward on small dense kernels; the result is written back when another mask follows. Weights and
+    momenta of dropped channels do not change. Batch norm uses the batch's statistics, or its initial
+    statistics where the network keeps it in evaluation mode. The network's own dropout draws from torch's
+    default generator.
 
-    names: the trainable parameters in the network's order. scaling: `inverted` multiplies what layers read
-    from a thinned group by channels / kept. running: every step updates running
-    statistics as torch does, of the kept channels; without it none are kept. What is loaded and exported:
-    `names`, and after them the running statistics. precision: bfloat16 leaves it to PyTorch's autocast which
-    operations of a forward pass that is trained through are in bfloat16; large linear layers that are updated
-    in the backward pass (`linear.py`), chains of linear layers (`chain.py`), the loss, the parameters, and
-    passes without a graph are not.
+    names: the trainable parameters in the network's order. scaling: `inverted` multiplies the inputs that
+    layers read from a thinned group by channels / kept. running: every step updates running statistics of the
+    kept channels as torch does; otherwise none are kept. `load` and `export` cover `names`, followed by the
+    running statistics. precision: with bfloat16, PyTorch's autocast chooses the bfloat16 operations of a
+    training forward pass; large linear layers that are updated in the backward pass (`linear.py`), chains of
+    linear layers (`chain.py`), the loss, the parameters, and passes without a graph stay in full precision.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Engine:
         self._norms = {
             name: part
             for name, part in self._module.named_modules()
-            # One that stays in evaluation mode (frozen) keeps its statistics, as the constants that they are.
+            # A norm that stays in evaluation mode (frozen) keeps its statistics as constants.
             if isinstance(part, _NormBase) and part.running_mean is not None and part.training
         }
         self._running = running
@@ -99,8 +98,8 @@ class Engine:
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Copies in parameters and running statistics, by name and at full width, and clears the momentum.
 
-        Everything else that the network keeps, buffers and attributes, becomes what it was at first. Raises
-        InputError where a name is missing or a shape is another.
+        All other buffers and attributes of the network are reset to their initial values. Raises InputError
+        for a missing name or a wrong shape.
         """
         self._scratch.enter(None)
         self._initial.restore()
@@ -119,7 +118,9 @@ class Engine:
                 else:
                     full.copy_(_as_tensor(array))
             for norm in self._norms.values():
-                if norm.num_batches_tracked is not None:  # a cumulative average is of this job's batches
+                if (
+                    norm.num_batches_tracked is not None
+                ):  # a cumulative average covers this job's batches only
                     norm.num_batches_tracked.zero_()
         if self._momenta is not None:
             self._momenta.clear()
@@ -130,9 +131,9 @@ class Engine:
     def export(
         self, names: Collection[str] | None = None, empty: Callable[..., np.ndarray] = np.empty
     ) -> dict[str, np.ndarray]:
-        """Copies of what is loaded, by name and at full width; names: which of it, if not everything.
+        """Copies of parameters and running statistics, by name and at full width; names: only these.
 
-        empty(shape, dtype): the arrays that are filled.
+        empty(shape, dtype): allocates the arrays.
         """
         self._scratch.put_back()
         copies: dict[str, np.ndarray] = {}
@@ -158,14 +159,14 @@ class Engine:
     ) -> float:
         """One SGD step on examples x, labels y; returns the loss.
 
-        mask: the channels it keeps; None: a plain step of the full network, as torch.optim.SGD has it: to the
-        bit, but for large linear layers and chains of linear layers, which add up the same terms in another
-        order and are as near to the float64 step as torch's. loss_fn: (outputs, y) -> scalar.
-        trained: names of the parameters that it changes, None for all; no gradient is computed for the
-        others, and their momentum rests. proximal: mu of the term mu / 2 * |w - w_0|^2, where w_0 are the
-        parameters that were loaded; for plain steps, from the first one on. max_norm: the loss's gradient,
-        all of it as one vector, is scaled down to this norm where it is longer, as by torch's
-        clip_grad_norm_. run: how the outputs are computed; the network's own forward pass if not given.
+        mask: the kept channels; None: a plain step of the full network, equal to torch.optim.SGD bit for bit
+        except for large linear layers and chains of linear layers, which add the same terms in another order
+        and are as close to the float64 step as torch's. loss_fn: (outputs, y) -> scalar. trained: names of
+        the parameters that it changes, None: all; no gradient is computed for the others, and their momentum
+        does not change. proximal: mu of the term mu / 2 * |w - w_0|^2, where w_0 are the loaded parameters;
+        for plain steps only, and from the first step on. max_norm: the loss's gradient, as one vector, is
+        scaled down to this norm where it is longer, as by torch's clip_grad_norm_. run: computes the outputs;
+        the network's own forward pass if not given.
         """
         assert not proximal or mask is None
         plan = self._scratch.enter(mask, to_change=True)
@@ -177,7 +178,7 @@ class Engine:
     def gradients(
         self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss = F.cross_entropy
     ) -> tuple[float, dict[str, Tensor]]:
-        """Loss and its gradient in every parameter in `names`, at the mask's width; changes nothing.
+        """The loss and its gradient for every parameter in `names`, at the mask's width; changes nothing.
 
         A parameter that the loss does not depend on has no entry.
         """
@@ -188,9 +189,9 @@ class Engine:
         return loss.item(), {n: g for n, g in zip(self.names, grads, strict=True) if g is not None}
 
     def accumulate(self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss = F.cross_entropy) -> float:
-        """Adds a loss's gradient at the mask's width to those that the next `apply` takes; returns the loss.
+        """Adds a loss's gradient at the mask's width to the sum for the next `apply`; returns the loss.
 
-        Changes no parameter and no momentum. Losses may go through sub-networks of different masks.
+        Changes no parameter and no momentum. Losses may come from sub-networks with different masks.
         """
         plan = self._scratch.enter(mask)
         loss, grads = plan.autograd.gradients(x, y, Objective(loss_fn))
@@ -200,10 +201,10 @@ class Engine:
         return loss.item()
 
     def apply(self, mask: Mask | None, lr: float) -> None:
-        """One SGD step of the mask's channels along the gradients summed up since the last one.
+        """One SGD step of the mask's channels along the sum of gradients since the last `apply`.
 
-        The mask must keep every channel that their masks kept. Where none of them reached, at a pair of
-        channels that no mask kept both of, the gradient is 0, but momentum and weight decay act.
+        The mask must keep every channel that the masks of the gradients kept. The gradient is 0 for a pair of
+        channels that none of these masks kept together, but momentum and weight decay still act there.
         """
         assert self._sums is not None
         plan = self._scratch.enter(mask, to_change=True)
@@ -221,21 +222,21 @@ class Engine:
 
     @property
     def is_finite(self) -> bool:
-        """Whether all parameters are finite numbers; a sum beyond their type's range counts as infinite."""
+        """Whether all parameters are finite; a sum beyond the range of their type counts as infinite."""
         self._scratch.put_back()
         full = self._memory.full
         return all(math.isfinite(full[name].detach().sum().item()) for name in self.names)
 
     @property
     def has_statistics(self) -> bool:
-        """Whether the network has batch norm whose statistics must be estimated before it is tested."""
+        """Whether the network has batch norm whose statistics must be estimated before a test."""
         return bool(self._norms) and not self._running
 
     @contextmanager
     def testing(self, mask: Mask | None = None) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
-        """The network in evaluation mode, and its normalisations by name, with running statistics or none.
+        """The network in evaluation mode, and its normalisations by name, with or without running statistics.
 
-        mask: the sub-network as its steps see it, with their scaling; None: the full width.
+        mask: the sub-network, with the scaling of its steps; None: the full width.
         """
         plan = self._scratch.enter(mask)
         plan.parameters.scaled()

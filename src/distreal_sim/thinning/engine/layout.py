@@ -1,8 +1,8 @@
-"""How images lie in memory, and gradients with them.
+"""Memory layout of images and of their gradients.
 
-After a flatten the gradient comes back in PyTorch's normal layout, channels last or not. A ReLU that gets
-it so walks through two layouts at once, and a max pooling converts its indices and its whole input gradient
-there and back; converting what they get is a quarter of the work, or less. The values are the same.
+After a flatten the gradient arrives in PyTorch's default layout, even with channels last. A ReLU then reads
+two layouts at once, and a max pooling converts its indices and its whole input gradient there and back;
+converting the incoming gradient takes a quarter of that work or less. The values are the same.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from distreal_sim.thinning.structure import MemoryFormat, Structure
 
 
 def layout_of(wanted: MemoryFormat, structure: Structure, device: str) -> MemoryFormat:
-    """The memory format that batches of images get.
+    """The memory format for batches of images.
 
-    oneDNN 3.12 (torch 2.13) corrupts the heap in one of its kernels, jit_1x1:avx2: in the weight gradient of
-    a 1x1 convolution with the channels last, where a number of channels is no multiple of 8. Thinned layers
-    have any number. So networks with 1x1 convolutions are left in PyTorch's normal layout where that kernel
-    is used.
+    The kernel jit_1x1:avx2 of oneDNN 3.12 (torch 2.13) corrupts the heap in the weight gradient of a 1x1
+    convolution with channels last, if a number of channels is not a multiple of 8. Thinned layers have any
+    number of channels. So networks with 1x1 convolutions keep PyTorch's default layout where that kernel is
+    used.
     """
     weights = (structure.tensors[layer.weight].shape for layer in structure.layers)
     pointwise = any(len(shape) == 4 and shape[2:] == (1, 1) for shape in weights)
@@ -30,7 +30,7 @@ def layout_of(wanted: MemoryFormat, structure: Structure, device: str) -> Memory
 
 
 def computes_in_avx2() -> bool:
-    """Whether the convolutions of oneDNN on this processor are those for AVX2.
+    """Whether oneDNN uses its AVX2 convolutions on this processor.
 
     Users may set a limit (ONEDNN_MAX_CPU_ISA, or DNNL_MAX_CPU_ISA), which is read at the first convolution.
     """
@@ -43,7 +43,7 @@ def computes_in_avx2() -> bool:
 
 
 def keep_layout(module: nn.Module) -> None:
-    """Makes what stands before a flatten, and max poolings, get gradients in the layout of their outputs."""
+    """Makes modules before a flatten, and max poolings, get gradients in the layout of their outputs."""
     for part in module.modules():
         if isinstance(part, nn.Flatten):
             part.register_forward_pre_hook(lambda part, args: _watch(args[0]))

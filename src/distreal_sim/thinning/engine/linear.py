@@ -1,10 +1,10 @@
-"""Linear layers whose weight is updated in the backward pass, without a gradient in between.
+"""Linear layers whose weight is updated in the backward pass, without storing a gradient.
 
-The weight of a linear layer after a flatten is most of a small network, and it is used for only a batch of
-multiplications per element: its step is bound by memory. So the product that is the weight's gradient is
-added straight onto the weight, by one matrix multiplication; and the forward product is taken the way round
-in which the matrix library need not rearrange the weight first. Neither loses digits: the same terms are
-added up in another order, at the layer's own precision.
+The weight of a linear layer after a flatten is most of a small network, and each element takes part in only
+one multiplication per example, so its step is bound by memory. Therefore one matrix multiplication adds the
+gradient directly to the weight; and the forward product is computed in the orientation in which the matrix
+library need not rearrange the weight first. Neither loses precision: the same terms are added in another
+order, at the layer's own precision.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from torch import Tensor, nn
 from distreal_sim.thinning.engine.update import Descent
 
 MIN_ELEMENTS = 1 << 16
-"""Smaller weights stay in the cache; they are left to autograd."""
+"""Smallest weight that is updated this way; smaller weights fit in the cache and are left to autograd."""
 
 MIN_BATCH = 16
-"""From so many examples on weight @ x' is faster than x @ weight'."""
+"""Batch size from which weight @ x' is faster than x @ weight'."""
 
 VERY_LARGE_ELEMENTS = 1 << 19
 MIN_BATCH_VERY_LARGE = 8
-"""The same for weights of at least so many elements."""
+"""The same for weights with at least VERY_LARGE_ELEMENTS elements."""
 
 
 class LargeLinear:
-    """Stands in for the `forward` of one nn.Linear of the engine's private copy.
+    """Replaces the `forward` of one nn.Linear in the engine's private copy.
 
-    Off, and left to autograd, until a step calls `on`.
+    Autograd handles the layer until a step calls `on`.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -45,7 +45,7 @@ class LargeLinear:
         """Whether the last backward pass after `on` has updated the weight."""
 
     def on(self, descent: Descent, weight: Tensor, velocity: Tensor | None, anchor: Tensor | None) -> None:
-        """Lets the next backward pass update the weight, if the layer is used with this very weight."""
+        """Lets the next backward pass update the weight, if the layer is used with this weight object."""
         self._descent, self._weight, self._velocity, self._anchor = descent, weight, velocity, anchor
         self._n_calls, self.updated = 0, False
 
@@ -67,8 +67,8 @@ class LargeLinear:
         """None once the weight has been updated; its gradient where the layer was used more than once."""
         if self._descent is None or self._n_calls != 1:
             return grad_out.t().mm(x)
-        # Views of one arena share a version counter: without `.data` autograd would believe that whatever
-        # else it has saved of the arena has changed too.
+        # Views of one arena share a version counter: without `.data` autograd would treat all other tensors
+        # that it has saved from the arena as changed.
         self._descent.along_product(weight.data, grad_out, x, self._velocity, self._anchor)
         self.updated = True
         return None
@@ -88,7 +88,7 @@ class _Linear(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         (x,) = ctx.saved_tensors
-        # The input's gradient needs the weight as it was: first.
+        # The input's gradient comes first, because it needs the weight before the update.
         grad_x = grad_out.mm(ctx.weight) if ctx.needs_input_grad[0] else None
         grad_bias = grad_out.sum(0) if ctx.has_bias else None
         return grad_x, ctx.owner.weight_gradient(ctx.weight, grad_out, x), grad_bias, None

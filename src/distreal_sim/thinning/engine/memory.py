@@ -18,10 +18,11 @@ RowMaker = Callable[[list[np.ndarray], Kept, np.ndarray], None]
 
 @dataclass(frozen=True)
 class Cut:
-    """What gathering under one vector of counts comes to.
+    """The plan of a gather for one vector of counts.
 
-    makers: per arena, what writes the rows of each cut block and where; places: name -> (arena, first
-    scratch row, end row, shape). Tensors that keep everything are in none: they are used where they are.
+    makers: per arena, the function that computes the row indices of each cut block, and their position;
+    places: name -> (arena, first scratch row, end row, shape). Tensors that keep everything are in neither:
+    they are used in place.
     """
 
     makers: tuple[tuple[tuple[RowMaker, int, int], ...], ...]
@@ -32,7 +33,7 @@ class Cut:
 class Memory:
     """One full-width value for each tensor (parameters, or their momentum), cut tensors in arenas.
 
-    full: the tensors by name, views into the arenas where they are cut; in_arena: where those are, as
+    full: the tensors by name; cut ones are views into the arenas; in_arena: position of each cut tensor as
     (arena, first row, end row).
     """
 
@@ -71,18 +72,18 @@ class Memory:
                 tensor.zero_()
 
     def gather(self, rows: Sequence[np.ndarray]) -> None:
-        """Reads the given rows of each arena into the beginning of its scratch memory."""
+        """Copies the given rows of each arena to the beginning of its scratch memory."""
         for number, index in enumerate(rows):
             if self._arrays:
                 source, target = self._arrays[number]
-                # mode="clip" reads straight into `target`; "raise" would go through a buffer.
+                # mode="clip" writes directly into `target`; "raise" would go through a buffer.
                 np.take(source, index, out=target[: len(index)], mode="clip")
             elif len(index):
                 on_device = torch.from_numpy(index).to(self.arenas[number].device)
                 self.scratch[number][: len(index)] = self.arenas[number].index_select(0, on_device)
 
     def scatter(self, rows: Sequence[np.ndarray]) -> None:
-        """Writes the scratch memory back to where `gather` read it from."""
+        """Writes the scratch memory back to the rows that `gather` read."""
         for number, index in enumerate(rows):
             if self._arrays:
                 target, source = self._arrays[number]
@@ -108,7 +109,7 @@ class RowIndex:
         self._make = {id(b): self._maker(b) for arena in self.arenas for b in arena.blocks}
 
     def cut(self, counts: Sequence[int], full: Sequence[int]) -> Cut:
-        """What is gathered when the groups keep `counts` of their `full` channels."""
+        """The plan of a gather when the groups keep `counts` of their `full` channels."""
         thinned = {g for g, (n, c) in enumerate(zip(counts, full, strict=True)) if n < c}
         makers: list[tuple[tuple[RowMaker, int, int], ...]] = []
         places: dict[str, tuple[int, int, int, tuple[int, ...]]] = {}

@@ -1,6 +1,6 @@
-"""Ways to compute a step: by autograd, with large linear layers updated on the way, or written out.
+"""Ways to compute a step: by autograd, with large linear layers updated during it, or without autograd.
 
-A plan takes the fastest one that its network allows, once; each gives the steps of the same SGD.
+A plan selects the fastest one that its network allows, once; all of them compute the same SGD steps.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from distreal_sim.thinning.structure import ThinningError
 Loss = Callable[[Any, Tensor], Tensor]
 
 Run = Callable[[nn.Module, Tensor], Any]
-"""run(network, x): what the loss is given as outputs."""
+"""run(network, x): the outputs that the loss gets."""
 
 
 class Objective(NamedTuple):
-    """What a step goes down, and what it may change; see `Engine.step`."""
+    """The loss that a step minimises, and the parameters that it may change; see `Engine.step`."""
 
     loss_fn: Loss = F.cross_entropy
     trained: Collection[str] | None = None
@@ -40,9 +40,9 @@ PLAIN = Objective()
 class Parameters:
     """The trained parameters of a network at some width.
 
-    leaves: their values, views of scratch memory or the resident tensors themselves; values: the same without
-    autograd; momenta: as the leaves, or none; scales: (index into leaves, factor, where modules keep it) of
-    the weights that inverted scaling goes into.
+    leaves: their values, as views of scratch memory or the resident tensors themselves; values: the same
+    without autograd; momenta: in the order of the leaves, or empty; scales: (index into leaves, factor, where
+    modules keep it) of the weights that inverted scaling multiplies.
     """
 
     names: tuple[str, ...]
@@ -52,7 +52,7 @@ class Parameters:
     scales: list[tuple[int, Tensor, list[tuple[dict[str, Any], str]]]]
 
     def scaled(self) -> list[Tensor]:
-        """The leaves that the module reads; scaled ones are written into it again for each pass."""
+        """The leaves that the module reads; scaled leaves are written into it for each pass."""
         if not self.scales:
             return self.leaves
         leaves = list(self.leaves)
@@ -69,7 +69,7 @@ class Pass(Protocol):
     def step(
         self, x: Tensor, y: Tensor, objective: Objective, descent: Descent, anchors: list[Tensor]
     ) -> float:
-        """Updates the parameters and their momenta; returns the loss. anchors: as the leaves, or none."""
+        """Updates parameters and momenta; returns the loss. anchors: in the order of the leaves, or empty."""
         ...
 
 
@@ -77,7 +77,7 @@ class Pass(Protocol):
 class Autograd:
     """Forward and backward passes by autograd.
 
-    forward(module, x, run): the outputs; thinned: whether the module is at a smaller width than its own.
+    forward(module, x, run): the outputs; thinned: whether the module runs at less than its full width.
     """
 
     module: nn.Module
@@ -96,7 +96,7 @@ class Autograd:
         return loss.item()
 
     def gradients(self, x: Tensor, y: Tensor, objective: Objective) -> tuple[Tensor, list[Tensor | None]]:
-        """The loss and its gradient in each leaf; None where there is none, or it is not wanted."""
+        """The loss and its gradient for each leaf; None for leaves without a gradient or not trained."""
         loss_fn, trained, _, run = objective
         leaves = self.parameters.scaled()
         try:
@@ -130,7 +130,7 @@ class Autograd:
 class UpdatesLinears:
     """Steps by autograd whose backward pass updates large linear layers.
 
-    linears: with the index of their weight.
+    linears: the layers, each with the index of its weight.
     """
 
     autograd: Autograd
@@ -182,19 +182,19 @@ class WrittenOut:
 
 
 def outputs_of(module: nn.Module, x: Tensor, run: Run | None) -> Any:
-    """What the network gives."""
+    """The network's outputs."""
     return module(x) if run is None else run(module, x)
 
 
 def bfloat16_outputs_of(module: nn.Module, x: Tensor, run: Run | None, *, dtype: torch.dtype) -> Any:
-    """What the network gives under PyTorch's autocast, widened again to dtype."""
+    """The network's outputs under PyTorch's autocast, converted to dtype."""
     with torch.autocast(x.device.type, torch.bfloat16):
         outputs = outputs_of(module, x, run)
     return _widened(outputs, dtype)
 
 
 def _widened(outputs: Any, dtype: torch.dtype) -> Any:
-    """Outputs of lower precision, alone or in lists and tuples, as they are needed for a loss."""
+    """Outputs of lower precision, alone or in lists and tuples, converted to dtype for the loss."""
     if isinstance(outputs, Tensor):
         return outputs.to(dtype) if outputs.is_floating_point() else outputs
     if type(outputs) in (list, tuple):

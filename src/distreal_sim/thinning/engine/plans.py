@@ -1,4 +1,4 @@
-"""What passes with certain channel counts run on, prepared once and used for every mask of these counts."""
+"""Plans: tensors and passes for certain channel counts, prepared once and used for every such mask."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ MAX_PLANS = 256
 
 @dataclass(frozen=True)
 class Plan:
-    """What passes with certain counts run on, prepared once.
+    """Tensors and passes for certain counts, prepared once.
 
-    parameters: the trained ones at this width; slots: (parameters or buffers of a module, key, tensor) for
-    everything the module reads; attributes: (module, name, value) of those that state a width; autograd: its
-    passes, of any kind; steps: the fastest way to compute its steps.
+    parameters: the trained parameters at this width; slots: (parameters or buffers of a module, key, tensor)
+    for every tensor that the module reads; attributes: (module, name, value) of attributes that hold a width;
+    autograd: passes of any kind; steps: the fastest way to compute steps.
     """
 
     cut: Cut | None
@@ -49,9 +49,9 @@ class Plan:
 
 
 class Plans:
-    """The plans of one engine: of its private network `module`, and its resident memory.
+    """The plans of one engine, for its private network `module` and its resident memory.
 
-    names: the trained parameters. The network is followed and given its hooks here.
+    names: the trained parameters. The constructor analyses the network and adds its hooks.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Plans:
         self._bound: Plan | None = None
 
     def bind(self, counts: tuple[int, ...]) -> Plan:
-        """The plan for (G,) kept channels, with its tensors put into the network."""
+        """The plan for (G,) kept channels; puts its tensors into the network."""
         plan = self._plans.get(counts)
         if plan is None:
             if len(self._plans) >= MAX_PLANS:
@@ -93,7 +93,7 @@ class Plans:
         return plan
 
     def _find_linears(self) -> dict[str, LargeLinear]:
-        """Large linear layers by the name of their weight, which nothing else in the network uses."""
+        """Large linear layers by the name of their weight, if nothing else in the network uses it."""
         alone = {layer.weight for layer in self._structure.layers if layer.alone}
         found = {}
         for name, part in self._module.named_modules():
@@ -129,7 +129,7 @@ class Plans:
         return Plan(cut, own, slots, attributes, autograd, self._fastest(autograd))
 
     def _fastest(self, autograd: Autograd) -> Pass:
-        """The fastest way to compute a step; a weight that is scaled is none that the module reads."""
+        """The fastest way to compute a step; scaled weights need autograd, as the module reads copies."""
         parameters = autograd.parameters
         steps: Pass = autograd
         scaled = {index for index, _, _ in parameters.scales}
@@ -143,7 +143,7 @@ class Plans:
 
 
 def _find_slots(module: nn.Module, memory: Memory) -> dict[str, list[tuple[dict[str, Any], str]]]:
-    """Where the module keeps each tensor: several places if it is shared."""
+    """The places where the module keeps each tensor; several if it is shared."""
     names = {id(t): n for n, t in [*module.named_parameters(), *module.named_buffers()]}
     slots: dict[str, list[tuple[dict[str, Any], str]]] = {}
     for part in module.modules():
@@ -156,7 +156,7 @@ def _find_slots(module: nn.Module, memory: Memory) -> dict[str, list[tuple[dict[
 
 
 def _factor(axis: Axis, counts: tuple[int, ...], weight: Tensor, dim: int) -> Tensor | None:
-    """What inverted scaling multiplies a weight with: channels / kept along its input axis, `dim`."""
+    """Factor of inverted scaling for a weight: channels / kept along its input axis, `dim`."""
     factors = [1.0 if s.group == FIXED else s.size / counts[s.group] for s in axis]
     if all(f == 1.0 for f in factors):
         return None

@@ -1,4 +1,4 @@
-"""How tensors lie in memory so that thinning them takes one indexed read and one indexed write.
+"""Memory layout of tensors that thins them with one indexed read and one indexed write.
 
 A cut tensor is a matrix of *rows*: the weights of one (output channel, input channel) pair are always kept
 or dropped as a whole, k * k weights of a convolution or H * W weights of a linear layer after a flatten.
@@ -34,8 +34,9 @@ class Block:
     """Rows of one tensor, or of several vectors over the same axis.
 
     start: first row; stride: rows from one outer position to the next. outer: the axis of the outer
-    positions (None: `len(names)` of them, always kept); inner: the axis within; odd: the tensor's layout up
-    to its last cut axis where rows are no product of two axes (grouped convolutions).
+    positions (None: `len(names)` positions, always kept); inner: the axis within each outer position; odd:
+    the tensor's layout up to its last cut axis, where rows are not a product of two axes (grouped
+    convolutions).
     """
 
     names: tuple[str, ...]
@@ -47,7 +48,7 @@ class Block:
     odd: TensorLayout | None = None
 
     def n_rows(self, counts: Sequence[int]) -> int:
-        """Rows kept under `counts`."""
+        """Number of rows kept under `counts`."""
         if self.odd is not None:
             return math.prod(self.odd.cut_shape(counts))
         outer = len(self.names) if self.outer is None else axis_length(self.outer, counts)
@@ -107,7 +108,7 @@ def _aligned(n_rows: int) -> int:
 
 
 def _coarsen(axis: Axis) -> tuple[Axis, int]:
-    """The axis in steps of as many positions as are always kept together, and that number."""
+    """(the axis in units of positions that are always kept together, number of positions per unit)."""
     unit = math.gcd(*(s.size if s.group == FIXED else s.inner for s in axis))
     if unit == 1:
         return axis, 1
@@ -119,9 +120,9 @@ def _coarsen(axis: Axis) -> tuple[Axis, int]:
 
 
 class AxisIndex:
-    """Positions that a mask keeps on many axes, each worked out once per mask.
+    """Positions that a mask keeps on many axes, each axis computed once per mask.
 
-    An axis that is a longer axis's beginning (dense concatenation) is reused for it.
+    An axis that is the beginning of a longer axis (dense concatenation) is reused for it.
     """
 
     def __init__(self) -> None:
@@ -130,7 +131,7 @@ class AxisIndex:
         self._all: dict[int, np.ndarray] = {}
 
     def add(self, axis: Axis) -> int:
-        """Number of the axis in what `positions` returns."""
+        """Adds an axis; returns its index in the result of `positions`."""
         if axis not in self._number:
             beginning = self.add(axis[:-1])
             start = sum(s.size * s.inner for s in axis[:-1])
@@ -162,6 +163,6 @@ class AxisIndex:
 
 
 def odd_rows(layout: TensorLayout, start: int, kept: Kept) -> np.ndarray:
-    """Rows of a tensor whose rows are no product of two axes."""
+    """Kept rows of a tensor whose rows are not a product of two axes."""
     index = np.broadcast_arrays(*kept_elements(layout, kept))
     return start + np.ravel_multi_index(tuple(index), layout.shape).ravel()

@@ -1,4 +1,4 @@
-"""Which mask's parameters the scratch memory holds."""
+"""The mask whose parameters are in scratch memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from distreal_sim.thinning.structure import Structure
 
 
 class Scratch:
-    """Keeps the scratch memory in step with the resident one.
+    """Synchronises scratch memory with resident memory.
 
-    Passes with one mask after the other work on what the first of them gathered; it is written back when
-    another mask follows, or when somebody reads the resident tensors.
+    Consecutive passes with the same mask use the tensors that the first of them gathered; these are written
+    back when another mask follows, or when the resident tensors are read.
     """
 
     def __init__(
@@ -25,10 +25,10 @@ class Scratch:
         self._held: Mask | None = None
         self._momenta_held = self._changed = False
         self.rows: list[np.ndarray] = []
-        """Where what is held lies in the resident arenas; empty at full width."""
+        """Resident rows, per arena, of the tensors in scratch memory; empty at full width."""
 
     def enter(self, mask: Mask | None, *, to_change: bool = False) -> Plan:
-        """Puts the mask's parameters into the network; to_change: its momenta too, for a step follows."""
+        """Puts the mask's parameters into the network; to_change: its momenta too, before a step."""
         if mask is None or mask.is_full:
             self.put_back()
             self._held, self.rows = None, []
@@ -48,7 +48,7 @@ class Scratch:
         return plan
 
     def put_back(self) -> None:
-        """Writes what steps have changed to where it was read from."""
+        """Writes tensors that steps have changed back to resident memory."""
         if self._changed:
             self._memory.scatter(self.rows)
             if self._momenta is not None:

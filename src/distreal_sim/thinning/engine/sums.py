@@ -1,4 +1,4 @@
-"""Gradients of several passes, added up until one step takes them all."""
+"""Sums of the gradients of several passes, for one step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from distreal_sim.thinning.engine.memory import Cut, Memory
 
 
 class Sums:
-    """Sums of gradients, at full width; names: of the parameters that they are of."""
+    """Sums of gradients, at full width; names: the parameters."""
 
     def __init__(self, memory: Memory, names: Sequence[str]) -> None:
         self._memory, self._names = memory, names
         self._reached: set[int] = set()
 
     def add(self, gradients: Sequence[Tensor | None], cut: Cut | None, rows: Sequence[np.ndarray]) -> None:
-        """Adds the gradients of a pass; cut, rows: of its mask."""
+        """Adds the gradients of a pass; cut, rows: those of its mask."""
         self._memory.gather(rows)
         sums = self._memory.thinned(cut)
         for index, gradient in enumerate(gradients):
@@ -28,12 +28,12 @@ class Sums:
         self._memory.scatter(rows)
 
     def read(self, cut: Cut | None, rows: Sequence[np.ndarray]) -> list[Tensor | None]:
-        """The sums of what a mask keeps; None for parameters that no gradient has reached."""
+        """The sums at a mask's width; None for parameters that no gradient has reached."""
         self._memory.gather(rows)
         sums = self._memory.thinned(cut)
         return [sums[name] if i in self._reached else None for i, name in enumerate(self._names)]
 
     def clear(self) -> None:
-        """Begins again from zero."""
+        """Sets all sums to zero."""
         self._memory.clear()
         self._reached.clear()

@@ -1,4 +1,4 @@
-"""The update rule of a step: that of torch.optim.SGD. No other module knows which optimiser it is.
+"""The update rule of a step, that of torch.optim.SGD; no other module depends on the optimiser.
 
 With the gradient g of a loss, and a proximal term mu / 2 * |w - anchor|^2 where there is one:
 
@@ -18,14 +18,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sgd:
-    """The options of the rule that stay the same from step to step."""
+    """The options of the rule that are the same for all steps."""
 
     momentum: float = 0.0
     weight_decay: float = 0.0
 
     @property
     def has_velocity(self) -> bool:
-        """Whether a parameter has a value v that lives from step to step."""
+        """Whether a parameter has a velocity v that persists between steps."""
         return self.momentum > 0
 
     def at(self, lr: float, proximal: float = 0.0) -> Descent:
@@ -34,7 +34,7 @@ class Sgd:
 
 
 class Descent(NamedTuple):
-    """The rule of one step. Callers keep autograd out."""
+    """The rule of one step. Callers disable autograd."""
 
     lr: float
     momentum: float
@@ -52,9 +52,9 @@ class Descent(NamedTuple):
         velocities: list[Tensor],
         anchors: list[Tensor],
     ) -> None:
-        """Updates parameters and their velocities at once; without a gradient both stay as they are.
+        """Updates parameters and their velocities together; parameters without a gradient do not change.
 
-        velocities, anchors: one for each parameter, or none where the rule has none.
+        velocities, anchors: one for each parameter, or empty where the rule has none.
         """
         if any(g is None for g in gradients):
             used = [i for i, g in enumerate(gradients) if g is not None]
@@ -83,8 +83,8 @@ class Descent(NamedTuple):
     ) -> None:
         """The same for a weight (out, in) whose gradient is the product grad_out (n, out)' x (n, in).
 
-        The product is not formed but added straight onto the velocity or the weight, which adds up the same
-        terms in another order.
+        The product is not stored but added directly to the velocity or the weight, which adds the same terms
+        in another order.
         """
         decay = self.weight_decay + self.proximal
         if velocity is not None:
@@ -108,7 +108,7 @@ class _One:
 
 
 class _Many:
-    """The same on lists of tensors, which takes fewer calls."""
+    """The same operations on lists of tensors, with fewer calls."""
 
     add, sub = torch._foreach_add, torch._foreach_sub
     add_, mul_ = torch._foreach_add_, torch._foreach_mul_
