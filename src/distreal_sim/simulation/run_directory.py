@@ -69,8 +69,8 @@ class RunDirectory:
         if resume and not training:
             raise InputError("--no-training cannot be resumed; it takes seconds: choose another --out")
         if existed and not resume:
-            advice = "add --resume to resume it, or " if training else ""
-            raise InputError(f"{path} already holds a run; {advice}choose another --out")
+            goes_on = "add --resume to resume it, or " if training else ""
+            raise InputError(f"{path} already holds a run; {goes_on}choose another --out")
         self._lock = lock_directory(path, "run", begun=existed, config="config.yaml")
         try:
             if existed:
