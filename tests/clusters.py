@@ -41,6 +41,7 @@ def two_nodes() -> Iterator[int]:
     env = {
         **os.environ,
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # several nodes behind one address
+        "RAY_worker_niceness": "0",  # or workers stand still on a busy machine
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
     }
     common = ["--num-cpus=1", "--num-gpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]

@@ -144,3 +144,10 @@ def test_a_worker_with_other_sources_is_of_no_use() -> None:
     assert worker.started() == "mine.py was changed"
     worker.check = lambda: None
     assert worker.started() is None
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_workers_are_as_urgent_as_the_driver() -> None:
+    """Or they stand still where another process keeps the cores busy."""
+    niceness = cluster.ray.remote(lambda: os.nice(0))
+    assert cluster.ray.get(niceness.remote()) == os.nice(0)

@@ -34,6 +34,10 @@ START_TRIES = 3
 STORE_SHARE, LEAST_STORE_BYTES = 0.3, 80 * 2**20
 """Share of the available memory that Ray takes for its object store, and the smallest accepted size."""
 
+WORKER_NICENESS = "0"
+"""What Ray adds to the niceness of its workers, unless the user's environment says otherwise. Ray's own 15
+leaves them a few percent of a core that another process keeps busy."""
+
 LEAST_TEMPORARY_BYTES = 20 * 2**20
 """Free space for temporary files that Ray needs to start; its logs take a few megabytes."""
 
@@ -158,6 +162,7 @@ def _memory() -> dict[str, int]:
 
 
 def _start(n_cores: int) -> None:
+    os.environ.setdefault("RAY_worker_niceness", WORKER_NICENESS)
     folder = _temporary_folder()
     if _full(folder):
         raise InputError(_cannot_start("", folder))
