@@ -76,7 +76,7 @@ def replay(experiment: Experiment, task: Task) -> list[dict[int, Schedule]]:
             choose,
             start_s=0.0,
             end_s=task.deadline_s,
-            overrun=experiment.method.overrun,
+            overrun=task.overrun,
         )
 
     return [
@@ -163,8 +163,6 @@ def measure(method: str, options: argparse.Namespace, folder: Path, console: Con
     """One record per pair of a run and an ideal."""
     overrides = [f"method.name={method}", f"dataset.data_dir={options.data_dir}", "clients_per_round=10"]
     overrides += [f"rounds={options.rounds}", f"evaluation.every={options.every}"]
-    if method == "fedavg":
-        overrides.append("method.overrun=partial")  # `drop` would leave most of the work out
     experiment, _ = load_experiment(CONFIG, overrides)
     task = build(experiment)
     rounds = replay(experiment, task)

@@ -21,8 +21,8 @@ from distreal_sim.results.table import render, to_csv
 from distreal_sim.run import run
 
 VARIANTS = {
-    "fedavg-drop": ["method.name=fedavg", "method.overrun=drop"],
-    "fedavg-partial": ["method.name=fedavg", "method.overrun=partial"],
+    "fedavg-drop": ["method.name=fedavg", "overrun=drop"],
+    "fedavg-partial": ["method.name=fedavg", "overrun=partial"],
     "small": ["method.name=small"],
     "distreal": ["method.name=distreal"],
     "distreal-ordered": ["method.name=distreal", "method.filters=ordered"],

@@ -21,7 +21,7 @@ MODELS = {
     "e": {"name": "femnist_cnn", "norm": "batch"},
 }
 METHODS = {
-    "e": {"name": "heterofl", "assignment": "dynamic", "widths": [1.0, 0.5, 0.25], "overrun": "wait"},
+    "e": {"name": "heterofl", "assignment": "dynamic", "widths": [1.0, 0.5, 0.25]},
 }
 
 
@@ -45,7 +45,9 @@ def experiment(name: str, workload: Workload, folder: Path, precision: str = "fl
             "precision": precision,
         },
         "profile": {"name": "constant", "level": float("inf")},
-        "method": METHODS.get(name, {"name": "fedavg", "overrun": "wait"}),
+        "overrun": "wait",
+        "merge": {"weight": "clients" if name == "e" else "examples"},
+        "method": METHODS.get(name, {"name": "fedavg"}),
         "evaluation": {"every": workload.every, "batch_size": workload.test_batch},
     }
     return parse_experiment(config, source="workload")

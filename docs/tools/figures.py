@@ -154,7 +154,7 @@ def replay(experiment: Experiment, task: Task, client: Client) -> Schedule:
         return Choice(level.counts, level.macs_per_example)
 
     times: dict[str, Any] = {"start_s": 0.0, "end_s": task.deadline_s}
-    return schedule(client.batch_sizes, client.capacity, choose, **times, overrun=experiment.method.overrun)
+    return schedule(client.batch_sizes, client.capacity, choose, **times, overrun=task.overrun)
 
 
 def steps_of(task: Task, capacity: Capacity, until_s: float) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from distreal_sim.base.rng import Rngs
@@ -24,7 +22,6 @@ class OneVector(Method):
     zero vector among them.
     """
 
-    overrun: Literal["drop", "partial", "wait"] = "wait"
     rates: tuple[float, ...] = Field(description="fraction dropped of each group")
     drop_linear: bool = Field(True, description="hidden linear layers are thinned too")
     share: float = Field(1.0, ge=0, le=1, description="probability of the vector")
@@ -46,4 +43,4 @@ class OneVector(Method):
         def draw_mask(step: int, counts: Counts) -> Mask:
             return take(structure, draw_orders(structure, masks, "random"), counts)
 
-        return train(task, job, capacity, rngs, choose=choose, draw_mask=draw_mask, overrun=self.overrun)
+        return train(task, job, capacity, rngs, choose=choose, draw_mask=draw_mask)

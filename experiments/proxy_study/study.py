@@ -77,7 +77,8 @@ def scores(out: Path) -> None:
 def train(out: Path, seeds: list[int]) -> None:
     """The long trainings."""
     space = objective("full", 1).space
-    always = ["profile.name=constant", "profile.level=1000", f"rounds={ROUNDS}", f"checkpoint_every={ROUNDS}"]
+    always = ["profile.name=constant", "profile.level=1000", "overrun=wait"]
+    always += [f"rounds={ROUNDS}", f"checkpoint_every={ROUNDS}"]
     for seed in seeds:
         for setting, share in SHARES.items():
             for number, (_, _, counts) in enumerate(vectors(space)):

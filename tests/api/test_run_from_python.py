@@ -23,7 +23,7 @@ from distreal_sim.config.build import build
 from distreal_sim.search.settings import Search
 from distreal_sim.sweep.settings import Sweep
 
-SMALL: dict[str, Any] = {**TOY, "rounds": 3, "method": {"name": "fedavg", "overrun": "partial"}}
+SMALL: dict[str, Any] = {**TOY, "rounds": 3, "method": "fedavg"}
 
 FILES = ("rounds.csv", "model.safetensors", "config.yaml")
 
@@ -65,7 +65,7 @@ play = functools.partial(ds.run, grid="serial")
         lambda path: ds.run(
             str(path), path.parent / "out", grid="serial", rounds=3, method={"name": "fedavg"}
         ),
-        lambda path: play(toy(), path.parent / "out", rounds=3, method={"name": "fedavg", "overrun": "drop"}),
+        lambda path: play(toy(), path.parent / "out", rounds=3, method="fedavg"),
         lambda path: ds.run(
             ds.load_experiment(path, rounds=3, method="fedavg"), path.parent / "out", grid="serial"
         ),
@@ -77,7 +77,7 @@ play = functools.partial(ds.run, grid="serial")
 )
 @pytest.mark.filterwarnings("ignore")
 def test_each_way_to_say_it_gives_the_same_bytes(given: Callable[[Path], object], tmp_path: Path) -> None:
-    """toy.yaml with another method. Of an experiment all options count as given, distreal's overrun too."""
+    """toy.yaml with another method. Of an experiment all options count as given."""
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(TOY))
     given(tmp_path / "toy.yaml")
     expected = ds.run({**TOY, "rounds": 3, "method": "fedavg"}, tmp_path / "expected", grid="serial")
@@ -163,8 +163,8 @@ def test_no_option_of_run_has_the_name_of_a_key() -> None:
 def test_mistakes_name_the_override() -> None:
     with pytest.raises(ds.InputError, match=r"config with rouns=3: unknown key 'rouns'.*'rounds'"):
         ds.run(SMALL, rouns=3)
-    with pytest.raises(ds.InputError, match=r"method\.overrun = 'dropp' must be"):
-        ds.load_experiment(SMALL, method={"overrun": "dropp"})
+    with pytest.raises(ds.InputError, match=r"overrun = 'dropp' must be"):
+        ds.load_experiment(SMALL, overrun="dropp")
 
 
 def test_a_figure(whole: ds.Run, tmp_path: Path) -> None:

@@ -99,7 +99,11 @@ def test_plan_of_fedavg(config: Path) -> None:
         "that is min 6.66 MMAC/s, median 6.66 MMAC/s, max 6.66 MMAC/s",
         "declared lower bound: 1, or 6.66 MMAC/s",
     ]
-    assert section(out, "method") == ["fedavg: overrun=drop"]
+    assert section(out, "method") == ["fedavg"]
+    assert section(out, "overrun") == [
+        "partial: of a client that misses the deadline the finished steps count"
+    ]
+    assert section(out, "merge") == ["average: weight=examples"]
     assert section(out, "front") == []
     assert section(out, "in time") == [
         "the full model at the capacity of t = 0: 100 % of the clients",
@@ -140,19 +144,19 @@ def test_plan_of_distreal_at_half_the_capacity(config: Path) -> None:
 
 
 def test_overrun_and_absolute_units(config: Path) -> None:
-    """3,331,584 MAC/s is half of level 1 (144 x 462,720 / 10 = 6,663,168): all of FedAvg is dropped, and
-    `partial` keeps the steps that end by 10 s: 3,331,584 x 10 / (16 x 462,720) = 4.5, so 4 of 9 steps.
+    """3,331,584 MAC/s is half of level 1 (144 x 462,720 / 10 = 6,663,168): of all clients the
+    steps that end by 10 s count, 3,331,584 x 10 / (16 x 462,720) = 4.5, so 4 of 9; `drop` drops them all.
     """
     absolute = ("profile.unit=macs_per_s", "profile.level=3331584")
-    out = cli("check", config, *absolute)
+    out = cli("check", config, *absolute, "overrun=drop")
     assert section(out, "capacity")[2] == "at t = 0, all 10 clients: min 0.5, median 0.5, max 0.5"
     assert section(out, "capacity")[4] == "declared lower bound: 0.5, or 3.33 MMAC/s"
     assert section(out, "in time")[1] == "in round 1 as it comes: 0 % completed, 0 % partial, 100 % dropped"
-    out = cli("check", config, *absolute, "method.overrun=partial")
+    out = cli("check", config, *absolute)
     assert section(out, "in time")[1] == "in round 1 as it comes: 0 % completed, 100 % partial, 0 % dropped"
-    experiment = load_experiment(config, [*absolute, "method.overrun=partial"])[0]
+    experiment = load_experiment(config, absolute)[0]
     assert [update.n_steps for update in forecast(experiment, build(experiment), [0, 9])] == [4, 4]
-    out = cli("check", config, *absolute, "method.overrun=wait", "round_end=early")
+    out = cli("check", config, *absolute, "overrun=wait", "round_end=early")
     assert section(out, "simulated") == ["5 rounds of 10 s: about 50 s"]
 
 
@@ -331,7 +335,7 @@ def test_input_mistakes_exit_with_2(
     for arguments, message in (
         (["inspect", "front"], "method.name fedavg uses no front"),
         (
-            ["check", "profile.level=0", "method.overrun=wait"],
+            ["check", "profile.level=0", "overrun=wait"],
             "client 0 would keep the server waiting forever",
         ),
         (["check", "n_clients=2000"], "2000"),

@@ -39,12 +39,12 @@ def test_only_groups_of_which_something_was_dropped_are_told(chain: Structure) -
 def test_the_widest_part_is_what_any_step_kept(chain: Structure) -> None:
     """Channels 0 and 1, then 1 and 2: three of the first group, and all of the second."""
     first = [Mask((np.array([0, 1]), None)), Mask((np.array([1, 2]), None))]
-    coverage = Coverage.of(chain, first, [5, 3])
+    coverage = Coverage.of(chain, first, [5, 3], [50, 20])
     assert coverage.widest(chain).tolist() == [3, 4]
     assert coverage.kept[1] is None
     assert coverage.kept[0].astype(int).tolist() == [[1, 1, 0, 0], [0, 1, 1, 0]]
     assert (coverage.n_steps, coverage.n_examples) == (2, 8)
-    assert Coverage.of(chain, [None, *first], [1, 5, 3]).widest(chain).tolist() == [4, 4]
+    assert Coverage.of(chain, [None, *first], [1, 5, 3], [9, 50, 20]).widest(chain).tolist() == [4, 4]
 
 
 def test_the_mean_keep_rate(chain: Structure) -> None:

@@ -24,7 +24,7 @@ BASE: dict[str, Any] = {
     "partition": "iid",
     "model": {"name": "small_cnn", "width": 4},
     "local": {"steps": 4, "batch_size": 8},
-    "method": {"name": "fedavg", "overrun": "partial"},
+    "method": "fedavg",
 }
 """Every client plans 4 steps of 8 examples, which take the whole 10 s at level 1."""
 
@@ -72,21 +72,21 @@ def test_the_upload_begins_in_time() -> None:
 
 def test_an_update_that_is_lost_is_waited_for_until_the_deadline() -> None:
     """The same client where partial work is dropped: its two steps are charged, and nothing is sent."""
-    _, update = play(1.2, 2.0, 3.0, method={"name": "fedavg", "overrun": "drop"})
+    _, update = play(1.2, 2.0, 3.0, overrun="drop")
     assert told(update.facts) == ("dropped", 2, 10.0)
     assert (update.facts.upload_bytes, update.arrays) == (0, {})
 
 
 def test_waiting_makes_the_round_longer() -> None:
     """At level 1.2 the work takes 8.333 s: done at 10.333, sent at 13.333."""
-    _, update = play(1.2, 2.0, 3.0, method={"name": "fedavg", "overrun": "wait"})
+    _, update = play(1.2, 2.0, 3.0, overrun="wait")
     assert told(update.facts) == ("completed", 4, 13.333333)
 
 
 @pytest.mark.parametrize("upload_s", [10.0, 11.0, 30.0])
 def test_waiting_for_an_upload_longer_than_the_round(upload_s: float) -> None:
     """The client has no time at all to compute, and the server waits: 1 s down, 5 s of work at level 2."""
-    _, update = play(2.0, 1.0, upload_s, method={"name": "fedavg", "overrun": "wait"})
+    _, update = play(2.0, 1.0, upload_s, overrun="wait")
     assert told(update.facts) == ("completed", 4, 6.0 + upload_s)
 
 
@@ -102,7 +102,7 @@ def test_distreal_leaves_room_for_its_coverage() -> None:
     """At level 2 the model's own transfers leave just enough for the full network, but DISTREAL also keeps
     room to send which steps kept which channels (a bit each): it takes a smaller vector, and is in time.
     """
-    task, update = play(2.0, 2.0, 3.0, method={"name": "distreal", "overrun": "drop"})
+    task, update = play(2.0, 2.0, 3.0, method="distreal", overrun="drop")
     facts = update.facts
     assert facts.status == "completed"
     assert facts.sim_s <= 10.0

@@ -101,7 +101,7 @@ def test_a_smaller_update_leaves_more_time() -> None:
 
 
 def test_what_a_codec_keeps_survives_a_resume(tmp_path: Path) -> None:
-    experiment = toy(method={"name": "fedavg", "overrun": "partial"}, codec=Steps(), rounds=4)
+    experiment = toy(method="fedavg", codec=Steps(), rounds=4)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
 
     def stop(row: object) -> None:

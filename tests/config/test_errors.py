@@ -13,7 +13,6 @@ from distreal_sim.base.plugins import names
 from distreal_sim.config import Experiment, load_experiment, parse_experiment, read_yaml
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.methods.distreal import Distreal
-from distreal_sim.methods.fedavg import FedAvg
 
 GOOD: dict[str, Any] = {
     "rounds": 3,
@@ -50,9 +49,14 @@ def test_the_good_one_is_good() -> None:
         ({"rouns": 3}, f"unknown key 'rouns' = 3; did you mean 'rounds'? (valid: {TOP})"),
         ({"zzz": 3}, f"unknown key 'zzz' = 3 (valid: {TOP})"),
         ({"lr": 0.5}, f"unknown key 'lr' = 0.5; did you mean 'local.lr'? (valid: {TOP})"),
+        ({"drop_linear": True}, f"unknown key 'drop_linear' = true (valid: {TOP})"),
         (
-            {"overrun": "drop"},
-            f"unknown key 'overrun' = 'drop'; did you mean 'method.overrun'? (valid: {TOP})",
+            {"method": {"name": "fedavg", "overrun": "drop"}},
+            "unknown key 'method.overrun' = 'drop'; did you mean 'overrun'? (method fedavg has: no options)",
+        ),
+        (
+            {"model": {"name": "small_cnn", "seed": 3}},
+            "unknown key 'model.seed' = 3; did you mean 'seed'? (model small_cnn has: width)",
         ),
         (
             {"local": {"epochs": 1, "batchsize": 8}},
@@ -146,9 +150,9 @@ def test_the_good_one_is_good() -> None:
             "(where tensors live; auto: a GPU if there is one)",
         ),
         (
-            {"method": {"name": "fedavg", "overrun": "dorp"}},
-            "method.overrun = 'dorp' must be drop, partial or wait; did you mean 'drop'? "
-            f"({FedAvg.model_fields['overrun'].description})",
+            {"overrun": "dorp"},
+            "overrun = 'dorp' must be drop, partial or wait; did you mean 'drop'? "
+            f"({Experiment.model_fields['overrun'].description})",
         ),
         # impossible combinations
         ({"clients_per_round": 9}, "clients_per_round (9) must not exceed n_clients (4)"),

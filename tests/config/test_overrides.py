@@ -12,6 +12,7 @@ from distreal_sim.devices.profiles.markov import Markov
 from distreal_sim.devices.profiles.tiers import Tiers
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.methods.distreal import Distreal
+from distreal_sim.methods.fednova import FedNova
 
 CONFIG = """
 rounds: 3
@@ -23,7 +24,7 @@ partition: iid
 model: {name: small_cnn}
 local: {epochs: 1, lr: 0.5}
 profile: {name: markov, levels: [0.5, 1.0], shares: [0.25, 0.75], rate_spread: 2, unit: macs_per_s}
-method: {name: distreal, overrun: wait, front: {uniform: 4}, drop_linear: true}
+method: {name: distreal, front: {uniform: 4}, drop_linear: true}
 """
 
 
@@ -74,12 +75,12 @@ def test_the_last_one_wins(config: Path) -> None:
 
 @pytest.mark.parametrize("key", ["method.name", "method"])
 def test_another_plugin_keeps_what_both_know(config: Path, key: str) -> None:
-    """FedAvg knows `overrun` and keeps it; front and drop_linear are DISTREAL's alone and are reported."""
-    experiment, notes = load_experiment(config, [f"{key}=fedavg"])
-    assert (experiment.method.name, experiment.method.overrun) == ("fedavg", "wait")
+    """FedProx and FedNova have `mu`; front and drop_linear are DISTREAL's alone and are reported."""
+    experiment, notes = load_experiment(config, [f"{key}=fedprox", "method.mu=0.5", f"{key}=fednova"])
+    assert experiment.method == FedNova(mu=0.5)
     assert notes == [
-        "method.front={'uniform': 4} removed: method fedavg has no such option",
-        "method.drop_linear=True removed: method fedavg has no such option",
+        "method.front={'uniform': 4} removed: method fedprox has no such option",
+        "method.drop_linear=True removed: method fedprox has no such option",
     ]
 
 

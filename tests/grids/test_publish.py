@@ -19,7 +19,7 @@ from distreal_sim.grids.serial import SerialFleet
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.rounds import Simulation, simulate, start
 
-EXPERIMENT = toy(rounds=3, evaluation={"every": 1}, method={"name": "fedavg", "overrun": "partial"})
+EXPERIMENT = toy(rounds=3, evaluation={"every": 1}, method="fedavg")
 
 
 def serial(experiment: Experiment) -> Fleet:

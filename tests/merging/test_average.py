@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -24,9 +26,12 @@ def update(
     n_examples: int = 1,
     step_examples: tuple[int, ...] = (1,),
     client_id: int = 0,
+    step_macs: tuple[int, ...] | None = None,
 ) -> Update:
+    """step_macs: 1 each if not given."""
     of_client = facts(client_id, n_examples, len(step_examples))
-    return Update(of_client, arrays, Coverage(coverage, np.array(step_examples, np.int64)))
+    macs = np.ones(len(step_examples)) if step_macs is None else np.array(step_macs)
+    return Update(of_client, arrays, Coverage(coverage, np.array(step_examples, np.int64), macs))
 
 
 def steps(*kept: str) -> np.ndarray:
@@ -168,7 +173,7 @@ def test_weights_are_examples(chain: Structure) -> None:
     np.testing.assert_array_equal(merged[2:], np.full((2, 4), 3.0))
 
 
-def test_weights_are_steps(chain: Structure) -> None:
+def test_weights_are_trained_examples(chain: Structure) -> None:
     """Client A, three steps of 2, 3 and 5 examples; group 0 keeps channels 0 and 1 in all, group 1 channel 0
     in all and channel 1 in the last. The weight from 0 to 0 got 10 examples, the one to 1 got 5. B: one step
     of 10 examples of the full network. 0 -> 0: (10 * 1 + 10 * 3) / 20 = 2; 0 -> 1: (5 * 1 + 10 * 3) / 15 =
@@ -177,7 +182,7 @@ def test_weights_are_steps(chain: Structure) -> None:
     coverage = (steps("1100", "1100", "1100"), steps("1000", "1000", "1100"))
     a = update(trained(chain, 1, "1100"), coverage, n_examples=99, step_examples=(2, 3, 5))
     b = update(full(chain, 3), (None, None), n_examples=1, step_examples=(10,))
-    merged = weighted_average(chain, full(chain, 0), iter([a, b]), "steps")
+    merged = weighted_average(chain, full(chain, 0), iter([a, b]), "trained_examples")
     third = np.float32(7 / 3)
     np.testing.assert_array_equal(
         merged["2.weight"], np.array([[2, 2, 3, 3], [third, third, 3, 3], [3] * 4, [3] * 4], np.float32)
@@ -185,6 +190,36 @@ def test_weights_are_steps(chain: Structure) -> None:
     np.testing.assert_array_equal(merged["0.bias"], [2, 2, 3, 3])
     np.testing.assert_array_equal(merged["2.bias"], np.array([2, third, 3, 3], np.float32))
     np.testing.assert_array_equal(merged["4.bias"], [2, 2])
+
+
+def test_weights_are_macs(chain: Structure) -> None:
+    """Client A as above, its steps of 6, 6 and 12 MACs: the weight from 0 to 0 was trained at 24 MACs, the
+    one to 1 at 12. B: one step of 12 MACs of the full network. 0 -> 0: (24 * 1 + 12 * 3) / 36 = 5/3; 0 -> 1:
+    (12 * 1 + 12 * 3) / 24 = 2; elsewhere B's 3. The classifier's bias, trained in every step: 5/3. What a
+    client has of examples does not matter.
+    """
+    coverage = (steps("1100", "1100", "1100"), steps("1000", "1000", "1100"))
+    a = update(trained(chain, 1, "1100"), coverage, 99, (2, 3, 5), step_macs=(6, 6, 12))
+    b = update(full(chain, 3), (None, None), 1, (10,), step_macs=(12,))
+    merged = weighted_average(chain, full(chain, 0), iter([a, b]), "macs")
+    first = np.float32(5 / 3)
+    np.testing.assert_array_equal(
+        merged["2.weight"], np.array([[first, first, 3, 3], [2, 2, 3, 3], [3] * 4, [3] * 4], np.float32)
+    )
+    np.testing.assert_array_equal(merged["0.bias"], np.array([first, first, 3, 3], np.float32))
+    np.testing.assert_array_equal(merged["2.bias"], np.array([first, 2, 3, 3], np.float32))
+    np.testing.assert_array_equal(merged["4.bias"], [first, first])
+
+
+def test_whole_updates_weigh_as_a_whole(chain: Structure) -> None:
+    """A and B trained everything, to 0 and to 1: B's share is 3 of 4 by examples, 1 of 2 by clients, 8 of 10
+    by examples trained (2 epochs of 1 against 8), 5 of 8 by MACs.
+    """
+    a = update(full(chain, 0), (None, None), 1, (1, 1), step_macs=(1, 2))
+    b = update(full(chain, 1), (None, None), 3, (8,), step_macs=(5,))
+    for weight, share in (("examples", 0.75), ("clients", 0.5), ("trained_examples", 0.8), ("macs", 0.625)):
+        merged = weighted_average(chain, full(chain, 9), iter([a, b]), weight)
+        assert all((array == np.float32(share)).all() for array in merged.values())
 
 
 def test_kept_in_different_steps_is_not_trained_together(chain: Structure) -> None:
@@ -197,7 +232,7 @@ def test_kept_in_different_steps_is_not_trained_together(chain: Structure) -> No
     np.testing.assert_array_equal(merged, expected)
 
 
-@pytest.mark.parametrize("weight", ["examples", "steps"])
+@pytest.mark.parametrize("weight", get_args(Weight))
 def test_trained_by_one_is_that_clients_value_to_the_bit(chain: Structure, weight: Weight) -> None:
     """Values over 40 orders of magnitude, tiny ones beside a large server value and with large weights of
     others: where one client trained, its float32 comes back unchanged.
@@ -223,7 +258,7 @@ def test_trained_by_one_is_that_clients_value_to_the_bit(chain: Structure, weigh
             assert merged[o, i].tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("weight", ["examples", "steps"])
+@pytest.mark.parametrize("weight", get_args(Weight))
 def test_sums_are_float64(chain: Structure, weight: Weight) -> None:
     """2**24, 1 and 1 with weights 1: the mean is (2**24 + 2) / 3 = 5592406 exactly. In float32 2**24 + 1 is
     2**24, and the mean of the sums would be 5592405.3, which float32 rounds to 5592405.5.
@@ -247,14 +282,14 @@ def test_added_in_the_order_of_the_clients(chain: Structure) -> None:
         assert merged["4.weight"].tolist() == [[mean] * 4] * 2
 
 
-@pytest.mark.parametrize("weight", ["examples", "steps"])
+@pytest.mark.parametrize("weight", get_args(Weight))
 def test_no_update_changes_nothing(chain: Structure, weight: Weight) -> None:
     old = full(chain, 0.3)
     merged = weighted_average(chain, old, iter([]), weight)
     assert {n: a.tobytes() for n, a in merged.items()} == {n: a.tobytes() for n, a in old.items()}
 
 
-@pytest.mark.parametrize("weight", ["examples", "steps"])
+@pytest.mark.parametrize("weight", get_args(Weight))
 def test_inputs_may_be_read_only_and_stay_as_they_are(chain: Structure, weight: Weight) -> None:
     """Arrays that came through shared memory cannot be written."""
     old, a, b = full(chain, 0.5), trained(chain, 1, "1100"), full(chain, 3)

@@ -26,7 +26,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Arrays, Facts, Round, State, Update
-from distreal_sim.client.task import Task, Weight
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, json_schema, parse_experiment
 from distreal_sim.config.build import build
 from distreal_sim.merging.flower_options import strategies
@@ -53,14 +53,14 @@ def with_merge(task: Task, strategy: str | None, **options: Any) -> Task:
     return replace(task, merge=experiment(strategy, **options).merge)
 
 
-def merge_updates(task: Task, state: State, now: Round, updates: Iterator[Update], weight: Weight) -> State:
-    return task.merge.merge(task, state, now, updates, weight)
+def merge_updates(task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
+    return task.merge.merge(task, state, now, updates)
 
 
 def update(task: Task, client_id: int, arrays: Arrays, n_examples: int, loss: float = 1.0) -> Update:
     facts = Facts(client_id, "completed", n_examples, 1, 1, 1, 1.0, 1.0, 1, 1, loss)
     coverage = (None,) * len(task.structure.groups)
-    return Update(facts, arrays, Coverage(coverage, np.array([n_examples], np.int64)))
+    return Update(facts, arrays, Coverage(coverage, np.array([n_examples]), np.array([1])))
 
 
 def full(task: Task, value: float) -> dict[str, np.ndarray]:
@@ -75,7 +75,7 @@ def play(task: Task, start: float, rounds: Sequence[Sequence[tuple[float, int]]]
     state, values = State(full(task, start)), []
     for number, clients in enumerate(rounds, 1):
         updates = [update(task, c, full(task, value), n) for c, (value, n) in enumerate(clients)]
-        state = merge_updates(task, state, round_of((), number), iter(updates), "examples")
+        state = merge_updates(task, state, round_of((), number), iter(updates))
         for name, array in state.arrays.items():
             assert array.dtype == np.float32
             assert array.shape == task.structure.tensors[name].shape
@@ -203,7 +203,7 @@ def ours(task: Task, start: Arrays, *, interrupted: bool = False) -> State:
     for round_number in range(1, N_ROUNDS + 1):
         replies = [step(c, round_number, state.arrays) for c in range(N_CLIENTS)]
         updates = [update(task, c, *reply) for c, reply in enumerate(replies)]
-        state = merge_updates(task, state, round_of((), round_number), iter(updates), "examples")
+        state = merge_updates(task, state, round_of((), round_number), iter(updates))
         if interrupted:
             arrays, extras = (load(save(dict(part))) for part in (state.arrays, state.extras))
             state = State(*(dict(reversed(part.items())) for part in (arrays, extras)))
@@ -248,9 +248,7 @@ def test_state_goes_in_and_comes_out(task: Task, start: dict[str, np.ndarray]) -
     own = State(first.arrays, {**first.extras, "mine": np.array([4.0])})
     before = pickle.dumps({n: a.tobytes() for n, a in {**own.arrays, **own.extras}.items()})
     updates = [update(task, 0, full(task, 1.0), 1)]
-    one, other = (
-        merge_updates(merging, own, round_of((), N_ROUNDS + 1), iter(updates), "examples") for _ in range(2)
-    )
+    one, other = (merge_updates(merging, own, round_of((), N_ROUNDS + 1), iter(updates)) for _ in range(2))
     assert pickle.dumps({n: a.tobytes() for n, a in {**own.arrays, **own.extras}.items()}) == before
     assert one.arrays["linear.bias"].tolist() == other.arrays["linear.bias"].tolist() == [1 + 0.5 * 4] * 10
     assert one.extras["mine"] is own.extras["mine"]
@@ -267,7 +265,7 @@ def test_a_round_without_updates(name: str, task: Task, start: dict[str, np.ndar
     """Nothing moves, momentum neither."""
     merging = with_merge(task, name, **STRATEGIES[name])
     before = ours(merging, start)
-    after = merge_updates(merging, before, round_of((), N_ROUNDS + 1), iter([]), "examples")
+    after = merge_updates(merging, before, round_of((), N_ROUNDS + 1), iter([]))
     assert {n: a.tobytes() for n, a in after.arrays.items()} == {
         n: a.tobytes() for n, a in before.arrays.items()
     }
@@ -286,7 +284,7 @@ def test_parts_of_the_network_are_refused(task: Task) -> None:
     frozen = replace(whole, arrays={n: a for n, a in whole.arrays.items() if n != "linear.bias"})
     for part in (thinned, frozen):
         with pytest.raises(InputError) as caught:
-            merge_updates(merging, State(full(task, 0.0)), ROUND, iter([whole, part]), "examples")
+            merge_updates(merging, State(full(task, 0.0)), ROUND, iter([whole, part]))
         assert str(caught.value) == (
             "merge.strategy FedMedian can only merge updates of the whole network, and client 3 trained a "
             "part of it; use a method that always trains all, like method.name=fedavg, or leave merge out"
@@ -296,9 +294,7 @@ def test_parts_of_the_network_are_refused(task: Task) -> None:
 def test_what_no_checkpoint_can_hold_is_refused(task: Task) -> None:
     merging = with_merge(task, "strategies.Hoarding")
     with pytest.raises(InputError) as caught:
-        merge_updates(
-            merging, State(full(task, 0.0)), ROUND, iter([update(task, 0, full(task, 1.0), 1)]), "examples"
-        )
+        merge_updates(merging, State(full(task, 0.0)), ROUND, iter([update(task, 0, full(task, 1.0), 1)]))
     assert str(caught.value) == (
         "merge.strategy strategies.Hoarding keeps `optimizer`, a object, from round to round; a checkpoint "
         "can hold numbers, arrays, lists and dicts of arrays, and ArrayRecords"
@@ -335,8 +331,8 @@ OWN = "or the dotted path of a subclass of Flower's FedAvg"
             "merge.num_nodes_to_select = 1.5 must be a whole number",
         ),
         (
-            {**FLOWER, "strategy": "FedAdam", "weight": "steps"},
-            f"unknown key 'merge.weight' = 'steps' ({OF_ADAM})",
+            {**FLOWER, "strategy": "FedAdam", "weight": "macs"},
+            f"unknown key 'merge.weight' = 'macs' ({OF_ADAM})",
         ),
         ({**FLOWER, "strategy": "QFedAvg"}, "key 'merge.client_learning_rate' is missing"),
         (
@@ -381,8 +377,8 @@ OWN = "or the dotted path of a subclass of Flower's FedAvg"
             "key 'merge.strategy' is missing " + ABOUT,
         ),
         (
-            {"name": "average", "wieght": "steps"},
-            "unknown key 'merge.wieght' = 'steps'; did you mean 'merge.weight'? (merge average has: weight)",
+            {"name": "average", "wieght": "macs"},
+            "unknown key 'merge.wieght' = 'macs'; did you mean 'merge.weight'? (merge average has: weight)",
         ),
     ],
 )
@@ -453,7 +449,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     """Stopped after round 3 and resumed, a run ends in the bytes of one that was not; Flower says nothing."""
     config = tmp_path / "toy.yaml"
     merge = {**FLOWER, "strategy": "FedAdam", "eta": 0.03}
-    method = {**FULL, "overrun": "partial"}
+    method = FULL
     config.write_text(yaml.safe_dump({**TOY, "method": method, "merge": merge, "rounds": 5}))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     done = distreal_sim("run", config, "--quiet", "--grid", "serial", "--out", whole)

@@ -16,7 +16,6 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import load_experiment, parse_experiment
-from distreal_sim.merging.average import Weight
 from distreal_sim.merging.merges import Merge
 from distreal_sim.merging.merges.average import Average
 
@@ -30,7 +29,7 @@ class Last(Merge):
 
     averages: ClassVar[bool] = False
 
-    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update], weight: Weight) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         *_, last = updates
         moved = {
             name: (old + np.float32(self.share) * (last.arrays[name] - old)).astype(old.dtype)
@@ -52,7 +51,7 @@ def test_a_merge_of_the_users_own() -> None:
 
 def test_what_is_no_average_does_not_go_with_a_merge_of_the_methods_own() -> None:
     """An average does: the method takes its weight."""
-    assert toy(method="fedrolex", merge=Average(weight="steps")).merge == Average(weight="steps")
+    assert toy(method="fedrolex", merge=Average(weight="macs")).merge == Average(weight="macs")
     with pytest.raises(InputError, match="fednova, which has a merge of its own"):
         toy(method="fednova", merge=Last())
 
@@ -60,7 +59,7 @@ def test_what_is_no_average_does_not_go_with_a_merge_of_the_methods_own() -> Non
 def test_how_a_config_names_it(tmp_path: Path) -> None:
     """Options alone are the default's; another name leaves behind what it does not know, and says so."""
     assert toy(merge={"weight": "clients"}).merge == Average(weight="clients")
-    assert toy(merge="average").merge == Average() == toy().merge
+    assert toy(merge="average").merge == Average() == toy().merge == Average(weight="examples")
     assert toy(merge={"weight": "clients"}).resolved()["merge"] == {"name": "average", "weight": "clients"}
     config = tmp_path / "my.yaml"
     config.write_text(yaml.safe_dump({**TOY, "method": "fedavg", "merge": {"weight": "clients"}}))

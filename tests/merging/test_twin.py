@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -184,7 +185,7 @@ def last_layer(module: nn.Module) -> list[str]:
     return [f"{layers[-1]}.weight", f"{layers[-1]}.bias"] if layers else ["weight", "2.weight", "2.bias"]
 
 
-@pytest.mark.parametrize("weight", ["examples", "steps", "clients"])
+@pytest.mark.parametrize("weight", get_args(Weight))
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__.lower())
 @pytest.mark.parametrize("dilute", [False, True], ids=["", "dilute"])
 @pytest.mark.parametrize("parts", [False, True], ids=["", "parts"])
@@ -229,7 +230,8 @@ def test_equals_plain_loops(
         facts = Facts(
             client_id, "completed", int(rng.integers(1, 50)), n_steps, n_steps, 1, 1.0, 1.0, 1, 1, 1.0
         )
-        updates.append(Update(facts, arrays, Coverage(coverage_of(structure, masks), examples)))
+        macs = rng.integers(1, 10**9, n_steps)
+        updates.append(Update(facts, arrays, Coverage(coverage_of(structure, masks), examples, macs)))
         all_steps.append(touched)
 
     outputs = {"outputs": lambda update: rows[update.facts.client_id]} if parts else {}
@@ -245,8 +247,9 @@ def test_equals_plain_loops(
             trainers = []
             for u, touched in zip(updates, all_steps, strict=True):
                 steps = touched[name][(slice(None), *index)]
-                if weight == "steps":
-                    w, whole = float(steps @ u.coverage.examples), float(u.coverage.examples.sum())
+                if weight in ("trained_examples", "macs"):
+                    of_steps = u.coverage.macs if weight == "macs" else u.coverage.examples
+                    w, whole = float(steps @ of_steps), float(of_steps.sum())
                 else:
                     whole = float(u.facts.n_examples) if weight == "examples" else 1.0
                     w = whole * bool(steps.any())

@@ -79,11 +79,13 @@ def test_only_windows_within_no_other_are_left() -> None:
     assert [(w.first, w.last) for w in largest(made)] == [(0, 2), (2, 4), (1, 3)]
 
 
-def test_damped_average() -> None:
-    """4 of 10 clients train a tensor and return 1 on average, 0.5 to 1.5; it was 0: now 0.4. Of another
-    tensor, -3 before and trained by nobody, not a bit changes.
+@pytest.mark.parametrize(("weight", "expected"), [("clients", 0.4), ("examples", 11.75 / 55)])
+def test_damped_average(weight: str, expected: float) -> None:
+    """4 of 10 clients train a tensor and return 1 on average, 0.5 to 1.5; it was 0: now 0.4, all clients
+    counting alike. By examples, 1 to 10: (1 * 0.5 + 2 * 0.75 + 3 * 1.25 + 4 * 1.5) / 55. Of another tensor,
+    -3 before and trained by nobody, not a bit changes.
     """
-    task = build(toy(method={"name": "cocofl"}))
+    task = build(toy(method={"name": "cocofl"}, merge={"weight": weight}))
     old = {
         name: np.zeros(task.structure.tensors[name].shape, np.float32) for name in task.structure.parameters
     }
@@ -93,9 +95,9 @@ def test_damped_average() -> None:
     for client_id, value in enumerate(values):
         arrays = {} if value is None else {"linear.weight": np.full((10, 16), value, np.float32)}
         facts = Facts(client_id, "completed", 1 + client_id, 1, 1, 0, 0.0, 1.0, 0, 0, 0.0)
-        updates.append(Update(facts, arrays, Coverage((None,) * 3, np.array([1]))))
+        updates.append(Update(facts, arrays, Coverage((None,) * 3, np.array([1]), np.array([1]))))
     merged = CoCoFL().merge(task, State(old), ROUND, iter(updates)).arrays
-    np.testing.assert_allclose(merged["linear.weight"], 0.4, rtol=1e-7)
+    np.testing.assert_allclose(merged["linear.weight"], expected, rtol=1e-7)
     assert merged["linear.bias"].tobytes() == old["linear.bias"].tobytes()
 
 

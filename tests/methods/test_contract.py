@@ -19,6 +19,7 @@ from distreal_sim.client.client import do
 from distreal_sim.client.messages import Job, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
+from distreal_sim.merging.merges.average import Average
 from distreal_sim.methods import Method
 from distreal_sim.simulation.play import final_model
 from distreal_sim.simulation.rounds import Progress, Simulation, play_round, start
@@ -48,11 +49,11 @@ def updates_of(
     return task, state, [do(task, experiment.method, jobs[client]) for client in clients]
 
 
-STEADY = {"overrun": "partial"}, {"name": "constant", "level": 0.5}
-"""Options of a method and a profile with which every client hands in something."""
+STEADY = {"name": "constant", "level": 0.5}
+"""A profile with which every client hands in something."""
 
-UNEQUAL = {"overrun": "partial"}, {"name": "tiers", "levels": [0.3, 0.6, 2.0]}
-"""Those with which each size of sub-model has a client, where all take part."""
+UNEQUAL = {"name": "tiers", "levels": [0.3, 0.6, 2.0]}
+"""One with which each size of sub-model has a client, where all take part."""
 
 Updates = Callable[[str], tuple[Task, State, list[Update]]]
 Round = Callable[[str], tuple[Task, Progress, Progress]]
@@ -67,8 +68,7 @@ def first_round() -> Updates:
 @pytest.fixture(scope="module")
 def steady_round() -> Updates:
     """As `first_round`, with STEADY clients."""
-    options, profile = STEADY
-    return cache(lambda name: updates_of(toy(method={"name": name, **options}, profile=profile)))
+    return cache(lambda name: updates_of(toy(method={"name": name}, profile=STEADY)))
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,7 @@ def unequal_round() -> Round:
 
     @cache
     def played(name: str) -> tuple[Task, Progress, Progress]:
-        options, profile = UNEQUAL
-        experiment = toy(method={"name": name, **options}, profile=profile, clients_per_round=12)
+        experiment = toy(method={"name": name}, profile=UNEQUAL, clients_per_round=12)
         task, fleet = toy_fleet(experiment)
         before = start(experiment, task)
         after, _ = play_round(Simulation(experiment, task, fleet, NoRecords()), before)
@@ -138,7 +137,7 @@ def test_a_job_done_twice_gives_the_same_update(name: str, first_round: Updates)
 def test_a_coordinate_nobody_trained_keeps_its_bytes(name: str, steady_round: Updates) -> None:
     """Coverage that claims that all dropped channel 0 of the last group: its filter stays."""
     task, state, updates = steady_round(name)
-    method = toy(method={"name": name, **STEADY[0]}).method
+    method = toy(method={"name": name}).method
     group = 2
     key = next(k for k in state.arrays if k.endswith("conv3.conv.weight"))
     claimed = []
@@ -156,6 +155,25 @@ def test_a_coordinate_nobody_trained_keeps_its_bytes(name: str, steady_round: Up
     assert merged.arrays[key][0].tobytes() == state.arrays[key][0].tobytes()
     if any(key in update.arrays for update in claimed):
         assert merged.arrays[key][1].tobytes() != state.arrays[key][1].tobytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_weight_in_the_merge_is_the_experiments(name: str, steady_round: Updates) -> None:
+    """Client c says that it has c + 1 times its examples: that changes the merge by examples, the default,
+    and no byte of the merge by clients, in which all count alike.
+    """
+    task, state, updates = steady_round(name)
+    method = toy(method={"name": name}).method
+    merged = [update for update in updates if update.is_merged]
+    claimed = [
+        replace(u, facts=replace(u.facts, n_examples=(number + 1) * u.facts.n_examples))
+        for number, u in enumerate(merged)
+    ]
+    assert len(claimed) > 1
+    for weight, same in (("examples", False), ("clients", True)):
+        own = replace(task, merge=Average(weight=weight))
+        one, other = (method.merge(own, state, ROUND, iter(given)).arrays for given in (merged, claimed))
+        assert all(one[k].tobytes() == other[k].tobytes() for k in one) == same
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -178,8 +196,11 @@ def test_facts_are_consistent(name: str, first_round: Updates) -> None:
         offered = task.devices.capacity(facts.client_id, 0.0).offered(0.0, max(task.deadline_s, facts.sim_s))
         assert facts.macs <= offered * (1 + 1e-9)
         assert (0 if facts.macs == 0 else 1) <= facts.download_bytes <= model_bytes
+        assert len(update.coverage.macs) == update.n_steps
+        assert update.coverage.macs.sum() <= facts.macs
         if facts.status == "completed":
             assert facts.n_steps_done == facts.n_steps_planned == update.n_steps
+            assert update.coverage.macs.sum() == facts.macs
         if facts.status == "dropped":
             assert (facts.upload_bytes, dict(update.arrays)) == (0, {})
         else:
@@ -191,15 +212,9 @@ def test_facts_are_consistent(name: str, first_round: Updates) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_bfloat16_changes_the_arithmetic_only(name: str, steady_round: Updates) -> None:
     """Other bits and a loss near the exact one; the same facts, for time and cost depend on no arithmetic."""
-    options, profile = STEADY
     _, _, exact = steady_round(name)
-    rounded = updates_of(
-        toy(
-            method={"name": name, **options},
-            profile=profile,
-            local={**TOY["local"], "precision": "bfloat16"},
-        )
-    )[2]
+    local = {**TOY["local"], "precision": "bfloat16"}
+    rounded = updates_of(toy(method={"name": name}, profile=STEADY, local=local))[2]
     for a, b in zip(exact, rounded, strict=True):
         assert b.facts.train_loss == pytest.approx(a.facts.train_loss, rel=0.05, nan_ok=True)
         assert repr(replace(b.facts, train_loss=0.0)) == repr(replace(a.facts, train_loss=0.0))

@@ -137,8 +137,8 @@ def test_one_share_for_all_overruns_where_it_does_not_fit() -> None:
     """The paper's setting, in a world with deadlines: started, charged, and dropped or merged in part."""
     world = {"partition": {"name": "iid"}, "profile": {"name": "constant", "level": 0.2}}
     method = {"name": "federated_dropout", "keep": 0.75}
-    dropped = play(1, **world, method=method).clients
-    partial = play(1, **world, method={**method, "overrun": "partial"}).clients
+    dropped = play(1, **world, method=method, overrun="drop").clients
+    partial = play(1, **world, method=method).clients
     assert {r.status for r in dropped} == {"dropped"}
     assert {r.status for r in partial} == {"partial"}
     assert [r.macs for r in dropped] == [r.macs for r in partial]
@@ -150,9 +150,11 @@ def test_one_share_for_all_overruns_where_it_does_not_fit() -> None:
 def test_golden_averages(task: Task, average: str, expected: tuple[float, float]) -> None:
     """All 0; A holds the first half of each group and returns 1, B holds all and returns 3.
 
-    Where both hold: 2. Where B alone: 3 (count), (0 + 3) / 2 = 1.5 (zero_update). Examples do not matter.
+    Where both hold: 2. Where B alone: 3 (count), (0 + 3) / 2 = 1.5 (zero_update). All clients count alike,
+    and examples do not matter.
     """
-    experiment = toy(method={"name": "federated_dropout", "average": average})
+    method = {"name": "federated_dropout", "average": average}
+    experiment = toy(method=method, merge={"weight": "clients"})
     initial = start(experiment, task).state
     state = State({k: np.zeros_like(v) for k, v in initial.arrays.items()})
     half = tuple(np.arange(g.channels)[None] < g.channels // 2 for g in task.structure.groups)
@@ -160,10 +162,11 @@ def test_golden_averages(task: Task, average: str, expected: tuple[float, float]
     def update(client_id: int, value: float, coverage: Any, n_examples: int) -> Update:
         facts = Facts(client_id, "completed", n_examples, 1, 1, 1, 1.0, 1.0, 1, 1, 1.0)
         arrays = {k: np.full_like(v, value) for k, v in state.arrays.items()}
-        return Update(facts, arrays, Coverage(coverage, np.array([n_examples])))
+        return Update(facts, arrays, Coverage(coverage, np.array([n_examples]), np.array([1])))
 
     updates = [update(0, 1.0, half, 50), update(1, 3.0, (None,) * 3, 7)]
-    merged = experiment.method.merge(task, state, ROUND, iter(updates)).arrays["conv2.conv.weight"]
+    merged = experiment.method.merge(build(experiment), state, ROUND, iter(updates))
+    merged = merged.arrays["conv2.conv.weight"]
     both, alone = expected
     assert (merged[:4, :2] == both).all()
     assert (merged[4:] == alone).all()

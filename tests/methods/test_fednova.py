@@ -28,7 +28,9 @@ def came_back(state: State, value: float, n_steps: int, n_examples: int = 1) -> 
     """A client in which n_steps steps turned every parameter into `value`."""
     facts = Facts(0, "partial", n_examples, 9, n_steps, 1, 1.0, 1.0, 1, 1, 1.0)
     arrays = {name: np.full_like(array, value) for name, array in state.arrays.items()}
-    return Update(facts, arrays, Coverage((None, None, None), np.full(n_steps, 16, np.int64)))
+    return Update(
+        facts, arrays, Coverage((None, None, None), np.full(n_steps, 16), np.full(n_steps, 3 * n_steps))
+    )
 
 
 def merged(
@@ -71,13 +73,17 @@ def test_golden() -> None:
 def test_weights_are_examples() -> None:
     """p = (1/4, 3/4): tau_eff = 0.5 + 3 = 3.5, sum p d = 0.25 + 1.5 = 1.75, w = -0.1 * 3.5 * 1.75 = -0.6125.
 
-    With merge.weight clients p = (1/2, 1/2) and the golden -0.45; with steps p = (2, 4) / 6, tau_eff = 10/3,
-    sum p d = 5/3, w = -5/9.
+    With merge.weight clients p = (1/2, 1/2) and the golden -0.45; with trained_examples p = (2, 4) / 6,
+    tau_eff = 10/3, sum p d = 5/3, w = -5/9; with macs, 2 steps of 6 and 4 of 12, p = (1/5, 4/5), tau_eff =
+    3.6, sum p d = 1.8, w = -0.648.
     """
     clients = [(-0.2, 2, 1), (-0.8, 4, 3)]
     assert merged({"lr": 0.1}, {}, clients) == pytest.approx(-0.6125, rel=1e-6)
     assert merged({"lr": 0.1}, {}, clients, merge={"weight": "clients"}) == pytest.approx(-0.45, rel=1e-6)
-    assert merged({"lr": 0.1}, {}, clients, merge={"weight": "steps"}) == pytest.approx(-5 / 9, rel=1e-6)
+    assert merged({"lr": 0.1}, {}, clients, merge={"weight": "trained_examples"}) == pytest.approx(
+        -5 / 9, rel=1e-6
+    )
+    assert merged({"lr": 0.1}, {}, clients, merge={"weight": "macs"}) == pytest.approx(-0.648, rel=1e-6)
 
 
 def test_momentum() -> None:

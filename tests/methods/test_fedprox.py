@@ -107,11 +107,12 @@ def test_the_term_holds_clients_back() -> None:
 def test_stragglers_are_merged_where_fedavg_drops_them() -> None:
     """mu 0 at 0.9 of the capacity that the median client needs: same clients, same MACs, another model.
 
-    FedAvg loses what is late, uploads nothing for it, but has sent the model to it all the same.
+    FedAvg with `overrun: drop` loses what is late, uploads nothing for it, but has sent the model to it all
+    the same.
     """
     steady = {"name": "constant", "level": 0.9}
     prox = play(1, profile=steady, method={"name": "fedprox", "mu": 0.0})
-    fedavg = play(1, profile=steady, method={"name": "fedavg"})
+    fedavg = play(1, profile=steady, method="fedavg", overrun="drop")
     assert prox.model != fedavg.model
     assert [r.macs for r in prox.clients] == [r.macs for r in fedavg.clients]
     assert {r.status for r in prox.clients} == {"completed", "partial"}
@@ -126,6 +127,6 @@ def test_where_all_are_late_fedavg_stands_still() -> None:
     """Equal clients with half of the capacity that they need: nobody finishes."""
     late = {"partition": {"name": "iid"}, "profile": {"name": "constant", "level": 0.5}}
     prox = play(1, **late, method={"name": "fedprox", "mu": 0.0})
-    fedavg = play(1, **late, method={"name": "fedavg"})
+    fedavg = play(1, **late, method="fedavg", overrun="drop")
     assert {r.status for r in prox.clients} == {"partial"}
     assert fedavg.model == model_bytes(fedavg.states[0]) == model_bytes(prox.states[0]) != prox.model

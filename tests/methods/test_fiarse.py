@@ -50,15 +50,19 @@ def test_norms_are_not_masked() -> None:
 
 def test_changes_are_averaged_over_those_who_changed() -> None:
     """Two clients change a weight of 1 by 2 and 4, a third not: 1 + 3. One changes another by -0.5. Nobody a
-    third, a negative zero: it keeps its sign. Counts of examples play no part.
+    third, a negative zero: it keeps its sign. All clients count alike, whatever their numbers of examples.
     """
-    task = build(toy(method={"name": "fiarse"}))
+    task = build(toy(method={"name": "fiarse"}, merge={"weight": "clients"}))
     old = {"w": np.array([1.0, 1.0, -0.0], np.float32)}
     updates = []
     for client_id, values in enumerate(([3.0, 1.0, -0.0], [5.0, 0.5, -0.0], [1.0, 1.0, -0.0])):
         facts = Facts(client_id, "completed", 10**client_id, 1, 1, 0, 0.0, 1.0, 0, 0, 0.0)
         updates.append(
-            Update(facts, {"w": np.array(values, np.float32)}, Coverage((None,) * 3, np.array([1])))
+            Update(
+                facts,
+                {"w": np.array(values, np.float32)},
+                Coverage((None,) * 3, np.array([1]), np.array([1])),
+            )
         )
     merged = Fiarse().merge(task, State(old), ROUND, iter(updates)).arrays["w"]
     assert merged.tobytes() == np.array([4.0, 0.5, -0.0], np.float32).tobytes()

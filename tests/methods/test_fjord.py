@@ -177,7 +177,7 @@ def test_the_merge_is_over_what_is_held() -> None:
         facts = replace(update.facts, n_examples=n)
         arrays = {name: np.full_like(a, value) for name, a in state.arrays.items()}
         holding = [first_mask(task.structure, counts)] * update.n_steps
-        coverage = Coverage.of(task.structure, holding, update.coverage.examples)
+        coverage = Coverage.of(task.structure, holding, update.coverage.examples, update.coverage.macs)
         made.append(replace(update, facts=facts, arrays=arrays, coverage=coverage))
     merged = experiment.method.merge(task, old, ROUND, iter(made))
     for name, array in merged.arrays.items():

@@ -21,7 +21,9 @@ FIRST, SECOND, THIRD, FOURTH = ("network.0", "network.2", "network.5", "network.
 
 
 def task_of(model: str, **options: Any) -> Task:
-    return build(toy(method={"name": "inclusivefl", **options}, model={"name": model}))
+    """All clients count alike in its merge."""
+    method = {"name": "inclusivefl", **options}
+    return build(toy(method=method, model={"name": model}, merge={"weight": "clients"}))
 
 
 def zeros(task: Task) -> State:
@@ -35,7 +37,7 @@ def update(task: Task, client_id: int, depth: int, **changes: float) -> Update:
         for name in depths_of(task, earlier_exits=False)[depth].names
     }
     facts = Facts(client_id, "completed", 10 * (client_id + 1), 1, 1, 0, 0.0, 1.0, 0, 0, 0.0)
-    return Update(facts, arrays, Coverage((None,) * len(task.structure.groups), np.array([4])))
+    return Update(facts, arrays, Coverage((None,) * len(task.structure.groups), np.array([4]), np.array([1])))
 
 
 def merged(task: Task, updates: list[Update], **options: Any) -> dict[str, float]:
@@ -125,6 +127,7 @@ def test_equals_a_plain_loop(beta: float) -> None:
         partition={"name": "iid"},
         profile={"name": "tiers", "levels": [0.5, 0.85, 2.0]},
         local={"steps": 2, "batch_size": 8, "lr": 0.05},
+        merge={"weight": "clients"},
     )
     task, state, updates = updates_of(experiment, 12)
     assert all(u.is_merged for u in updates)

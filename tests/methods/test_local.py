@@ -81,7 +81,7 @@ def test_the_widest_part_of_earlier_rounds_is_remembered() -> None:
     def update(*counts: int) -> Update:
         kept = tuple(np.arange(n)[None] < k for n, k in zip(full, counts, strict=True))
         facts = Facts(0, "completed", 1, 1, 1, 1, 1.0, 1.0, 1, 1, 1.0)
-        return Update(facts, {}, Coverage(kept, np.ones(1, np.int64)))
+        return Update(facts, {}, Coverage(kept, np.ones(1, np.int64), np.ones(1, np.int64)))
 
     for updates, expected in (
         ([update(2, 4, 8)], [2, 4, 8]),

@@ -43,7 +43,7 @@ def update(
     n_steps = steps if isinstance(steps, int) else len(steps)
     facts = Facts(0, "completed", n_examples, n_steps, n_steps, 1, 1.0, 1.0, 1, 1, 0.0)
     arrays = {n: np.full(structure.tensors[n].shape, value, np.float32) for n in structure.parameters}
-    return Update(facts, arrays, Coverage((kept,), np.full(n_steps, 1, np.int64)))
+    return Update(facts, arrays, Coverage((kept,), np.full(n_steps, 1), np.full(n_steps, n_steps)))
 
 
 def zeros(structure: Structure) -> dict[str, np.ndarray]:
@@ -100,17 +100,18 @@ def test_coordinates_whose_channels_lie_on_a_later_axis() -> None:
     np.testing.assert_allclose(merged["norm.bias"], [[4.375, 1]] * 3, rtol=1e-6)
 
 
-def test_weights_by_clients_and_by_steps(chain: Structure) -> None:
-    """A: 10 examples, 1 step, back with 1; B: 30 examples, 3 steps of 1 example, back with 6; so changes per
-    step of 1 and 2. Clients: tau_eff 2, mean 1.5: 3. Steps: p = 1/4, 3/4: 2.5 * 1.75 = 4.375.
+def test_other_weights(chain: Structure) -> None:
+    """A: 10 examples, 1 step of 1 MAC, back with 1; B: 30 examples, 3 steps of 1 example and 3 MACs, back
+    with 6; so changes per step of 1 and 2. Clients: tau_eff 2, mean 1.5: 3. Trained examples: p = 1/4, 3/4:
+    2.5 * 1.75 = 4.375. MACs: p = 1/10, 9/10: 2.8 * 1.9 = 5.32. Unit 1, which A drops, is B's alone.
     """
     clients = [update(chain, 10, 1.0, 1), update(chain, 30, 6.0, 3)]
-    for weight, expected in (("clients", 3.0), ("steps", 4.375)):
+    for weight, expected in (("clients", 3.0), ("trained_examples", 4.375), ("macs", 5.32)):
         merged = step_normalised_average(chain, zeros(chain), iter(clients), weight)
         np.testing.assert_allclose(merged["0.bias"], expected, rtol=1e-6)
-    thinned = [update(chain, 10, 1.0, [[True, False]]), update(chain, 30, 6.0, [[True, True]] * 3)]
-    merged = step_normalised_average(chain, zeros(chain), iter(thinned), "steps")
-    np.testing.assert_allclose(merged["0.bias"], [4.375, 6.0], rtol=1e-6)
+        thinned = [update(chain, 10, 1.0, [[True, False]]), update(chain, 30, 6.0, [[True, True]] * 3)]
+        merged = step_normalised_average(chain, zeros(chain), iter(thinned), weight)
+        np.testing.assert_allclose(merged["0.bias"], [expected, 6.0], rtol=1e-6)
 
 
 def test_untrained_keeps_its_bytes_and_equal_steps_give_the_plain_mean(chain: Structure) -> None:

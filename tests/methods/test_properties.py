@@ -66,7 +66,7 @@ def weak_updates(method: dict[str, Any], net: str) -> tuple[Any, Task, State, li
 
 def updates_at(level: float, method: dict[str, Any], net: str) -> tuple[Any, Task, State, list[Update]]:
     experiment = toy(
-        method={**method, "overrun": "partial"},
+        method=method,
         model={"name": f"nets.{net}"},
         partition={"name": "iid"},
         profile={"name": "constant", "level": level},
@@ -148,13 +148,13 @@ def test_what_nobody_held_keeps_its_bytes(name: str, net: str) -> None:
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("method", COUNTING, ids=lambda m: m["name"])
 def test_what_one_client_held_is_its_value_and_the_rest_a_mean(method: dict[str, Any], net: str) -> None:
-    """Held by one: the bytes that it returned. Held by both: the mean with weights w, to float32's rounding;
-    w is the client's number of examples, or 1 where the method counts clients.
+    """Held by one: the bytes that it returned. Held by both: the mean weighted by examples, to float32's
+    rounding.
     """
     merger, task, state, (a, b) = weak_updates(method, net)
     merged = merger.merge(task, state, ROUND, iter([a, b])).arrays
     of_a, of_b = held(task, a), held(task, b)
-    wa, wb = (1, 1) if merger.weight == "clients" else (a.facts.n_examples, b.facts.n_examples)
+    wa, wb = a.facts.n_examples, b.facts.n_examples
     for key, value in merged.items():
         only_a, only_b, both = of_a[key] & ~of_b[key], of_b[key] & ~of_a[key], of_a[key] & of_b[key]
         assert value[only_a].tobytes() == a.arrays[key][only_a].tobytes()
@@ -169,7 +169,8 @@ def test_the_dropped_have_been_sent_the_model_and_send_nothing(name: str) -> Non
     """Capacity falls to a thousandth at random times: whoever began and is late has bytes down, none up."""
     rows = play(
         3,
-        method={**options(name), "overrun": "drop"},
+        method=options(name),
+        overrun="drop",
         profile={"name": "markov", "levels": [0.001, 1.0], "changes_per_round": 3},
         n_clients=24,
         clients_per_round=12,

@@ -25,7 +25,7 @@ from distreal_sim.thinning.coupling.groups import find_groups
 
 ONE_ENTRY = (
     "warning: the front of method {} has 1 entry, so nothing is thinned and every client trains the whole "
-    "network, as fedavg with method.overrun=partial; "
+    "network, as fedavg does; "
 )
 
 
@@ -111,7 +111,7 @@ def test_a_run_in_which_nobody_finishes(tmp_path: Path) -> None:
     """Capacity 0; then one that is never enough where late updates are lost; then enough."""
     never = "warning: nothing was merged in any of the 4 rounds, so the network is the initial one: "
     zero = {"profile": {"name": "constant", "level": 0.0}}
-    slow = {"profile": {"name": "constant", "level": 1e-3}, "method": {"name": "fedavg", "overrun": "drop"}}
+    slow = {"profile": {"name": "constant", "level": 1e-3}, "method": "fedavg", "overrun": "drop"}
     assert warned(tmp_path / "zero", **zero) == [f"{never}no client finished in time"]
     assert warned(tmp_path / "slow", **slow) == [f"{never}no client finished in time"]
     nobody = {"availability": {"name": "random", "share": 1e-9}}

@@ -192,7 +192,7 @@ class Hasty(FedAvg):
 
 @pytest.mark.parametrize("grid", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
 def test_updates_that_a_merge_does_not_ask_for_are_in_the_tables(grid: GridName, tmp_path: Path) -> None:
-    run(toy(method=Hasty(overrun="wait")), tmp_path, grid=grid, n_workers=2)
+    run(toy(method=Hasty(), overrun="wait"), tmp_path, grid=grid, n_workers=2)
     rounds = pd.read_csv(tmp_path / "rounds.csv")
     assert rounds["n_completed"].tolist() == [5] * 4
 
@@ -239,7 +239,7 @@ def test_workers_share_one_data_set() -> None:
 def test_a_client_that_diverges_ends_the_run(tmp_path: Path) -> None:
     """By default; the message says who, when, and what can be done."""
     with pytest.raises(ClientFailedError, match=r"^client \d*[13579], round 2.*local.nonfinite: exclude"):
-        run(toy(method=Diverging(at_round=2, overrun="wait")), tmp_path, grid="serial")
+        run(toy(method=Diverging(at_round=2), overrun="wait"), tmp_path, grid="serial")
 
 
 def test_a_client_that_diverges_is_left_out(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_client_that_diverges_is_left_out(tmp_path: Path) -> None:
     They did their work and sent its result, which is counted.
     """
     local = {"epochs": 1, "batch_size": 4, "nonfinite": "exclude"}
-    experiment = toy(method=Diverging(at_round=2, overrun="wait"), local=local)
+    experiment = toy(method=Diverging(at_round=2), overrun="wait", local=local)
     run(experiment, tmp_path, grid="serial")
     rounds = pd.read_csv(tmp_path / "rounds.csv")
     clients = pd.read_parquet(tmp_path / "clients.parquet")

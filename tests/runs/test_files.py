@@ -126,7 +126,8 @@ def test_config_yaml_is_the_whole_config(finished: Path) -> None:
     """Read again it is the same experiment, and it holds the defaults."""
     plain = yaml.safe_load((finished / "config.yaml").read_text())
     assert parse_experiment(plain, source="config.yaml") == mixed()
-    assert plain["method"] == {"name": "fedavg", "overrun": "drop"}
+    assert plain["method"] == {"name": "fedavg"}
+    assert plain["overrun"] == "partial"
     assert plain["link"]["name"] == "unlimited"
 
 

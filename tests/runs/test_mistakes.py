@@ -142,11 +142,12 @@ def test_a_client_that_raises(command: Run, tmp_path: Path) -> None:
 
 
 def test_waiting_for_a_client_without_capacity(command: Run, tmp_path: Path) -> None:
-    still = ("profile.name=constant", "profile.level=0", "method.overrun=wait", "--quiet")
+    still = ("profile.name=constant", "profile.level=0", "overrun=wait", "--quiet")
     code, err = command("--out", tmp_path / "out", *still)
     assert code == 1
     assert re.fullmatch(
-        r"error: client \d+, round 1, .*too little capacity to finish step 1 of \d+ .*method.overrun.*\n", err
+        r"error: client \d+, round 1, .*too little capacity to finish step 1 of \d+ and overrun is wait.*\n",
+        err,
     ), err
 
 

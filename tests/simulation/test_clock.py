@@ -62,7 +62,7 @@ class Seen:
     def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None: ...
 
 
-PARTIAL = {"method": {"name": "fedavg", "overrun": "partial"}, "profile": {"name": "constant", "level": 0.5}}
+PARTIAL = {"method": "fedavg", "profile": {"name": "constant", "level": 0.5}}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_wrong_client_row_is_found(status: str, column: str, factor: float, me
         ({}, 2.0),
         ({}, 0.99),
         ({"round_end": "early"}, 1.01),
-        ({"method": {"name": "fedavg", "overrun": "wait"}}, 1.01),
+        ({"method": "fedavg", "overrun": "wait"}, 1.01),
     ],
 )
 def test_a_round_that_lasts_too_long_or_not_long_enough_is_found(

@@ -87,7 +87,8 @@ def test_rows_are_those_of_the_clients_one_by_one(method: dict[str, Any], overru
         strict=False,
     ):
         experiment = toy(
-            method={**method, "overrun": overrun},
+            method=method,
+            overrun=overrun,
             profile=profile,
             link=link,
             round_end=end,

@@ -107,12 +107,12 @@ def interrupt(row: RoundRow) -> None:
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_both_tables_have_them(interrupted: bool, tmp_path: Path) -> None:
     """A new column changes nothing in the others; a resumed run has the same."""
-    experiment = toy(method=Reporting(overrun="partial"))
+    experiment = toy(method=Reporting())
     if interrupted:
         with pytest.raises(KeyboardInterrupt):
             run(experiment, tmp_path / "own", grid="serial", callbacks=[interrupt])
     run(experiment, tmp_path / "own", grid="serial", resume=interrupted)
-    run(toy(method=FedAvg(overrun="partial")), tmp_path / "plain", grid="serial")
+    run(toy(method=FedAvg()), tmp_path / "plain", grid="serial")
     rounds, plain = (pd.read_csv(tmp_path / name / "rounds.csv") for name in ("own", "plain"))
     assert [*rounds] == [*plain, "norm", "energy_j"]
     pd.testing.assert_frame_equal(rounds[[*plain]], plain)
@@ -131,7 +131,7 @@ def test_both_tables_have_them(interrupted: bool, tmp_path: Path) -> None:
 
 
 def test_metrics_travel_in_messages() -> None:
-    played = play(1, method=Reporting(overrun="partial"))
+    played = play(1, method=Reporting())
     assert {r.client_id: r.metrics["energy_j"] for r in played.clients if r.client_id != 3} == {
         r.client_id: r.client_id / 2 for r in played.clients if r.client_id != 3
     }

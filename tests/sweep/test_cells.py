@@ -30,7 +30,7 @@ def test_every_combination_once_with_its_own_config(tmp_path: Path) -> None:
         experiment = cell.experiment
         fedavg = cell.place.variant == "drop"
         assert experiment.method.name == ("fedavg" if fedavg else "distreal")
-        assert experiment.method.overrun == ("drop" if fedavg else "partial")
+        assert experiment.overrun == ("drop" if fedavg else "partial")
         changes = experiment.profile.changes_per_round  # type: ignore[attr-defined]
         assert cell.shown == {"method": cell.place.variant, "profile.changes_per_round": f"{changes:g}"}
         assert cell.place.setting == {"profile.changes_per_round": f"{changes:g}"}
@@ -40,7 +40,7 @@ def test_every_combination_once_with_its_own_config(tmp_path: Path) -> None:
 
 def test_overrides_are_the_experiments_or_the_sweeps(tmp_path: Path) -> None:
     """The command line comes after the file; a variant comes after both."""
-    path = write_sweep(tmp_path, overrides={"rounds": 9, "deadline_s": 5, "method.overrun": "wait"})
+    path = write_sweep(tmp_path, overrides={"rounds": 9, "deadline_s": 5, "overrun": "wait"})
     _, cells, _ = load_cells(path, ["rounds=2", "seeds=[3]", "baseline=thin", "local.lr=1e-3"])
     assert len(cells) == 4
     for cell in cells:
@@ -48,7 +48,7 @@ def test_overrides_are_the_experiments_or_the_sweeps(tmp_path: Path) -> None:
         assert (experiment.rounds, experiment.deadline_s, experiment.seed) == (2, 5, 3)
         assert experiment.local.lr == 0.001
         assert cell.place.baseline == "thin"
-        assert experiment.method.overrun == ("drop" if cell.place.variant == "drop" else "wait")
+        assert experiment.overrun == ("drop" if cell.place.variant == "drop" else "wait")
 
 
 def test_zipped_keys_change_together(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_mistakes(changes: dict[str, Any], message: str, tmp_path: Path) -> None
         ),
         ("method=small", "method is set by an override, and again by drop, thin of the axis method"),
         ("method={name: small}", "method is set by an override, and again by drop, thin of the axis method"),
-        ("method.overrun=wait", "method.overrun is set by an override, and again by drop of the axis method"),
+        ("overrun=wait", "overrun is set by an override, and again by drop of the axis method"),
         ("profile.changes_per_round=1", "profile.changes_per_round is swept, and set by an override too"),
     ],
 )
@@ -155,8 +155,8 @@ def test_a_swept_key_on_the_command_line(override: str, message: str, tmp_path: 
 def test_other_options_of_a_swept_plugin_can_be_set(tmp_path: Path) -> None:
     """Values that are names leave their options alone."""
     path = write_sweep(tmp_path, grid={"method": ["fedavg", "distreal"]}, baseline=None, seeds=[1])
-    _, cells, _ = load_cells(path, ["method.overrun=wait"])
-    assert [cell.experiment.method.overrun for cell in cells] == ["wait", "wait"]
+    _, cells, _ = load_cells(path, ["overrun=wait"])
+    assert [cell.experiment.overrun for cell in cells] == ["wait", "wait"]
 
 
 def test_the_bundled_sweep_loads() -> None:

@@ -65,7 +65,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_cell_is_the_run_that_the_command_gives(whole: Path, tmp_path: Path) -> None:
     """Row by row: its directory holds the run of that config, and the row's numbers are in its rounds.csv."""
-    overrides = {"drop": ["method.name=fedavg", "method.overrun=drop"], "thin": ["method.name=distreal"]}
+    overrides = {"drop": ["method.name=fedavg", "overrun=drop"], "thin": ["method.name=distreal"]}
     row = next(r for r in rows(whole) if (r["label"], r["seed"]) == ("drop", "8"))
     changes = f"profile.changes_per_round={row['profile.changes_per_round']}"
     experiment, _ = load_experiment(whole.parent / "toy.yaml", [*overrides["drop"], changes, "seed=8"])

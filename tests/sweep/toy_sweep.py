@@ -15,7 +15,7 @@ SWEEP: dict[str, Any] = {
     "base": "toy.yaml",
     "grid": {
         "method": {
-            "drop": {"method.overrun": "drop", "method.name": "fedavg"},
+            "drop": {"overrun": "drop", "method.name": "fedavg"},
             "thin": {"method.name": "distreal"},
         },
         "profile.changes_per_round": [0, 3],

@@ -30,7 +30,7 @@ MUTANTS = [
         ("for dim, axis in enumerate(layout.axes) if is_cut(axis)]",
          "for dim, axis in enumerate(layout.axes[:2]) if is_cut(axis)]"),
         ("so_far = step_weights[:, None]", "so_far = np.ones((n_steps, 1))"),
-        ('update.coverage.n_examples if weight == "steps" else update.facts', "update.facts"),
+        ('if weight == "trained_examples"', "if False"),
         ("result[part] = np.where(untrained, otherwise[part], quotient)", "result[part] = quotient"),
         ("trained if rows is None else", "trained if True else"),
     ),

@@ -1,4 +1,4 @@
-"""Coverage: which channels a client's steps trained, its size in bytes, and the matrices for a merge."""
+"""Coverage: which channels a client's steps trained and their MACs, its bytes, and the matrices for a merge."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from distreal_sim.thinning.structure import FIXED, Axis, Counts, Structure
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """Which of a client's finished steps kept which channels.
+    """Which of a client's finished steps kept which channels, and how much work each was.
 
     kept: for each coupling group (n_steps, channels) bool, or None where every step kept all channels;
-    examples: (n_steps,) int64, the examples of each step.
+    examples, macs: (n_steps,) int64, the examples of each step and the MACs that it was charged.
     """
 
     kept: tuple[np.ndarray | None, ...]
     examples: np.ndarray
+    macs: np.ndarray
 
     @classmethod
     def of(
-        cls, structure: Structure, masks: Sequence[Mask | None], examples: Sequence[int] | np.ndarray
+        cls,
+        structure: Structure,
+        masks: Sequence[Mask | None],
+        examples: Sequence[int] | np.ndarray,
+        macs: Sequence[int] | np.ndarray,
     ) -> Coverage:
         """The coverage of steps with these masks (n_steps; None keeps everything)."""
         kept: list[np.ndarray | None] = []
@@ -39,12 +44,12 @@ class Coverage:
             for row, channels in zip(steps, of_steps, strict=True):
                 row[slice(None) if channels is None else channels] = True
             kept.append(steps)
-        return cls(tuple(kept), np.array(examples, np.int64))
+        return cls(tuple(kept), np.array(examples, np.int64), np.array(macs, np.int64))
 
     @classmethod
     def empty(cls, structure: Structure) -> Coverage:
         """The coverage of a client that finished no step."""
-        return cls((None,) * len(structure.groups), np.zeros(0, np.int64))
+        return cls((None,) * len(structure.groups), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     @property
     def n_steps(self) -> int:

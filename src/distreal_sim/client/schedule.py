@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from distreal_sim.client.messages import Status
+from distreal_sim.client.settings import Overrun
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts
-
-Overrun = Literal["drop", "partial", "wait"]
 
 TOLERANCE = 1e-9
 """Relative slack of every comparison of a cost with a budget, so that "just fits" fits in floating point."""
@@ -36,7 +35,7 @@ def never_done(index: int, n_planned: int) -> str:
     """The error message for a step, counted from 0."""
     return (
         f"too little capacity to finish step {index + 1} of {n_planned} within {PATIENCE:,.0f} deadlines, "
-        "and method.overrun is wait"
+        "and overrun is wait"
     )
 
 

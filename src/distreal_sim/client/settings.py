@@ -10,6 +10,13 @@ from pydantic import ConfigDict, Field, model_validator
 from distreal_sim.base.values import ConfigModel
 from distreal_sim.thinning.structure import MemoryFormat, Precision
 
+Overrun = Literal["drop", "partial", "wait"]
+"""What becomes of a client still computing at the deadline: its update is lost, its finished steps count, or
+the server waits for it."""
+
+Weight = Literal["examples", "clients", "trained_examples", "macs"]
+"""What a client weighs in an average (`merging.average.weighted_average`)."""
+
 
 class Local(ConfigModel):
     """The work that a client plans for a round: plain SGD over shuffled epochs or a number of steps."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Round, State, Update
-from distreal_sim.client.settings import Evaluation, Local
+from distreal_sim.client.settings import Evaluation, Local, Overrun, Weight
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import plain_bytes
@@ -30,18 +30,16 @@ from distreal_sim.thinning.engine.engine import Engine, Scaling
 from distreal_sim.thinning.engine.layout import layout_of
 from distreal_sim.thinning.structure import Counts, MemoryFormat, Structure
 
-Weight = Literal["examples", "steps", "clients"]
-"""A client's weight in an average: its number of examples, the number its steps trained on, or 1."""
-
 
 class Merges(Protocol):
     """The server's merge, where the method has none of its own (`merging.merges.Merge`)."""
 
-    def weight_or(self, own: Weight) -> Weight:
-        """The weight of a client in an average; own: the method's."""
+    @property
+    def weighs_by(self) -> Weight:
+        """What a client weighs in an average, for methods that average in their own way."""
         ...
 
-    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update], weight: Weight) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state."""
         ...
 
@@ -56,12 +54,14 @@ class Task:
     """Network, data and devices of one run.
 
     module: the network as initialised; structure: its coupling groups; devices: the clients' resources;
-    front: None unless the method uses one; scaling: how a thinned network scales the activations that it
-    keeps; computes: False if training is only timed.
+    overrun: what becomes of a client that is still computing at the deadline; front: None unless the method
+    uses one; scaling: how a thinned network scales the activations that it keeps; computes: False if training
+    is only timed.
     """
 
     seed: int
     deadline_s: float
+    overrun: Overrun
     local: Local
     merge: Merges
     codec: Codec

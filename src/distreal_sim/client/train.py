@@ -13,7 +13,7 @@ from distreal_sim.client.batches import batch_indices
 from distreal_sim.client.client import Client
 from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
 from distreal_sim.client.messages import Facts, Job, Update
-from distreal_sim.client.schedule import Choose, Overrun, Step, schedule
+from distreal_sim.client.schedule import Choose, Step, schedule
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.thinning.masks import Mask
 
@@ -24,13 +24,12 @@ def train(
     choose: Choose,
     traffic: Traffic,
     *,
-    overrun: Overrun,
     trained: Sequence[str] | None = None,
 ) -> Update:
     """Times the client's round and, unless its update is lost, computes it.
 
-    choose: chooses each step just before it starts; traffic: bytes that travel; overrun: what happens at the
-    deadline; trained: names of the parameters that the update holds, all if not given.
+    choose: chooses each step just before it starts; traffic: bytes that travel; trained: names of the
+    parameters that the update holds, all if not given.
     """
     task, structure = client.task, client.task.structure
     expected = traffic
@@ -44,7 +43,7 @@ def train(
         choose,
         start_s=start_s,
         end_s=end_s,
-        overrun=overrun,
+        overrun=task.overrun,
         deadline_s=task.deadline_s,
     )
     lost = plan.status == "dropped"
@@ -68,8 +67,8 @@ def train(
         upload_bytes=0 if lost else upload_bytes,
         train_loss=math.nan if diverged else _mean_loss(losses, plan.steps),
     )
-    examples = [step.n_examples for step in plan.steps]
-    return Update(facts, arrays or {}, Coverage.of(structure, masks, examples))
+    examples, macs = [step.n_examples for step in plan.steps], [step.macs for step in plan.steps]
+    return Update(facts, arrays or {}, Coverage.of(structure, masks, examples, macs))
 
 
 def skip(client: Client) -> Update:

@@ -87,6 +87,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     task = Task(
         seed=experiment.seed,
         deadline_s=experiment.deadline_s,
+        overrun=experiment.overrun,
         local=experiment.local,
         merge=experiment.merge,
         codec=experiment.codec,

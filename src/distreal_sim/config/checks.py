@@ -1,10 +1,17 @@
-"""Which merges go with which methods, and which methods can keep running batch-norm statistics."""
+"""Which overruns, merges and running batch-norm statistics go with which methods."""
 
 from __future__ import annotations
 
-from distreal_sim.client.settings import Evaluation
+from distreal_sim.client.settings import Evaluation, Overrun
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
+
+
+def check_overrun(overrun: Overrun, method: Method) -> None:
+    """Raises ValueError if the method's updates cannot be merged with this overrun."""
+    if overrun not in method.overruns:
+        allowed = " or ".join(method.overruns)
+        raise ValueError(f"overrun = '{overrun}' must be {allowed} with method.name {method.name}")
 
 
 def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:

@@ -13,11 +13,11 @@ from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, model_valid
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, sources_of
 from distreal_sim.base.values import ConfigModel
-from distreal_sim.client.settings import Evaluation, Local
+from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
-from distreal_sim.config.checks import check_merge, check_statistics
+from distreal_sim.config.checks import check_merge, check_overrun, check_statistics
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
@@ -60,6 +60,11 @@ class Experiment(ConfigModel):
     round_end: Literal["fixed", "early"] = Field(
         "fixed", description="a round lasts deadline_s, or ends when every selected client is done"
     )
+    overrun: Overrun = Field(
+        "partial",
+        description="a client still computing at the deadline: its update is lost, its finished steps count, "
+        "or the server waits for it",
+    )
     n_clients: int | None = Field(
         None, ge=1, description="number of clients; a by_writer partition determines it"
     )
@@ -93,6 +98,7 @@ class Experiment(ConfigModel):
             raise ValueError(
                 f"clients_per_round ({self.clients_per_round}) must not exceed n_clients ({self.n_clients})"
             )
+        check_overrun(self.overrun, self.method)
         check_merge(self.merge, self.method, self.clients_per_round)
         check_statistics(self.evaluation, self.merge, self.method)
         self._sources = sources_of(self._modules())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -39,10 +39,18 @@ WANTED = {
 """Description of the expected value, by pydantic's error type."""
 
 
-def explain(error: ValidationError, source: str, prefix: str, cls: type[BaseModel], label: str = "") -> str:
+def explain(
+    error: ValidationError,
+    source: str,
+    prefix: str,
+    cls: type[BaseModel],
+    label: str = "",
+    top: type[BaseModel] | None = None,
+) -> str:
     """The most telling mistake of a validation of `cls`, in one line.
 
-    prefix: the key that holds `cls`, empty for the top level; label: name of the owner of the keys.
+    prefix: the key that holds `cls`, empty for the top level; label: name of the owner of the keys; top: the
+    class that holds `prefix`, one of whose keys may have been meant.
     """
     mistakes = [_Located(m, cls, prefix) for m in error.errors()]
     # Where one branch of a union gives an exact mistake, the type errors of the other branches add nothing.
@@ -51,7 +59,7 @@ def explain(error: ValidationError, source: str, prefix: str, cls: type[BaseMode
     first = next((m for m in mistakes if m.type == "extra_forbidden"), mistakes[0])
     same = [m for m in mistakes if m.key == first.key]
     if first.type == "extra_forbidden":
-        text, guess = _unknown(first, cls, prefix, label)
+        text, guess = _unknown(first, cls, prefix, label, top.model_fields if top else ())
         mistakes = [m for m in mistakes if m.type != "missing" or m.key != guess]
     elif first.type == "missing":
         text = f"key '{first.key}' is missing{first.about}"
@@ -131,8 +139,10 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(inner)
 
 
-def _unknown(mistake: _Located, cls: type[BaseModel], prefix: str, label: str) -> tuple[str, str]:
-    """(message, the key that was probably meant) for an unknown key."""
+def _unknown(
+    mistake: _Located, cls: type[BaseModel], prefix: str, label: str, top: Collection[str]
+) -> tuple[str, str]:
+    """(message, the key that was probably meant) for an unknown key; top: keys of the top level."""
     parent, _, name = mistake.key.rpartition(".")
     of_plugin = bool(label) and parent == prefix
     near = closest(name, [*mistake.fields, "name"] if of_plugin else mistake.fields)
@@ -145,6 +155,8 @@ def _unknown(mistake: _Located, cls: type[BaseModel], prefix: str, label: str) -
     ]
     if name not in mistake.fields and elsewhere:
         guess = elsewhere[0]
+    elif of_plugin and name in top:
+        guess = name
     hint = f"; did you mean '{guess}'?" if guess else ""
     owner = label if of_plugin else parent
     valid = f" ({owner + ' has' if owner else 'valid'}: {', '.join(sorted(mistake.fields)) or 'no options'})"

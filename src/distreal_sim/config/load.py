@@ -81,7 +81,7 @@ def _parse_plugin(kind: type[Plugin], value: Any, key: str, source: str, context
     except InputError as error:
         raise InputError(f"{source}: {key}: {error}") from error
     except ValidationError as error:
-        raise InputError(explain(error, source, key, model, f"{kind.label} {name}")) from None
+        raise InputError(explain(error, source, key, model, f"{kind.label} {name}", Experiment)) from None
 
 
 def _default_name(key: str, options: Mapping[str, Any]) -> str | None:

@@ -56,7 +56,7 @@ def _copied(value: Any) -> Any:
 def unfolded(values: Mapping[str, Any], source: str) -> dict[str, Any]:
     """A copy with `{local: {lr: 0.1}}` for `{local.lr: 0.1}`. Raises InputError where a key is given twice.
 
-    `method: fedavg` beside `method.overrun: drop` is short for `method.name: fedavg`.
+    `profile: constant` beside `profile.level: 0.5` is short for `profile.name: constant`.
     """
     plain = {key: value for key, value in values.items() if not isinstance(key, str) or "." not in key}
     for key in (key for key in values if key not in plain):

@@ -43,7 +43,7 @@ def of_task(experiment: Experiment, task: Task) -> list[str]:
         why = "give it more under method.front"
     return [
         f"warning: the front of method {method.name} has 1 entry, so nothing is thinned and every client "
-        f"trains the whole network, as fedavg with method.overrun={method.overrun}; {why}"
+        f"trains the whole network, as fedavg does; {why}"
     ]
 
 

@@ -78,7 +78,7 @@ def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> l
                 updates.append(do(timed, method, job))
             except NeverDoneError as error:
                 raise InputError(
-                    f"method.overrun wait: client {job.client_id} would keep the server waiting forever "
+                    f"overrun wait: client {job.client_id} would keep the server waiting forever "
                     f"({error}); use drop or partial, or a profile without capacity 0"
                 ) from None
     return updates

@@ -19,6 +19,7 @@ from distreal_sim.base.process import n_cores, prepare_process
 from distreal_sim.base.rng import Rngs
 from distreal_sim.base.text import duration, percent, si
 from distreal_sim.client.messages import Status, Update
+from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config import Config, Experiment, load_experiment, texts_of
@@ -29,7 +30,6 @@ from distreal_sim.fronts.option import UniformFront
 from distreal_sim.inspection import cautions
 from distreal_sim.inspection.data import data_lines
 from distreal_sim.inspection.estimate import WallTimes, forecast, measure, window
-from distreal_sim.merging.merges.average import Average
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -37,6 +37,13 @@ from distreal_sim.thinning.structure import Structure
 
 MAX_SAMPLE = 200
 """Most clients whose capacity is looked at."""
+
+OVERRUNS: dict[Overrun, str] = {
+    "drop": "the update of a client that misses the deadline is lost",
+    "partial": "of a client that misses the deadline the finished steps count",
+    "wait": "the server waits for every client",
+}
+"""What becomes of a client still computing at the deadline."""
 
 Rows = Iterator[tuple[str, str]]
 
@@ -258,8 +265,8 @@ def _clients(n: int, task: Task) -> str:
 
 def _method(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
     yield "method", describe(experiment.method)
-    if experiment.merge != Average():
-        yield "merge", describe(experiment.merge)
+    yield "overrun", f"{experiment.overrun}: {OVERRUNS[experiment.overrun]}"
+    yield "merge", describe(experiment.merge)
     if experiment.codec != Plain():
         yield "codec", describe(experiment.codec)
     frames = [window(task, u.facts.client_id) for u in round_1]
@@ -312,7 +319,7 @@ def _time(
     experiment: Experiment, task: Task, narrowed: bool, round_1: Sequence[Update], times: WallTimes
 ) -> Rows:
     bound = "at most " if experiment.round_end == "early" else ""
-    if experiment.method.overrun == "wait":
+    if experiment.overrun == "wait":
         bound = "about " if bound else "at least "
     total_s = experiment.rounds * experiment.deadline_s
     yield (

@@ -13,11 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from distreal_sim.client.messages import Arrays, Update
-from distreal_sim.client.task import Weight
+from distreal_sim.client.settings import Weight
 from distreal_sim.merging.arithmetic import add_scaled, divide
 from distreal_sim.thinning.structure import Axis, Structure, TensorLayout, is_cut
 
-__all__ = ["Outputs", "Weight", "client_weight", "spread", "trained_steps", "weighted_average"]
+__all__ = [
+    "Outputs",
+    "Weight",
+    "client_weight",
+    "spread",
+    "step_weights",
+    "trained_steps",
+    "weighted_average",
+]
 
 Outputs = Callable[[Update], "np.ndarray | None"]
 """outputs(update): (n_classes,) bool, the classifier's rows that enter the merge; None: all rows."""
@@ -34,18 +42,20 @@ def weighted_average(
 ) -> dict[str, np.ndarray]:
     """sum(w_c * value_c) / sum(w_c) over the clients c that trained a coordinate, in float64.
 
-    weight `examples`: w_c is the client's number of examples; `steps`: the number of examples, repeats
-    counted, that the coordinate was trained on; `clients`: 1. dilute: a client that did not train a
-    coordinate enters with the old value, so that the sums run over all clients. Updates are added in the
-    order in which they arrive; values for coordinates that a client did not train are ignored, and an update
-    may lack parameters.
+    weight `examples`: w_c is the client's number of examples; `clients`: 1. Both are one number for all that a
+    client trained, however often. `trained_examples`: the number of examples, repeats counted, in the finished
+    steps that trained the coordinate; `macs`: the MACs that these steps were charged, each step whole
+    (forward, backward, frozen layers and a teacher's pass too). dilute: the part of its weight with which a
+    client did not train a coordinate counts for the old value, so that the sums run over all clients. Updates
+    are added in the order in which they arrive; values for coordinates that a client did not train are
+    ignored, and an update may lack parameters.
     """
     totals = {name: np.zeros(a.shape) for name, a in old.items()}
     weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or numbers per channel
     everyone = 0.0
     for update in updates:
-        examples = update.coverage.examples.astype(float)
-        limited = trained_steps(structure, update, examples if weight == "steps" else None, outputs(update))
+        by_step = step_weights(update, weight)
+        limited = trained_steps(structure, update, by_step, outputs(update))
         whole = client_weight(update, weight)
         everyone += whole
         for name in update.arrays:
@@ -54,7 +64,7 @@ def weighted_average(
                 add_scaled(total, update.arrays[name], whole)
                 weights[name] = weights[name] + whole
                 continue
-            own = limited[name] if weight == "steps" else whole * (limited[name] > 0)
+            own = whole * (limited[name] > 0) if by_step is None else limited[name]
             by_owner, factor = spread(structure.tensors[name], own)
             add_scaled(total.reshape(by_owner), update.arrays[name].reshape(by_owner), factor)
             weights[name] = weights[name] + own
@@ -72,9 +82,20 @@ def weighted_average(
 
 def client_weight(update: Update, weight: Weight) -> float:
     """A client's weight for coordinates that it trained in all its steps, before normalisation."""
-    if weight == "clients":
-        return 1.0
-    return float(update.coverage.n_examples if weight == "steps" else update.facts.n_examples)
+    by_step = step_weights(update, weight)
+    if by_step is not None:
+        return float(by_step.sum())
+    return 1.0 if weight == "clients" else float(update.facts.n_examples)
+
+
+def step_weights(update: Update, weight: Weight) -> np.ndarray | None:
+    """(n_steps,) float64, what each finished step adds to the weight of a coordinate that it trained.
+
+    None where a client's weight does not depend on how often it trained a coordinate.
+    """
+    if weight == "trained_examples":
+        return update.coverage.examples.astype(float)
+    return update.coverage.macs.astype(float) if weight == "macs" else None
 
 
 def _spread_any(

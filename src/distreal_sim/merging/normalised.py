@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from distreal_sim.client.messages import Arrays, Update
-from distreal_sim.merging.average import Weight, spread, trained_steps
+from distreal_sim.merging.average import Weight, client_weight, spread, step_weights, trained_steps
 from distreal_sim.thinning.structure import Structure
 
 
@@ -38,15 +38,13 @@ def step_normalised_average(
     weights = {name: np.zeros((1,) * value.ndim) for name, value in old.items()}
     norms = {name: np.zeros((1,) * value.ndim) for name, value in old.items()}
     for update in updates:
-        examples = update.coverage.examples.astype(float)
-        steps = trained_steps(structure, update)
-        on_examples = trained_steps(structure, update, examples) if weight == "steps" else {}
+        steps, by_step = trained_steps(structure, update), step_weights(update, weight)
+        whole = client_weight(update, weight)
+        limited = {} if by_step is None else trained_steps(structure, update, by_step)
         for name, value in update.arrays.items():
             tau = steps.get(name, np.full((1,) * value.ndim, float(update.n_steps)))
             norm = accumulated(tau, momentum)
-            own = (tau > 0) * (1.0 if weight == "clients" else float(update.facts.n_examples))
-            if weight == "steps":
-                own = on_examples.get(name, np.full(tau.shape, examples.sum()))
+            own = limited[name] if name in limited else whole * (tau > 0)
             weights[name] = weights[name] + own
             norms[name] = norms[name] + own * norm
             change = value - old[name].astype(float)

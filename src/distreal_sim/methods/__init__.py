@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
-from pydantic import Field
 from torch import nn
 
 from distreal_sim.base.errors import InputError
@@ -19,11 +18,11 @@ from distreal_sim.base.plugins import Plugin
 from distreal_sim.client.client import Client
 from distreal_sim.client.columns import Column
 from distreal_sim.client.messages import Job, Round, State, Update
-from distreal_sim.client.schedule import Choice, Compute, Moment, Overrun, sgd_step
+from distreal_sim.client.schedule import Choice, Compute, Moment, sgd_step
+from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
 from distreal_sim.fronts.front import Front
-from distreal_sim.merging.average import Weight
 from distreal_sim.submodels.levels import Level, Levels
 from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Scaling
@@ -46,26 +45,18 @@ def whole(step: int, counts: Counts) -> Mask | None:
     return None
 
 
-OverrunOption = Annotated[
-    Overrun,
-    Field(description="a client still computing at the deadline: drop it, merge its partial work, or wait"),
-]
-
-
 class Method(Plugin):
     """A federated learning algorithm.
 
-    weight: a client's weight in the merge, unless the experiment sets merge.weight. trains_parts: whether a
-    client may train less than the whole network; Flower's strategies cannot merge that. columns: what its
+    overruns: values of the experiment's `overrun` with which its updates can be merged. trains_parts: whether
+    a client may train less than the whole network; Flower's strategies cannot merge that. columns: what its
     updates report beside the facts of every client (`Update.reporting`), for clients.parquet and rounds.csv.
     """
 
     package: ClassVar[str] = "distreal_sim.methods"
     label: ClassVar[str] = "method"
 
-    overrun: OverrunOption = "drop"
-
-    weight: ClassVar[Weight] = "examples"
+    overruns: ClassVar[tuple[Overrun, ...]] = get_args(Overrun)
     trains_parts: ClassVar[bool] = False
     columns: ClassVar[tuple[Column, ...]] = ()
 
@@ -144,8 +135,8 @@ class Method(Plugin):
                 level.counts, level.macs_per_example, partial(draw, moment.step, level.counts), compute
             )
 
-        return train(client, job, choose, start.traffic, overrun=self.overrun, trained=start.trained)
+        return train(client, job, choose, start.traffic, trained=start.trained)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
-        return task.merge.merge(task, state, now, updates, self.weight)
+        return task.merge.merge(task, state, now, updates)

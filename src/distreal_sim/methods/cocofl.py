@@ -19,6 +19,8 @@ Differs from the paper:
   (our choice)
 - Frozen batch norm is not folded: it normalises with the batch's statistics. (our choice)
 - A block is a residual block or a layer with its norm, whatever the network lists. (our choice)
+- The average is weighted by examples; `merge.weight: clients` gives every participant the same weight,
+  as in the paper. (our choice)
 - The whole model is downloaded, and counted; the public code counts no downloads. (our choice)
 """
 
@@ -32,7 +34,7 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight, weighted_average
+from distreal_sim.merging.average import weighted_average
 from distreal_sim.methods import Method
 from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.levels import Always, Level, Levels, PerRound
@@ -52,7 +54,6 @@ class Window:
 class CoCoFL(Method):
     """A random window of trained blocks, as large as the client's capacity allows."""
 
-    weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
     def own_levels(self, client: Client, job: Job) -> Levels:
@@ -72,7 +73,7 @@ class CoCoFL(Method):
         return partial_steps(level.trained)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight_or(self.weight)
+        weight = task.merge.weighs_by
         merged = weighted_average(task.structure, state.arrays, updates, weight, dilute=True)
         return State(merged, state.extras)
 

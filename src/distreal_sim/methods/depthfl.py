@@ -14,6 +14,8 @@ Differs from the paper:
 - The exits are global average pooling and a linear layer, in pre-activation networks after norm and ReLU;
   the paper's also have attention and a separable convolution, so that they cost more and know more. What they
   cost here is counted, in MACs and in bytes. (our choice)
+- A tensor's average is weighted by examples; `merge.weight: clients` is the paper's unweighted one.
+  (our choice)
 - FedAvg of the sub-models, the paper's variant without FedDyn; there is none with it.
 - t is the number of rounds before this one, so that lambda begins with exp(-5). (our choice)
 - Networks: resnet20, resnet18, preresnet, and those that are an nn.Sequential with pooling between its
@@ -34,7 +36,6 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight
 from distreal_sim.methods import Fits, Method
 from distreal_sim.submodels.depths import deepest_trained, depth_steps, depths_of, merge_depths
 from distreal_sim.submodels.exits import with_exits
@@ -54,7 +55,6 @@ class DepthFL(Method):
     distil: bool = Field(True, description="whether the exits learn from each other")
     ramp_rounds: int = Field(300, ge=1, description="rounds until distillation has its full weight")
 
-    weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
@@ -72,7 +72,7 @@ class DepthFL(Method):
         return depth_steps(client.task, level, depths_of(client.task, earlier_exits=True), loss_of)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        return merge_depths(task, state, now, updates, self.weight, depths_of(task, earlier_exits=True))
+        return merge_depths(task, state, now, updates, depths_of(task, earlier_exits=True))
 
     def widest(self, task: Task, state: State) -> SubModel | None:
         return deepest_trained(task, state)

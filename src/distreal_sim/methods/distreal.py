@@ -35,7 +35,7 @@ from distreal_sim.client.train import train
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import DropLinear, FrontOption, front_of, settled_front
 from distreal_sim.merging.normalised import step_normalised_average
-from distreal_sim.methods import DrawMask, Method, OverrunOption
+from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.levels import PerStep
 from distreal_sim.submodels.per_step import Orders, Resample, distilled, front_levels, step_orders
 from distreal_sim.submodels.prefixes import growing, widest_trained
@@ -50,7 +50,6 @@ class Distreal(Method):
 
     trains_parts: ClassVar[bool] = True
 
-    overrun: OverrunOption = "partial"
     front: FrontOption = "auto"
     drop_linear: DropLinear = "auto"
     filters: Select = Field(
@@ -96,13 +95,13 @@ class Distreal(Method):
         if not self.distil:
             return super().train(client, job)
         traffic = front_levels(client.task).levels[0].traffic
-        return train(client, job, distilled(client, self.orders(client)), traffic, overrun=self.overrun)
+        return train(client, job, distilled(client, self.orders(client)), traffic)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         def merged(seen: Iterator[Update]) -> State:
             if not self.step_normalised:
-                return task.merge.merge(task, state, now, seen, self.weight)
-            weight, momentum = task.merge.weight_or(self.weight), task.local.momentum
+                return task.merge.merge(task, state, now, seen)
+            weight, momentum = task.merge.weighs_by, task.local.momentum
             arrays = step_normalised_average(task.structure, state.arrays, seen, weight, momentum=momentum)
             return State(arrays, state.extras)
 

@@ -3,9 +3,9 @@
 McMahan, Moore, Ramage, Hampson, Agueera y Arcas: Communication-Efficient Learning of Deep Networks from
 Decentralized Data. AISTATS 2017, PMLR 54, 1273-1282.
 
-Differs from the paper: rounds have a deadline, and `overrun` says what becomes of a client that misses it
-(our choice). `drop` is the usual FedAvg with a deadline, `partial` keeps the finished mini-batches, `wait`
-lengthens the round.
+Differs from the paper: rounds have a deadline, and the experiment's `overrun` says what becomes of a client
+that misses it (our choice). `partial`, the default, merges the finished mini-batches; `drop` is the usual
+FedAvg with a deadline; `wait` lengthens the round, so that everybody does all epochs, as in the paper.
 """
 
 from __future__ import annotations

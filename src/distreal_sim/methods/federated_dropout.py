@@ -11,9 +11,10 @@ Differs from the paper: by default the share is no constant. A client takes the 
 its capacity at the start of the round, as later comparisons with heterogeneous devices do, and skips the
 round if none fits (`keep` sets the paper's one share, and clients that it does not fit overrun). Nothing is
 quantised or compressed. How the paper averages, and whether the clients of a round share one sub-network, we
-know from secondary sources only, so both are options; the defaults, one per client and an average over
-those who hold a coordinate, are those of the public reproductions. Channels that an identity skip adds are
-one draw, and channels of a concatenation are drawn part by part, each part rounded for itself (our choice).
+know from secondary sources only, so both are options; the defaults, one per client and an average over those
+who hold a coordinate, are those of the public reproductions. The average is weighted by examples, and theirs
+by `merge.weight: clients` (our choice). Channels that an identity skip adds are one draw, and channels of a
+concatenation are drawn part by part, each part rounded for itself (our choice).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight, weighted_average
+from distreal_sim.merging.average import weighted_average
 from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.levels import Always, PerRound
 from distreal_sim.submodels.widths import HALVES, Rounding, Share, of_widths
@@ -56,7 +57,6 @@ class FederatedDropout(Method):
     )
     rounding: Rounding = Field("floor", description="of share times channels; at least one stays")
 
-    weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
     def levels(self, task: Task) -> Always | PerRound:
@@ -72,7 +72,7 @@ class FederatedDropout(Method):
         return lambda step, counts: take(structure, orders, counts)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight_or(self.weight)
+        weight = task.merge.weighs_by
         dilute = self.average == "zero_update"
         return State(
             weighted_average(task.structure, state.arrays, updates, weight, dilute=dilute), state.extras

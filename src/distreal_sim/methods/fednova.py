@@ -11,10 +11,10 @@ tau_eff = sum_i p_i |a_i|, or sum_i p_i tau_i with the proximal term.
 How it meets a learning rate that changes over the rounds: lr is one number in a round, so it cancels. It is
 needed only for |a_i| with a proximal term, where it is that of the round.
 
-Differs from the paper: steps differ because of capacities and the deadline (partial work), not because
-epochs are drawn (our choice). With momentum and proximal term at once, |a_i| is that of the steps really
-taken, in which the momentum carries the proximal term along (derived); weight decay counts as part of the
-gradient. No momentum on the server.
+Differs from the paper: steps differ because of capacities and the deadline (`overrun: partial`, the default),
+not because epochs are drawn; p_i is the share of another weight if `merge.weight` is set (our choice). With
+momentum and proximal term at once, |a_i| is that of the steps really taken, in which the momentum carries the
+proximal term along (derived); weight decay counts as part of the gradient. No momentum on the server.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from distreal_sim.client.messages import Arrays, Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
 from distreal_sim.merging.average import client_weight, weighted_average
-from distreal_sim.methods import Method, OverrunOption
+from distreal_sim.methods import Method
 from distreal_sim.submodels.levels import Always, Level, whole_network
 from distreal_sim.submodels.steps import proximal_steps
 
@@ -38,7 +38,6 @@ from distreal_sim.submodels.steps import proximal_steps
 class FedNova(Method):
     """FedAvg of updates normalised by their number of steps."""
 
-    overrun: OverrunOption = "partial"
     mu: float = Field(0.0, ge=0, allow_inf_nan=False, description="strength of a proximal term (see fedprox)")
 
     def levels(self, task: Task) -> Always:
@@ -48,7 +47,7 @@ class FedNova(Method):
         return proximal_steps(self.mu)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight_or(self.weight)
+        weight = task.merge.weighs_by
         effective = everyone = 0.0
 
         def per_step() -> Iterator[Update]:

@@ -12,7 +12,8 @@ the paper gives or draws the levels; a client that fits none skips the round. Th
 choice). The official code rolls the other way (`direction: down`, the mirror image) and rounds up (`rounding:
 ceil`). Like HeteroFL's, from which it comes, it leaves classes that a client has no example of out of the
 client's loss and of the merge of the classifier's rows (`mask_labels`); its scaler and its clipped gradients
-are left out here. Channels of a concatenation roll part by part (our choice).
+are left out here. Channels of a concatenation roll part by part, and the average is weighted by examples;
+`merge.weight: clients` is the paper's (our choice).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight, weighted_average
+from distreal_sim.merging.average import weighted_average
 from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.levels import Level, PerRound
 from distreal_sim.submodels.steps import classes_of, steps_among
@@ -53,7 +54,6 @@ class FedRolex(Method):
         True, description="scores and classifier rows of classes that a client has no example of rest"
     )
 
-    weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
     def levels(self, task: Task) -> PerRound:
@@ -77,7 +77,7 @@ class FedRolex(Method):
             task.structure,
             state.arrays,
             updates,
-            task.merge.weight_or(self.weight),
+            task.merge.weighs_by,
             outputs=lambda update: self._classes(task, update.facts.client_id),
         )
         return State(merged, state.extras)

@@ -21,6 +21,7 @@ Differs from the paper:
 - With gamma 1 theta is 0 and the steps are plain ones. (our choice)
 - Norms are no part of d: they are trained and sent whole. As the weights' places follow from the server's
   model, no places are sent. (derived)
+- The mean change is weighted by examples; `merge.weight: clients` is the paper's unweighted one. (our choice)
 - The tested model is the whole one; the paper also tests the sub-model of each size. (our choice)
 """
 
@@ -43,7 +44,7 @@ from distreal_sim.client.messages import Arrays, Job, Round, State, Update
 from distreal_sim.client.schedule import Choice
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import train
-from distreal_sim.merging.average import Weight, client_weight
+from distreal_sim.merging.average import client_weight
 from distreal_sim.methods import Method
 from distreal_sim.submodels.widths import Share
 from distreal_sim.thinning.engine.engine import Engine
@@ -60,7 +61,6 @@ class Fiarse(Method):
         description="shares of weights, of which each client has one forever",
     )
 
-    weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
     def train(self, client: Client, job: Job) -> Update:
@@ -80,7 +80,7 @@ class Fiarse(Method):
 
         traffic = task.traffic([n_held + n_others])
         choice = Choice(task.full, task.macs_per_example(task.full), compute=compute)
-        update = train(client, job, lambda moment: choice, traffic, overrun=self.overrun)
+        update = train(client, job, lambda moment: choice, traffic)
         arrays = {
             name: np.where(held[name], array, job.arrays[name]) if name in held else array
             for name, array in update.arrays.items()
@@ -94,7 +94,7 @@ class Fiarse(Method):
         return self.shares[int(place) * len(self.shares) // n_clients]
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight_or(self.weight)
+        weight = task.merge.weighs_by
         totals = {name: np.zeros(array.shape) for name, array in state.arrays.items()}
         weights = {name: np.zeros(array.shape) for name, array in state.arrays.items()}
         for update in updates:

@@ -17,6 +17,8 @@ Differs from the paper:
   which no width fits skips the round. So it is the work that the client will really do that counts, not its
   expectation, and p_max depends a little on the draws. (our choice)
 - p_max is fixed for the round, and only what it keeps is sent. (our choice)
+- What a client holds counts as trained in each of its steps, for weights by steps too (`merge.weight`).
+  (our choice)
 - Units beyond a step's width rest in it, momentum and weight decay included; in the public code weight decay
   continues to shrink them. With distillation everything up to p_max moves in every step. (our choice)
 - No batch-norm statistics of each width are kept: they are re-estimated before tests. (our choice)
@@ -40,7 +42,6 @@ from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Choice, Moment, sgd_step
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
-from distreal_sim.merging.average import Weight
 from distreal_sim.methods import Method
 from distreal_sim.submodels.levels import Level
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
@@ -61,7 +62,6 @@ class Fjord(Method):
         False, description="self-distillation: each step also trains the client's largest width, its teacher"
     )
 
-    weight: ClassVar[Weight] = "examples"
     trains_parts: ClassVar[bool] = True
 
     def train(self, client: Client, job: Job) -> Update:
@@ -88,11 +88,12 @@ class Fjord(Method):
                 distil if self.distil else sgd_step,
             )
 
-        update = train(client, job, choose, held.traffic, overrun=self.overrun)
+        update = train(client, job, choose, held.traffic)
         if not update.is_merged:
             return update
         holding = [teacher] * update.n_steps  # whatever its steps kept of it
-        return replace(update, coverage=Coverage.of(task.structure, holding, update.coverage.examples))
+        examples, macs = update.coverage.examples, update.coverage.macs
+        return replace(update, coverage=Coverage.of(task.structure, holding, examples, macs))
 
     def sub_models(self, task: Task) -> tuple[Level, ...]:
         """The widths as sub-models, narrowest first."""
@@ -111,7 +112,7 @@ class Fjord(Method):
         return None
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        return merge_prefixes(task, state, updates, self.weight)
+        return merge_prefixes(task, state, updates)
 
     def widest(self, task: Task, state: State) -> SubModel | None:
         return widest_trained(state)

@@ -22,6 +22,7 @@ Differs from the paper:
   to norm 1. (our choice)
 - Statistics for testing are estimated on some batches of the round's clients, in the public code on the whole
   training set. (our choice)
+- The average is weighted by examples; `merge.weight: clients` is the paper's unweighted one. (our choice)
 - Which classes a client has is known to the server and costs no bytes. (our choice)
 """
 
@@ -41,7 +42,6 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight
 from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.levels import Always, Level, Levels, PerRound
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
@@ -74,7 +74,6 @@ class HeteroFL(Method):
         None, gt=0, description="longest gradient of a step; longer ones are scaled down to it"
     )
 
-    weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
     @model_validator(mode="after")
@@ -133,7 +132,7 @@ class HeteroFL(Method):
         def classes(update: Update) -> np.ndarray | None:
             return self._classes(task, update.facts.client_id)
 
-        return merge_prefixes(task, state, updates, self.weight, classes)
+        return merge_prefixes(task, state, updates, classes)
 
     def widest(self, task: Task, state: State) -> SubModel | None:
         return widest_trained(state)

@@ -22,8 +22,8 @@ Differs from the paper:
   distilled. (our choice)
 - A client takes the deepest sub-model that fits its capacity at the start of the round, and skips the round
   if none does; the paper gives the depths. (our choice)
-- The average is unweighted, as in Flower's reproduction, and the server has no optimiser of its own; the
-  other one weighs by examples and has Adam.
+- The average is weighted by examples, as in one reproduction; `merge.weight: clients` is Flower's unweighted
+  one. The server has no optimiser of its own, where the first reproduction has Adam. (our choice)
 - Exits, their costs, and the networks that can have them are those of depthfl. (our choice)
 """
 
@@ -42,7 +42,7 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight, client_weight, weighted_average
+from distreal_sim.merging.average import client_weight, weighted_average
 from distreal_sim.methods import Fits, Method
 from distreal_sim.submodels.depths import (
     deepest_trained,
@@ -77,7 +77,6 @@ class InclusiveFL(Method):
         "layer of smaller ones; 0: none",
     )
 
-    weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
@@ -91,7 +90,7 @@ class InclusiveFL(Method):
         return depth_steps(client.task, level, depths, lambda scores, y: F.cross_entropy(scores[0], y))
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        weight = task.merge.weight_or(self.weight)
+        weight = task.merge.weighs_by
         depths = depths_of(task, earlier_exits=False)
         layers = layers_of(task, depths)
         changes: list[dict[str, np.ndarray]] = [

@@ -13,6 +13,7 @@ coordinate is averaged over the clients that trained it, unweighted. The network
 current step.
 
 Differs from the paper:
+- The average is weighted by examples; `merge.weight: clients` is the paper's unweighted one. (our choice)
 - One ratio for all steps. The code has tables by memory, in which s grows with what freezing frees, until the
   head is at full width and the last step trains all of it; so here more steps follow, to the last layer.
   Memory is not modelled. (our choice)
@@ -43,7 +44,6 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight
 from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.levels import Level, PerRound
@@ -73,7 +73,6 @@ class SLT(Method):
         "fit its capacity at the start of the round, or this many",
     )
 
-    weight: ClassVar[Weight] = "clients"
     trains_parts: ClassVar[bool] = True
 
     def own_levels(self, client: Client, job: Job) -> PerRound:
@@ -105,7 +104,7 @@ class SLT(Method):
         return steps[next(n for n, end in enumerate(ends) if now.number <= end)]
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        return merge_prefixes(task, state, updates, self.weight)
+        return merge_prefixes(task, state, updates)
 
     def widest(self, task: Task, state: State) -> SubModel | None:
         return widest_trained(state)

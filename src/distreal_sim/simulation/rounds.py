@@ -69,7 +69,7 @@ class Simulation:
     @property
     def on_schedule(self) -> bool:
         """Whether the start of every round is known in advance."""
-        return self.experiment.round_end == "fixed" and self.method.overrun != "wait"
+        return self.experiment.round_end == "fixed" and self.task.overrun != "wait"
 
     def next_round(self, before: Progress) -> Round:
         """The round after `before`; its cohort is a function of seed and round, the same for every method."""
@@ -101,7 +101,7 @@ class Simulation:
         last_s = max(sim_s, default=0.0)
         if self.experiment.round_end == "early" and sim_s:
             return last_s
-        return max(self.task.deadline_s, last_s) if self.method.overrun == "wait" else self.task.deadline_s
+        return max(self.task.deadline_s, last_s) if self.task.overrun == "wait" else self.task.deadline_s
 
     def end_s(self, now: Round, duration_s: float) -> float:
         """Absolute simulated time at the end of the round; exact, without summation, if on schedule."""

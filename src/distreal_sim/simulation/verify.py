@@ -37,7 +37,7 @@ class Verifying:
     def __init__(self, recorder: Recorder, experiment: Experiment, task: Task, sim_s: float) -> None:
         self._recorder, self._task, self._sim_s = recorder, task, sim_s
         self._ends_early = experiment.round_end == "early"
-        self._waits = experiment.method.overrun == "wait"
+        self._waits = experiment.overrun == "wait"
 
     def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Checks a round, then adds it."""

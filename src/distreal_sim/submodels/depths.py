@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight
 from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.exits import WithExits
 from distreal_sim.submodels.levels import Level
@@ -77,7 +76,6 @@ def merge_depths(
     state: State,
     now: Round,
     updates: Iterator[Update],
-    weight: Weight,
     depths: Sequence[Depth],
 ) -> State:
     """The state with averaged arrays, and with the deepest exit that any updates so far trained."""
@@ -88,7 +86,7 @@ def merge_depths(
             trained.add(depth_of(update, depths))
             yield update
 
-    return with_deepest(task.merge.merge(task, state, now, watched(), weight), trained)
+    return with_deepest(task.merge.merge(task, state, now, watched()), trained)
 
 
 def with_deepest(state: State, trained: Collection[int]) -> State:

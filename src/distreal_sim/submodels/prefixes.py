@@ -12,7 +12,7 @@ import numpy as np
 
 from distreal_sim.client.messages import State, Update
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Outputs, Weight, weighted_average
+from distreal_sim.merging.average import Outputs, weighted_average
 from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.structure import Structure
 
@@ -30,17 +30,15 @@ def merge_prefixes(
     task: Task,
     state: State,
     updates: Iterator[Update],
-    weight: Weight,
     outputs: Outputs = lambda update: None,
 ) -> State:
     """The state with averaged arrays, and with the widest sub-network grown by the trained channels.
 
-    weight: the method's own, unless the experiment sets another; outputs: see `weighted_average`.
+    outputs: see `weighted_average`.
     """
 
     def merge(seen: Iterator[Update]) -> State:
-        own = task.merge.weight_or(weight)
-        arrays = weighted_average(task.structure, state.arrays, seen, own, outputs=outputs)
+        arrays = weighted_average(task.structure, state.arrays, seen, task.merge.weighs_by, outputs=outputs)
         return State(arrays, state.extras)
 
     return growing(task.structure, state, updates, merge)

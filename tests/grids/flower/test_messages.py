@@ -72,7 +72,9 @@ def test_update_round_trip() -> None:
     """Coverage travels as bits: 3 steps x 5 channels = 15 bits = 2 bytes, and comes back as it was."""
     kept = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 1], [1, 1, 1, 1, 1]], bool)
     facts = Facts(3, "partial", 40, 4, 3, 10**12, 9.75, 0.5, 100, 90, math.nan)
-    update = Update(facts, ARRAYS, Coverage((None, kept, None), np.array([16, 16, 8])))
+    update = Update(
+        facts, ARRAYS, Coverage((None, kept, None), np.array([16, 16, 8]), np.array([320, 80, 2**40]))
+    )
     content = encode_update(update)
     assert len(content.array_records["coverage"]["1"].numpy()) == 2
     again = decode_update(content)
@@ -83,6 +85,7 @@ def test_update_round_trip() -> None:
     assert again.coverage.kept[2] is None
     np.testing.assert_array_equal(again.coverage.kept[1], kept)
     np.testing.assert_array_equal(again.coverage.examples, [16, 16, 8])
+    np.testing.assert_array_equal(again.coverage.macs, [320, 80, 2**40])
     assert all(again.arrays[k].tobytes() == ARRAYS[k].tobytes() for k in ARRAYS)
 
 

@@ -172,7 +172,7 @@ def test_a_reply_is_free_without_the_garbage_collector() -> None:
     """No reference cycle holds a decoded update, so that its slot is there for the next one."""
     facts = Facts(1, "completed", 10, 1, 1, 5, 1.0, 1.0, 8, 8, 0.5)
     coverage = (np.ones((1, 3), bool), None)
-    update = Update(facts, {"w": np.ones(100)}, Coverage(coverage, np.array([10])))
+    update = Update(facts, {"w": np.ones(100)}, Coverage(coverage, np.array([10]), np.array([1])))
     arena = Arena(1)
     slot = take(arena)
     gc.collect()

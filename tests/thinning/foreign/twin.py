@@ -373,7 +373,7 @@ def _compare_merge(
         )
         arrays = {n: rng.normal(size=a.shape) for n, a in old.items()}
         facts = Facts(client, "completed", n_examples, 1, 1, 0, 0.0, 1.0, 0, 0, 0.0)
-        updates.append(Update(facts, arrays, Coverage(coverage, np.array([n_examples]))))
+        updates.append(Update(facts, arrays, Coverage(coverage, np.array([n_examples]), np.array([1]))))
         for name, value in arrays.items():
             weight = n_examples * kept_coordinates(structure.tensors[name], kept).numpy()
             sums[name] += weight * value

@@ -139,7 +139,12 @@ def encode_update(update: Update) -> RecordDict:
     metrics = MetricRecord({name: float(value) for name, value in facts.pop("metrics").items()})
     widths = [0 if kept is None else kept.shape[1] for kept in update.coverage.kept]
     config = ConfigRecord(
-        {"status": facts.pop("status"), "widths": widths, "step_examples": update.coverage.examples.tolist()}
+        {
+            "status": facts.pop("status"),
+            "widths": widths,
+            "step_examples": update.coverage.examples.tolist(),
+            "step_macs": update.coverage.macs.tolist(),
+        }
     )
     return RecordDict(
         {
@@ -165,7 +170,7 @@ def decode_update(content: RecordDict) -> Update:
     )
     values = values_of(content, "facts")
     facts = Facts(status=config["status"], **values, metrics=dict(values_of(content, "metrics")))
-    coverage = Coverage(kept, np.array(examples, np.int64))
+    coverage = Coverage(kept, np.array(examples, np.int64), np.array(config["step_macs"], np.int64))
     return Update(facts, decode_arrays(arrays_of(content, "arrays")), coverage)
 
 

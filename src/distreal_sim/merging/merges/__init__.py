@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.client.messages import Round, State, Update
+from distreal_sim.client.settings import Weight
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight
 
 
 class Merge(Plugin):
@@ -38,14 +38,14 @@ class Merge(Plugin):
         """Smallest number of updates in a round that can be merged."""
         return 0
 
-    def weight_or(self, own: Weight) -> Weight:
-        """A client's weight in an average, for methods with their own average; own: the method's default."""
-        return own
+    @property
+    def weighs_by(self) -> Weight:
+        """A client's weight in an average, for methods with their own average."""
+        return "examples"
 
     @abstractmethod
-    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update], weight: Weight) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state. updates: the updates that count, in client order; they can be read only once.
 
-        weight: the method's choice of a client's weight in an average. Raises InputError for updates that it
-        cannot merge.
+        Raises InputError for updates that it cannot merge.
         """

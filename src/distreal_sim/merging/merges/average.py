@@ -8,25 +8,27 @@ from typing import ClassVar
 from pydantic import Field
 
 from distreal_sim.client.messages import Round, State, Update
+from distreal_sim.client.settings import Weight
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight, weighted_average
+from distreal_sim.merging.average import weighted_average
 from distreal_sim.merging.merges import Merge
 
 
 class Average(Merge):
     """The weighted mean of what the clients trained."""
 
-    weight: Weight | None = Field(
-        None,
-        description="a client's weight at a coordinate it trained: its number of examples, the number it "
-        "trained the coordinate on, or 1; the method's own weight if not given",
+    weight: Weight = Field(
+        "examples",
+        description="a client's weight at a coordinate it trained: its number of examples, 1, or the examples or "
+        "the MACs of those of its steps that trained the coordinate",
     )
 
     averages: ClassVar[bool] = True
 
-    def weight_or(self, own: Weight) -> Weight:
-        return self.weight or own
+    @property
+    def weighs_by(self) -> Weight:
+        return self.weight
 
-    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update], weight: Weight) -> State:
-        merged = weighted_average(task.structure, state.arrays, updates, self.weight_or(weight))
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
+        merged = weighted_average(task.structure, state.arrays, updates, self.weight)
         return State(merged, state.extras)

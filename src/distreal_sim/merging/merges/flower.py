@@ -14,7 +14,6 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.values import ConfigModel
 from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.task import Task
-from distreal_sim.merging.average import Weight
 from distreal_sim.merging.merges import Merge
 
 # Importing Flower takes half a second, so the functions below import the modules that need it.
@@ -70,7 +69,7 @@ class Flower(Merge):
         malicious: int = (self.model_extra or {}).get("num_malicious_nodes", 0)
         return 4 * malicious + 3 if self.strategy == "Bulyan" else 0
 
-    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update], weight: Weight) -> State:
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         from distreal_sim.merging.flower_round import aggregate
 
         return aggregate(self, state, now, updates)

@@ -11,7 +11,6 @@ import numpy as np
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.coverage import keep_rate
 from distreal_sim.client.messages import STATUSES
-from distreal_sim.client.schedule import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.devices.many import Capacities
 from distreal_sim.simulation.clock.schedules import Moments, Schedules, Work, schedules
@@ -30,7 +29,6 @@ class TimedClients:
 
     task: Task
     choice: Levels
-    overrun: Overrun
 
     @cached_property
     def _kinds(self) -> tuple[Work, np.ndarray]:
@@ -70,14 +68,14 @@ class TimedClients:
             rows=np.flatnonzero(level != SKIPS),
             start_s=download[level] / down,
             end_s=task.deadline_s - (upload[level] + most) / up,
-            overrun=self.overrun,
+            overrun=task.overrun,
             deadline_s=task.deadline_s,
         )
         sent = upload[level]
         if coverage:
             sent = sent + np.where(self._dropped(timed), self._coverage_bytes(timed.n_done), 0).sum(axis=1)
         n_planned, skips = work.n_planned[kind], level == SKIPS
-        lost = (timed.n_done < n_planned) & ((self.overrun != "partial") | (timed.n_done == 0))
+        lost = (timed.n_done < n_planned) & ((task.overrun != "partial") | (timed.n_done == 0))
         partly = (timed.n_done < n_planned) & ~lost
         sim_s = np.where(lost, task.deadline_s, timed.compute_end_s + sent / up)
         code = {status: STATUSES.index(status) for status in STATUSES}

@@ -43,7 +43,7 @@ def run_clock(
     levels = known_levels(experiment.method, task)
     if levels is None:
         return simulate(sim, progress, on_round)
-    clients = TimedClients(task, levels, experiment.method.overrun)
+    clients = TimedClients(task, levels)
     at_once = max(1, CLIENT_ROUNDS // experiment.clients_per_round) if sim.on_schedule else 1
     n_uncommitted = 0
     while progress.round_number < experiment.rounds:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distreal_sim.client.schedule import PATIENCE, TOLERANCE, NeverDoneError, Overrun, never_done
+from distreal_sim.client.schedule import PATIENCE, TOLERANCE, NeverDoneError, never_done
+from distreal_sim.client.settings import Overrun
 from distreal_sim.devices.many import Capacities
 
 
