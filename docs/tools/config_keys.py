@@ -92,7 +92,6 @@ EXAMPLES: dict[str, Any] = {
     "download_bytes_per_s": 1e6,
     "upload_bytes_per_s": 2.5e5,
     "share": 0.8,
-    "weight": "examples",
     "options": {"num_classes_per_partition": 2},
     "depths": 3,
     "proportions": [1, 1, 2, 2, 4],

@@ -19,8 +19,8 @@ class Average(Merge):
 
     weight: Weight = Field(
         "examples",
-        description="a client's weight at a coordinate it trained: its number of examples, 1, or the examples or "
-        "the MACs of those of its steps that trained the coordinate",
+        description="a client's weight at a coordinate that it trained: its number of examples, 1, or the "
+        "examples or the MACs of those of its steps that trained the coordinate",
     )
 
     averages: ClassVar[bool] = True
