@@ -33,8 +33,9 @@ CLIENTS = (
 
 
 def mixed() -> Experiment:
-    """Rounds 3 and 5 are evaluated (5 because it is the last); fedavg drops many slow clients."""
-    return toy(method={"name": "fedavg"}, rounds=5, evaluation={"every": 3}, checkpoint_every=2)
+    """Rounds 3 and 5 are evaluated (5 because it is the last); many slow clients are dropped."""
+    rounds = {"rounds": 5, "evaluation": {"every": 3}, "checkpoint_every": 2}
+    return toy(method={"name": "fedavg"}, overrun="drop", **rounds)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,8 @@ def test_config_yaml_is_the_whole_config(finished: Path) -> None:
     plain = yaml.safe_load((finished / "config.yaml").read_text())
     assert parse_experiment(plain, source="config.yaml") == mixed()
     assert plain["method"] == {"name": "fedavg"}
-    assert plain["overrun"] == "partial"
+    assert plain["overrun"] == "drop"
+    assert plain["merge"] == {"name": "average", "weight": "examples"}
     assert plain["link"]["name"] == "unlimited"
 
 
