@@ -146,7 +146,7 @@ def test_waiting_for_a_client_without_capacity(command: Run, tmp_path: Path) -> 
     code, err = command("--out", tmp_path / "out", *still)
     assert code == 1
     assert re.fullmatch(
-        r"error: client \d+, round 1, .*too little capacity to finish step 1 of \d+ .*and overrun is wait.*\n",
+        r"error: client \d+, round 1, .*too little capacity to finish step 1 of \d+ .*overrun is wait.*\n",
         err,
     ), err
 
