@@ -1,4 +1,4 @@
-"""Coverage: which channels a client's steps trained and their MACs, its bytes, and the matrices for a merge."""
+"""Coverage: which channels a client's steps trained, their work, its bytes, and the matrices of a merge."""
 
 from __future__ import annotations
 

@@ -42,13 +42,13 @@ def weighted_average(
 ) -> dict[str, np.ndarray]:
     """sum(w_c * value_c) / sum(w_c) over the clients c that trained a coordinate, in float64.
 
-    weight `examples`: w_c is the client's number of examples; `clients`: 1. Both are one number for all that a
-    client trained, however often. `trained_examples`: the number of examples, repeats counted, in the finished
-    steps that trained the coordinate; `macs`: the MACs that these steps were charged, each step whole
-    (forward, backward, frozen layers and a teacher's pass too). dilute: the part of its weight with which a
-    client did not train a coordinate counts for the old value, so that the sums run over all clients. Updates
-    are added in the order in which they arrive; values for coordinates that a client did not train are
-    ignored, and an update may lack parameters.
+    weight `examples`: w_c is the client's number of examples; `clients`: 1. Both are one number for all that
+    a client trained, however often. `trained_examples`: the number of examples, repeats counted, in the
+    finished steps that trained the coordinate; `macs`: the MACs that these steps were charged, each step
+    whole (forward, backward, frozen layers and a teacher's pass too). dilute: the part of its weight with
+    which a client did not train a coordinate counts for the old value, so that the sums run over all clients.
+    Updates are added in the order in which they arrive; values for coordinates that a client did not train
+    are ignored, and an update may lack parameters.
     """
     totals = {name: np.zeros(a.shape) for name, a in old.items()}
     weights: dict[str, np.ndarray | float] = dict.fromkeys(old, 0.0)  # a number, or numbers per channel
