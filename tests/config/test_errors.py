@@ -68,12 +68,12 @@ def test_the_good_one_is_good() -> None:
         (
             {"profile": {"name": "constant", "levle": 2}},
             "unknown key 'profile.levle' = 2; did you mean 'profile.level'? (profile constant has: "
-            "level, unit)",
+            "level, level_1_macs_per_s, unit)",
         ),
         (
             {"profile": {"name": "constant", "nmae": "uniform"}},
             "unknown key 'profile.nmae' = 'uniform'; did you mean 'profile.name'? (profile constant has: "
-            "level, unit)",
+            "level, level_1_macs_per_s, unit)",
         ),
         (
             {"method": {"name": "distreal", "front": {"unifrom": 4}}},

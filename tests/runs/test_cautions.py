@@ -20,7 +20,8 @@ from distreal_sim.inspection.plan import print_plan
 from distreal_sim.models import Model
 from distreal_sim.run import run
 from distreal_sim.sweep.cells import load_cells
-from distreal_sim.sweep.run import run_sweep
+from distreal_sim.sweep.preview import print_cells
+from distreal_sim.sweep.run import check_cells, run_sweep
 from distreal_sim.thinning.coupling.groups import find_groups
 
 ONE_ENTRY = (
@@ -107,6 +108,41 @@ def test_a_front_that_leaves_no_choice(changes: dict[str, Any], why: str, tmp_pa
     assert warned(tmp_path / "two", rounds=1, method={"name": "distreal", "front": {"uniform": 2}}) == []
 
 
+@pytest.mark.parametrize(
+    ("width", "counts", "said"),
+    [
+        (0.5, (8, 16, 32), None),
+        (0.125, (2, 4, 8), "496 of 24,058 parameters"),
+        (1 / 16, (1, 2, 4), "163 of 24,058 parameters, and 1 filter in conv1.conv"),
+        (1 / 64, (1, 1, 1), "53 of 24,058 parameters, and 1 filter in 3 groups"),
+    ],
+)
+def test_a_network_of_which_little_is_left(
+    width: float, counts: tuple[int, ...], said: str | None, tmp_path: Path
+) -> None:
+    """The run warns, and `check` with the same words. 3x3 filters without biases, two numbers of batch norm a
+    filter, and a classifier of 10 outputs with biases.
+    """
+    a, b, c = counts
+    assert said is None or said.startswith(f"{9 * (a + a * b + b * c) + 2 * (a + b + c) + 10 * c + 10} of ")
+    changes = {"model": {"name": "small_cnn"}, "method": {"name": "small", "width": width}, "rounds": 1}
+    expected = [
+        f"warning: method small leaves {said}; a wider network may do better even where the weakest clients "
+        "are late: tune its width"
+    ]
+    endless = {"name": "constant", "level": float("inf")}
+    assert warned(tmp_path / "run", **changes, profile=endless) == (expected if said else [])
+    assert plan(**changes, profile=endless).count("\nwarning") == bool(said)
+    assert said is None or f"\nwarning     {expected[0].removeprefix('warning: ')}\n" in plan(**changes)
+
+
+def test_a_small_network_that_was_configured_so(tmp_path: Path) -> None:
+    """53 parameters of the user's own choice are no reason to warn."""
+    changes = {"model": {"name": "small_cnn", "width": 1}, "method": {"name": "small", "width": 1.0}}
+    endless = {"name": "constant", "level": float("inf")}
+    assert warned(tmp_path / "run", **changes, rounds=1, profile=endless) == []
+
+
 def test_a_run_in_which_nobody_finishes(tmp_path: Path) -> None:
     """Capacity 0; then one that is never enough where late updates are lost; then enough."""
     never = "warning: nothing was merged in any of the 4 rounds, so the network is the initial one: "
@@ -152,6 +188,32 @@ def test_updates_that_diverge(tmp_path: Path) -> None:
 def test_from_python_it_is_a_warning(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="nothing was merged in any of the 1 rounds"):
         run(toy(profile={"name": "constant", "level": 0.0}, rounds=1), tmp_path / "run", grid="serial")
+
+
+def test_a_sweep_of_networks_of_different_size(tmp_path: Path) -> None:
+    """`check` and `sweep` warn that the fleets differ, once; with levels in MAC/s they do not."""
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump({**TOY, "method": "fedavg", "rounds": 1}))
+
+    def lines_of(**changes: Any) -> tuple[list[str], str]:
+        content = {"base": "toy.yaml", "grid": {"model.width": [4, 8]}, "seeds": [1, 2], **changes}
+        (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(content))
+        _, cells, _ = load_cells(tmp_path / "sweep.yaml")
+        lines: list[str] = []
+        check_cells(cells, lines.append)
+        text = io.StringIO()
+        print_cells(cells, Console(file=text))
+        return lines, text.getvalue()
+
+    lines, shown = lines_of()
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        "warning: with profile.unit=relative the fleets differ: level 1 is 373 kMAC/s in "
+    )
+    assert lines[0].split() == shown.split()[-len(lines[0].split()) :]
+    fixed = {"profile.unit": "macs_per_s", "profile.level_1_macs_per_s": 1e5}
+    lines, shown = lines_of(overrides=fixed)
+    assert lines == []
+    assert "warning" not in shown
 
 
 def test_a_sweep_names_its_cells(tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ from .compare import assert_same_results
 
 
 def experiment(method: str, seed: int = 7) -> Experiment:
-    """Clients come and go, and not every round is evaluated."""
+    """Clients come and go, each has a unit of capacity of its own, and not every round is evaluated."""
     return toy(
         seed=seed,
         method={"name": method},
+        profile={**TOY["profile"], "unit": "relative_own"},
         availability={"name": "random", "share": 0.7},
         evaluation={"every": 3},
     )

@@ -38,6 +38,17 @@ def test_every_combination_once_with_its_own_config(tmp_path: Path) -> None:
     assert (sweep.compare, notes) == (("method",), [])
 
 
+def test_the_width_of_small_is_tuned_like_a_learning_rate(tmp_path: Path) -> None:
+    """`auto` beside numbers, all of them compared."""
+    grid = {"method.width": ["auto", 0.25, 0.5], "local.lr": [0.1, 0.3]}
+    path = write_sweep(tmp_path, {"method": "small"}, grid=grid, baseline=None, seeds=[7])
+    _, cells, _ = load_cells(path)
+    widths = [cell.experiment.method.width for cell in cells]  # type: ignore[attr-defined]
+    assert widths == ["auto", "auto", 0.25, 0.25, 0.5, 0.5]
+    assert [cell.place.variant for cell in cells[::2]] == ["width=auto", "width=0.25", "width=0.5"]
+    assert {cell.place.setting["local.lr"] for cell in cells} == {"0.1", "0.3"}
+
+
 def test_overrides_are_the_experiments_or_the_sweeps(tmp_path: Path) -> None:
     """The command line comes after the file; a variant comes after both."""
     path = write_sweep(tmp_path, overrides={"rounds": 9, "deadline_s": 5, "overrun": "wait"})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Literal
 
 from rich.console import Console
@@ -44,6 +46,12 @@ def _short(value: float) -> str:
 def percent(share: float) -> str:
     """One decimal below 10 %, none above: '1.6 %', '25 %'."""
     return f"{100 * share:.1f} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
+
+
+def compact(values: Sequence[object]) -> str:
+    """Values in order, runs of three or more as `LENGTHxVALUE`."""
+    runs = [(value, len(list(run))) for value, run in groupby(values)]
+    return " ".join(f"{n}x{value}" if n > 2 else " ".join([str(value)] * n) for value, n in runs)
 
 
 def table(title: str, columns: str) -> Table:

@@ -53,10 +53,11 @@ reading small batches takes less time than training on them."""
 class Task:
     """Network, data and devices of one run.
 
-    module: the network as initialised; structure: its coupling groups; devices: the clients' resources;
-    overrun: what becomes of a client that is still computing at the deadline; front: None unless the method
-    uses one; scaling: how a thinned network scales the activations that it keeps; computes: False if training
-    is only timed.
+    module: the network as initialised; structure: its coupling groups; configured: those of the experiment's
+    network, which the method may have narrowed or extended; devices: the clients' resources; overrun: what
+    becomes of a client that is still computing at the deadline; front: None unless the method uses one;
+    scaling: how a thinned network scales the activations that it keeps; computes: False if training is only
+    timed.
     """
 
     seed: int
@@ -70,6 +71,7 @@ class Task:
     split: Split
     module: nn.Module
     structure: Structure
+    configured: Structure
     devices: Devices
     front: Front | None
     scaling: Scaling
@@ -113,6 +115,12 @@ class Task:
     def full(self) -> Counts:
         """(G,) channels of each group of the whole network."""
         return self.structure.full_counts()
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether the method trains a narrower network than the configured one."""
+        configured = self.configured.full_counts()
+        return len(configured) == len(self.full) and configured != self.full
 
     @cached_property
     def model_sizes(self) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.partitions import Split
 from distreal_sim.devices.devices import Devices
 from distreal_sim.devices.profile_checks import check_bound
+from distreal_sim.devices.units import macs_per_s_of_level_1
 from distreal_sim.fronts.front import Front, fingerprint
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -70,10 +71,9 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         _check_outputs(experiment.model.name, full, data)
     planned = planned_examples(split, experiment)
     full_macs = training_macs(full_structure, full_structure.full_counts())
-    reference = float(np.median(planned)) * full_macs / experiment.deadline_s
-    macs_per_s = reference if experiment.profile.unit == "relative" else 1.0
+    macs_per_s = macs_per_s_of_level_1(experiment.profile, planned, full_macs, experiment.deadline_s)
     with rngs.seeded_globals("method's network"):  # a method may add parameters of its own
-        module = _network(experiment, full, full_structure, int(planned.max()), macs_per_s)
+        module = _network(experiment, full, full_structure, planned, macs_per_s)
         structure = full_structure if module is full else _structure_of(module, data.shape)
     if split.sizes.min() < 2 and any(
         isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()
@@ -96,6 +96,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         split=split,
         module=module,
         structure=structure,
+        configured=full_structure,
         devices=Devices(
             seed=experiment.seed,
             deadline_s=experiment.deadline_s,
@@ -203,11 +204,11 @@ def _network(
     experiment: Experiment,
     full: nn.Module,
     structure: Structure,
-    most_examples: int,
-    macs_per_s: float,
+    planned_examples: np.ndarray,
+    macs_per_s: float | np.ndarray,
 ) -> nn.Module:
     with naming(f"profile {experiment.profile.name}"):
-        weakest = check_bound(experiment.profile) * macs_per_s
+        bound = check_bound(experiment.profile)
     with naming(f"link {experiment.link.name}"):
         link = experiment.link.slowest()
 
@@ -215,7 +216,9 @@ def _network(
         download_s = plain_bytes(sizes) / link.download_bytes_per_s
         transfer_s = download_s + experiment.codec.n_bytes(sizes) / link.upload_bytes_per_s
         time_s = max(0.0, experiment.deadline_s - transfer_s)
-        return macs_per_example * most_examples <= weakest * time_s * (1 + TOLERANCE)
+        with np.errstate(invalid="ignore"):  # endless capacity in no time at all
+            budget_macs = bound * np.asarray(macs_per_s) * time_s * (1 + TOLERANCE)
+        return bool(np.all(macs_per_example * planned_examples <= budget_macs))
 
     with naming(f"method {experiment.method.name}"):
         return experiment.method.network(full, structure, fits)

@@ -12,27 +12,37 @@ from distreal_sim.devices.links import Link, Links
 from distreal_sim.devices.many import Capacities, OneByOne
 from distreal_sim.devices.profile_checks import Checked, is_ours
 from distreal_sim.devices.profiles import Profile, Timeline, Timelines
-from distreal_sim.devices.rngs import ClientRngs, bulk
+from distreal_sim.devices.rngs import ClientRngs, OneOrMany, bulk
 
 
 @dataclass(frozen=True)
 class Devices:
     """The devices of all clients: functions of the seed and the arguments, without state.
 
-    deadline_s: the planned length of a round; macs_per_s: MAC/s of capacity level 1. A further resource is
-    another plug-in here, with methods for one client and for many.
+    deadline_s: the planned length of a round; macs_per_s: MAC/s of capacity level 1, of all clients, or
+    (n_clients,) of each. A further resource is another plug-in here, with methods for one client and for
+    many.
     """
 
     seed: int
     deadline_s: float
-    macs_per_s: float
+    macs_per_s: float | np.ndarray
     profile: Profile
     links: Links
     availability: Availability
 
+    def level_1(self, client_ids: OneOrMany) -> OneOrMany:
+        """MAC/s of capacity level 1 of a client, or of many: (n,), or one number that they share."""
+        return self.macs_per_s[client_ids] if isinstance(self.macs_per_s, np.ndarray) else self.macs_per_s
+
+    @property
+    def median_level_1(self) -> float:
+        """MAC/s of capacity level 1 of the median client."""
+        return float(np.median(self.macs_per_s))
+
     def capacity(self, client_id: int, start_s: float) -> Capacity:
         """The client's capacity during a round that begins at absolute time start_s."""
-        return Capacity(self._timeline(client_id), self.macs_per_s, start_s)
+        return Capacity(self._timeline(client_id), float(self.level_1(client_id)), start_s)
 
     def capacities(self, client_ids: np.ndarray, start_s: np.ndarray) -> Capacities:
         """The capacities of many clients; start_s: (n,) absolute times at which their rounds begin."""
@@ -43,7 +53,7 @@ class Devices:
                 lines = Checked(lines, self.profile, client_ids)
         else:
             lines = OneByOne([self._timeline(client_id) for client_id in client_ids.tolist()])
-        return Capacities(lines, self.macs_per_s, start_s)
+        return Capacities(lines, self.level_1(client_ids), start_s)
 
     def link(self, client_id: int) -> Link:
         """Speeds of the client's link."""

@@ -30,14 +30,15 @@ class OneByOne:
 class Capacities:
     """Capacities of n client rounds, one per row, traversed once forwards piece by piece.
 
-    start_s: (n,) absolute times at which the rounds began; scale: MAC/s of level 1. The rest is (n,) each,
-    with times relative to the round's start: from_s, to_s: the current piece; macs_per_s: its capacity;
-    passed: MACs offered from 0 to from_s.
+    start_s: (n,) absolute times at which the rounds began; scale: MAC/s of level 1, of all rows or (n,) of
+    each. The rest is (n,) each, with times relative to the round's start: from_s, to_s: the current piece;
+    macs_per_s: its capacity; passed: MACs offered from 0 to from_s.
     """
 
-    def __init__(self, timelines: Timelines, scale: float, start_s: np.ndarray) -> None:
+    def __init__(self, timelines: Timelines, scale: float | np.ndarray, start_s: np.ndarray) -> None:
         n = len(start_s)
-        self.timelines, self.scale, self.start_s = timelines, scale, start_s
+        self.timelines, self.start_s = timelines, start_s
+        self.scale = np.broadcast_to(scale, n)
         self.from_s, self.to_s = np.zeros(n), np.zeros(n)
         self.macs_per_s, self.passed = np.zeros(n), np.zeros(n)
         self._end_s = np.zeros(n)  # of the piece, absolute
@@ -105,6 +106,6 @@ class Capacities:
         while len(rows):
             level, end_s = self.timelines.piece(at_s, rows)
             to_s = end_s - self.start_s[rows]
-            self.macs_per_s[rows], self.to_s[rows], self._end_s[rows] = level * self.scale, to_s, end_s
+            self.macs_per_s[rows], self.to_s[rows], self._end_s[rows] = level * self.scale[rows], to_s, end_s
             empty = to_s <= self.from_s[rows]
             rows, at_s = rows[empty], end_s[empty]

@@ -13,6 +13,10 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data
 from distreal_sim.inspection.data import missing_classes
+from distreal_sim.thinning.cost import n_parameters
+
+FEW_PARAMETERS = 1000
+"""Parameters below which a narrowed network is mentioned."""
 
 Warn = Callable[[str], None]
 
@@ -31,7 +35,27 @@ def python_warning(line: str) -> None:
 
 
 def of_task(experiment: Experiment, task: Task) -> list[str]:
-    """Warnings before anything runs: a front that leaves no choice."""
+    """Warnings before anything runs: a front that leaves no choice, a network of which little is left."""
+    return [*_of_front(experiment, task), *_of_narrowed(experiment, task)]
+
+
+def _of_narrowed(experiment: Experiment, task: Task) -> list[str]:
+    if not task.is_narrowed:
+        return []
+    left, n_all = (n_parameters(s, s.full_counts()) for s in (task.structure, task.configured))
+    groups = zip(task.structure.groups, task.configured.full_counts(), strict=True)
+    single = [group.name for group, n in groups if group.channels == group.blocks < n]
+    if left >= FEW_PARAMETERS and not single:
+        return []
+    where = single[0] if len(single) == 1 else f"{len(single)} groups"
+    kept = f", and 1 filter in {where}" if single else ""
+    return [
+        f"warning: method {experiment.method.name} leaves {left:,} of {n_all:,} parameters{kept}; a wider "
+        "network may do better even where the weakest clients are late: tune its width"
+    ]
+
+
+def _of_front(experiment: Experiment, task: Task) -> list[str]:
     if task.front is None or len(task.front.entries) > 1:
         return []
     method = experiment.method

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,23 +15,22 @@ from rich.text import Text
 from distreal_sim.base.errors import naming
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.process import n_cores, prepare_process
-from distreal_sim.base.rng import Rngs
-from distreal_sim.base.text import duration, percent, si
+from distreal_sim.base.text import compact, duration, percent, si
 from distreal_sim.client.messages import Status, Update
 from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config import Config, Experiment, load_experiment, texts_of
-from distreal_sim.config.build import build, planned_examples
+from distreal_sim.config.build import build
 from distreal_sim.fronts.bundled import BundledFront
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.inspection import cautions
+from distreal_sim.inspection.capacity import ends, fixing_line, shown_as_1, unit_line
 from distreal_sim.inspection.data import data_lines
 from distreal_sim.inspection.estimate import WallTimes, forecast, measure, window
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
-from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Structure
 
 MAX_SAMPLE = 200
@@ -104,14 +102,11 @@ def make_plan(experiment: Experiment) -> Plan:
     """The plan of an experiment. Raises InputError for a config that cannot work."""
     prepare_process()
     task = build(experiment)
-    full = full_structure(experiment, task)
     round_1 = forecast(experiment, task, sample(len(task.split)))
-    rows = [
-        row for part in (_data, _network, _capacity, _method) for row in part(experiment, task, full, round_1)
-    ]
+    rows = [row for part in (_data, _network, _capacity, _method) for row in part(experiment, task, round_1)]
     with naming(f"model {experiment.model.name}, tried on its data,"):
         times = measure(task, select_cohort(experiment, task, 1), round_1)
-    rows += _time(experiment, task, is_narrowed(task, full), round_1, times)
+    rows += _time(experiment, task, task.is_narrowed, round_1, times)
     lines = [*cautions.of_task(experiment, task), *cautions.of_round_1(round_1)]
     warnings = tuple(line.removeprefix("warning: ") for line in lines)
     rows += [("warning", line) for line in warnings]
@@ -128,21 +123,6 @@ def print_plan(experiment: Experiment, console: Console) -> None:
 def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
     """At most `most` client ids, evenly spread."""
     return [int(i) for i in np.unique(np.linspace(0, n_clients - 1, most).round())]
-
-
-def full_structure(experiment: Experiment, task: Task) -> Structure:
-    """Coupling groups of the configured network, which a method may have narrowed for the task."""
-    rngs = Rngs(experiment.seed)
-    with rngs.seeded_globals("initialisation"):
-        module = experiment.model.build(task.data.shape, task.data.n_classes)
-    with rngs.seeded_globals("tracing"):
-        return find_groups(module, torch.zeros(2, *task.data.shape))
-
-
-def reference_macs_per_s(experiment: Experiment, task: Task, full: Structure) -> float:
-    """MAC/s with which the client of median size trains the full network in exactly deadline_s."""
-    macs = training_macs(full, full.full_counts())
-    return float(np.median(planned_examples(task.split, experiment))) * macs / task.deadline_s
 
 
 def label_counts(task: Task) -> np.ndarray:
@@ -172,7 +152,7 @@ def _options(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}={value}".replace("'", "").replace(", ", ",")
 
 
-def _data(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
+def _data(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
     yield "experiment", f"{experiment.name}, seed {experiment.seed}, config hash {experiment.hash()}"
     data, sizes, counts = task.data, task.split.sizes, label_counts(task)
     shape = " x ".join(map(str, data.shape))
@@ -212,20 +192,25 @@ def _cost(structure: Structure) -> list[str]:
     ]
 
 
-def is_narrowed(task: Task, full: Structure) -> bool:
-    """Whether the method trains a narrower network than the configured one."""
-    return task.structure.full_counts() != full.full_counts()
+def _kept(task: Task) -> list[str]:
+    """Of a narrowed network: filters left in each coupling group, and parameters."""
+    pairs = zip(task.full, task.configured.full_counts(), strict=True)
+    left, all_ = (n_parameters(s, s.full_counts()) for s in (task.structure, task.configured))
+    return [
+        f"filters left in each group: {compact([f'{kept}/{channels}' for kept, channels in pairs])}",
+        f"{left:,} of {all_:,} parameters left ({percent(left / all_)})",
+    ]
 
 
-def _network(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
+def _network(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
     yield "model", describe(experiment.model)
-    for line in _cost(full):
+    for line in _cost(task.configured):
         yield "model", line
-    if is_narrowed(task, full):
+    if task.is_narrowed:
         yield "trained", f"the model narrowed by method {experiment.method.name}"
-        for line in _cost(task.structure):
+        for line in [*_cost(task.structure), *_kept(task)]:
             yield "trained", line
-    elif task.structure.parameters != full.parameters:
+    elif task.structure.parameters != task.configured.parameters:
         yield "trained", f"the model with what method {experiment.method.name} adds to it"
         for line in _cost(task.structure):
             yield "trained", line
@@ -238,23 +223,21 @@ def _network(experiment: Experiment, task: Task, full: Structure, round_1: Seque
     yield "local work", f"mini-batches of {local.batch_size}; a client has {steps}"
 
 
-def _capacity(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
-    reference = reference_macs_per_s(experiment, task, full)
-    absolute = np.array([window(task, u.facts.client_id).macs_per_s for u in round_1])
-    bound = (
-        experiment.profile.lower_bound() * task.devices.macs_per_s
-        if experiment.profile.lower_bound()
-        else 0.0
-    )
+def _capacity(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
+    client_ids = [update.facts.client_id for update in round_1]
+    absolute = np.array([window(task, i).macs_per_s for i in client_ids])
+    unit = shown_as_1(experiment, task, client_ids)
+    bounds = experiment.profile.lower_bound() * task.devices.level_1(np.array(client_ids))
     yield "capacity", describe(experiment.profile)
+    yield "capacity", unit_line(experiment, task, client_ids)
+    yield "capacity", f"at t = 0, {_clients(len(round_1), task)}: {spread(absolute / unit)}"
+    yield "capacity", f"that is {ends(absolute)}"
     yield (
         "capacity",
-        f"level 1 = {si(reference, 'MAC/s')}: full model, median client, in {task.deadline_s:g} s",
+        f"declared lower bound: {np.min(bounds / unit):.4g}, or {si(float(np.min(bounds)), 'MAC/s')}",
     )
-    low, middle, high = (si(float(f(absolute)), "MAC/s") for f in (np.min, np.median, np.max))
-    yield "capacity", f"at t = 0, {_clients(len(round_1), task)}: {spread(absolute / reference)}"
-    yield "capacity", f"that is min {low}, median {middle}, max {high}"
-    yield "capacity", f"declared lower bound: {bound / reference:.4g}, or {si(bound, 'MAC/s')}"
+    if (line := fixing_line(experiment, task)) is not None:
+        yield "capacity", line
     if experiment.link.name != "unlimited":
         yield "link", describe(experiment.link)
 
@@ -263,15 +246,15 @@ def _clients(n: int, task: Task) -> str:
     return f"all {n} clients" if n == len(task.split) else f"{n} of {len(task.split):,} clients"
 
 
-def _method(experiment: Experiment, task: Task, full: Structure, round_1: Sequence[Update]) -> Rows:
+def _method(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
     yield "method", describe(experiment.method)
     yield "overrun", f"{experiment.overrun}: {OVERRUNS[experiment.overrun]}"
     yield "merge", describe(experiment.merge)
     if experiment.codec != Plain():
         yield "codec", describe(experiment.codec)
     frames = [window(task, u.facts.client_id) for u in round_1]
-    macs = {"the full model": training_macs(full, full.full_counts())}
-    if is_narrowed(task, full):
+    macs = {"the full model": training_macs(task.configured, task.configured.full_counts())}
+    if task.is_narrowed:
         macs["the narrowed model"] = task.macs_per_example(task.structure.full_counts())
     if task.front is not None:
         entries = task.front.entries

@@ -15,20 +15,18 @@ from rich.text import Text
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import prepare_process
-from distreal_sim.base.text import add_row, percent, say, si, table, wide
+from distreal_sim.base.text import add_row, compact, percent, say, table, wide
 from distreal_sim.client.task import Task
 from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.fronts.file import read_front
 from distreal_sim.fronts.front import Front
+from distreal_sim.inspection.capacity import shown_as_1, unit_line
 from distreal_sim.inspection.cautions import python_warning
 from distreal_sim.inspection.data import warnings_of
 from distreal_sim.inspection.plan import (
-    full_structure,
-    is_narrowed,
     label_counts,
-    reference_macs_per_s,
     sample,
     spread,
 )
@@ -87,7 +85,7 @@ def _model(experiment: Experiment, task: Task, console: Console) -> None:
     structure = task.structure
     thinned = set(task.front.groups) if task.front is not None else set()
     name = experiment.model.name
-    if is_narrowed(task, full_structure(experiment, task)):
+    if task.is_narrowed:
         name += f", narrowed by method {experiment.method.name}"
     groups = table(f"{name}: coupling groups", "#|<group|<kind|channels|blocks|<thinned")
     for index, group in enumerate(structure.groups):
@@ -119,26 +117,24 @@ def _model(experiment: Experiment, task: Task, console: Console) -> None:
 
 
 def _profile(experiment: Experiment, task: Task, console: Console) -> None:
-    reference = reference_macs_per_s(experiment, task, full_structure(experiment, task))
     n_rounds = min(PROFILE_ROUNDS, experiment.rounds)
     end_s = n_rounds * task.deadline_s
     capacities = {i: task.devices.capacity(i, 0.0) for i in sample(len(task.split), MAX_ROWS)}
-    levels = {i: _levels(capacity, end_s, reference) for i, capacity in capacities.items()}
-    shown = table(
-        f"{experiment.profile.name}: capacity relative to {si(reference, 'MAC/s')}",
-        "client|at t = 0|mean|min|max|changes a round",
-    )
+    unit = dict(zip(capacities, shown_as_1(experiment, task, list(capacities)).tolist(), strict=True))
+    levels = {i: _levels(capacity, end_s, unit[i]) for i, capacity in capacities.items()}
+    shown = table(f"{experiment.profile.name}: capacity", "client|at t = 0|mean|min|max|changes a round")
     for i, capacity in capacities.items():
-        mean = capacity.offered(0.0, end_s) / end_s / reference
+        mean = capacity.offered(0.0, end_s) / end_s / unit[i]
         figures = (f"{x:.4g}" for x in (levels[i][0], mean, min(levels[i]), max(levels[i])))
         add_row(shown, i, *figures, f"{(len(levels[i]) - 1) / n_rounds:.1f}")
     console.print(shown)
     which = f"{len(capacities)} of {len(task.split):,} clients"
+    say(console, f"{unit_line(experiment, task, list(capacities))}.")
     say(console, f"Over the first {n_rounds} rounds of {task.deadline_s:g} s; {which}.\n")
     busiest = max(capacities, key=lambda i: len(levels[i]))
     per_round = max(1, min(console.width, MAX_SPARKLINE) // n_rounds)
     edges = np.linspace(0.0, end_s, per_round * n_rounds + 1).tolist()
-    means = [capacities[busiest].offered(a, b) / (b - a) / reference for a, b in pairwise(edges)]
+    means = [capacities[busiest].offered(a, b) / (b - a) / unit[busiest] for a, b in pairwise(edges)]
     say(console, f"Client {busiest}, {per_round} characters a round; full height is {max(means):.4g}:")
     say(console, sparkline(means, " .:-=+*#@" if console.options.ascii_only else "▁▂▃▄▅▆▇█"))
 
@@ -179,12 +175,6 @@ def _front(front: Front, console: Console) -> None:
     plain = {key: value for key, value in front.made.items() if not isinstance(value, dict | list)}
     say(console, f"Made by: {', '.join(f'{key}: {value}' for key, value in plain.items())}.")
     say(console, f"Thinned groups: {', '.join(front.groups)}.")
-
-
-def compact(counts: Sequence[int]) -> str:
-    """Numbers in order, runs of three or more as `LENGTHxNUMBER`."""
-    runs = [(value, len(list(run))) for value, run in groupby(counts)]
-    return " ".join(f"{n}x{value}" if n > 2 else " ".join([str(value)] * n) for value, n in runs)
 
 
 def _data(experiment: Experiment, task: Task, console: Console) -> None:

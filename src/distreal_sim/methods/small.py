@@ -1,14 +1,17 @@
 """FedAvg on one small network that even the weakest client can train.
 
 The baseline that every sub-model method has to beat (it is trained end to end, and often wins). Our
-formulation: the widest network of uniform width whose planned local work the client with the most examples
-finishes before the deadline at the profile's declared lower bound, including its transfers. It starts from
-the first filters of the configured network's initialisation, scaled to their smaller number of inputs.
+formulation: a network of uniform width. `width: auto` is the widest whose planned local work every client
+finishes before the deadline at the profile's declared lower bound, including its transfers; a comparison
+tunes the width like a learning rate, since one that the weakest clients cannot finish may be better. It
+starts from the first filters of the configured network's initialisation, scaled to their smaller number of
+inputs.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,6 +21,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.client.task import Task
 from distreal_sim.methods import Fits, Method
 from distreal_sim.submodels.levels import Always, whole_network
+from distreal_sim.submodels.widths import Share
 from distreal_sim.thinning.cost import sizes, training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.shrink import shrink
@@ -27,15 +31,14 @@ from distreal_sim.thinning.structure import Counts, Structure
 class Small(Method):
     """One narrow network for all clients."""
 
-    width: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="share of filters kept in every layer; found from the profile if not given",
+    width: Share | Literal["auto"] = Field(
+        "auto",
+        description="share of filters kept in every layer; auto: the most that the weakest client can train",
+        examples=[0.25],
     )
 
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
-        if self.width is not None:
+        if self.width != "auto":
             return shrink(module, structure, _uniform(structure, self.width))
         widths = sorted(
             {k / group.channels for group in structure.groups for k in range(1, group.channels + 1)}

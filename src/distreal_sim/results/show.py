@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from distreal_sim.results.compare import compare
-from distreal_sim.results.runs import Metric, find_runs
+from distreal_sim.results.fleets import different_fleets, level_1_of
+from distreal_sim.results.runs import Metric, Run, find_runs
 from distreal_sim.results.statistics import time_to_accuracy
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def table(
     numbers that are in reach. baseline: the method that the others are compared with, seed by seed; by
     default the sweep's. metric, n_last: see `load_runs`. Raises InputError where there is no run.
     """
-    runs = find_runs(_paths(directories), metric, n_last)
+    runs = _compared(directories, metric, n_last)
     if baseline is not None or runs[0].place is not None:
         return compare(runs, targets or None, baseline)
     return time_to_accuracy(runs, targets or None)
@@ -51,11 +53,16 @@ def plot(
     """
     from distreal_sim.results.plots.accuracy import accuracy  # matplotlib takes a second to import
 
-    runs = find_runs(_paths(directories), metric)
+    runs = _compared(directories, metric)
     place = runs[0].place
     marked = targets or (place.targets if place is not None else ())
     return accuracy(runs, x=x, targets=marked, out=None if out is None else Path(out))
 
 
-def _paths(directories: Directories) -> list[Path]:
-    return [Path(d) for d in ([directories] if isinstance(directories, str | Path) else directories)]
+def _compared(directories: Directories, metric: Metric, n_last: int = 1) -> list[Run]:
+    """The runs; on stderr a warning where their fleets differ."""
+    tops = [directories] if isinstance(directories, str | Path) else directories
+    runs = find_runs([Path(top) for top in tops], metric, n_last)
+    for line in different_fleets(level_1 for run in runs if (level_1 := level_1_of(run)) is not None):
+        print(line, file=sys.stderr)
+    return runs

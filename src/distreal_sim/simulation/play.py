@@ -28,6 +28,7 @@ def play(
     fleet: None for the clock alone. on_round: may raise StopRun to end the run, which can be resumed. verify:
     check the bookkeeping of every round; raises InvariantError if it does not hold.
     """
+    directory.notes["level_1_macs_per_s"] = task.devices.median_level_1
     try:
         progress, contexts = directory.resume(start(experiment, task))
         if fleet is not None:

@@ -27,7 +27,7 @@ def plan_sweep(config: str | Path | Mapping[str, Any], **overrides: Any) -> pd.D
     for note in notes:
         cautions.python_warning(note)
     prepare_process()
-    check_cells(cells)
+    check_cells(cells, cautions.python_warning)
     return cells_table(cells)
 
 
@@ -51,7 +51,8 @@ def print_cells(cells: Sequence[Cell], console: Console) -> None:
     Raises InputError naming the cell.
     """
     prepare_process()
-    bytes_each, _ = check_cells(cells)
+    warnings: list[str] = []
+    bytes_each, _ = check_cells(cells, warnings.append)
     rows = cells_table(cells)
     shown = table("cells", "|".join(f"<{name}" for name in rows.columns))
     for row in rows.itertuples(index=False):
@@ -63,3 +64,5 @@ def print_cells(cells: Sequence[Cell], console: Console) -> None:
         f"{len(cells)} cells, {n_rounds:,} rounds together; a cell needs at most {si(bytes_each, 'B')} of "
         "memory (estimated).",
     )
+    for line in warnings:
+        say(wide(console), line)

@@ -18,6 +18,7 @@ from distreal_sim.config import texts_of
 from distreal_sim.config.build import build, load_data
 from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.inspection import cautions
+from distreal_sim.results.fleets import Level1, different_fleets
 from distreal_sim.run import Run, load_runs
 from distreal_sim.sweep.cells import Cell, load_cells
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
@@ -165,13 +166,14 @@ def _play(
 def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[int, bool]:
     """(bytes that the largest cell needs, whether a cell uses a GPU). Raises InputError naming the cell.
 
-    A warning is given once for all seeds.
+    A warning is given once for all seeds, and one where level 1 of the profile differs between cells.
 
     The task of every cell is built, for its seed decides how the data are dealt out; a data set is read once.
     """
     bytes_each, on_gpu = 1, False
     dataset, data = None, None
     warned: set[str] = set()
+    levels_1: list[Level1] = []
     for cell in sorted(cells, key=lambda cell: repr(cell.experiment.dataset)):
         try:
             if cell.experiment.dataset != dataset:
@@ -184,8 +186,18 @@ def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[i
         for line in [line for line in lines if line not in warned]:
             warn(line)
         warned.update(lines)
+        levels_1.append(
+            Level1(
+                cell.place.label,
+                cell.experiment.seed,
+                cell.experiment.profile.unit,
+                task.devices.median_level_1,
+            )
+        )
         bytes_each = max(bytes_each, run_bytes(task))
         on_gpu = on_gpu or task.device == "cuda"
+    for line in different_fleets(levels_1):
+        warn(line)
     return bytes_each, on_gpu
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.devices.rngs import Keyed
+
+Unit = Literal["relative", "relative_own", "macs_per_s"]
+"""What level 1 of a profile is; see `Profile`."""
 
 
 class Timeline(Protocol):
@@ -29,16 +32,33 @@ class Timelines(Protocol):
 
 
 class Profile(Plugin):
-    """A capacity profile; its levels are relative to the reference capacity, or in MAC/s (see `unit`).
+    """A capacity profile; its levels are multiples of a capacity that `unit` names; 0 and inf are legal.
 
-    Level 1.0 relative is the capacity with which a client with the median number of examples trains the full
-    model on its planned local work in exactly deadline_s. 0 and inf are legal.
+    relative: level 1 is the capacity with which a client with the median number of examples trains the full
+    model on its planned local work in exactly deadline_s. relative_own: each client's level 1 is the capacity
+    with which it does so with its own planned work. macs_per_s: level 1 is level_1_macs_per_s, or 1 MAC/s,
+    whatever the model and the work.
     """
 
     package: ClassVar[str] = "distreal_sim.devices.profiles"
     label: ClassVar[str] = "profile"
 
-    unit: Literal["relative", "macs_per_s"] = Field("relative", description="unit of every level")
+    unit: Unit = Field(
+        "relative",
+        description="what level 1 is: full training of the median client's work in deadline_s; of each "
+        "client's own work; or MAC/s",
+    )
+    level_1_macs_per_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="unit macs_per_s: MAC/s of level 1; 1 if not given"
+    )
+
+    @model_validator(mode="after")
+    def _check_unit(self) -> Self:
+        if self.level_1_macs_per_s is not None and self.unit != "macs_per_s":
+            raise ValueError(
+                f"level_1_macs_per_s ({self.level_1_macs_per_s:g}) is for unit macs_per_s, not {self.unit}"
+            )
+        return self
 
     @abstractmethod
     def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
