@@ -13,13 +13,13 @@ import yaml
 from typer.testing import CliRunner
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.text import duration, percent, si
+from distreal_sim.base.text import compact, duration, percent, si
 from distreal_sim.cli import app, main
 from distreal_sim.config import load_experiment
 from distreal_sim.config.build import build
 from distreal_sim.fronts.front import Entry, Front
 from distreal_sim.inspection.estimate import WallTimes, forecast
-from distreal_sim.inspection.tables import compact, sparkline
+from distreal_sim.inspection.tables import sparkline
 
 SMALL: dict[str, Any] = {
     "name": "tiny [b]",
@@ -98,6 +98,8 @@ def test_plan_of_fedavg(config: Path) -> None:
         "at t = 0, all 10 clients: min 1, median 1, max 1",
         "that is min 6.66 MMAC/s, median 6.66 MMAC/s, max 6.66 MMAC/s",
         "declared lower bound: 1, or 6.66 MMAC/s",
+        "other networks or other work change level 1; to keep it: profile.unit=macs_per_s "
+        "profile.level_1_macs_per_s=6663168",
     ]
     assert section(out, "method") == ["fedavg"]
     assert section(out, "overrun") == [
@@ -149,6 +151,9 @@ def test_overrun_and_absolute_units(config: Path) -> None:
     """
     absolute = ("profile.unit=macs_per_s", "profile.level=3331584")
     out = cli("check", config, *absolute, "overrun=drop")
+    assert section(out, "capacity")[1] == (
+        "level 1 = 1 MAC/s, shown relative to 6.66 MMAC/s: full model, median client, in 10 s"
+    )
     assert section(out, "capacity")[2] == "at t = 0, all 10 clients: min 0.5, median 0.5, max 0.5"
     assert section(out, "capacity")[4] == "declared lower bound: 0.5, or 3.33 MMAC/s"
     assert section(out, "in time")[1] == "in round 1 as it comes: 0 % completed, 0 % partial, 100 % dropped"
@@ -169,13 +174,65 @@ def test_transfers_shorten_the_time(config: Path) -> None:
 
 def test_plan_of_small(config: Path) -> None:
     """width 0.5 keeps 8, 16 and 32 channels: 72 + 1,152 + 4,608 weights of convolutions, 2 x 56 of batch
-    norm and 330 of the classifier = 6,274 parameters, 25.1 kB.
+    norm and 330 of the classifier = 6,274 of 24,058 parameters (26 %), 25.1 kB.
     """
     out = cli("check", config, "method.name=small", "method.width=0.5", "profile.level=0.5")
     assert 72 + 1_152 + 4_608 + 112 + 330 == 6_274
     assert section(out, "trained")[1] == "6,274 parameters; 3 coupling groups with 56 channels"
+    assert section(out, "trained")[3:] == [
+        "filters left in each group: 8/16 16/32 32/64",
+        "6,274 of 24,058 parameters left (26 %)",
+    ]
     assert section(out, "traffic") == ["a client and round: 25.1 kB down, 25.1 kB up"]
     assert "the narrowed model at the capacity of t = 0: 100 % of the clients" in section(out, "in time")
+
+
+def test_the_number_that_check_prints_keeps_the_fleet(config: Path) -> None:
+    """Half the width: level 1 falls with the MACs of the full network, from 462,720 to 2*4,608 + 3*(18,432 +
+    18,432 + 320) = 120,768 an example; with the number printed for the wide one the capacities stay.
+    """
+    wide = section(cli("check", config), "capacity")
+    narrow = section(cli("check", config, "model.width=8"), "capacity")
+    assert 144 * 120_768 == 17_390_592
+    assert narrow[3] == "that is min 1.74 MMAC/s, median 1.74 MMAC/s, max 1.74 MMAC/s"
+    keys = wide[-1].rpartition(": ")[2].split()
+    fixed = section(cli("check", config, "model.width=8", *keys), "capacity")
+    assert fixed[1] == (
+        "level 1 = 6.66 MMAC/s, shown relative to 1.74 MMAC/s: full model, median client, in 10 s"
+    )
+    assert fixed[3] == wide[3]
+    assert len(fixed) == 5
+
+
+def test_own_work_as_the_unit(config: Path) -> None:
+    """Sizes 143, 144, 144 (min, median, max) times 462,720 MACs in 10 s: 6.617 and 6.663 MMAC/s."""
+    own = ("profile.unit=relative_own", "profile.level=0.5")
+    assert section(cli("check", config, *own), "capacity")[1:] == [
+        "level 1 = min 6.62 MMAC/s, median 6.66 MMAC/s, max 6.66 MMAC/s: full model, own work, in 10 s",
+        "at t = 0, all 10 clients: min 0.5, median 0.5, max 0.5",
+        "that is min 3.31 MMAC/s, median 3.33 MMAC/s, max 3.33 MMAC/s",
+        "declared lower bound: 0.5, or 3.31 MMAC/s",
+        "other networks or other work change level 1; to keep the median client's: profile.unit=macs_per_s "
+        "profile.level_1_macs_per_s=6663168",
+    ]
+    shown = rows(cli("inspect", "profile", config, *own))
+    assert {tuple(row[1:]) for row in shown} == {("0.5", "0.5", "0.5", "0.5", "0.0")}
+
+
+def test_levels_of_a_method(config: Path) -> None:
+    """Widths i/4 keep 4i, 8i and 16i channels; their MACs are those of `front.uniform=4` elsewhere on this
+    page: 32,736, 120,768, 264,096 and 462,720: 7.1, 26, 57 and 100 %. 1,702 parameters are 6,808 bytes. Of
+    70 widths those of the 64 channels of the last layer differ.
+    """
+    quarters = ("method.name=heterofl", "method.widths=4")
+    out = cli("check", config, *quarters)
+    assert section(out, "levels") == ["4 with 7.1 %, 26 %, 57 %, 100 % of the full MACs"]
+    cells = [row for row in rows(cli("inspect", "model", config, *quarters)) if len(row) == 6][-4:]
+    assert cells[0] == ["0", "32,736", "7.07", "6,808", "6,808", "4 8 16"]
+    assert [row[1] for row in cells] == ["32,736", "120,768", "264,096", "462,720"]
+    assert section(cli("check", config), "levels") == []
+    many = cli("check", config, "method.name=fjord", "method.widths=70")
+    assert section(many, "levels") == ["70 with 0.4 % to 100 % of the full MACs, 64 of them different"]
 
 
 def test_wall_times_add_up(config: Path) -> None:

@@ -62,7 +62,7 @@ def test_width_1_alone_is_fedavg_bit_for_bit(partition: dict[str, Any]) -> None:
 def test_widths_are_uniform_up_to_the_largest() -> None:
     """4,000 draws over 4 of 5 widths: 1,000 each within 5 standard deviations (27.4), the fifth never."""
     task = build(toy(method={"name": "fjord"}))
-    levels = Fjord().sub_models(task)
+    levels = Fjord().all_levels(task)
     assert [level.counts for level in levels] == [(1, 2, 4), (2, 4, 7), (3, 5, 10), (4, 7, 13), (4, 8, 16)]
     steps = drawn(levels, 3, np.random.default_rng(1).random(4000))
     times = [sum(step is level for step in steps) for level in levels]
@@ -79,7 +79,7 @@ def test_the_largest_width_is_that_whose_drawn_work_fits(distil: bool, level: fl
     """
     experiment = toy(method={"name": "fjord", "distil": distil}, profile={"name": "constant", "level": level})
     task, _, updates = updates_of(experiment)
-    levels = Fjord().sub_models(task)
+    levels = Fjord().all_levels(task)
     n_narrower = 0
     for update in updates:
         client = update.facts.client_id

@@ -40,9 +40,12 @@ METHODS: list[dict[str, Any]] = [
     {"name": "fedprox"},
     {"name": "fednova"},
     {"name": "heterofl"},
+    {"name": "heterofl", "widths": 16},
     {"name": "fedrolex"},
+    {"name": "fedrolex", "widths": 16},
     {"name": "federated_dropout"},
     {"name": "federated_dropout", "keep": 0.5},
+    {"name": "federated_dropout", "widths": 16},
     {"name": "depthfl"},
     {"name": "distreal"},
     {"name": "distreal", "filters": "ordered"},
@@ -56,6 +59,8 @@ PROFILES: list[dict[str, Any]] = [
     {"name": "tiers", "levels": [0.05, 0.5, 1, math.inf]},
     {"name": "markov", "levels": [0.01, 0.3, 1.5, 4], "changes_per_round": 2.3, "rate_spread": 2},
     {"name": "markov", "levels": [0, 0.3, 1.5, math.inf], "changes_per_round": 5},
+    {"name": "markov", "levels": [0.01, 0.3, 1.5, 4], "changes_per_round": 2.3, "unit": "relative_own"},
+    {"name": "tiers", "levels": [0.1, 0.5, 2], "unit": "macs_per_s", "level_1_macs_per_s": 1e5},
 ]
 
 LINK = {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000}

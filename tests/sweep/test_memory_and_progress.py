@@ -36,8 +36,8 @@ def test_bytes_of_a_run_by_hand() -> None:
 
 
 def test_kernels_of_every_convolution_at_every_size_count() -> None:
-    """Three convolutions, three kernels each, at five widths without a front, or at all entries of one; for
-    batches of 16, and clients of 119 and 120 examples, whose last batches have 7 and 8.
+    """Three convolutions, three kernels each, at five widths or more without a front, or at all entries of
+    one; for batches of 16, and clients of 119 and 120 examples, whose last batches have 7 and 8.
     """
     settings = {"partition": "iid", "n_clients": 12, "evaluation": {"batch_size": 2}}
     plain, thinned = (build(toy(method=name, **settings)) for name in ("fedavg", "distreal"))
@@ -46,6 +46,8 @@ def test_kernels_of_every_convolution_at_every_size_count() -> None:
     more = len(thinned.front.entries) - 5
     assert more
     assert run_bytes(thinned) - run_bytes(plain) == 110_000 * 3 * 3 * more * 3
+    assert run_bytes(plain, 16) - run_bytes(plain) == 110_000 * 3 * 3 * (16 - 5) * 3
+    assert run_bytes(thinned, 16) == run_bytes(thinned)
 
 
 def test_a_fifth_of_the_memory_is_left_to_others() -> None:

@@ -29,6 +29,7 @@ from distreal_sim.inspection import cautions
 from distreal_sim.inspection.capacity import ends, fixing_line, shown_as_1, unit_line
 from distreal_sim.inspection.data import data_lines
 from distreal_sim.inspection.estimate import WallTimes, forecast, measure, window
+from distreal_sim.inspection.levels import choices, levels_line
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.structure import Structure
@@ -266,6 +267,8 @@ def _method(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Ro
         if (gain := task.front.fresh_gain) is not None:
             yield "front", f"on fresh seeds {gain}"
         macs["the cheapest entry"] = entries[0].macs
+    if levels := choices(experiment.method, task):
+        yield "levels", levels_line(levels, task)
     for what, cost in macs.items():
         share = percent(sum(frame.fits(cost) for frame in frames) / len(frames))
         yield "in time", f"{what} at the capacity of t = 0: {share} of the clients"

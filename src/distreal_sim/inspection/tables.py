@@ -25,6 +25,7 @@ from distreal_sim.fronts.front import Front
 from distreal_sim.inspection.capacity import shown_as_1, unit_line
 from distreal_sim.inspection.cautions import python_warning
 from distreal_sim.inspection.data import warnings_of
+from distreal_sim.inspection.levels import choices, levels_table
 from distreal_sim.inspection.plan import (
     label_counts,
     sample,
@@ -114,6 +115,8 @@ def _model(experiment: Experiment, task: Task, console: Console) -> None:
     weights = sum(sizes[name] for name in {layer.weight for layer in structure.layers})
     others = sum(sizes.values()) - weights
     say(console, f"{sum(sizes.values()):,} parameters: {weights:,} in these weights, {others:,} elsewhere.")
+    if levels := choices(experiment.method, task):
+        console.print(levels_table(levels, task, f"method {experiment.method.name}"))
 
 
 def _profile(experiment: Experiment, task: Task, console: Console) -> None:

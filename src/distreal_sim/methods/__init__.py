@@ -30,7 +30,8 @@ from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts, Structure
 
 Fits = Callable[[int, Sequence[int]], bool]
-"""fits(macs_per_example, sizes): whether the weakest client can do its planned local work in time.
+"""fits(macs_per_example, sizes): whether every client can do its planned local work in time at the profile's
+lower bound.
 
 sizes: numbers in each parameter of the network that it trains.
 """
@@ -101,6 +102,11 @@ class Method(Plugin):
         The simulated clock alone (`run --no-training`) times thousands of clients at once with it.
         """
         return None
+
+    def all_levels(self, task: Task) -> tuple[Level, ...]:
+        """Every level that some client may train, for people to look at; empty where that is not known."""
+        levels = self.levels(task)
+        return () if levels is None else levels.levels
 
     def own_levels(self, client: Client, job: Job) -> Levels:
         """The levels of one client in this round; by default those of all."""

@@ -31,7 +31,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.merging.average import weighted_average
 from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.levels import Always, PerRound
-from distreal_sim.submodels.widths import HALVES, Rounding, Share, of_widths
+from distreal_sim.submodels.widths import HALVES, Rounding, Share, Widths, of_widths
 from distreal_sim.thinning.masks import draw_orders, take
 
 
@@ -42,8 +42,9 @@ class FederatedDropout(Method):
         None,
         description="share of channels that every client keeps, whatever it can compute; instead of levels",
     )
-    widths: tuple[Share, ...] = Field(
-        HALVES, min_length=1, description="shares of channels, of which a client takes the largest that fits"
+    widths: Widths = Field(
+        HALVES,
+        description="shares of channels, of which a client takes the largest that fits; n: 1/n, 2/n, ..., 1",
     )
     sub_models: Literal["per_client", "per_round"] = Field(
         "per_client",

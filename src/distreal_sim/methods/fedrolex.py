@@ -33,15 +33,16 @@ from distreal_sim.merging.average import weighted_average
 from distreal_sim.methods import DrawMask, Method
 from distreal_sim.submodels.levels import Level, PerRound
 from distreal_sim.submodels.steps import classes_of, steps_among
-from distreal_sim.submodels.widths import HALVES, Rounding, Share, of_widths
+from distreal_sim.submodels.widths import HALVES, Rounding, Widths, of_widths
 from distreal_sim.thinning.masks import draw_orders, take
 
 
 class FedRolex(Method):
     """A rolling window of channels, fixed for a round."""
 
-    widths: tuple[Share, ...] = Field(
-        HALVES, min_length=1, description="shares of channels, of which a client takes the largest that fits"
+    widths: Widths = Field(
+        HALVES,
+        description="shares of channels, of which a client takes the largest that fits; n: 1/n, 2/n, ..., 1",
     )
     direction: Literal["up", "down"] = Field(
         "up",

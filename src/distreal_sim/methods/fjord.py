@@ -47,7 +47,7 @@ from distreal_sim.submodels.levels import Level
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
 from distreal_sim.submodels.steps import distil_step
 from distreal_sim.submodels.submodel import SubModel
-from distreal_sim.submodels.widths import Share, of_widths, prefix_masks
+from distreal_sim.submodels.widths import Widths, of_widths, prefix_masks
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
 
@@ -55,8 +55,8 @@ from distreal_sim.thinning.masks import Mask
 class Fjord(Method):
     """Ordered dropout with a width drawn for each mini-batch."""
 
-    widths: tuple[Share, ...] = Field(
-        (0.2, 0.4, 0.6, 0.8, 1.0), min_length=1, description="shares of channels that a step may keep"
+    widths: Widths = Field(
+        (0.2, 0.4, 0.6, 0.8, 1.0), description="shares of channels that a step may keep; n: 1/n, 2/n, ..., 1"
     )
     distil: bool = Field(
         False, description="self-distillation: each step also trains the client's largest width, its teacher"
@@ -67,7 +67,7 @@ class Fjord(Method):
     def train(self, client: Client, job: Job) -> Update:
         task = client.task
         draws = client.rngs("widths").random(len(client.batch_sizes))
-        levels = self.sub_models(task)
+        levels = self.all_levels(task)
         largest = self.largest(client, levels, draws)
         if largest is None:
             return skip(client)
@@ -95,7 +95,7 @@ class Fjord(Method):
         examples, macs = update.coverage.examples, update.coverage.macs
         return replace(update, coverage=Coverage.of(task.structure, holding, examples, macs))
 
-    def sub_models(self, task: Task) -> tuple[Level, ...]:
+    def all_levels(self, task: Task) -> tuple[Level, ...]:
         """The widths as sub-models, narrowest first."""
         return of_widths(task, sorted(set(self.widths)), "ceil").levels
 

@@ -47,14 +47,14 @@ from distreal_sim.submodels.levels import Always, Level, Levels, PerRound
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
 from distreal_sim.submodels.steps import classes_of, steps_among
 from distreal_sim.submodels.submodel import SubModel
-from distreal_sim.submodels.widths import HALVES, Share, of_widths, prefix_masks
+from distreal_sim.submodels.widths import HALVES, Widths, of_widths, prefix_masks
 from distreal_sim.thinning.engine.engine import Scaling
 
 
 class HeteroFL(Method):
     """The first channels of every layer, as many as the client's level has."""
 
-    widths: tuple[Share, ...] = Field(HALVES, min_length=1, description="widths: shares of channels")
+    widths: Widths = Field(HALVES, description="shares of channels; n: 1/n, 2/n, ..., 1")
     assignment: Literal["budget", "fixed", "dynamic"] = Field(
         "budget",
         description="a client's level: the largest that fits its capacity at the start of the round; one for "
@@ -113,6 +113,9 @@ class HeteroFL(Method):
     def sub_models(self, task: Task) -> PerRound:
         """The sub-model of each width."""
         return of_widths(task, self.widths, "ceil")
+
+    def all_levels(self, task: Task) -> tuple[Level, ...]:
+        return self.sub_models(task).levels
 
     def assigned(self, task: Task, round_number: int, client_id: int) -> int:
         """Index of the level that a client is given: in every round, or in this one."""

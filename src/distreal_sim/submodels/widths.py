@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from distreal_sim.client.task import Task
 from distreal_sim.submodels.levels import PerRound, width_level
@@ -15,6 +15,36 @@ from distreal_sim.thinning.structure import Counts, Structure
 
 Rounding = Literal["floor", "ceil"]
 Share = Annotated[float, Field(gt=0, le=1)]
+
+MOST_LEVELS = 256
+"""Levels beyond which widths differ by less than a channel of most layers."""
+
+
+def equally_spaced(value: Any) -> Any:
+    """The widths 1, (n - 1) / n, ..., 1 / n of a whole number n; a list as it is.
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return value
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_LEVELS:
+        raise ValueError(f"a list of widths, like [1, 0.5], or a number of levels from 1 to {MOST_LEVELS}")
+    return tuple(k / value for k in range(value, 0, -1))
+
+
+Widths = Annotated[
+    tuple[Share, ...],
+    Field(min_length=1),
+    BeforeValidator(
+        equally_spaced,
+        json_schema_input_type=Annotated[int, Field(ge=1, le=MOST_LEVELS)]
+        | Annotated[tuple[Share, ...], Field(min_length=1)],
+    ),
+]
+"""An option that takes a list of widths, or a number n of equally spaced ones, i / n.
+
+Not halved ones: the 16th halving keeps 1 of 32,768 channels, so that most of 16 levels would be the same.
+"""
 
 HALVES = (1.0, 0.5, 0.25, 0.125, 0.0625)
 """HeteroFL's levels a to e, which FedRolex has taken over."""

@@ -19,18 +19,19 @@ MODEL_COPIES = 12
 memory of the engine, and the merge's sums, which are of twice the width."""
 
 WIDTHS = 5
-"""Sub-networks of a run without a front: the levels of HeteroFL and its like."""
+"""Fewest sub-networks that are counted for a run without a front: the levels of HeteroFL and its like."""
 
 KEPT_FREE = 0.2
 """Share of the available memory that is left to others."""
 
 
-def run_bytes(task: Task) -> int:
+def run_bytes(task: Task, n_levels: int = WIDTHS) -> int:
     """Bytes that one process needs for a run of the task: an estimate, on the safe side.
 
     The data set twice (as read and as dealt out), the parameters in every copy, the updates that may wait for
     the merge, the activations of a training step or a test batch, whichever is more, and the kernels that
-    oneDNN compiles for sub-networks and batches of different sizes.
+    oneDNN compiles for sub-networks and batches of different sizes. n_levels: sub-networks of the method
+    where it uses no front.
     """
     data = task.data
     arrays = [data.train.x, data.train.y, data.test.x, data.test.y]
@@ -47,15 +48,15 @@ def run_bytes(task: Task) -> int:
         + 2 * data_bytes
         + copies * model_bytes
         + max(training_bytes, test_bytes)
-        + _kernel_bytes(task)
+        + _kernel_bytes(task, max(WIDTHS, n_levels))
     )
 
 
-def _kernel_bytes(task: Task) -> int:
+def _kernel_bytes(task: Task, n_levels: int) -> int:
     """One forward and two backward kernels of each convolution at each width and size of a batch."""
     n_batches = len({size for n in np.unique(task.split.sizes) for size in batch_sizes(int(n), task.local)})
     n_convolutions = sum(isinstance(part, nn.modules.conv._ConvNd) for part in task.module.modules())
-    n_widths = WIDTHS if task.front is None else len(task.front.entries)
+    n_widths = n_levels if task.front is None else len(task.front.entries)
     return KERNEL_BYTES * min(N_KERNELS, 3 * n_convolutions * n_widths * n_batches)
 
 

@@ -194,7 +194,8 @@ def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[i
                 task.devices.median_level_1,
             )
         )
-        bytes_each = max(bytes_each, run_bytes(task))
+        n_levels = len(cell.experiment.method.all_levels(task))
+        bytes_each = max(bytes_each, run_bytes(task, n_levels))
         on_gpu = on_gpu or task.device == "cuda"
     for line in different_fleets(levels_1):
         warn(line)
