@@ -64,7 +64,7 @@ def test_own_level_1_is_just_enough_for_everybody(local: dict[str, int]) -> None
     just the MACs of it; with the median client's unit those with more work are late.
     """
     local = {**local, "batch_size": 16, "lr": 0.1}
-    world: dict[str, Any] = {"local": local, "method": {"name": "fedavg", "overrun": "drop"}}
+    world: dict[str, Any] = {"local": local, "overrun": "drop", "method": {"name": "fedavg"}}
     own = play(2, profile={"name": "constant", "unit": "relative_own"}, **world)
     full = own.task.macs_per_example(own.task.full)
     for row in own.clients:
