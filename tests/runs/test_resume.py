@@ -32,6 +32,12 @@ def write_config(folder: Path, **changes: Any) -> Path:
     return path
 
 
+def own_environment() -> dict[str, str]:
+    """Of this process, whose libraries' settings have a say in the last digits; the tests are importable."""
+    path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
 def uninterrupted(config: Path, out: Path) -> Path:
     run(load_experiment(config)[0], out, grid="serial")
     return out
@@ -42,13 +48,12 @@ def start_run(config: Path, out: Path, *more: str, linger_wall_s: float = 0.0) -
 
     linger_wall_s: how long a client of misbehaving.Lingering waits.
     """
-    path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
         [*COMMAND, "run", "--quiet", str(config), "--grid", "serial", "--out", str(out), *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "LINGER_WALL_S": str(linger_wall_s)},
+        env={**own_environment(), "LINGER_WALL_S": str(linger_wall_s)},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )
 
@@ -154,7 +159,7 @@ def crash(config: Path, out: Path, *, seed: int, n_kills: int, where: str) -> in
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        env=own_environment(),
     )
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
@@ -176,7 +181,7 @@ def test_a_directory_that_becomes_read_only(tmp_path: Path) -> None:
         [*unprivileged, *COMMAND, "run", str(config), "--grid", "serial", "--out", str(out), "--quiet"],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(TESTS), "LINGER_WALL_S": "0.02"},
+        env={**own_environment(), "LINGER_WALL_S": "0.02"},
     )
     wait_for_rounds(out, 5, process)
     folders = [out, *(path for path in out.rglob("*") if path.is_dir())]
