@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 LAYERS = [
     "base",
     "thinning data models devices codecs",
-    "fronts",
+    "fronts costs",
     "results",
     "client",
     "merging",

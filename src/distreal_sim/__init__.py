@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from distreal_sim.inspection.listing import names
     from distreal_sim.inspection.plan import Plan, plan
     from distreal_sim.inspection.tables import inspect
+    from distreal_sim.inspection.timing import measure
     from distreal_sim.methods import Method
     from distreal_sim.models import Model
     from distreal_sim.results.show import plot, table
@@ -63,6 +64,7 @@ _HOMES = {
     "inspection.listing": "names",
     "inspection.plan": "Plan plan",
     "inspection.tables": "inspect",
+    "inspection.timing": "measure",
     "methods": "Method",
     "models": "Model",
     "results.show": "plot table",
@@ -112,6 +114,7 @@ __all__ = [
     "json_schema",
     "load_experiment",
     "load_runs",
+    "measure",
     "names",
     "plan",
     "plan_sweep",

@@ -92,6 +92,7 @@ def main(grid: Grid, context: Context) -> None:
     task = build(experiment)
     nodes = find_nodes(grid, len(task.split))
     directory = RunDirectory(Path(str(context.run_config["out"])), experiment, resume=False)
+    directory.costs = experiment.costs
     try:
         fleet = GridFleet(grid, task, nodes=nodes, window=4 * n_cores(), states=None)
         play(directory, experiment, task, fleet)

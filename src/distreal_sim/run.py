@@ -25,6 +25,7 @@ from distreal_sim.grids.serial import SerialFleet
 from distreal_sim.inspection import cautions
 from distreal_sim.inspection.cautions import Warn
 from distreal_sim.inspection.console import rounds_shown
+from distreal_sim.inspection.timing import with_costs
 from distreal_sim.results import runs as results
 from distreal_sim.simulation.callbacks import AnyCallback, together
 from distreal_sim.simulation.fleet import Fleet
@@ -49,7 +50,7 @@ class Run(results.Run):
         trained yet.
         """
         experiment = parse_experiment(read_yaml(self.path / "config.yaml"), source=str(self.path))
-        module = build(experiment).module
+        module = build(experiment.by_macs()).module
         saved = self.path / "model.safetensors"
         arrays = load_file(saved) if saved.exists() else trained_arrays(self.path)
         state = module.state_dict()
@@ -136,6 +137,10 @@ def run(
         if not directory.finished:
             with progress_on_stderr(progress) as shown:
                 on_round = together([rounds_shown(experiment, shown), *callbacks])
+                if experiment.cost == "measured":
+                    known = directory.measured()
+                    experiment = with_costs(experiment) if known is None else experiment.with_measured(known)
+                directory.costs = experiment.costs
                 task = build(experiment)
                 for line in [*cautions.of_task(experiment, task), *cautions.of_data(task.data)]:
                     warn(line)

@@ -155,6 +155,7 @@ def test_schedules_are_those_of_the_clients_one_by_one(
             np.arange(n),
             Capacities(OneByOne(lines), 2.5, begun),
             np.array(macs),
+            np.array(macs),
             choose,
             rows=np.arange(n),
             start_s=np.full(n, start_s),

@@ -12,7 +12,7 @@ import numpy as np
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.columns import Column, names_of
+from distreal_sim.client.columns import CHARGED, Column, names_of
 from distreal_sim.client.messages import Arrays, Job, Round, Update
 from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
@@ -70,7 +70,10 @@ class Client:
         return start_s, self.task.deadline_s - traffic.upload_bytes / self.link.upload_bytes_per_s
 
     def fits(self, work_macs: int, traffic: Traffic) -> bool:
-        """Whether work and both transfers end in time if the capacity at the round's start holds."""
+        """Whether work and both transfers end in time if the capacity at the round's start holds.
+
+        work_macs: MACs of capacity, as levels are charged.
+        """
         start_s, end_s = self.compute_window(traffic)
         return work_macs <= Moment(start_s, end_s, self.capacity(0.0), ()).budget_macs
 
@@ -102,7 +105,8 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
             f"train() of method {method.name} must return an Update, such as distreal_sim.client.train.train "
             f"gives, not {'None' if update is None else type(update).__name__}"
         )
-    strange = sorted(update.metrics.keys() - set(names_of(method.columns)))
+    known = [*method.columns, *([CHARGED] if task.charges is not None else [])]
+    strange = sorted(update.metrics.keys() - set(names_of(known)))
     if strange:
         declared = ", ".join(names_of(method.columns)) or "none"
         raise InputError(

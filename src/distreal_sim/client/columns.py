@@ -29,6 +29,14 @@ class Column:
     optional: bool = True
 
 
+CHARGED = Column(
+    "charged_macs",
+    "MACs of its capacity that its work took, at the measured time of each step; an unfinished step included",
+    "sum",
+)
+"""A further column where time is measured: it stands beside `macs_available` as `macs` does without it."""
+
+
 def column(about: str, in_round: InRound | None = None, *, optional: bool = False) -> Any:
     """A field of a dataclass that is a column; see `Column`."""
     return dataclasses.field(metadata={"about": about, "in_round": in_round, "optional": optional})

@@ -81,15 +81,21 @@ def keep_all() -> Mask | None:
 class Choice(NamedTuple):
     """The sub-network and the arithmetic of a client's next step.
 
-    counts: (G,) kept channels of each group; macs_per_example: MACs charged per example; mask: draws the kept
-    channels, None to keep all, and is called only for steps that are computed, in their order; compute: the
-    step's arithmetic.
+    counts: (G,) kept channels of each group; macs_per_example: computed MACs per example; mask: draws the
+    kept channels, None to keep all, and is called only for steps that are computed, in their order; compute:
+    the step's arithmetic; charged_macs: MACs of capacity charged per example, None for macs_per_example.
     """
 
     counts: Counts
     macs_per_example: int
     mask: Callable[[], Mask | None] = keep_all
     compute: Compute = sgd_step
+    charged_macs: int | None = None
+
+    @property
+    def charge(self) -> int:
+        """MACs of capacity that the step takes per example."""
+        return self.macs_per_example if self.charged_macs is None else self.charged_macs
 
 
 Choose = Callable[[Moment], Choice]
@@ -110,12 +116,14 @@ class Step(NamedTuple):
 class Schedule:
     """The finished steps of a round and their cost.
 
-    macs: all computed MACs, an unfinished step included; compute_end_s: when the client stopped computing.
+    macs: all computed MACs, an unfinished step included; charged_macs: MACs of capacity that this took, the
+    same unless time is measured; compute_end_s: when the client stopped computing.
     """
 
     steps: tuple[Step, ...]
     n_planned: int
     macs: int
+    charged_macs: int
     compute_end_s: float
     status: Status
 
@@ -140,27 +148,29 @@ def schedule(
     waits = overrun == "wait"
     limit_s = start_s + PATIENCE * (abs(end_s) if deadline_s is None else deadline_s) if waits else end_s
     steps: list[Step] = []
-    t_s, macs = start_s, 0
+    t_s, macs, charged = start_s, 0, 0
     for index, size in enumerate(sizes):
         if t_s >= limit_s and not waits:
             break
         choice = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:], index))
-        cost = choice.macs_per_example * size
+        cost = choice.charge * size
         done_s = capacity.finish(t_s, cost, limit_s)
         if done_s == math.inf and waits:
             raise NeverDoneError(never_done(index, len(sizes)))
         if done_s == math.inf:
             offered = capacity.offered(t_s, end_s)
             # The slack is relative to all work so far: a plan made at the start may fall short by that much.
-            if cost - offered > TOLERANCE * (macs + cost):
-                macs += int(offered)
+            if cost - offered > TOLERANCE * (charged + cost):
+                macs += int(offered * (choice.macs_per_example / choice.charge))
+                charged += int(offered)
                 t_s = end_s
                 break
             done_s = end_s
-        steps.append(Step(size, choice, cost, t_s, done_s))
-        t_s, macs = done_s, macs + cost
+        own = choice.macs_per_example * size
+        steps.append(Step(size, choice, own, t_s, done_s))
+        t_s, macs, charged = done_s, macs + own, charged + cost
     if len(steps) == len(sizes):
         status: Status = "completed"
     else:
         status = "partial" if overrun == "partial" and steps else "dropped"
-    return Schedule(tuple(steps), len(sizes), macs, t_s, status)
+    return Schedule(tuple(steps), len(sizes), macs, charged, t_s, status)

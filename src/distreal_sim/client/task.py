@@ -21,6 +21,7 @@ from distreal_sim.client.settings import Evaluation, Local, Overrun, Weight
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import plain_bytes
+from distreal_sim.costs.table import Charges
 from distreal_sim.data.datasets import Data, Examples
 from distreal_sim.data.partitions import Split
 from distreal_sim.devices.devices import Devices
@@ -57,7 +58,7 @@ class Task:
     network, which the method may have narrowed or extended; devices: the clients' resources; overrun: what
     becomes of a client that is still computing at the deadline; front: None unless the method uses one;
     scaling: how a thinned network scales the activations that it keeps; computes: False if training is only
-    timed.
+    timed; charges: what the clock charges if time is measured, None if it charges MACs.
     """
 
     seed: int
@@ -77,6 +78,7 @@ class Task:
     scaling: Scaling
     device: str
     computes: bool = True
+    charges: Charges | None = None
 
     @cached_property
     def engine(self) -> Engine:
@@ -110,6 +112,13 @@ class Task:
         if counts not in self._costs:
             self._costs[counts] = training_macs(self.structure, counts)
         return self._costs[counts]
+
+    def charge_per_example(self, counts: Counts) -> int:
+        """MACs of capacity that such a step takes per example: those of `macs_per_example` unless time is
+        measured. Raises InputError for one that was not measured.
+        """
+        macs = self.macs_per_example(counts)
+        return macs if self.charges is None else self.charges.of(counts, None, macs)
 
     @property
     def full(self) -> Counts:

@@ -11,6 +11,7 @@ import numpy as np
 from distreal_sim.base.errors import RunError
 from distreal_sim.client.batches import batch_indices
 from distreal_sim.client.client import Client
+from distreal_sim.client.columns import CHARGED
 from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
 from distreal_sim.client.messages import Facts, Job, Update
 from distreal_sim.client.schedule import Choose, Step, schedule
@@ -66,6 +67,7 @@ def train(
         download_bytes=traffic.download_bytes,
         upload_bytes=0 if lost else upload_bytes,
         train_loss=math.nan if diverged else _mean_loss(losses, plan.steps),
+        metrics=_charged(client, plan.charged_macs),
     )
     examples, macs = [step.n_examples for step in plan.steps], [step.macs for step in plan.steps]
     return Update(facts, arrays or {}, Coverage.of(structure, masks, examples, macs))
@@ -85,8 +87,14 @@ def skip(client: Client) -> Update:
         download_bytes=0,
         upload_bytes=0,
         train_loss=math.nan,
+        metrics=_charged(client, 0),
     )
     return Update(facts, {}, Coverage.empty(client.task.structure))
+
+
+def _charged(client: Client, macs: int) -> dict[str, float]:
+    """The further column of a run in which time is measured."""
+    return {} if client.task.charges is None else {CHARGED.name: float(macs)}
 
 
 def _compute(

@@ -18,6 +18,7 @@ from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
 from distreal_sim.codecs.plain import plain_bytes
 from distreal_sim.config import Experiment
+from distreal_sim.config.charges import with_charges
 from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.partitions import Split
@@ -109,8 +110,18 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         scaling=experiment.method.scaling_of(module),
         device=_device(experiment.device),
     )
+    task = with_charges(experiment, task, full, full_macs)
     give_back_freed_memory()
     return task
+
+
+def configured_network(experiment: Experiment, data: Data) -> tuple[nn.Module, Structure]:
+    """The network of the config, as initialised, which a method may narrow or extend; and its groups."""
+    rngs = Rngs(experiment.seed)
+    with rngs.seeded_globals("initialisation"):
+        module = experiment.model.build(data.shape, data.n_classes)
+    with rngs.seeded_globals("tracing"):
+        return module, _structure_of(module, data.shape)
 
 
 _KNOWN: dict[tuple[object, ...], Structure] = {}

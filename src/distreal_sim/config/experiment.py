@@ -6,18 +6,22 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, model_validator
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, sources_of
-from distreal_sim.base.values import ConfigModel
+from distreal_sim.base.values import ConfigModel, ConfigPath
+from distreal_sim.client.columns import CHARGED, Column
 from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
 from distreal_sim.config.checks import check_merge, check_overrun, check_statistics
+from distreal_sim.costs.file import read_costs
+from distreal_sim.costs.table import CostTable
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
@@ -79,6 +83,11 @@ class Experiment(ConfigModel):
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
     merge: SerializeAsAny[Merge] = Field(Average(), description="how updates are averaged")
     codec: SerializeAsAny[Codec] = Field(Plain(), description="how updates are encoded for the upload")
+    cost: Literal["macs", "measured"] | ConfigPath = Field(
+        "macs",
+        description="what a training step costs on the simulated clock: its MACs; its time, measured on this "
+        "machine before the run; or its time in a file of `distreal-sim measure`",
+    )
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
     job_timeout_wall_s: float | None = Field(
@@ -91,6 +100,7 @@ class Experiment(ConfigModel):
     )
 
     _sources: Sources = PrivateAttr(default_factory=dict)
+    _measured: CostTable | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _check(self) -> Experiment:
@@ -121,6 +131,43 @@ class Experiment(ConfigModel):
         """The user's source files that the plug-ins come from, as they were when the config was read."""
         return self._sources
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Columns of the result tables beside those of every run: of measured costs, and the method's."""
+        return (*(() if self.cost == "macs" else (CHARGED,)), *self.method.columns)
+
+    @property
+    def costs(self) -> CostTable | None:
+        """Measured costs, read from their file or attached by `with_measured`; None where MACs count.
+
+        Raises InputError where there are none.
+        """
+        if self.cost == "macs":
+            return None
+        if isinstance(self.cost, Path):
+            return read_costs(self.cost)
+        if self._measured is None:
+            raise InputError(
+                "cost: measured needs a machine on which the whole run is measured first; make a file with "
+                "`distreal-sim measure CONFIG --out cost.json` and set cost=cost.json"
+            )
+        return self._measured
+
+    @property
+    def needs_measuring(self) -> bool:
+        """Whether costs are to be measured and nothing is attached yet."""
+        return self.cost == "measured" and self._measured is None
+
+    def with_measured(self, table: CostTable) -> Self:
+        """The experiment with what was measured for it."""
+        own = self.model_copy()
+        own._measured = table
+        return own
+
+    def by_macs(self) -> Self:
+        """The experiment with steps that cost their MACs."""
+        return self.model_copy(update={"cost": "macs"})
+
     def check_sources(self) -> None:
         """Raises InputError where this process has imported other source code than `sources`."""
         if self.sources:
@@ -140,7 +187,8 @@ class Experiment(ConfigModel):
     def hash(self, *, with_sources: bool = True) -> str:
         """16 hex digits that identify the computation.
 
-        NO_EFFECT and `dataset.data_dir` are left out; other files, such as a front, enter with their content.
+        NO_EFFECT and `dataset.data_dir` are left out; other files, such as a front, enter with their content,
+        `cost: measured` as the word: the measurement of a run is in its cost.json.
         with_sources: the user's own source files enter too, with their content.
         """
         plain = {key: value for key, value in self.resolved().items() if key not in NO_EFFECT}
@@ -149,6 +197,8 @@ class Experiment(ConfigModel):
             for option, value in getattr(self, key):
                 if isinstance(value, Path) and value.is_file():
                     plain[key][option] = hashlib.sha256(value.read_bytes()).hexdigest()
+        if isinstance(self.cost, Path) and self.cost.is_file():
+            plain["cost"] = hashlib.sha256(self.cost.read_bytes()).hexdigest()
         if with_sources and self.sources:
             plain["sources"] = dict(self.sources)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

@@ -27,9 +27,11 @@ from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.inspection import cautions
 from distreal_sim.inspection.capacity import ends, fixing_line, shown_as_1, unit_line
+from distreal_sim.inspection.costs import cost_rows
 from distreal_sim.inspection.data import data_lines
 from distreal_sim.inspection.estimate import WallTimes, forecast, measure, window
 from distreal_sim.inspection.levels import choices, levels_line
+from distreal_sim.inspection.timing import with_costs
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.structure import Structure
@@ -102,6 +104,7 @@ def plan(config: Config, **overrides: Any) -> Plan:
 def make_plan(experiment: Experiment) -> Plan:
     """The plan of an experiment. Raises InputError for a config that cannot work."""
     prepare_process()
+    experiment = with_costs(experiment)
     task = build(experiment)
     round_1 = forecast(experiment, task, sample(len(task.split)))
     rows = [row for part in (_data, _network, _capacity, _method) for row in part(experiment, task, round_1)]
@@ -256,7 +259,7 @@ def _method(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Ro
     frames = [window(task, u.facts.client_id) for u in round_1]
     macs = {"the full model": training_macs(task.configured, task.configured.full_counts())}
     if task.is_narrowed:
-        macs["the narrowed model"] = task.macs_per_example(task.structure.full_counts())
+        macs["the narrowed model"] = task.charge_per_example(task.structure.full_counts())
     if task.front is not None:
         entries = task.front.entries
         share = percent(entries[0].macs / entries[-1].macs)
@@ -266,9 +269,10 @@ def _method(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Ro
         yield "front", _origin(experiment, task.front)
         if (gain := task.front.fresh_gain) is not None:
             yield "front", f"on fresh seeds {gain}"
-        macs["the cheapest entry"] = entries[0].macs
+        macs["the cheapest entry"] = min(task.charge_per_example(entry.counts) for entry in entries)
     if levels := choices(experiment.method, task):
         yield "levels", levels_line(levels, task)
+    yield from cost_rows(experiment, task)
     for what, cost in macs.items():
         share = percent(sum(frame.fits(cost) for frame in frames) / len(frames))
         yield "in time", f"{what} at the capacity of t = 0: {share} of the clients"

@@ -62,7 +62,7 @@ def inspect(what: What, config: Config, **overrides: Any) -> None:
 def inspect_experiment(what: What, experiment: Experiment, console: Console) -> None:
     """Builds the task and prints the table. Raises InputError for a config that cannot work."""
     prepare_process()
-    task = build(experiment)
+    task = build(experiment.by_macs())
     console = wide(console)
     if what == "model":
         _model(experiment, task, console)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self, get_args
 from torch import nn
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.plugins import Plugin
+from distreal_sim.base.plugins import Plugin, answers_for
 from distreal_sim.client.client import Client
 from distreal_sim.client.columns import Column
 from distreal_sim.client.messages import Job, Round, State, Update
@@ -23,7 +23,7 @@ from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
 from distreal_sim.fronts.front import Front
-from distreal_sim.submodels.levels import Level, Levels
+from distreal_sim.submodels.levels import Level, Levels, charged
 from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Mask
@@ -104,7 +104,10 @@ class Method(Plugin):
         return None
 
     def all_levels(self, task: Task) -> tuple[Level, ...]:
-        """Every level that some client may train, for people to look at; empty where that is not known."""
+        """Every level that some client may train in some round; empty if that is not known.
+
+        `check` shows them, and measured costs must hold them all.
+        """
         levels = self.levels(task)
         return () if levels is None else levels.levels
 
@@ -119,6 +122,16 @@ class Method(Plugin):
         own: Levels = known[1]
         return own
 
+    @property
+    def pairs_levels(self) -> bool:
+        """Whether a step trains two levels at once, which has no measured cost."""
+        return False
+
+    @property
+    def redraws(self) -> bool:
+        """Whether steps keep other filters than the one before, which takes time where time is measured."""
+        return False
+
     def masks(self, client: Client, job: Job) -> DrawMask:
         """How the channels of a step are drawn; by default the whole network's, without a draw."""
         return whole
@@ -129,7 +142,7 @@ class Method(Plugin):
 
     def train(self, client: Client, job: Job) -> Update:
         """One client's round."""
-        levels = self.own_levels(client, job)
+        levels = charged(client.task, self.own_levels(client, job))
         start = levels.at_start(client)
         if start is None:
             return skip(client)
@@ -137,12 +150,21 @@ class Method(Plugin):
 
         def choose(moment: Moment) -> Choice:
             level = levels.now(moment, start)
-            return Choice(
-                level.counts, level.macs_per_example, partial(draw, moment.step, level.counts), compute
-            )
+            mask = partial(draw, moment.step, level.counts)
+            return Choice(level.counts, level.macs_per_example, mask, compute, level.charged_macs)
 
         return train(client, job, choose, start.traffic, trained=start.trained)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
         return task.merge.merge(task, state, now, updates)
+
+
+def levels_in_use(method: Method, task: Task) -> Sequence[Level] | None:
+    """All levels of the method; None where they do not describe its steps, as its `train` is a newer one or
+    its steps train two levels at once.
+    """
+    for newer in ("train", "own_levels"):
+        if not (answers_for(method, "levels", newer) or answers_for(method, "all_levels", newer)):
+            return None
+    return None if method.pairs_levels else method.all_levels(task) or None

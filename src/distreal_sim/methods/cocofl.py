@@ -37,7 +37,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.merging.average import weighted_average
 from distreal_sim.methods import Method
 from distreal_sim.submodels.blocks import blocks_of
-from distreal_sim.submodels.levels import Always, Level, Levels, PerRound
+from distreal_sim.submodels.levels import Always, Level, Levels, PerRound, charged_level
 from distreal_sim.submodels.steps import partial_steps
 from distreal_sim.thinning.cost import partial_macs_of_each, sizes
 
@@ -56,12 +56,15 @@ class CoCoFL(Method):
 
     trains_parts: ClassVar[bool] = True
 
+    def all_levels(self, task: Task) -> tuple[Level, ...]:
+        return tuple(window.level for window in windows(task))
+
     def own_levels(self, client: Client, job: Job) -> Levels:
         n_examples = sum(client.batch_sizes)
         feasible = [
             window
             for window in windows(client.task)
-            if client.fits(window.level.macs_per_example * n_examples, window.level.traffic)
+            if client.fits(charged_level(client.task, window.level).charge * n_examples, window.level.traffic)
         ]
         if not feasible:
             return PerRound(())

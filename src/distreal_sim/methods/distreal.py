@@ -82,6 +82,10 @@ class Distreal(Method):
     def levels(self, task: Task) -> PerStep | None:
         return None if self.distil else front_levels(task)
 
+    @property
+    def redraws(self) -> bool:
+        return self.filters == "random" and self.resample == "batch"
+
     def masks(self, client: Client, job: Job) -> DrawMask:
         orders = self.orders(client)
         return lambda step, counts: take(client.task.structure, orders(step), counts)

@@ -43,7 +43,7 @@ from distreal_sim.client.schedule import Choice, Moment, sgd_step
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
 from distreal_sim.methods import Method
-from distreal_sim.submodels.levels import Level
+from distreal_sim.submodels.levels import Level, charged_level
 from distreal_sim.submodels.prefixes import merge_prefixes, widest_trained
 from distreal_sim.submodels.steps import distil_step
 from distreal_sim.submodels.submodel import SubModel
@@ -63,6 +63,14 @@ class Fjord(Method):
     )
 
     trains_parts: ClassVar[bool] = True
+
+    @property
+    def pairs_levels(self) -> bool:
+        return self.distil
+
+    @property
+    def redraws(self) -> bool:
+        return True
 
     def train(self, client: Client, job: Job) -> Update:
         task = client.task
@@ -86,6 +94,7 @@ class Fjord(Method):
                 teacher_macs + level.macs_per_example,
                 partial(first, moment.step, level.counts),
                 distil if self.distil else sgd_step,
+                level.charged_macs,
             )
 
         update = train(client, job, choose, held.traffic)
@@ -97,14 +106,15 @@ class Fjord(Method):
 
     def all_levels(self, task: Task) -> tuple[Level, ...]:
         """The widths as sub-models, narrowest first."""
-        return of_widths(task, sorted(set(self.widths)), "ceil").levels
+        levels = of_widths(task, sorted(set(self.widths)), "ceil").levels
+        return levels if self.distil else tuple(charged_level(task, level) for level in levels)
 
     def largest(self, client: Client, levels: Sequence[Level], draws: np.ndarray) -> int | None:
         """Index of p_max; None if no width fits. draws: (n_steps,) u of each planned step."""
         sizes = client.batch_sizes
         for index in reversed(range(len(levels))):
             steps = drawn(levels, index, draws)
-            work = sum(size * step.macs_per_example for size, step in zip(sizes, steps, strict=True))
+            work = sum(size * step.charge for size, step in zip(sizes, steps, strict=True))
             if self.distil:
                 work += sum(sizes) * levels[index].macs_per_example
             if client.fits(work, levels[index].traffic):

@@ -33,7 +33,7 @@ Differs from the paper:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Annotated, ClassVar, Literal
@@ -76,16 +76,24 @@ class SLT(Method):
     trains_parts: ClassVar[bool] = True
 
     def own_levels(self, client: Client, job: Job) -> PerRound:
-        step, structure = self.step(client.task, client.round), client.task.structure
+        return self._of_step(client.task, self.step(client.task, client.round), job.arrays)
+
+    def all_levels(self, task: Task) -> tuple[Level, ...]:
+        names = task.structure.parameters
+        steps = steps_of(task, self.ratio)
+        return tuple(dict.fromkeys(level for s in steps for level in self._of_step(task, s, names).levels))
+
+    def _of_step(self, task: Task, step: Step, names: Iterable[str]) -> PerRound:
+        """The levels of a step; names: of the arrays of a job."""
         choices = step.trained
         if self.depth != "budget":
             choices = (choices[min(self.depth, len(choices)) - 1],)
 
         def returned(trained: frozenset[str]) -> tuple[str, ...]:
             """Running statistics, where there are any, come back too."""
-            return tuple(n for n in job.arrays if n in trained or n not in structure.parameters)
+            return tuple(n for n in names if n in trained or n not in task.structure.parameters)
 
-        levels = levels_of(client.task, step.counts, choices)
+        levels = levels_of(task, step.counts, choices)
         pairs = zip(levels, choices, strict=True)
         return PerRound(tuple(replace(level, trained=returned(trained)) for level, trained in pairs))
 

@@ -94,7 +94,7 @@ class Run:
     def macs_share(self) -> float:
         """Share of the offered MACs (capacity in time) that was used, over all rounds; NaN if endless."""
         offered = float(self.rounds["macs_available"].sum())
-        return float(self.rounds["macs"].sum()) / offered if 0 < offered < math.inf else math.nan
+        return float(used_macs(self.rounds).sum()) / offered if 0 < offered < math.inf else math.nan
 
     @property
     def completed_share(self) -> float:
@@ -114,7 +114,7 @@ class Run:
             return math.nan
         merged = rows["status"].isin(("completed", "partial"))
         offered = float(rows["macs_available"].sum())
-        return float(rows["macs"][merged].sum()) / offered if 0 < offered < math.inf else math.nan
+        return float(used_macs(rows)[merged].sum()) / offered if 0 < offered < math.inf else math.nan
 
     @cached_property
     def clients(self) -> pd.DataFrame:
@@ -272,3 +272,8 @@ def _without_repeats(runs: Iterable[Run]) -> Iterator[Run]:
             yield run
         else:
             print(f"warning: {run.path} repeats {kept.path} (seed {run.seed}); left out", file=sys.stderr)
+
+
+def used_macs(rows: pd.DataFrame) -> pd.Series:
+    """MACs of the capacity that were used: `charged_macs` where time is measured, or else `macs`."""
+    return rows["charged_macs"] if "charged_macs" in rows else rows["macs"]

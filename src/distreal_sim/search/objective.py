@@ -192,7 +192,7 @@ def make_objective(search: Search, experiment: Experiment) -> Objective:
     plain = method.model_copy(update={"front": UniformFront(uniform=1)})  # the front may not exist yet
     experiment = experiment.model_copy(update={"dataset": dataset, "method": plain})
     held = hold_out(load_data(dataset), search.validation, Rngs(experiment.seed))[1]
-    task = build(experiment)
+    task = build(experiment.by_macs())
     if not task.structure.thinnable(method.drop_linear):
         raise InputError(
             f"model {experiment.model.name} has no layer that may be thinned, so there is nothing to search; "

@@ -158,8 +158,9 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     scores = sim.test(state, now, facts, before.statistics)
     timing = Timing(now.number, merged_wall_s - begin_wall_s, time.perf_counter() - merged_wall_s)
     offered = [sim.task.devices.capacity(f.client_id, now.start_s).offered(0.0, duration_s) for f in facts]
-    rows = ClientRows.of_round(now.number, facts, offered, sim.method.columns)
-    row = RoundRow.of(now.number, end_s, scores, rows, sim.method.columns)
+    own = sim.experiment.columns
+    rows = ClientRows.of_round(now.number, facts, offered, own)
+    row = RoundRow.of(now.number, end_s, scores, rows, own)
     sim.recorder.write(row, rows, timing)
     return Progress(now.number, end_s, state, scores.statistics if scores else before.statistics), row
 

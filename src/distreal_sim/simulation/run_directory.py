@@ -28,6 +28,8 @@ from distreal_sim.base.sources import git_state
 from distreal_sim.base.versions import version_of
 from distreal_sim.client.messages import Arrays, State
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
+from distreal_sim.costs.file import read_costs
+from distreal_sim.costs.table import CostTable
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing, round_columns
 from distreal_sim.simulation.table_files import CsvTable, join_client_parts, write_client_rows
@@ -39,7 +41,7 @@ class RunDirectory:
     """The open directory of one run; holds its lock until `close`.
 
     Tables grow by appending; a checkpoint is the commit point: rows written after it are cut off when the
-    run is resumed.
+    run is resumed. costs: measured costs that the run uses, set before `resume`.
     """
 
     def __init__(self, path: Path, experiment: Experiment, *, resume: bool, training: bool = True) -> None:
@@ -53,6 +55,7 @@ class RunDirectory:
         self.path = path
         self.experiment, self.training = experiment, training
         self.notes: dict[str, Any] = {}  # more of run.json
+        self.costs: CostTable | None = None
         self._git = git_state()
         self._start_wall_s = time.perf_counter()
         self._earlier_wall_s = 0.0
@@ -61,7 +64,7 @@ class RunDirectory:
         self._last_written: int | None = (
             None  # the last round that was written completely, until it is committed
         )
-        self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.method.columns))
+        self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.columns))
         self.timing = CsvTable(path / "timing.csv", [f.name for f in dataclasses.fields(Timing)])
         self.parts = path / "clients.parts"
         self.checkpoints = path / "checkpoint"
@@ -84,6 +87,22 @@ class RunDirectory:
         """Whether the run was played to its end."""
         return read_status(self.path / "run.json").get("status") == "finished"
 
+    def measured(self) -> CostTable | None:
+        """What was measured for the run that is resumed; None for a new one.
+
+        Raises InputError where the file is missing or not the one that the run began with.
+        """
+        began = read_status(self.path / "run.json").get("cost")
+        if began is None:
+            return None
+        table = read_costs(self.path / "cost.json")
+        if table.content != began:
+            raise InputError(
+                f"{self.path / 'cost.json'} is not what the run began with ({table.content}, then {began}); "
+                "choose another --out"
+            )
+        return table
+
     def resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
         """Starts the files of a new run, or cuts the tables back to the last checkpoint.
 
@@ -97,6 +116,8 @@ class RunDirectory:
         if self._new:
             plain = dump_yaml(self.experiment.resolved(), sort_keys=False)
             write_atomically(self.path / "config.yaml", plain.encode())
+        if self.costs is not None:
+            self.costs.save(self.path / "cost.json")
         self.parts.mkdir(exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
         for leftover in self.checkpoints.glob("*.tmp"):
@@ -203,7 +224,7 @@ class RunDirectory:
                 return
             self.rounds.close()
             self.timing.close()
-            for name in ("config.yaml", "run.json", "rounds.csv", "timing.csv", "front.json"):
+            for name in ("config.yaml", "run.json", "rounds.csv", "timing.csv", "front.json", "cost.json"):
                 (self.path / name).unlink(missing_ok=True)
             for folder in (self.parts, self.checkpoints):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -231,6 +252,7 @@ class RunDirectory:
             "python": platform.python_version(),
             "platform": platform.platform(),
             "processor": platform.machine(),
+            **({} if self.costs is None else {"cost": self.costs.content}),
             "wall_s": round(self._wall_s(), 3),
             **self.notes,
         }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from distreal_sim.base.errors import RunError
+from distreal_sim.client.columns import CHARGED
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.simulation.rounds import Progress, Recorder
@@ -30,7 +31,8 @@ class Verifying:
     - No client takes longer than the deadline, unless the server waits.
     - The round's MACs, bytes and numbers of clients are the sums over its clients.
     - A client whose work counts did as many MACs as its capacity offered from the end of its download to the
-      end of its computation; no client did more than its capacity offered.
+      end of its computation; no client did more than its capacity offered; if time is measured, this
+      holds for the MACs that it was charged.
     - A client whose update was lost sent nothing; the numbers of steps done and planned match its status.
     """
 
@@ -86,15 +88,16 @@ class Verifying:
         deadline_s = math.inf if self._waits else self._task.deadline_s
         in_time = client.sim_s <= deadline_s or _same_time(client.sim_s, deadline_s, deadline_s)
         _expect(row, f"{where}done by the deadline", client.sim_s, in_time, deadline_s)
+        macs = client.metrics.get(CHARGED.name, client.macs)
         offered = capacity.offered(0.0, client.sim_s)
         most = offered * (1 + RELATIVE) + 1
-        _expect(row, f"{where}macs at most what was offered", client.macs, client.macs <= most, offered)
+        _expect(row, f"{where}macs at most what was offered", macs, macs <= most, offered)
         if client.status != "dropped":
             start_s = client.download_bytes / link.download_bytes_per_s
             end_s = client.sim_s - client.upload_bytes / link.upload_bytes_per_s
             worked = capacity.offered(start_s, end_s)
-            exact = math.isinf(worked) or _close(client.macs, worked)
-            _expect(row, f"{where}macs are the integral of its capacity", client.macs, exact, worked)
+            exact = math.isinf(worked) or _close(macs, worked)
+            _expect(row, f"{where}macs are the integral of its capacity", macs, exact, worked)
 
 
 def _close(a: float, b: float) -> bool:

@@ -113,7 +113,7 @@ def depth_steps(
     loss_of: Callable[[list[Tensor], Tensor], Tensor],
 ) -> Compute:
     """Steps that train the sub-model of this level; loss_of: of its exits' scores and the labels."""
-    depth = next(depth for depth in depths if depth.level == level)
+    depth = next(depth for depth in depths if depth.level.trained == level.trained)
 
     def run(module: nn.Module, x: Tensor) -> list[Tensor]:
         return module.scores(x, depth.exits) if isinstance(module, WithExits) else [module(x)]

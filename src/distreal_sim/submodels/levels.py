@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distreal_sim.client.client import Client
 from distreal_sim.client.schedule import Moment
@@ -19,13 +19,20 @@ class Level:
     """One size of sub-model.
 
     counts: (G,) kept channels; macs_per_example: of a training step; traffic: its transfers; trained:
-    names of the parameters that it trains and that come back, None for all.
+    names of the parameters that it trains and that come back, None for all; charged_macs: MACs of capacity
+    that a step is charged per example, None for macs_per_example (`charged`).
     """
 
     counts: Counts
     macs_per_example: int
     traffic: Traffic
     trained: tuple[str, ...] | None = None
+    charged_macs: int | None = None
+
+    @property
+    def charge(self) -> int:
+        """MACs of capacity that a step takes per example."""
+        return self.macs_per_example if self.charged_macs is None else self.charged_macs
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Always:
 
 @dataclass(frozen=True)
 class PerRound:
-    """The most expensive level that fits at the start of the round, for all its steps (`largest_that_fits`).
+    """The level of most MACs that fits at the start of the round, for all its steps (`largest_that_fits`).
 
     A client that none fits skips the round.
     """
@@ -70,7 +77,7 @@ class PerRound:
 class PerStep:
     """Before every step the most expensive level with which all examples left fit, or else the cheapest.
 
-    levels: cheapest first, with one traffic (`Front.lookup`).
+    levels: cheapest first, each charged more than the one before it, with one traffic (`Front.lookup`).
     """
 
     levels: tuple[Level, ...]
@@ -82,7 +89,7 @@ class PerStep:
     def now(self, moment: Moment, start: Level) -> Level:
         """The level of a step, in a round that began with `start`."""
         budget_macs = moment.budget_macs / moment.n_left
-        return self.levels[max(0, bisect_right(self.levels, budget_macs, key=_macs) - 1)]
+        return self.levels[max(0, bisect_right(self.levels, budget_macs, key=_charge) - 1)]
 
 
 Levels = Always | PerRound | PerStep
@@ -101,19 +108,47 @@ def width_level(task: Task, counts: Counts) -> Level:
 
 
 def largest_that_fits(client: Client, levels: Sequence[Level]) -> int | None:
-    """Index of the most expensive level whose planned work ends in time if the capacity of the start holds.
+    """Index of the level of most MACs whose planned work ends in time if the capacity of the start holds.
 
-    The work is that of the client's real batches. Of equally expensive levels the first; None if not even
-    the cheapest fits.
+    The work is that of the client's real batches. Of levels of equal MACs the first; None if none fits.
     """
     n_examples = sum(client.batch_sizes)
     fitting = [
         (level.macs_per_example, -index)
         for index, level in enumerate(levels)
-        if client.fits(level.macs_per_example * n_examples, level.traffic)
+        if client.fits(level.charge * n_examples, level.traffic)
     ]
     return -max(fitting)[1] if fitting else None
 
 
-def _macs(level: Level) -> int:
-    return level.macs_per_example
+def charged(task: Task, levels: Levels) -> Levels:
+    """The levels with what the clock charges them where time is measured; as they are where it is not.
+
+    Of levels that are chosen before every step those are left out of which a later one takes no more time:
+    the later one, which is larger, is the better choice whatever the budget. Raises InputError for a level
+    that was not measured.
+    """
+    if task.charges is None:
+        return levels
+    if isinstance(levels, Always):
+        return Always(charged_level(task, levels.level))
+    found = [charged_level(task, level) for level in levels.levels]
+    if isinstance(levels, PerRound):
+        return PerRound(tuple(found))
+    worth: list[Level] = []
+    for level in reversed(found):
+        if not worth or level.charge < worth[-1].charge:
+            worth.append(level)
+    return PerStep(tuple(reversed(worth)))
+
+
+def charged_level(task: Task, level: Level) -> Level:
+    """See `charged`."""
+    if task.charges is None:
+        return level
+    own = task.charges.of(level.counts, level.trained, level.macs_per_example)
+    return replace(level, charged_macs=own)
+
+
+def _charge(level: Level) -> int:
+    return level.charge

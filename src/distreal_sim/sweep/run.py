@@ -16,11 +16,13 @@ from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.base.text import si
 from distreal_sim.config import texts_of
 from distreal_sim.config.build import build, load_data
+from distreal_sim.config.charges import described_levels
 from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.inspection import cautions
 from distreal_sim.results.fleets import Level1, different_fleets
 from distreal_sim.run import Run, load_runs
 from distreal_sim.sweep.cells import Cell, load_cells
+from distreal_sim.sweep.costs import share_costs
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
 from distreal_sim.sweep.memory import n_fitting, run_bytes
 from distreal_sim.sweep.progress import SweepShown
@@ -123,6 +125,7 @@ def run_sweep(
             (cell for cell in cells if not directory.finished(cell)),
             key=lambda cell: sweep.seeds.index(cell.experiment.seed),
         )
+        missing, costs = share_costs(missing, out / "cost.json")
         bytes_each, on_gpu = check_cells(missing, warn)
         for file, n in directory.outdated(missing).items():
             cells_were, they_are, runs_are = (
@@ -133,6 +136,8 @@ def run_sweep(
                 f"{runs_are} not listed"
             )
         directory.begin()
+        if costs is not None:
+            costs.save(out / "cost.json")
         if ray_address is not None and missing:
             stack.enter_context(ray_instance(1, ray_address))
             room = _room_there(n_workers, ray_address, len(missing), bytes_each, on_gpu, say)
@@ -179,7 +184,11 @@ def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[i
             if cell.experiment.dataset != dataset:
                 data = None
                 dataset, data = cell.experiment.dataset, load_data(cell.experiment.dataset)
-            task = build(cell.experiment, data)
+            if cell.experiment.needs_measuring:  # a preview, which measures nothing
+                task = build(cell.experiment.by_macs(), data)
+                described_levels(cell.experiment.method, task)
+            else:
+                task = build(cell.experiment, data)
         except InputError as error:
             raise InputError(f"cell '{cell.name}': {error}") from None
         lines = [f"{cell.place.label}: {line}" for line in cautions.of_task(cell.experiment, task)]
@@ -194,7 +203,7 @@ def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[i
                 task.devices.median_level_1,
             )
         )
-        n_levels = len(cell.experiment.method.all_levels(task))
+        n_levels = len({level.counts for level in cell.experiment.method.all_levels(task)})
         bytes_each = max(bytes_each, run_bytes(task, n_levels))
         on_gpu = on_gpu or task.device == "cuda"
     for line in different_fleets(levels_1):

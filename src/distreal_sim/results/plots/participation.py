@@ -17,13 +17,13 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._panels import wrapped
 from distreal_sim.results.plots._save import look, save
-from distreal_sim.results.runs import Run, group
+from distreal_sim.results.runs import Run, group, used_macs
 from distreal_sim.results.sweep_table import brief
 
 # Blues and orange after Okabe and Ito; all three differ in lightness too, for print without colour.
 _FATES = {"completed": "#56B4E9", "partial": "#CBE7F8", "dropped": "#D98C00"}
 _MOST_BINS = 60
-_SUMS = ["n_selected", *(f"n_{fate}" for fate in _FATES), "macs", "macs_available"]
+_SUMS = ["n_selected", *(f"n_{fate}" for fate in _FATES), "used", "macs_available"]
 
 
 def participation(runs: Sequence[Run], out: Path | None = None) -> Figure:
@@ -65,7 +65,7 @@ def shares(seeds: Sequence[Run]) -> pd.DataFrame:
     rounds = pd.concat([run.rounds for run in seeds])
     per_bin = -(-int(rounds["round"].max()) // _MOST_BINS)
     bins = (rounds["round"] - 1) // per_bin
-    sums = rounds[_SUMS].groupby(bins).sum()
+    sums = rounds.assign(used=used_macs(rounds))[_SUMS].groupby(bins).sum()
     table = pd.DataFrame(
         {
             "first_round": rounds["round"].groupby(bins).min(),
@@ -74,7 +74,7 @@ def shares(seeds: Sequence[Run]) -> pd.DataFrame:
     )
     for fate in _FATES:
         table[fate] = sums[f"n_{fate}"] / sums["n_selected"]
-    table["used"] = sums["macs"] / sums["macs_available"]
+    table["used"] = sums["used"] / sums["macs_available"]
     return table.replace([np.inf, -np.inf], np.nan).reset_index(drop=True)
 
 

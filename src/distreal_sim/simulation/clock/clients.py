@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.columns import CHARGED
 from distreal_sim.client.coverage import keep_rate
 from distreal_sim.client.messages import STATUSES
 from distreal_sim.client.task import Task
@@ -40,6 +41,10 @@ class TimedClients:
     def _macs(self) -> np.ndarray:
         return np.array([level.macs_per_example for level in self.choice.levels])
 
+    @cached_property
+    def _charges(self) -> np.ndarray:
+        return np.array([level.charge for level in self.choice.levels])
+
     def facts(self, client_ids: np.ndarray, start_s: np.ndarray) -> tuple[Columns, Capacities]:
         """The facts of each client's round, and its capacities, walked to the end of its work.
 
@@ -64,6 +69,7 @@ class TimedClients:
             kind,
             capacities,
             self._macs,
+            self._charges,
             self._lookup if isinstance(self.choice, PerStep) else lambda moments: level[moments.rows],
             rows=np.flatnonzero(level != SKIPS),
             start_s=download[level] / down,
@@ -92,6 +98,8 @@ class TimedClients:
             "upload_bytes": np.where(lost, 0, sent),
             "train_loss": np.full(len(kind), math.nan),
         }
+        if task.charges is not None:
+            columns[CHARGED.name] = timed.charged_macs.astype(float)
         return columns, capacities
 
     def _that_fits(
@@ -107,12 +115,12 @@ class TimedClients:
         for index in order:
             end_s = self.task.deadline_s - upload_s[:, index]
             moments = Moments(rows, start_s[:, index], end_s, capacities.macs_per_s, n_examples)
-            level[self._macs[index] * n_examples <= moments.budget_macs] = index
+            level[self._charges[index] * n_examples <= moments.budget_macs] = index
         return level
 
     def _lookup(self, moments: Moments) -> np.ndarray:
         """`Front.lookup`."""
-        found = np.searchsorted(self._macs, moments.budget_macs / moments.n_left, side="right") - 1
+        found = np.searchsorted(self._charges, moments.budget_macs / moments.n_left, side="right") - 1
         picked: np.ndarray = np.maximum(found, 0)
         return picked
 

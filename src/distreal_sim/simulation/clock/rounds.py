@@ -24,7 +24,7 @@ from distreal_sim.simulation.clock.clients import TimedClients
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.rounds import Progress, Recorder, Simulation, simulate
 from distreal_sim.simulation.rows import ClientRows, RoundRow, Timing
-from distreal_sim.submodels.levels import Levels
+from distreal_sim.submodels.levels import Levels, charged
 from distreal_sim.submodels.submodel import SubModel
 
 CLIENT_ROUNDS = 65_536
@@ -68,7 +68,8 @@ def known_levels(method: Method, task: Task) -> Levels | None:
     newer = ("train", "own_levels")
     if not all(answers_for(method, "levels", other) for other in newer):
         return None
-    return method.levels(task)
+    levels = method.levels(task)
+    return None if levels is None else charged(task, levels)
 
 
 def time_rounds(
@@ -86,8 +87,8 @@ def time_rounds(
     facts, capacities = clients.facts(np.concatenate(cohorts).astype(np.int64), start_s)
     duration_s = deadline_s if scheduled else sim.duration_s(facts["sim_s"].tolist())
     offered = capacities.offered(np.full(len(round_of), duration_s))
-    own = experiment.method.columns
-    unknown = {c.name: np.full(len(round_of), math.nan) for c in own}
+    own = experiment.columns
+    unknown = {c.name: np.full(len(round_of), math.nan) for c in experiment.method.columns}
     rows = ClientRows({"round": round_of, **facts, "macs_available": offered, **unknown})
     wall_s = (time.perf_counter() - start_wall_s) / n_rounds
     found = []

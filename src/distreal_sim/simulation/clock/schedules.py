@@ -64,6 +64,7 @@ class Schedules:
     steps: list[tuple[np.ndarray, np.ndarray]]
     n_done: np.ndarray
     macs: np.ndarray
+    charged_macs: np.ndarray
     compute_end_s: np.ndarray
 
 
@@ -72,6 +73,7 @@ def schedules(
     kind: np.ndarray,
     capacities: Capacities,
     macs_per_example: np.ndarray,
+    charge: np.ndarray,
     choose: ChooseMany,
     *,
     rows: np.ndarray,
@@ -82,12 +84,13 @@ def schedules(
 ) -> Schedules:
     """Times the planned work of the clients in `rows`, out of n clients.
 
-    kind: (n,) each client's row in `work`; macs_per_example: (E,) of each level; start_s, end_s: (n,).
-    Raises NeverDoneError as `schedule` does.
+    kind: (n,) each client's row in `work`; macs_per_example, charge: (E,) what a step of each level computes
+    and is charged; start_s, end_s: (n,). Raises NeverDoneError as `schedule` does.
     """
     waits = overrun == "wait"
     limit_s = start_s + PATIENCE * deadline_s if waits else end_s
-    t_s, n_done, macs = start_s.copy(), np.zeros(len(start_s), np.int64), np.zeros(len(start_s), np.int64)
+    t_s = start_s.copy()
+    n_done, macs, charged = (np.zeros(len(start_s), np.int64) for _ in range(3))
     n_planned = work.n_planned[kind]
     steps: list[tuple[np.ndarray, np.ndarray]] = []
     for index in range(int(n_planned.max(initial=0))):
@@ -99,16 +102,20 @@ def schedules(
         capacities.reach(rows, now)
         moments = Moments(rows, now, end_s[rows], capacities.macs_per_s[rows], work.n_left[own, index])
         level = choose(moments)
-        cost = macs_per_example[level] * work.sizes[own, index]
+        size = work.sizes[own, index]
+        cost = charge[level] * size
         done_s, offered = capacities.finish(rows, now, cost, limit_s[rows])
         late = done_s == np.inf
         if waits and late.any():
             raise NeverDoneError(never_done(index, int(n_planned[rows[late][0]])))
-        short = late & (cost - offered > TOLERANCE * (macs[rows] + cost))
+        short = late & (cost - offered > TOLERANCE * (charged[rows] + cost))
         done_s[late] = end_s[rows[late]]
         t_s[rows] = done_s
-        macs[rows] += np.where(short, np.where(short, offered, 0.0).astype(np.int64), cost)
+        part = np.where(short, offered, 0.0)
+        done = part * (macs_per_example[level] / charge[level])
+        macs[rows] += np.where(short, done.astype(np.int64), macs_per_example[level] * size)
+        charged[rows] += np.where(short, part.astype(np.int64), cost)
         n_done[rows] += ~short
         rows, level = rows[~short], level[~short]
         steps.append((rows, level))
-    return Schedules(steps, n_done, macs, t_s)
+    return Schedules(steps, n_done, macs, charged, t_s)

@@ -1,0 +1,1 @@
+"""Measured costs: the time of thinned steps on a real machine, in place of their MACs."""
