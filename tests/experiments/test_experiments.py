@@ -85,3 +85,15 @@ def test_the_tables_in_the_results_are_those_of_the_data(
     for line in printed:
         assert line in text
     assert all((ROOT / "lab" / "figures" / path.name).exists() for path in tmp_path.glob("*.png"))
+
+
+def test_the_tables_of_measured_costs_are_those_of_the_data(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(EXPERIMENTS), *sys.path])
+    runpy.run_path(str(EXPERIMENTS / "measured_costs" / "tables.py"), run_name="__main__")
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    text = (ROOT / "lab" / "results.md").read_text()
+    assert len(printed) > 12
+    for line in printed:
+        assert line in text
