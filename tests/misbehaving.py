@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -16,7 +17,8 @@ import psutil
 from torch import Tensor, nn
 
 from distreal_sim.client.client import Client
-from distreal_sim.client.messages import Job, Update
+from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.task import Task
 from distreal_sim.methods.fedavg import FedAvg
 
 
@@ -43,6 +45,13 @@ class Lingering(Remembering):
     def train(self, client: Client, job: Job) -> Update:
         time.sleep(float(os.environ.get("LINGER_WALL_S", "0")))
         return super().train(client, job)
+
+
+class Hasty(FedAvg):
+    """It merges the first update only."""
+
+    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
+        return super().merge(task, state, now, iter([next(updates)]))
 
 
 class Misbehaving(Remembering):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from misbehaving import (
     Diverging,
     Hanging,
+    Hasty,
     Homebound,
     Killing,
     Misbehaving,
@@ -24,8 +24,6 @@ from misbehaving import (
 from toys import toy
 
 from distreal_sim.base.errors import ClientFailedError
-from distreal_sim.client.messages import Round, State, Update
-from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.grids.choose import GridName, choose
@@ -181,13 +179,6 @@ def test_who_waits_behind_a_client_that_kills_is_not_blamed(
     redone = [record.getMessage() for record in caplog.records if "done again" in record.getMessage()]
     assert redone.count(f"client {guilty}, round 2: its worker died; the job is done again") == 2
     assert len(redone) <= 3
-
-
-class Hasty(FedAvg):
-    """It merges the first update only."""
-
-    def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
-        return super().merge(task, state, now, iter([next(updates)]))
 
 
 @pytest.mark.parametrize("grid", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
