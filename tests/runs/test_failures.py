@@ -29,7 +29,6 @@ from distreal_sim.config.build import build
 from distreal_sim.grids.choose import GridName, choose
 from distreal_sim.grids.flower.messages import decode_memory
 from distreal_sim.grids.ray.team import WorkersDiedError
-from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.run import open_fleet, run
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.rounds import Simulation, play_round, start
