@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from distreal_sim.base.rng import Rngs
+from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Update
-from distreal_sim.client.schedule import Moment
-from distreal_sim.client.task import Task
+from distreal_sim.client.schedule import Choice, Moment
 from distreal_sim.client.train import train
-from distreal_sim.devices.capacity import Capacity
 from distreal_sim.methods import Method
-from distreal_sim.thinning.masks import Mask, draw_orders, keep_counts, take
-from distreal_sim.thinning.structure import Counts
+from distreal_sim.thinning.masks import draw_orders, keep_counts, take
 
 
 class OneVector(Method):
@@ -27,20 +24,22 @@ class OneVector(Method):
     share: float = Field(1.0, ge=0, le=1, description="probability of the vector")
     n_uniform: int = Field(16, ge=1, description="number of uniform rates: 0, 1/n, ..., (n-1)/n")
 
-    def train(self, task: Task, job: Job, capacity: Capacity, rngs: Rngs) -> Update:
-        structure = task.structure
+    def train(self, client: Client, job: Job) -> Update:
+        task, structure = client.task, client.task.structure
         groups = structure.thinnable(self.drop_linear)
         table = [
             keep_counts(structure, [i / self.n_uniform] * len(groups), groups) for i in range(self.n_uniform)
         ]
         own = keep_counts(structure, self.rates, groups)
-        vectors, masks = rngs("vectors"), rngs("masks")
+        vectors, masks = client.rngs("vectors"), client.rngs("masks")
 
-        def choose(moment: Moment) -> Counts:
+        def choose(moment: Moment) -> Choice:
             coin, other = vectors.uniform(), int(vectors.integers(self.n_uniform))
-            return own if coin < self.share else table[other]
+            counts = own if coin < self.share else table[other]
+            return Choice(
+                counts,
+                task.macs_per_example(counts),
+                lambda: take(structure, draw_orders(structure, masks, "random"), counts),
+            )
 
-        def draw_mask(step: int, counts: Counts) -> Mask:
-            return take(structure, draw_orders(structure, masks, "random"), counts)
-
-        return train(task, job, capacity, rngs, choose=choose, draw_mask=draw_mask)
+        return train(client, job, choose, task.traffic(task.model_sizes, coverage=True))

@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from toys import toy
 
+from distreal_sim.run import run
 from distreal_sim.sweep.cells import load_cells
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,6 +26,27 @@ SWEEPS = sorted(
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_sweeps_load(path: Path) -> None:
     assert load_cells(path)[1]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(EXPERIMENTS.rglob("*.py")), ids=lambda p: p.relative_to(EXPERIMENTS).as_posix()
+)
+def test_scripts_find_what_they_import(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(path.parent)
+    assert runpy.run_path(str(path))["__doc__"]
+
+
+def test_the_method_of_the_proxy_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share of 0 leaves the uniform vectors, of which n = 1 has only the zero vector: it is FedAvg."""
+    monkeypatch.syspath_prepend(EXPERIMENTS / "proxy_study")
+    one = {"name": "one_vector.OneVector", "n_uniform": 1}
+    models = []
+    for number, method in enumerate(
+        ({"name": "fedavg"}, {**one, "rates": [0.5] * 3, "share": 0.0}, {**one, "rates": [0.5] * 3})
+    ):
+        played = run(toy(method=method, overrun="wait", rounds=2), tmp_path / str(number), grid="serial")
+        models.append((played.path / "model.safetensors").read_bytes())
+    assert models[0] == models[1] != models[2]
 
 
 def test_the_best_rate_of_each_method() -> None:
