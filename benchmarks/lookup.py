@@ -13,7 +13,8 @@ from statistics import median
 
 import numpy as np
 
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 
 SIZES = (16, 1000)
 LOOKUPS = 100_000

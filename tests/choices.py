@@ -10,7 +10,8 @@ from distreal_sim.submodels.levels import Level, PerStep
 
 def from_front(front: Front) -> Choose:
     """Every step takes what `PerStep` takes of the entries of a front, which has as many MACs as it says."""
-    levels = PerStep(tuple(Level(entry.counts, entry.macs, Traffic(0, 0)) for entry in front.entries))
+    nothing = Traffic(0, 0)
+    levels = PerStep(tuple(Level(e.counts, e.macs, nothing, share=e.share) for e in front.entries))
 
     def choose(moment: Moment) -> Choice:
         level = levels.now(moment, levels.levels[0])

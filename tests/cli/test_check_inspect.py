@@ -17,7 +17,8 @@ from distreal_sim.base.text import compact, duration, percent, si
 from distreal_sim.cli import app, main
 from distreal_sim.config import load_experiment
 from distreal_sim.config.build import build
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 from distreal_sim.inspection.estimate import WallTimes, forecast
 from distreal_sim.inspection.tables import sparkline
 

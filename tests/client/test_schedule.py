@@ -13,7 +13,8 @@ from pieces import Pieces
 
 from distreal_sim.client.schedule import Choice, Moment, NeverDoneError, Overrun, Schedule, schedule
 from distreal_sim.devices.capacity import Capacity
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 from distreal_sim.thinning.structure import Counts
 
 A, B, C = (1,), (2,), (3,)

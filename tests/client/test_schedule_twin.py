@@ -12,7 +12,8 @@ from pieces import Pieces
 
 from distreal_sim.client.schedule import NeverDoneError, schedule
 from distreal_sim.devices.capacity import Capacity
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 
 
 class TooCloseError(Exception):
@@ -26,10 +27,16 @@ def less(a: Fraction, b: Fraction) -> bool:
 
 
 def exact_round(
-    pieces: Pieces, costs: list[int], sizes: list[int], start: int, end: int, overrun: str
+    pieces: Pieces,
+    entries: list[tuple[int, int]],
+    sizes: list[int],
+    start: int,
+    end: int,
+    overrun: str,
 ) -> tuple[list[tuple[int, Fraction]], str, Fraction | None]:
     """([(MACs per example, end time) of the finished steps], status, charged MACs or None for "never done").
 
+    entries: (MACs per example, eighths of the planned examples that the entry is for).
     Walks the timeline piece by piece for every step; a finished step may end at the round's end, not after.
     """
     ends: list[Fraction | None] = [Fraction(e) for e in pieces.ends] + [None]
@@ -40,8 +47,8 @@ def exact_round(
         level = next(v for v, e in zip(pieces.levels, ends, strict=True) if e is None or t < e)
         budget = level * max(Fraction(0), end - t)
         n_left = sum(sizes[number:])
-        fitting = [c for c in costs if not less(budget, Fraction(c * n_left))]
-        cost = max(fitting, default=min(costs))
+        fitting = [(c * n, c) for c, n in entries if not less(budget, Fraction(c * n * n_left, 8))]
+        cost = max(fitting, default=min((c * n, c) for c, n in entries))[1]
         left, now, charged = Fraction(cost * size), t, Fraction(0)
         for value, e in zip(pieces.levels, ends, strict=True):
             if e is not None and e <= now:
@@ -70,7 +77,12 @@ def exact_round(
 @given(
     levels=st.lists(st.integers(0, 300), min_size=1, max_size=6),
     gaps=st.lists(st.integers(1, 4), min_size=5, max_size=5),
-    costs=st.sets(st.integers(1, 120), min_size=1, max_size=6),
+    entries=st.lists(
+        st.tuples(st.integers(1, 120), st.sampled_from([1, 3, 4, 8, 8])),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda entry: entry[0] * entry[1],
+    ),
     sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6),
     start=st.integers(0, 3),
     end=st.integers(1, 14),
@@ -79,18 +91,19 @@ def exact_round(
 def test_rounds_equal_the_exact_ones(
     levels: list[int],
     gaps: list[int],
-    costs: set[int],
+    entries: list[tuple[int, int]],
     sizes: list[int],
     start: int,
     end: int,
     overrun: str,
 ) -> None:
-    """Picks, ends of steps (1e-9), status and charged MACs of random rounds."""
+    """Picks, ends of steps (1e-9), status and charged MACs of random rounds, with fronts of shares too."""
     pieces = Pieces(tuple(levels), tuple(sum(gaps[: i + 1]) for i in range(len(levels) - 1)))
-    ordered = sorted(costs)
-    front = Front(tuple(Entry((), (c,), c, float(c)) for c in ordered), "by hand", (), {})
+    ordered = sorted(entries, key=lambda entry: entry[0] * entry[1])
+    rows = (Entry((), (c,), c, float(c * n), share=n / 8) for c, n in ordered)
+    front = Front(tuple(rows), "by hand", (), {})
     try:
-        steps, status, charged = exact_round(pieces, ordered, sizes, start, end, overrun)
+        steps, status, charged = exact_round(pieces, entries, sizes, start, end, overrun)
     except TooCloseError:
         assume(False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -47,6 +48,11 @@ def test_round_trip(tmp_path: Path, structure: Structure, front: Front) -> None:
     third = make_front(structure, GROUPS, rates, [0.1 + 0.2, 1 / 3], model="abc123", made={})
     third.save(tmp_path / "front.json")
     assert load_front(tmp_path / "front.json", structure, GROUPS, "abc123") == third
+    shares = make_front(structure, GROUPS, rates, [0.3, 0.1], shares=[1 / 3, 0.7], model="abc123", made={})
+    shares.save(tmp_path / "front.json")
+    assert [entry.share for entry in shares.entries] == [0.7, 1 / 3, 1.0]
+    assert load_front(tmp_path / "front.json", structure, GROUPS, "abc123") == shares
+    assert read_front(tmp_path / "front.json") == shares
     assert list(tmp_path.iterdir()) == [tmp_path / "front.json"]
 
 
@@ -91,7 +97,7 @@ def swapped(data: Any) -> Any:
             " has rates for the layers 0, 2, 6, but this run thins 0, 2; set method.drop_linear as it was "
             "when the front was made",
         ),
-        (set_to("format", value=1), " is not a front file, or damaged: format 1, this version reads 2"),
+        (set_to("format", value=2), " is not a front file, or damaged: format 2, this version reads 3"),
         (without("format"), " is not a front file: key 'format' is missing"),
         (without("entries"), " is not a front file: key 'entries' is missing"),
         (
@@ -128,21 +134,46 @@ def swapped(data: Any) -> Any:
         ),
         (
             swapped,
-            ": macs_per_example and score must grow from entry to entry (only the score of the zero "
+            ": share * macs_per_example and score must grow from entry to entry (only the score of the zero "
             "vector may be smaller)",
         ),
         (without_in_entry("bytes"), ", entry 1: key 'bytes' is missing"),
         (without("hypervolume"), ": key 'hypervolume' is missing"),
         (
             set_to("entries", 1, "score", value=float("nan")),
-            ": macs_per_example and score must grow from entry to entry (only the score of the zero vector "
-            "may be smaller)",
+            ": share * macs_per_example and score must grow from entry to entry (only the score of the zero "
+            "vector may be smaller)",
         ),
         (
             lambda data: {**data, "entries": data["entries"][:-1]},
-            ": the last entry must be the zero vector (all rates 0)",
+            ": the last entry must be the zero vector (all rates 0) with share 1",
         ),
-        (set_to("entries", value=[]), ": the last entry must be the zero vector (all rates 0)"),
+        (
+            set_to("entries", value=[]),
+            ": the last entry must be the zero vector (all rates 0) with share 1",
+        ),
+        (
+            set_to("entries", -1, "share", value=0.95),
+            ": the last entry must be the zero vector (all rates 0) with share 1",
+        ),
+        (  # 0.2 * 3582 = 716.4 MACs, less than the first entry's 1530
+            set_to("entries", 1, "share", value=0.2),
+            ": share * macs_per_example and score must grow from entry to entry (only the score of the zero "
+            "vector may be smaller)",
+        ),
+        (
+            set_to("entries", 1, "share", value=0),
+            " is not a front file, or damaged: share 0.0 must be in (0, 1]",
+        ),
+        (
+            set_to("entries", 1, "share", value=1.01),
+            " is not a front file, or damaged: share 1.01 must be in (0, 1]",
+        ),
+        (
+            set_to("entries", 1, "share", value=float("nan")),
+            " is not a front file, or damaged: share nan must be in (0, 1]",
+        ),
+        (lambda data: without_in_entry("share")(data), " is not a front file: key 'share' is missing"),
     ],
 )
 def test_refused(
@@ -198,7 +229,7 @@ def test_what_a_file_holds(tmp_path: Path, front: Front) -> None:
     front.save(tmp_path / "front.json")
     data = json.loads((tmp_path / "front.json").read_text())
     assert list(data) == ["format", "model", "groups", "hypervolume", "made", "entries"]
-    assert list(data["entries"][0]) == ["rates", *DERIVED, "score", "score_error"]
+    assert list(data["entries"][0]) == ["rates", "share", *DERIVED, "score", "score_error"]
     assert data["hypervolume"] == front.hypervolume
     assert replace(front, made={}).content == front.content
     others = [
@@ -207,6 +238,16 @@ def test_what_a_file_holds(tmp_path: Path, front: Front) -> None:
         replace(front, entries=front.entries[1:]),
     ]
     assert len({f.content for f in [front, *others]}) == 4
+
+
+def test_content_does_not_depend_on_a_share_of_1(tmp_path: Path, front: Front) -> None:
+    """A front without shares is identified by vectors and scores alone; any share below 1 tells it apart."""
+    vectors = [(entry.rates, entry.counts, entry.score) for entry in front.entries]
+    plain = json.dumps(["abc123", ["0", "2"], vectors])
+    assert front.content == hashlib.sha256(plain.encode()).hexdigest()[:16]
+    first, *rest = front.entries
+    shared = [replace(front, entries=(replace(first, share=share), *rest)) for share in (0.5, 0.25)]
+    assert len({f.content for f in [front, *shared]}) == 3
 
 
 def test_damaged_and_missing_files(tmp_path: Path, structure: Structure, front: Front) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from distreal_sim.fronts.front import Entry, Front, fingerprint, make_front, uniform_rates
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front, fingerprint, make_front, uniform_rates
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Structure

@@ -15,7 +15,8 @@ from toys import toy, toy_fleet
 from distreal_sim.client.messages import Facts
 from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 from distreal_sim.methods.small import Small
 from distreal_sim.simulation.rounds import Progress, Simulation, play_round, start
 from distreal_sim.submodels.per_step import step_orders

@@ -13,7 +13,8 @@ from toys import toy
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.schedule import Moment
 from distreal_sim.config.build import build
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 from distreal_sim.submodels.per_step import pick_pair, step_orders
 from distreal_sim.submodels.prefixes import widest_trained
 from distreal_sim.thinning.masks import first_mask, take

@@ -24,9 +24,9 @@ from distreal_sim.sweep.preview import print_cells
 from distreal_sim.sweep.run import check_cells, run_sweep
 from distreal_sim.thinning.coupling.groups import find_groups
 
-ONE_ENTRY = (
-    "warning: the front of method {} has 1 entry, so nothing is thinned and every client trains the whole "
-    "network, as fedavg does; "
+ZERO_ONLY = (
+    "warning: the front of method {} has the zero vector only, so nothing is thinned and every client trains "
+    "the whole network, as fedavg does; "
 )
 
 
@@ -95,14 +95,14 @@ def test_no_bundled_network_needs_a_look(name: str) -> None:
         ({"model": "logistic"}, "model logistic has no hidden layer that could be thinned"),
         (
             {"method": {"name": "distreal", "filters": "ordered", "front": {"uniform": 1}}},
-            "give it more under method.front",
+            "give it others under method.front",
         ),
     ],
 )
 def test_a_front_that_leaves_no_choice(changes: dict[str, Any], why: str, tmp_path: Path) -> None:
     """The run warns once, and `check` with the same words; a front of two entries is no reason to."""
     method = changes.get("method", {}).get("name", "distreal")
-    expected = ONE_ENTRY.format(method) + why
+    expected = ZERO_ONLY.format(method) + why
     assert warned(tmp_path / "one", rounds=1, **changes) == [expected]
     assert f"\nwarning     {expected.removeprefix('warning: ')}\n" in plan(**changes)
     assert warned(tmp_path / "two", rounds=1, method={"name": "distreal", "front": {"uniform": 2}}) == []
@@ -217,7 +217,7 @@ def test_a_sweep_of_networks_of_different_size(tmp_path: Path) -> None:
 
 
 def test_a_sweep_names_its_cells(tmp_path: Path) -> None:
-    """A front of one entry once for both seeds, before the cells; those that merged nothing one by one."""
+    """The zero vector alone once for both seeds, before the cells; those that merged nothing one by one."""
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump({**TOY, "model": "logistic", "rounds": 1}))
     levels = {"grid": {"profile": [{"name": "constant", "level": 0.0}, "constant"]}, "seeds": [1, 2]}
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"base": "toy.yaml", **levels}))
@@ -227,4 +227,4 @@ def test_a_sweep_names_its_cells(tmp_path: Path) -> None:
     assert [line.partition(": ")[0] for line in lines] == [
         "constant level=0.0", "constant", "constant level=0.0, seed 1", "constant level=0.0, seed 2",
     ]  # fmt: skip
-    assert ["1 entry" in line for line in lines] == [True, True, False, False]
+    assert ["zero vector only" in line for line in lines] == [True, True, False, False]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typer.main import get_command
 
 from distreal_sim.cli import app
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 from distreal_sim.search.settings import Search, load_search
 
 ROOT = Path(__file__).parent.parent.parent

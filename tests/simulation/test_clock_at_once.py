@@ -6,6 +6,7 @@ import dataclasses
 import math
 import sys
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pieces import Pieces
 from rounds import Rows
+from shares import front_of_shares
 from toys import toy
 
 from distreal_sim.client.schedule import NeverDoneError, schedule
@@ -27,7 +29,8 @@ from distreal_sim.devices.processes import Steady
 from distreal_sim.devices.profiles import Profile, Timeline
 from distreal_sim.devices.profiles.markov import Markov
 from distreal_sim.devices.rngs import Keyed
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.simulation.clock.rounds import TimedFleet, known_levels, run_clock
@@ -83,6 +86,17 @@ def test_rows_are_those_of_the_clients_one_by_one(method: dict[str, Any], overru
     """Every number of every client and round, to the last bit, with all profiles; transfers, availability and
     the end of the round take turns.
     """
+    assert_timed_alike(method, overrun)
+
+
+def test_rows_of_a_front_of_shares(tmp_path: Path) -> None:
+    """As above. Some picks are wide and for few examples: thinned and full steps follow each other."""
+    front = front_of_shares(tmp_path / "front.json")
+    assert_timed_alike({"name": "distreal", "front": str(front)}, "partial")
+
+
+def assert_timed_alike(method: dict[str, Any], overrun: str) -> None:
+    """With all profiles; transfers, availability and the end of the round take turns."""
     base = build(toy(method=method, local={"epochs": 2, "batch_size": 8}))
     for profile, link, end, share in zip(
         PROFILES,
@@ -119,17 +133,24 @@ def test_rows_are_those_of_the_clients_one_by_one(method: dict[str, Any], overru
         min_size=1,
         max_size=8,
     ),
-    costs=st.sets(st.integers(1, 40), min_size=1, max_size=5),
+    entries=st.lists(
+        st.tuples(st.integers(1, 40), st.sampled_from([0.125, 1 / 3, 0.5, 1.0, 1.0])),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda entry: entry[0] * entry[1],
+    ),
     start_s=st.floats(0, 3),
     end_s=st.floats(-1, 14),
     overrun=st.sampled_from(["drop", "partial", "wait"]),
 )
 def test_schedules_are_those_of_the_clients_one_by_one(
-    clients: list[Any], costs: set[int], start_s: float, end_s: float, overrun: Any
+    clients: list[Any], entries: list[tuple[int, float]], start_s: float, end_s: float, overrun: Any
 ) -> None:
-    """Random pieces, of no and of endless capacity too, batches and lookups in a random table."""
-    macs = sorted(costs)
-    front = Front(tuple(Entry((), (c,), c, float(c)) for c in macs), "by hand", (), {})
+    """Random pieces, of no and of endless capacity too, batches and lookups in a random table with shares."""
+    ordered = sorted(entries, key=lambda entry: entry[0] * entry[1])
+    macs = [own for own, _ in ordered]
+    rows = (Entry((), (own,), own, own * share, share=share) for own, share in ordered)
+    front = Front(tuple(rows), "by hand", (), {})
     lines = [Pieces(levels, np.cumsum([at_s, *gaps])[1:].tolist()) for levels, gaps, _, at_s in clients]
     begun = np.array([at_s for *_, at_s in clients])
     limits: dict[str, Any] = {"overrun": overrun, "deadline_s": 10.0}

@@ -236,10 +236,18 @@ def _network(
 
 
 def _front(experiment: Experiment, module: nn.Module, structure: Structure) -> Front | None:
-    """The method's front; a front made here gets the names of this experiment's model and data set."""
+    """The method's front; a front made here gets the names of this experiment's model and data set.
+
+    Raises InputError for a front of shares where a client must finish all planned steps.
+    """
     front = experiment.method.build_front(module, structure)
     if front is None:
         return None
+    if front.has_shares and experiment.overrun != "partial":
+        raise InputError(
+            f"overrun {experiment.overrun} cannot be used with a front of shares: entries of a share below 1 "
+            "leave planned steps undone at the deadline; set overrun to partial, or use a front without shares"
+        )
     return dataclasses.replace(
         front,
         made={"model": experiment.model.name, "dataset": experiment.dataset.name} | dict(front.made),

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.fronts.front import FORMAT, Entry, Front, make_entry
+from distreal_sim.fronts.entry import Entry, make_entry
+from distreal_sim.fronts.front import FORMAT, Front
 from distreal_sim.thinning.structure import Structure
 
 
@@ -48,7 +49,8 @@ def load_front(path: Path, structure: Structure, thinnable: Sequence[int], model
     entries = []
     for number, entry in enumerate(front.entries, 1):
         try:
-            entries.append(make_entry(structure, thinnable, entry.rates, entry.score, entry.score_error))
+            known = (entry.rates, entry.score, entry.score_error, entry.share)
+            entries.append(make_entry(structure, thinnable, *known))
         except InputError as error:
             raise InputError(f"front {path}, entry {number}: {error}") from None
     front = replace(front, entries=tuple(entries))
@@ -70,6 +72,7 @@ def _parse(path: Path) -> tuple[Front, Mapping[str, Any]]:
                 None if e["score_error"] is None else float(e["score_error"]),
                 operator.index(e["forward_macs_per_example"]),
                 operator.index(e["parameters"]),
+                float(e["share"]),
             )
             for e in data["entries"]
         )
@@ -78,15 +81,15 @@ def _parse(path: Path) -> tuple[Front, Mapping[str, Any]]:
         raise InputError(f"front {path}: no such file") from None
     except KeyError as error:
         raise InputError(f"front {path} is not a front file: key {error} is missing") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, InputError) as error:
         raise InputError(f"front {path} is not a front file, or damaged: {error}") from None
 
 
 def _check(path: Path, data: Mapping[str, Any], front: Front) -> None:
     """Raises InputError unless `front` is one, and the file says about its entries what they are."""
     entries = front.entries
-    if not entries or any(entries[-1].rates):
-        raise InputError(f"front {path}: the last entry must be the zero vector (all rates 0)")
+    if not entries or any(entries[-1].rates) or entries[-1].share != 1:
+        raise InputError(f"front {path}: the last entry must be the zero vector (all rates 0) with share 1")
     if any(len(entry.counts) != len(entries[-1].counts) or min(entry.counts) < 1 for entry in entries):
         raise InputError(f"front {path}: every entry must keep at least one channel of the same groups")
     expected = front.plain()
@@ -95,10 +98,11 @@ def _check(path: Path, data: Mapping[str, Any], front: Front) -> None:
             _compare(f"front {path}, entry {number}", stored, key, value)
     grows = all(a.score <= b.score for a, b in pairwise(entries[:-1]))
     finite = all(math.isfinite(entry.score) for entry in entries)
-    if not (finite and grows and all(a.macs < b.macs for a, b in pairwise(entries))):
+    costs = [entry.macs_per_planned_example for entry in entries]
+    if not (finite and grows and all(a < b for a, b in pairwise(costs))):
         raise InputError(
-            f"front {path}: macs_per_example and score must grow from entry to entry (only the score of the "
-            "zero vector may be smaller)"
+            f"front {path}: share * macs_per_example and score must grow from entry to entry (only the score "
+            "of the zero vector may be smaller)"
         )
     _compare(f"front {path}", data, "hypervolume", expected["hypervolume"])
 

@@ -1,6 +1,6 @@
-"""The Pareto table: dropout vectors, the cost of a training step with each, and their speed of learning.
+"""The Pareto table: dropout vectors, how many of the planned examples each is for, and the speed of learning.
 
-A device looks up the best vector that its budget allows; nothing is computed at run time.
+A device looks up the best entry that its budget allows; nothing is computed at run time.
 """
 
 from __future__ import annotations
@@ -19,53 +19,18 @@ import numpy as np
 from torch import nn
 
 from distreal_sim.base.files import write_atomically
-from distreal_sim.codecs.plain import plain_bytes
-from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
-from distreal_sim.thinning.masks import keep_counts
-from distreal_sim.thinning.structure import Counts, Structure
+from distreal_sim.fronts.entry import Entry, make_entry
+from distreal_sim.thinning.structure import Structure
 
-FORMAT = 2
+FORMAT = 3
 
 REFERENCE_MACS = 1.05
 """A hypervolume is the area between a front and (1.05, 0), relative to the zero vector's MACs and score."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One dropout vector.
-
-    rates: (L,) fraction dropped of each addressed group; counts: (G,) kept channels of every group;
-    macs: training MACs per example, forward and backward; score: convergence speed, larger is better;
-    score_error: its standard error, where it was measured; forward_macs: the part of macs that is forward;
-    n_parameters: of the sub-network.
-    """
-
-    rates: tuple[float, ...]
-    counts: Counts
-    macs: int
-    score: float
-    score_error: float | None = None
-    forward_macs: int = 0
-    n_parameters: int = 0
-
-    @property
-    def backward_macs(self) -> int:
-        """MACs of the backward pass on one example."""
-        return self.macs - self.forward_macs
-
-    @property
-    def model_bytes(self) -> int:
-        """Bytes of the sub-network's parameters in float32."""
-        return plain_bytes([self.n_parameters])
-
-    def keep_rate(self, full: Counts) -> float:
-        """Mean kept share of the coupling groups; full: (G,) their channels."""
-        return float(np.mean(np.array(self.counts) / np.array(full))) if full else 1.0
-
-
-@dataclass(frozen=True)
 class Front:
-    """Non-dominated entries, cheapest first, and the zero vector as the last one.
+    """Non-dominated entries, cheapest first, and the zero vector with share 1 as the last one.
 
     model: fingerprint of the network it was made for; groups: names of the L addressed groups;
     made: how it was made.
@@ -77,26 +42,43 @@ class Front:
     made: Mapping[str, Any]
 
     @cached_property
-    def _macs(self) -> list[int]:
-        return [entry.macs for entry in self.entries]
+    def _costs(self) -> list[float]:
+        return [entry.macs_per_planned_example for entry in self.entries]
 
     def lookup(self, budget_macs: float) -> int:
-        """Index of the most expensive entry with macs <= budget_macs (per example); 0 where nothing fits.
+        """Index of the most expensive entry that costs at most budget_macs; 0 where nothing fits.
 
-        Score grows with cost along a front, but for the zero vector, which whoever can afford it gets.
+        budget_macs, costs: per planned example. Score grows with cost along a front, but for the zero vector,
+        which whoever can afford it gets.
         """
-        return max(0, bisect_right(self._macs, budget_macs) - 1)
+        return max(0, bisect_right(self._costs, budget_macs) - 1)
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether some entry is for fewer than all planned examples."""
+        return any(entry.share < 1 for entry in self.entries)
+
+    @property
+    def thins(self) -> bool:
+        """Whether some entry drops anything."""
+        return any(entry.counts != self.entries[-1].counts for entry in self.entries)
+
+    @property
+    def vectors(self) -> list[Entry]:
+        """The first entry of each dropout vector, cheapest step first."""
+        by_counts = {entry.counts: entry for entry in reversed(self.entries)}
+        return sorted(by_counts.values(), key=lambda entry: entry.macs)
 
     @property
     def hypervolume(self) -> float | None:
         """Area dominated by the entries, down to (1.05, 0); None unless the zero vector's score is > 0.
 
-        MACs are relative to the zero vector's, scores too.
+        Costs are relative to the zero vector's, scores too.
         """
         full = self.entries[-1] if self.entries else None
         if full is None or not full.score > 0:
             return None
-        edges = [entry.macs / full.macs for entry in self.entries] + [REFERENCE_MACS]
+        edges = [cost / full.macs for cost in self._costs] + [REFERENCE_MACS]
         height = area = 0.0
         for entry, (macs, edge) in zip(self.entries, pairwise(edges), strict=True):
             height = max(height, entry.score / full.score)
@@ -105,9 +87,12 @@ class Front:
 
     @property
     def content(self) -> str:
-        """16 hex digits that identify the front's effect on a run: its content except `made`."""
-        vectors = [(entry.rates, entry.counts, entry.score) for entry in self.entries]
-        return hashlib.sha256(json.dumps([self.model, self.groups, vectors]).encode()).hexdigest()[:16]
+        """16 hex digits that identify the front's effect on a run: its content except `made`.
+
+        A share of 1 does not count, so a front without shares is identified by its vectors and scores.
+        """
+        told = [(e.rates, e.counts, e.score, *([e.share] if e.share != 1 else [])) for e in self.entries]
+        return hashlib.sha256(json.dumps([self.model, self.groups, told]).encode()).hexdigest()[:16]
 
     @property
     def origin(self) -> str:
@@ -138,6 +123,7 @@ class Front:
             "entries": [
                 {
                     "rates": list(entry.rates),
+                    "share": entry.share,
                     "kept": list(entry.counts),
                     "keep_rate": entry.keep_rate(self.entries[-1].counts),
                     "macs_per_example": entry.macs,
@@ -157,32 +143,6 @@ class Front:
         write_atomically(path, json.dumps(self.plain(), indent=1).encode())
 
 
-def make_entry(
-    structure: Structure,
-    thinnable: Sequence[int],
-    rates: Sequence[float],
-    score: float | None,
-    score_error: float | None = None,
-) -> Entry:
-    """The entry of a dropout vector (L,), with its costs. score None: its relative MACs.
-
-    Raises InputError for rates that are none.
-    """
-    counts = keep_counts(structure, rates, thinnable)
-    macs = training_macs(structure, counts)
-    if score is None:
-        score = macs / training_macs(structure, structure.full_counts())
-    return Entry(
-        tuple(float(rate) for rate in rates),
-        counts,
-        macs,
-        score,
-        score_error,
-        forward_macs(structure, counts),
-        n_parameters(structure, counts),
-    )
-
-
 def make_front(
     structure: Structure,
     thinnable: Sequence[int],
@@ -190,15 +150,16 @@ def make_front(
     scores: Sequence[float] | None,
     *,
     errors: Sequence[float] | None = None,
+    shares: Sequence[float] | np.ndarray | None = None,
     model: str,
     made: Mapping[str, Any],
 ) -> Front:
-    """The front of candidate vectors.
+    """The front of candidates: vectors, each for all planned examples or for a share of them.
 
-    rates: (M, L); scores: (M,), or None for relative MACs; errors: (M,) standard errors of the scores.
-    Dominated and repeated candidates are left out, but the zero vector is always the last entry, whatever its
-    score, so that an unlimited device trains the full network. Where it is no candidate, it gets the best
-    score of all.
+    rates: (M, L); scores: (M,), or None for relative costs; errors: (M,) standard errors of the scores;
+    shares: (M,) in (0, 1], or None for 1. Dominated and repeated candidates are left out, but the zero vector
+    with share 1 is always the last entry, whatever its score, so that an unlimited device trains the full
+    network in all steps. Where it is no candidate, it gets the best score of all.
     """
     full = structure.full_counts()
     candidates = [
@@ -208,16 +169,19 @@ def make_front(
             vector,
             None if scores is None else float(scores[index]),
             None if errors is None else float(errors[index]),
+            1.0 if shares is None else float(shares[index]),
         )
         for index, vector in enumerate(np.asarray(rates, float))
     ]
     best = None if scores is None else max((e.score for e in candidates), default=0.0)
     zero_rates = (0.0,) * len(thinnable)
-    whole = [replace(e, rates=zero_rates) for e in candidates if e.counts == full]
+    candidates = [replace(e, rates=zero_rates) if e.counts == full else e for e in candidates]
+    whole = [e for e in candidates if e.counts == full and e.share == 1]
     zero = max(whole, key=lambda e: e.score, default=make_entry(structure, thinnable, zero_rates, best))
     entries: list[Entry] = []
-    for entry in sorted(candidates, key=lambda e: (e.macs, -e.score)):
-        if entry.macs < zero.macs and (not entries or entry.score > entries[-1].score):
+    for entry in sorted(candidates, key=lambda e: (e.macs_per_planned_example, -e.score)):
+        cheaper = entry.macs_per_planned_example < zero.macs_per_planned_example
+        if cheaper and (not entries or entry.score > entries[-1].score):
             entries.append(entry)
     names = tuple(structure.groups[g].name for g in thinnable)
     return Front((*entries, zero), model, names, made)

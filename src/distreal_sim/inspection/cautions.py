@@ -56,7 +56,7 @@ def _of_narrowed(experiment: Experiment, task: Task) -> list[str]:
 
 
 def _of_front(experiment: Experiment, task: Task) -> list[str]:
-    if task.front is None or len(task.front.entries) > 1:
+    if task.front is None or task.front.thins:
         return []
     method = experiment.method
     if not task.structure.thinnable(True):
@@ -64,10 +64,10 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
     elif not task.structure.thinnable(getattr(method, "drop_linear", True)):
         why = "hidden linear layers are all there is to thin: set method.drop_linear to true"
     else:
-        why = "give it more under method.front"
+        why = "give it others under method.front"
     return [
-        f"warning: the front of method {method.name} has 1 entry, so nothing is thinned and every client "
-        f"trains the whole network, as fedavg does; {why}"
+        f"warning: the front of method {method.name} has the zero vector only, so nothing is thinned and "
+        f"every client trains the whole network, as fedavg does; {why}"
     ]
 
 

@@ -20,7 +20,8 @@ from distreal_sim.client.schedule import Moment, NeverDoneError
 from distreal_sim.client.settings import Evaluation
 from distreal_sim.client.task import Task, network_bytes
 from distreal_sim.config import Experiment
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 from distreal_sim.simulation import evaluation
 from distreal_sim.simulation.asked import jobs_of
 from distreal_sim.simulation.rounds import start
@@ -44,7 +45,7 @@ class Window:
     end_s: float
     macs_per_s: float
 
-    def fits(self, macs_per_example: int) -> bool:
+    def fits(self, macs_per_example: float) -> bool:
         """Whether the planned work would be done in time if the capacity of the start held."""
         moment = Moment(self.start_s, self.end_s, self.macs_per_s, self.sizes)
         return macs_per_example * moment.n_left <= moment.budget_macs
@@ -180,8 +181,8 @@ def _typical(task: Task, updates: Sequence[Update]) -> Counts | None:
 
 
 def median_entry(front: Front) -> Entry:
-    """The entry in the middle of the table."""
-    return front.entries[len(front.entries) // 2]
+    """The entry of the vector in the middle, by the cost of a step."""
+    return front.vectors[len(front.vectors) // 2]
 
 
 def _wall_s(work: Callable[[], object]) -> float:

@@ -52,6 +52,6 @@ def lines(kind: str) -> list[str]:
 def _about(name: str) -> str:
     front = read_front(bundled.path_of(name))
     return (
-        f"{len(front.entries)} vectors for {front.made['model']} on {front.made['dataset']}, made by "
+        f"{len(front.entries)} entries for {front.made['model']} on {front.made['dataset']}, made by "
         f"{front.made['how']}"
     )

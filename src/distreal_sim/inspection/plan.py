@@ -257,19 +257,24 @@ def _method(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Ro
     if experiment.codec != Plain():
         yield "codec", describe(experiment.codec)
     frames = [window(task, u.facts.client_id) for u in round_1]
-    macs = {"the full model": training_macs(task.configured, task.configured.full_counts())}
+    macs: dict[str, float] = {"the full model": training_macs(task.configured, task.configured.full_counts())}
     if task.is_narrowed:
         macs["the narrowed model"] = task.charge_per_example(task.structure.full_counts())
     if task.front is not None:
         entries = task.front.entries
-        share = percent(entries[0].macs / entries[-1].macs)
+        cheapest = entries[0].macs_per_planned_example
+        share = percent(cheapest / entries[-1].macs)
         rates = len(task.front.groups)
         n_entries = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
         yield "front", f"{n_entries} of {rates} rates, the cheapest with {share} of the full MACs"
+        if task.front.has_shares:
+            below_1 = [entry.share for entry in entries if entry.share < 1]
+            yield "front", f"{len(below_1)} for a share of the planned examples: {spread(below_1)}"
         yield "front", _origin(experiment, task.front)
         if (gain := task.front.fresh_gain) is not None:
             yield "front", f"on fresh seeds {gain}"
-        macs["the cheapest entry"] = min(task.charge_per_example(entry.counts) for entry in entries)
+        charges = [entry.share * task.charge_per_example(entry.counts) for entry in entries]
+        macs["the cheapest entry"] = min(charges)
     if levels := choices(experiment.method, task):
         yield "levels", levels_line(levels, task)
     yield from cost_rows(experiment, task)

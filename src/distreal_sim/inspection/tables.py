@@ -159,17 +159,21 @@ def sparkline(values: Sequence[float], marks: str) -> str:
 def _front(front: Front, console: Console) -> None:
     full = front.entries[-1]
     title = f"front of {len(front.entries)} entries for model {front.model}"
-    columns = "#|MACs|% of full|forward|backward|parameters|bytes|score|± s.e.|keep rate|<kept channels"
-    shown = table(title, columns)
+    shares = "share|" if front.has_shares else ""
+    of_network = "forward|backward|parameters|bytes"
+    shown = table(title, f"#|MACs|{shares}% of full|{of_network}|score|± s.e.|keep rate|<kept channels")
     for index, entry in enumerate(front.entries):
-        share = f"{100 * entry.macs / full.macs:.2f}"
+        cost = f"{100 * entry.macs_per_planned_example / full.macs:.2f}"
+        costs = (f"{entry.share:.4g}", cost) if front.has_shares else (cost,)
         error = "" if entry.score_error is None else f"{entry.score_error:.2g}"
         keep_rate = f"{entry.keep_rate(full.counts):.3f}"
         sizes = (entry.forward_macs, entry.backward_macs, entry.n_parameters, entry.model_bytes)
         score = f"{entry.score:.4g}"
-        add_row(shown, index, entry.macs, share, *sizes, score, error, keep_rate, compact(entry.counts))
+        add_row(shown, index, entry.macs, *costs, *sizes, score, error, keep_rate, compact(entry.counts))
     console.print(shown)
     say(console, "MACs: training, per example: forward + backward. Keep rate: mean over the coupling groups.")
+    if front.has_shares:
+        say(console, "Share: of the planned examples; % of full: share times MACs, by which it is looked up.")
     say(console, "Kept channels: of each coupling group in order; 3x16 stands for 16 16 16.")
     if front.hypervolume is not None:
         say(console, f"Hypervolume to (1.05, 0), relative to the full network: {front.hypervolume:.4f}.")

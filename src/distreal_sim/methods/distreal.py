@@ -11,7 +11,12 @@ filters are uniform without replacement; dropped filters keep their values, mome
 included; a coordinate is averaged over the clients that trained it, weighted by their examples. Below the
 cheapest vector the cheapest is taken, and the deadline may be missed.
 
-Differs from the paper with the options `filters`, `resample`, `distil` and `step_normalised`, which are ours:
+Differs from the paper with the options `filters`, `resample`, `distil` and `step_normalised` and with fronts
+of shares, which are ours:
+- front of shares: an entry is a vector and the share of the planned examples that it is for. Its cost, by
+  which it is looked up, is that share of the vector's MACs. The client trains the next mini-batch with the
+  vector and looks up again, until the deadline; steps are not counted. With the zero vector alone it is
+  FedAvg with partial work.
 - `ordered` filters are FjORD's ordered dropout (Horvath et al., NeurIPS 2021) with a vector in place of one
   width, and the widest sub-network trained so far is tested together with the full width; `rolling` ones
   are FedRolex's window (Alam et al., NeurIPS 2022), which begins with channel j mod C of C after j rounds,
@@ -28,6 +33,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field
 from torch import nn
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.task import Task
@@ -77,7 +83,14 @@ class Distreal(Method):
         return self.model_copy(update={"front": front})
 
     def build_front(self, module: nn.Module, structure: Structure) -> Front:
-        return front_of(self.front, self.drop_linear, module, structure)
+        front = front_of(self.front, self.drop_linear, module, structure)
+        if self.distil and front.has_shares:
+            raise InputError(
+                "method.distil cannot be used with a front of shares: its pupils need part of the budget, "
+                "and the share of an entry was chosen for steps without a pupil; set method.distil to false, "
+                "or use a front without shares"
+            )
+        return front
 
     def levels(self, task: Task) -> PerStep | None:
         return None if self.distil else front_levels(task)

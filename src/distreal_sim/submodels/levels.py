@@ -20,7 +20,8 @@ class Level:
 
     counts: (G,) kept channels; macs_per_example: of a training step; traffic: its transfers; trained:
     names of the parameters that it trains and that come back, None for all; charged_macs: MACs of capacity
-    that a step is charged per example, None for macs_per_example (`charged`).
+    that a step is charged per example, None for macs_per_example (`charged`); share: of the planned examples
+    that the level is for (`Entry.share`), which a level that is chosen before every step may have.
     """
 
     counts: Counts
@@ -28,11 +29,17 @@ class Level:
     traffic: Traffic
     trained: tuple[str, ...] | None = None
     charged_macs: int | None = None
+    share: float = 1.0
 
     @property
     def charge(self) -> int:
         """MACs of capacity that a step takes per example."""
         return self.macs_per_example if self.charged_macs is None else self.charged_macs
+
+    @property
+    def planned_charge(self) -> float:
+        """MACs of capacity per planned example, by which it is chosen before a step."""
+        return self.share * self.charge
 
 
 @dataclass(frozen=True)
@@ -75,9 +82,11 @@ class PerRound:
 
 @dataclass(frozen=True)
 class PerStep:
-    """Before every step the most expensive level with which all examples left fit, or else the cheapest.
+    """Before every step the most expensive level that the budget allows, or else the cheapest.
 
-    levels: cheapest first, each charged more than the one before it, with one traffic (`Front.lookup`).
+    The budget is what the capacity of the moment gives until the end, spread over the planned examples left.
+    levels: cheapest first, each charged more per planned example than the one before it, with one traffic
+    (`Front.lookup`).
     """
 
     levels: tuple[Level, ...]
@@ -89,7 +98,7 @@ class PerStep:
     def now(self, moment: Moment, start: Level) -> Level:
         """The level of a step, in a round that began with `start`."""
         budget_macs = moment.budget_macs / moment.n_left
-        return self.levels[max(0, bisect_right(self.levels, budget_macs, key=_charge) - 1)]
+        return self.levels[max(0, bisect_right(self.levels, budget_macs, key=_planned_charge) - 1)]
 
 
 Levels = Always | PerRound | PerStep
@@ -125,7 +134,7 @@ def charged(task: Task, levels: Levels) -> Levels:
     """The levels with what the clock charges them where time is measured; as they are where it is not.
 
     Of levels that are chosen before every step those are left out of which a later one takes no more time:
-    the later one, which is larger, is the better choice whatever the budget. Raises InputError for a level
+    the later one, of higher score, is the better choice whatever the budget. Raises InputError for a level
     that was not measured.
     """
     if task.charges is None:
@@ -137,7 +146,7 @@ def charged(task: Task, levels: Levels) -> Levels:
         return PerRound(tuple(found))
     worth: list[Level] = []
     for level in reversed(found):
-        if not worth or level.charge < worth[-1].charge:
+        if not worth or level.planned_charge < worth[-1].planned_charge:
             worth.append(level)
     return PerStep(tuple(reversed(worth)))
 
@@ -150,5 +159,5 @@ def charged_level(task: Task, level: Level) -> Level:
     return replace(level, charged_macs=own)
 
 
-def _charge(level: Level) -> int:
-    return level.charge
+def _planned_charge(level: Level) -> float:
+    return level.planned_charge

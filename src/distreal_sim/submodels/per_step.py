@@ -12,6 +12,7 @@ from torch import Tensor
 from distreal_sim.client.client import Client
 from distreal_sim.client.schedule import Choice, Choose, Moment
 from distreal_sim.client.task import Task
+from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front
 from distreal_sim.submodels.levels import Level, PerStep
 from distreal_sim.submodels.steps import distil_step
@@ -46,8 +47,11 @@ def front_levels(task: Task) -> PerStep:
     """The entries of the task's front; the whole model travels, and back with it what each step kept."""
     assert task.front is not None
     traffic = task.traffic(task.model_sizes, coverage=True)
-    counts = [entry.counts for entry in task.front.entries]
-    return PerStep(tuple(Level(own, task.macs_per_example(own), traffic) for own in counts))
+
+    def level(entry: Entry) -> Level:
+        return Level(entry.counts, task.macs_per_example(entry.counts), traffic, share=entry.share)
+
+    return PerStep(tuple(map(level, task.front.entries)))
 
 
 def pick_pair(

@@ -56,7 +56,7 @@ def _kernel_bytes(task: Task, n_levels: int) -> int:
     """One forward and two backward kernels of each convolution at each width and size of a batch."""
     n_batches = len({size for n in np.unique(task.split.sizes) for size in batch_sizes(int(n), task.local)})
     n_convolutions = sum(isinstance(part, nn.modules.conv._ConvNd) for part in task.module.modules())
-    n_widths = n_levels if task.front is None else len(task.front.entries)
+    n_widths = n_levels if task.front is None else len(task.front.vectors)
     return KERNEL_BYTES * min(N_KERNELS, 3 * n_convolutions * n_widths * n_batches)
 
 

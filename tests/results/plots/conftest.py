@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 from distreal_sim.results.runs import Run, find_runs
 
 WriteRun = Callable[..., Run]

@@ -12,7 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.fronts.front import Entry, Front
+from distreal_sim.fronts.entry import Entry
+from distreal_sim.fronts.front import Front
 from distreal_sim.results.plots.front import front, front_file
 from distreal_sim.results.runs import Run
 

@@ -1,4 +1,4 @@
-"""A front: cost against convergence speed together with uniform rates, and the rates, layer by entry."""
+"""A front: cost against convergence speed together with uniform rates, and what each entry leaves out."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from distreal_sim.results.plots._save import look, save
 from distreal_sim.results.runs import Run
 
 Row = Mapping[str, float]
-"""relative_macs, score and, where measured, score_error."""
+"""relative_macs (the cost of the entry), score and, where given, score_error and share."""
 
 UNIFORM_COLOUR = "#7F7F7F"
+
+LEFT_OUT = "(examples)"
+"""The last row of the heat map, where entries have shares: 1 - share, beside the drop rates of the layers."""
 
 
 def front(runs: Sequence[Run], out: Path | None = None) -> Figure:
@@ -39,15 +42,17 @@ def front(runs: Sequence[Run], out: Path | None = None) -> Figure:
 def front_file(path: Path, out: Path | None = None) -> Figure:
     """The front in a JSON file.
 
-    Scores are relative to the zero vector's. Where the front and uniform rates were measured on fresh
-    seeds, those scores are drawn with their standard errors, and hollow the ones that the search saw.
+    Scores are relative to the zero vector's. Diamonds are entries for fewer than all steps. Where the front
+    and uniform rates were measured on fresh seeds, those scores are drawn with their standard errors, and
+    hollow the ones that the search saw.
     """
     shown = read_front(path)
     if shown.hypervolume is None:
         raise InputError(f"front {path}: the score of the zero vector must be above 0 for a figure")
     with look():
-        figure = Figure(figsize=(5.6, 4.4 + 0.16 * len(shown.groups)))
-        scores, rates = figure.subplots(2, 1, height_ratios=(2.9, 1.1 + 0.16 * len(shown.groups)))
+        n_rows = len(shown.groups) + shown.has_shares
+        figure = Figure(figsize=(5.6, 4.4 + 0.16 * n_rows))
+        scores, rates = figure.subplots(2, 1, height_ratios=(2.9, 1.1 + 0.16 * n_rows))
         _scores(scores, shown)
         _rates(figure, rates, shown)
         legend_above(figure, *scores.get_legend_handles_labels())
@@ -58,7 +63,10 @@ def front_file(path: Path, out: Path | None = None) -> Figure:
 def _scores(axes: Axes, shown: Front) -> None:
     colour = method_line("distreal")[0]
     full = shown.entries[-1]
-    own = [{"relative_macs": e.macs / full.macs, "score": e.score} for e in shown.entries]
+    own = [
+        {"relative_macs": e.macs_per_planned_example / full.macs, "score": e.score, "share": e.share}
+        for e in shown.entries
+    ]
     fresh = shown.made.get("reevaluation")
     if fresh is None:
         _line(axes, own, full.score, {"color": colour, "marker": "o", "label": "front"})
@@ -80,16 +88,24 @@ def _line(axes: Axes, rows: Sequence[Row], zero: float, style: Mapping[str, Any]
     y = [row["score"] / zero for row in rows]
     errors = [row.get("score_error", 0.0) / zero for row in rows]
     axes.errorbar(x, y, errors if any(errors) else None, markersize=4, elinewidth=0.8, **style)
+    fewer = [row.get("share", 1.0) < 1 for row in rows]
+    if any(fewer):
+        diamonds = {**style, "linestyle": "", "marker": "D", "label": f"{style['label']}, fewer steps"}
+        axes.plot(*np.array([x, y])[:, fewer], markersize=6, **diamonds)
 
 
 def _rates(figure: Figure, axes: Axes, shown: Front) -> None:
-    rates = np.array([entry.rates for entry in shown.entries]).T
+    entries, groups = shown.entries, list(shown.groups)
+    rates = np.array([entry.rates for entry in entries]).T
+    if shown.has_shares:
+        rates = np.vstack([rates, [1 - entry.share for entry in entries]])
+        groups.append(LEFT_OUT)
     image = axes.imshow(rates, aspect="auto", cmap="cividis_r", vmin=0.0, vmax=1.0, interpolation="nearest")
-    axes.set_yticks(range(len(shown.groups)), shown.groups, fontsize=7)
-    every = -(-len(shown.entries) // 12)
-    ticks = range(0, len(shown.entries), every)
-    full_macs = shown.entries[-1].macs
-    axes.set_xticks(ticks, [f"{shown.entries[i].macs / full_macs:.2f}" for i in ticks])
+    axes.set_yticks(range(len(groups)), groups, fontsize=7)
+    every = -(-len(entries) // 12)
+    ticks = range(0, len(entries), every)
+    full_macs = entries[-1].macs
+    axes.set_xticks(ticks, [f"{entries[i].macs_per_planned_example / full_macs:.2f}" for i in ticks])
     axes.grid(False)
     axes.set(xlabel="Entries by their relative training MACs", ylabel="Layer")
     figure.colorbar(image, ax=axes, label="Drop rate")

@@ -45,6 +45,10 @@ class TimedClients:
     def _charges(self) -> np.ndarray:
         return np.array([level.charge for level in self.choice.levels])
 
+    @cached_property
+    def _planned_charges(self) -> np.ndarray:
+        return np.array([level.planned_charge for level in self.choice.levels])
+
     def facts(self, client_ids: np.ndarray, start_s: np.ndarray) -> tuple[Columns, Capacities]:
         """The facts of each client's round, and its capacities, walked to the end of its work.
 
@@ -120,7 +124,7 @@ class TimedClients:
 
     def _lookup(self, moments: Moments) -> np.ndarray:
         """`Front.lookup`."""
-        found = np.searchsorted(self._charges, moments.budget_macs / moments.n_left, side="right") - 1
+        found = np.searchsorted(self._planned_charges, moments.budget_macs / moments.n_left, side="right") - 1
         picked: np.ndarray = np.maximum(found, 0)
         return picked
 
