@@ -332,6 +332,33 @@ def test_inspect_front_of_a_config_and_of_its_file(config: Path, tmp_path: Path)
     assert cli("inspect", "front", path) == out
 
 
+def test_a_front_of_shares(config: Path, tmp_path: Path) -> None:
+    """Half of the examples with half the filters cost half of 120,768 MACs, 13.05 % of the full network's; a
+    quarter of them with the full network 25 %, and everybody has those 13.05 % at level 0.2.
+    """
+    overrides = ["method.name=distreal", "method.front.uniform=4"]
+    front = build(load_experiment(config, overrides)[0]).front
+    assert front is not None
+    _, half, _, full = front.entries
+    entries = (replace(half, share=0.5), replace(full, share=0.25, score=0.5), full)
+    path = tmp_path / "front.json"
+    replace(front, entries=entries, made={"how": "by hand"}).save(path)
+    out = cli("inspect", "front", path)
+    assert [row[:4] for row in rows(out)] == [
+        ["0", "120,768", "0.5", "13.05"],
+        ["1", "462,720", "0.25", "25.00"],
+        ["2", "462,720", "1", "100.00"],
+    ]
+    assert "Share: of the planned examples; % of full: share times MACs, by which it is looked up.\n" in out
+    out = cli("check", config, "method.name=distreal", f"method.front={path}", "profile.level=0.2")
+    assert section(out, "front") == [
+        "3 entries of 3 rates, the cheapest with 13 % of the full MACs",
+        "2 for a share of the planned examples: min 0.25, median 0.375, max 0.5",
+        "by hand",
+    ]
+    assert "the cheapest entry at the capacity of t = 0: 100 % of the clients" in section(out, "in time")
+
+
 def test_a_front_that_was_measured_afresh(config: Path, tmp_path: Path) -> None:
     """0.55 against 0.44 is a gain of 25 %; `check` says it too, with the front's file as where it is from."""
     overrides = ["method.name=distreal", "method.front.uniform=4"]

@@ -89,10 +89,10 @@ def test_a_round_by_hand() -> None:
     """Half the filters cost 40 MACs an example and the full network 100. The front: (half, 1/2) at 20,
     (half, 1) at 40, (full, 1/2) at 50, (full, 1) at 100. Four batches of 1, and 50 MAC/s until t = 4.
 
-    t = 0: 200 / 4 = 50: (full, 1/2); done at 2. t = 2: 100 / 3 = 33: (half, 1/2); done at 2.8. t = 2.8: 60 / 2
-    = 30: the same; done at 3.6. t = 3.6: 20 / 1 = 20: the same, which needs 40: undone, 20 charged.
-    So a pick for half of the examples is no plan for the round: after each step the rest of the budget is
-    spread over all examples left, and the wide steps come first.
+    t = 0: 200 / 4 = 50: (full, 1/2); done at 2. t = 2: 100 / 3 = 33: (half, 1/2); done at 2.8.
+    t = 2.8: 60 / 2 = 30: the same; done at 3.6. t = 3.6: 20 / 1 = 20: the same, which needs 40: undone, 20
+    charged. So a pick for half of the examples is no plan for the round: the rest of the budget is spread
+    over all examples left after each step, and the wide steps come first.
     """
     half, full = (4,), (8,)
     front = Front(

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
+from shares import front_of_shares
 from torch import nn
 from toys import TOY, toy
 
@@ -141,6 +142,16 @@ def test_a_small_network_that_was_configured_so(tmp_path: Path) -> None:
     changes = {"model": {"name": "small_cnn", "width": 1}, "method": {"name": "small", "width": 1.0}}
     endless = {"name": "constant", "level": float("inf")}
     assert warned(tmp_path / "run", **changes, rounds=1, profile=endless) == []
+
+
+def test_the_zero_vector_for_fewer_steps_leaves_no_choice(tmp_path: Path) -> None:
+    """Several entries, and nothing is thinned."""
+    front = front_of_shares(tmp_path / "front.json", {0.0: (0.25, 0.5, 1.0)})
+    method = {"name": "distreal", "front": str(front)}
+    expected = ZERO_ONLY.format("distreal") + "give it others under method.front"
+    assert warned(tmp_path / "run", rounds=1, method=method) == [expected]
+    front_of_shares(front, {0.5: (0.5,), 0.0: (1.0,)})
+    assert warned(tmp_path / "other", rounds=1, method=method) == []
 
 
 def test_a_run_in_which_nobody_finishes(tmp_path: Path) -> None:

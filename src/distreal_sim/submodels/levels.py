@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from distreal_sim.client.client import Client
 from distreal_sim.client.schedule import Moment
@@ -98,7 +99,11 @@ class PerStep:
     def now(self, moment: Moment, start: Level) -> Level:
         """The level of a step, in a round that began with `start`."""
         budget_macs = moment.budget_macs / moment.n_left
-        return self.levels[max(0, bisect_right(self.levels, budget_macs, key=_planned_charge) - 1)]
+        return self.levels[max(0, bisect_right(self._planned_charges, budget_macs) - 1)]
+
+    @cached_property
+    def _planned_charges(self) -> list[float]:
+        return [level.planned_charge for level in self.levels]
 
 
 Levels = Always | PerRound | PerStep
@@ -157,7 +162,3 @@ def charged_level(task: Task, level: Level) -> Level:
         return level
     own = task.charges.of(level.counts, level.trained, level.macs_per_example)
     return replace(level, charged_macs=own)
-
-
-def _planned_charge(level: Level) -> float:
-    return level.planned_charge

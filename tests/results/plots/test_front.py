@@ -77,6 +77,34 @@ def test_the_heat_map(tmp_path: Path) -> None:
     assert len(rates.get_xticklabels()) == 10
 
 
+def test_entries_for_fewer_steps(tmp_path: Path) -> None:
+    """Half of the examples with the second vector cost 0.4 of the full network; diamonds mark such entries,
+    among them those on fresh seeds, and the last row of the heat map shows what they leave out.
+    """
+    first, second, last = FRONT.entries
+    shown = replace(FRONT, entries=(first, replace(second, share=0.5), last))
+    figure = drawn(tmp_path, shown)
+    line = figure.axes[0].get_legend_handles_labels()
+    (marked,) = [h for h, label in zip(*line, strict=True) if label == "front, fewer steps"]
+    assert (marked.get_marker(), marked.get_linestyle()) == ("D", "None")
+    assert np.array(marked.get_xydata()) == pytest.approx(np.array([[0.4, 0.875]]))
+    (whole,) = [h for h, label in zip(*line, strict=True) if label == "front"]
+    assert np.array(whole.lines[0].get_xdata()) == pytest.approx([0.3, 0.4, 1.0])
+    _, rates, _ = figure.axes
+    assert np.asarray(rates.images[0].get_array())[2].tolist() == [0.0, 0.5, 0.0]
+    assert [label.get_text() for label in rates.get_yticklabels()] == ["conv1", "conv2", "(examples)"]
+    assert [label.get_text() for label in rates.get_xticklabels()] == ["0.30", "0.40", "1.00"]
+    entries = [{**row, "share": share} for row, share in zip(FRESH["entries"], (0.25, 1.0, 1.0), strict=True)]
+    fresh = {**FRESH, "entries": entries}
+    labels = (
+        drawn(tmp_path, replace(shown, made={"reevaluation": fresh})).axes[0].get_legend_handles_labels()[1]
+    )
+    assert {label for label in labels if label.endswith("fewer steps")} == {
+        "front, fresh seeds, fewer steps",
+        "as the search saw it, fewer steps",
+    }
+
+
 def test_runs(tmp_path: Path, write_run: Callable[..., Run]) -> None:
     """The front of those that have one; several different ones are refused."""
     fedavg, distreal = write_run("fedavg", [0.5]), write_run("distreal", [0.5])

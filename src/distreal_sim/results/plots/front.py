@@ -90,8 +90,9 @@ def _line(axes: Axes, rows: Sequence[Row], zero: float, style: Mapping[str, Any]
     axes.errorbar(x, y, errors if any(errors) else None, markersize=4, elinewidth=0.8, **style)
     fewer = [row.get("share", 1.0) < 1 for row in rows]
     if any(fewer):
-        diamonds = {**style, "linestyle": "", "marker": "D", "label": f"{style['label']}, fewer steps"}
-        axes.plot(*np.array([x, y])[:, fewer], markersize=6, **diamonds)
+        above = {"zorder": style.get("zorder", 2) + 0.2, "label": f"{style['label']}, fewer steps"}
+        diamonds = {**style, "linestyle": "", "marker": "D", "markersize": 6, **above}
+        axes.plot(*np.array([x, y])[:, fewer], **diamonds)
 
 
 def _rates(figure: Figure, axes: Axes, shown: Front) -> None:
