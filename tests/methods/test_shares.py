@@ -15,6 +15,7 @@ from toys import toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.client.schedule import schedule
+from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.fronts.entry import Entry
@@ -39,7 +40,7 @@ def test_the_zero_vector_alone_is_fedavg_with_partial_work(tmp_path: Path) -> No
     """
     front = front_of_shares(tmp_path / "front.json", {0.0: tuple(n / 8 for n in range(1, 9))})
     ours, model, clients = results(tmp_path / "shares", method={"name": "distreal", "front": str(front)})
-    theirs, expected, rows = results(tmp_path / "fedavg", method={"name": "fedavg", "overrun": "partial"})
+    theirs, expected, rows = results(tmp_path / "fedavg", method={"name": "fedavg"}, overrun="partial")
 
     def without_upload(table: bytes) -> list[list[str]]:
         lines = [line.split(",") for line in table.decode().splitlines()]
@@ -81,7 +82,7 @@ def test_both_kinds_of_entries_are_used(tmp_path: Path) -> None:
     assert len(fewer) >= 2
     vectors = front_of_shares(tmp_path / "vectors.json", dict.fromkeys(VECTORS, (1.0,)))
     _, thinned, _ = results(tmp_path / "vectors", method={"name": "distreal", "front": str(vectors)})
-    _, whole, _ = results(tmp_path / "fedavg", method={"name": "fedavg", "overrun": "partial"})
+    _, whole, _ = results(tmp_path / "fedavg", method={"name": "fedavg"}, overrun="partial")
     assert len({model, thinned, whole}) == 3
 
 
@@ -125,15 +126,23 @@ def test_a_round_by_hand() -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"overrun": "drop"}, "method.overrun drop cannot be used with a front of shares"),
-        ({"overrun": "wait"}, "method.overrun wait cannot be used with a front of shares"),
-        ({"distil": True}, "method.distil cannot be used with a front of shares: its pupils need"),
+        ({"overrun": "drop"}, "overrun drop cannot be used with a front of shares"),
+        ({"overrun": "wait"}, "overrun wait cannot be used with a front of shares"),
+        (
+            {"method": {"distil": True}},
+            "method.distil cannot be used with a front of shares: its pupils need",
+        ),
     ],
 )
 def test_refused(option: dict[str, Any], message: str, tmp_path: Path) -> None:
     """A front without shares may be used with each of them."""
+
+    def with_front(path: Path) -> Experiment:
+        method = {"name": "distreal", "front": str(path), **option.get("method", {})}
+        return toy(**{**option, "method": method})
+
     front = front_of_shares(tmp_path / "front.json")
     with pytest.raises(InputError, match=message):
-        build(toy(method={"name": "distreal", "front": str(front), **option}))
+        build(with_front(front))
     vectors = front_of_shares(tmp_path / "vectors.json", {0.5: (1.0,), 0.0: (1.0,)})
-    build(toy(method={"name": "distreal", "front": str(vectors), **option}))
+    build(with_front(vectors))

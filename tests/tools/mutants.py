@@ -95,12 +95,14 @@ MUTANTS = [
     ),
     *_of(
         "fronts/test_front.py",
-        ("bisect_right(self._macs, budget_macs) - 1", "bisect_right(self._macs, budget_macs - 1) - 1"),
+        ("return max(0, bisect_right(self._costs, budget_macs) - 1)",
+         "return max(0, bisect_right(self._costs, budget_macs - 1) - 1)"),
         ("(not entries or entry.score > entries[-1].score)",
          "(not entries or entry.score >= entries[-1].score)"),
-        ("if entry.macs < zero.macs and", "if entry.macs <= zero.macs and"),
+        ("cheaper = entry.macs_per_planned_example < zero",
+         "cheaper = entry.macs_per_planned_example <= zero"),
         ("height = max(height, entry.score / full.score)", "height = entry.score / full.score"),
-        ("key=lambda e: (e.macs, -e.score)", "key=lambda e: (e.macs, e.score)"),
+        ("(e.macs_per_planned_example, -e.score)", "(e.macs_per_planned_example, e.score)"),
     ),
     *_of(
         "thinning/test_masks.py thinning/test_cost.py thinning/test_partial_cost.py",

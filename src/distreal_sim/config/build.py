@@ -245,8 +245,9 @@ def _front(experiment: Experiment, module: nn.Module, structure: Structure) -> F
         return None
     if front.has_shares and experiment.overrun != "partial":
         raise InputError(
-            f"overrun {experiment.overrun} cannot be used with a front of shares: entries of a share below 1 "
-            "leave planned steps undone at the deadline; set overrun to partial, or use a front without shares"
+            f"overrun {experiment.overrun} cannot be used with a front of shares: entries of a share below "
+            "1 leave planned steps undone at the deadline; set overrun to partial, or use a front without "
+            "shares"
         )
     return dataclasses.replace(
         front,
