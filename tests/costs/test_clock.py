@@ -15,18 +15,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from cost_tables import file_of, macs_shares
+from cost_tables import ShareOf, file_of, macs_shares
 from rounds import Rows
+from shares import front_of_shares
 from toys import toy
 
 from distreal_sim.client.client import do
 from distreal_sim.client.messages import Facts, Job, Round
+from distreal_sim.client.schedule import Moment
+from distreal_sim.client.traffic import Traffic
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.run import run
 from distreal_sim.simulation.clock.rounds import TimedFleet, known_levels, run_clock
 from distreal_sim.simulation.rounds import Simulation, simulate, start
-from distreal_sim.submodels.levels import Level
+from distreal_sim.submodels.levels import Level, PerStep
 
 FULL, HALF = 462_720, 120_768
 DISTREAL = {"name": "distreal", "front": {"uniform": 2}}
@@ -169,6 +172,29 @@ def test_many_clients_at_once(method: dict[str, Any], overrun: str, tmp_path: Pa
     """The same rows as from `train`, to the last bit, where methods say what their clients choose from; and
     the bookkeeping holds.
     """
+    assert_alike(method, overrun, tmp_path, drawn(1))
+
+
+def test_many_clients_with_a_front_of_shares(tmp_path: Path) -> None:
+    """As above: what counts is the share of an entry times its charge. Thinned steps take 0.3 of the time."""
+    front = front_of_shares(tmp_path / "front.json")
+    assert_alike({"name": "distreal", "front": str(front)}, "partial", tmp_path, half_takes("0.3"))
+
+
+def test_shares_of_charges() -> None:
+    """Levels of 100 and 40 MACs that take the time of 100 and 90: for half of the examples the charges are 50
+    and 45 for each planned one, so 47 is enough for the second alone, and 89 not for all examples with it.
+    """
+    nothing = Traffic(0, 0)
+    thin = Level((4,), 40, nothing, charged_macs=90, share=0.5)
+    full = Level((8,), 100, nothing, charged_macs=100, share=0.5)
+    levels = PerStep((thin, full, dataclasses.replace(thin, share=1.0), dataclasses.replace(full, share=1.0)))
+    assert [level.planned_charge for level in levels.levels] == [45, 50, 90, 100]
+    picks = [levels.now(Moment(0.0, 1.0, budget, [1]), thin) for budget in (10, 47, 60, 89, 91, 101)]
+    assert [levels.levels.index(pick) for pick in picks] == [0, 0, 1, 1, 2, 3]
+
+
+def assert_alike(method: dict[str, Any], overrun: str, tmp_path: Path, share_of: ShareOf) -> None:
     changes = {
         "method": method,
         "overrun": overrun,
@@ -176,7 +202,7 @@ def test_many_clients_at_once(method: dict[str, Any], overrun: str, tmp_path: Pa
         "link": {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000},
         "rounds": 3,
     }
-    file = file_of(tmp_path / "cost.json", toy(**changes), drawn(1))
+    file = file_of(tmp_path / "cost.json", toy(**changes), share_of)
     experiment = toy(**changes, cost=str(file))
     run(experiment, tmp_path / "run", training=False, verify=True, warn=str)
     task = dataclasses.replace(build(experiment), computes=False)

@@ -27,11 +27,12 @@ def cost_rows(experiment: Experiment, task: Task) -> Iterator[tuple[str, str]]:
     yield "cost", f"the time of a step, {_whence(experiment)}, in place of its MACs"
     yield "cost", made_by(table)
     levels = described_levels(experiment.method, task)
-    for level in _some(levels):
+    different = list({(level.counts, level.trained): level for level in levels}.values())
+    for level in _some(different):
         timed = charges.level(level.counts, level.trained)
         yield "cost", f"{percent(timed.macs_share)} of the full MACs: {shares(timed)}"
-    if len(levels) > MAX_LEVELS:
-        yield "cost", f"({MAX_LEVELS} of {len(levels)} levels are listed)"
+    if len(different) > MAX_LEVELS:
+        yield "cost", f"({MAX_LEVELS} of {len(different)} levels are listed)"
     choices = experiment.method.levels(task)
     if isinstance(choices, PerStep):
         n_worth = len(charged(task, choices).levels)
