@@ -1,52 +1,31 @@
-"""The resolved plan of an experiment: its work, its costs, its time."""
+"""The plan of an experiment: its work, its costs, its time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from distreal_sim.base.errors import naming
-from distreal_sim.base.plugins import Plugin
-from distreal_sim.base.process import n_cores, prepare_process
-from distreal_sim.base.text import compact, duration, percent, si
-from distreal_sim.client.messages import Status, Update
-from distreal_sim.client.settings import Overrun
-from distreal_sim.client.task import Task
-from distreal_sim.codecs.plain import Plain
+from distreal_sim.base.process import prepare_process
 from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build
-from distreal_sim.fronts.bundled import BundledFront
-from distreal_sim.fronts.front import Front
-from distreal_sim.fronts.option import UniformFront
 from distreal_sim.inspection import cautions
-from distreal_sim.inspection.capacity import ends, fixing_line, shown_as_1, unit_line
-from distreal_sim.inspection.costs import cost_rows
-from distreal_sim.inspection.data import data_lines
-from distreal_sim.inspection.estimate import WallTimes, forecast, measure, window
-from distreal_sim.inspection.levels import choices, levels_line
+from distreal_sim.inspection.estimate import forecast, measure
+from distreal_sim.inspection.rows import (
+    capacity_rows,
+    data_rows,
+    method_rows,
+    network_rows,
+    sample,
+    time_rows,
+)
 from distreal_sim.inspection.timing import with_costs
 from distreal_sim.simulation.cohort import select_cohort
-from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
-from distreal_sim.thinning.structure import Structure
-
-MAX_SAMPLE = 200
-"""Most clients whose capacity is looked at."""
-
-OVERRUNS: dict[Overrun, str] = {
-    "drop": "the update of a client that misses the deadline is lost",
-    "partial": "of a client that misses the deadline the finished steps count",
-    "wait": "the server waits for every client",
-}
-"""What becomes of a client still computing at the deadline."""
-
-Rows = Iterator[tuple[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +86,11 @@ def make_plan(experiment: Experiment) -> Plan:
     experiment = with_costs(experiment)
     task = build(experiment)
     round_1 = forecast(experiment, task, sample(len(task.split)))
-    rows = [row for part in (_data, _network, _capacity, _method) for row in part(experiment, task, round_1)]
+    parts = (data_rows, network_rows, capacity_rows, method_rows)
+    rows = [row for part in parts for row in part(experiment, task, round_1)]
     with naming(f"model {experiment.model.name}, tried on its data,"):
         times = measure(task, select_cohort(experiment, task, 1), round_1)
-    rows += _time(experiment, task, task.is_narrowed, round_1, times)
+    rows += time_rows(experiment, task, task.is_narrowed, round_1, times)
     lines = [*cautions.of_task(experiment, task), *cautions.of_round_1(round_1)]
     warnings = tuple(line.removeprefix("warning: ") for line in lines)
     rows += [("warning", line) for line in warnings]
@@ -122,225 +102,3 @@ def make_plan(experiment: Experiment) -> Plan:
 def print_plan(experiment: Experiment, console: Console) -> None:
     """Prints the plan of an experiment."""
     make_plan(experiment).print(console)
-
-
-def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
-    """At most `most` client ids, evenly spread."""
-    return [int(i) for i in np.unique(np.linspace(0, n_clients - 1, most).round())]
-
-
-def label_counts(task: Task) -> np.ndarray:
-    """(n_clients, n_classes) examples of each class that each client holds."""
-    n_clients, n_classes = len(task.split), task.data.n_classes
-    owner = np.repeat(np.arange(n_clients), task.split.sizes)
-    cells = owner * n_classes + task.data.train.y[task.split.order]
-    return np.bincount(cells, minlength=n_clients * n_classes).reshape(n_clients, n_classes)
-
-
-def describe(plugin: Plugin) -> str:
-    """A plug-in's name and options; outside code is called that."""
-    name = plugin.name
-    outside = [type(plugin).__module__] if "." in name else []
-    outside += [path.rpartition(".")[0] for path in plugin.code]
-    if outside:
-        name += f" (runs code from {', '.join(outside)})"
-    options = ", ".join(_options(plugin.model_dump(mode="json")))
-    return f"{name}: {options}" if options else name
-
-
-def _options(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _options(value, f"{prefix}{key}.")
-        elif value is not None and value != []:
-            yield f"{prefix}{key}={value}".replace("'", "").replace(", ", ",")
-
-
-def _data(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
-    yield "experiment", f"{experiment.name}, seed {experiment.seed}, config hash {experiment.hash()}"
-    data, sizes, counts = task.data, task.split.sizes, label_counts(task)
-    shape = " x ".join(map(str, data.shape))
-    yield "data set", describe(experiment.dataset)
-    sets = f"{len(data.train):,} training and {len(data.test):,} test examples"
-    yield "data set", f"{sets} of {shape}, {data.n_classes} classes"
-    for line in data_lines(data):
-        yield "data set", line
-    yield "clients", f"{len(sizes):,}, of which {experiment.clients_per_round:,} a round"
-    if experiment.availability.name != "always":
-        yield "clients", f"availability {describe(experiment.availability)}"
-    yield "partition", describe(experiment.partition)
-    yield "partition", f"examples a client: {spread(sizes)}"
-    classes, largest = np.mean((counts > 0).sum(axis=1)), percent(float(np.mean(counts.max(axis=1) / sizes)))
-    yield (
-        "partition",
-        f"label skew: {classes:.1f} of {data.n_classes} classes a client, {largest} of one (means)",
-    )
-
-
-def spread(values: Sequence[float] | np.ndarray) -> str:
-    """Smallest, median and largest value."""
-    low, middle, high = (float(f(values)) for f in (np.min, np.median, np.max))
-    form = "{:,.0f}" if high >= 1e4 else "{:,.4g}"
-    return ", ".join(
-        f"{word} {form.format(x)}" for word, x in (("min", low), ("median", middle), ("max", high))
-    )
-
-
-def _cost(structure: Structure) -> list[str]:
-    counts = structure.full_counts()
-    groups = f"{len(counts)} coupling groups with {sum(counts):,} channels"
-    forward, training = (si(f(structure, counts), "MAC") for f in (forward_macs, training_macs))
-    return [
-        f"{n_parameters(structure, counts):,} parameters; {groups}",
-        f"per example {forward} forward, {training} training (both ways)",
-    ]
-
-
-def _kept(task: Task) -> list[str]:
-    """Of a narrowed network: filters left in each coupling group, and parameters."""
-    pairs = zip(task.full, task.configured.full_counts(), strict=True)
-    left, all_ = (n_parameters(s, s.full_counts()) for s in (task.structure, task.configured))
-    return [
-        f"filters left in each group: {compact([f'{kept}/{channels}' for kept, channels in pairs])}",
-        f"{left:,} of {all_:,} parameters left ({percent(left / all_)})",
-    ]
-
-
-def _network(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
-    yield "model", describe(experiment.model)
-    for line in _cost(task.configured):
-        yield "model", line
-    if task.is_narrowed:
-        yield "trained", f"the model narrowed by method {experiment.method.name}"
-        for line in [*_cost(task.structure), *_kept(task)]:
-            yield "trained", line
-    elif task.structure.parameters != task.configured.parameters:
-        yield "trained", f"the model with what method {experiment.method.name} adds to it"
-        for line in _cost(task.structure):
-            yield "trained", line
-    local = experiment.local
-    work = f"{local.epochs} epoch{'s' * (local.epochs != 1)}" if local.epochs else f"{local.steps} steps"
-    momentum = f", momentum {local.momentum:g}" if local.momentum else ""
-    decay = f", weight decay {local.weight_decay:g}" if local.weight_decay else ""
-    yield "local work", f"{work} of SGD, lr {local.lr:g} ({local.lr_schedule}){momentum}{decay}"
-    steps = spread([update.facts.n_steps_planned for update in round_1])
-    yield "local work", f"mini-batches of {local.batch_size}; a client has {steps}"
-
-
-def _capacity(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
-    client_ids = [update.facts.client_id for update in round_1]
-    absolute = np.array([window(task, i).macs_per_s for i in client_ids])
-    unit = shown_as_1(experiment, task, client_ids)
-    bounds = experiment.profile.lower_bound() * task.devices.level_1(np.array(client_ids))
-    yield "capacity", describe(experiment.profile)
-    yield "capacity", unit_line(experiment, task, client_ids)
-    yield "capacity", f"at t = 0, {_clients(len(round_1), task)}: {spread(absolute / unit)}"
-    yield "capacity", f"that is {ends(absolute)}"
-    yield (
-        "capacity",
-        f"declared lower bound: {np.min(bounds / unit):.4g}, or {si(float(np.min(bounds)), 'MAC/s')}",
-    )
-    if (line := fixing_line(experiment, task)) is not None:
-        yield "capacity", line
-    if experiment.link.name != "unlimited":
-        yield "link", describe(experiment.link)
-
-
-def _clients(n: int, task: Task) -> str:
-    return f"all {n} clients" if n == len(task.split) else f"{n} of {len(task.split):,} clients"
-
-
-def _method(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
-    yield "method", describe(experiment.method)
-    yield "overrun", f"{experiment.overrun}: {OVERRUNS[experiment.overrun]}"
-    yield "merge", describe(experiment.merge)
-    if experiment.codec != Plain():
-        yield "codec", describe(experiment.codec)
-    frames = [window(task, u.facts.client_id) for u in round_1]
-    macs: dict[str, float] = {"the full model": training_macs(task.configured, task.configured.full_counts())}
-    if task.is_narrowed:
-        macs["the narrowed model"] = task.charge_per_example(task.structure.full_counts())
-    if task.front is not None:
-        entries = task.front.entries
-        cheapest = entries[0].macs_per_planned_example
-        share = percent(cheapest / entries[-1].macs)
-        rates = len(task.front.groups)
-        n_entries = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
-        yield "front", f"{n_entries} of {rates} rates, the cheapest with {share} of the full MACs"
-        if task.front.has_shares:
-            below_1 = [entry.share for entry in entries if entry.share < 1]
-            yield "front", f"{len(below_1)} for a share of the planned examples: {spread(below_1)}"
-        yield "front", _origin(experiment, task.front)
-        if (gain := task.front.fresh_gain) is not None:
-            yield "front", f"on fresh seeds {gain}"
-        charges = [entry.share * task.charge_per_example(entry.counts) for entry in entries]
-        macs["the cheapest entry"] = min(charges)
-    if levels := choices(experiment.method, task):
-        yield "levels", levels_line(levels, task)
-    yield from cost_rows(experiment, task)
-    for what, cost in macs.items():
-        share = percent(sum(frame.fits(cost) for frame in frames) / len(frames))
-        yield "in time", f"{what} at the capacity of t = 0: {share} of the clients"
-    status = [update.facts.status for update in round_1]
-    kinds: tuple[Status, ...] = ("completed", "partial", "dropped")
-    shares = ", ".join(f"{percent(status.count(kind) / len(status))} {kind}" for kind in kinds)
-    yield "in time", f"in round 1 as it comes: {shares}"
-    if keep_rates := [u.facts.mean_keep_rate for u in round_1 if u.is_merged and u.facts.mean_keep_rate < 1]:
-        share = percent(len(keep_rates) / len(status))
-        yield "in time", f"{share} are thinned, and keep on average of their channels {spread(keep_rates)}"
-    down, up = ([getattr(u.facts, f"{way}load_bytes") for u in round_1] for way in ("down", "up"))
-    yield "traffic", f"a client and round: {_bytes(down)} down, {_bytes(up)} up"
-
-
-def _bytes(values: Sequence[int]) -> str:
-    """The smallest and the largest number of bytes of those whose transfer takes place."""
-    ends = [si(f([n for n in values if n] or [0]), "B") for f in (min, max)]
-    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
-
-
-def _origin(experiment: Experiment, front: Front) -> str:
-    """Where the front is from; for one that was made here, whether a searched one is bundled."""
-    if not isinstance(getattr(experiment.method, "front", None), UniformFront):
-        return front.origin
-    plain = experiment.resolved()
-    auto = experiment.method.model_copy(update={"front": "auto"}).settled(plain["model"], plain["dataset"])
-    found = getattr(auto, "front", None)
-    named = f"{found.bundled} is bundled (method.front=auto)" if isinstance(found, BundledFront) else ""
-    rival = named or "none is bundled"
-    return f"{front.origin}; for this model, data set and way of thinning {rival}"
-
-
-def _time(
-    experiment: Experiment, task: Task, narrowed: bool, round_1: Sequence[Update], times: WallTimes
-) -> Rows:
-    bound = "at most " if experiment.round_end == "early" else ""
-    if experiment.overrun == "wait":
-        bound = "about " if bound else "at least "
-    total_s = experiment.rounds * experiment.deadline_s
-    yield (
-        "simulated",
-        (
-            f"{experiment.rounds:,} rounds of {experiment.deadline_s:g} s: {bound}{total_s:,.10g} s"
-            + (f" ({duration(total_s)})" if total_s >= 120 else "")
-        ),
-    )
-    every, n_test = experiment.evaluation.every, len(task.data.test)
-    n_evaluations = experiment.rounds // every + bool(experiment.rounds % every)
-    training = experiment.rounds * experiment.clients_per_round * times.training_wall_s(round_1)
-    testing = n_evaluations * times.evaluation_wall_s(n_test, experiment.evaluation)
-    one, cores = training + testing, n_cores()
-    many = one / min(cores, experiment.clients_per_round)
-    all_cores = f", {duration(many)} with {cores} workers (one per core)" if cores > 1 else ""
-    yield "wall time", f"ESTIMATE: {duration(one)} with 1 worker{all_cores}"
-    yield "wall time", f"{duration(training)} training, {duration(testing)} for {n_evaluations:,} evaluations"
-    thinned = "front's median entry" if task.front is not None else "sub-model"
-    names = [thinned, "narrowed model" if narrowed else "full model"]
-    for name, (_, wall_s) in zip(names[-len(times.steps) :], times.steps, strict=True):
-        yield "wall time", f"measured on {task.device}: {_ms(wall_s)} a step of {times.batch_size}, {name}"
-    n_tested = min(n_test, experiment.evaluation.batch_size)
-    yield "wall time", f"measured on {task.device}: {_ms(times.test_batch_wall_s)} a test batch of {n_tested}"
-    yield "wall time", "not counted: start-up, messages, merging, changes after round 1"
-
-
-def _ms(wall_s: float) -> str:
-    return f"{1000 * wall_s:.3g} ms" if wall_s < 0.9995 else f"{wall_s:.3g} s"

@@ -26,7 +26,7 @@ from distreal_sim.inspection.capacity import shown_as_1, unit_line
 from distreal_sim.inspection.cautions import python_warning
 from distreal_sim.inspection.data import warnings_of
 from distreal_sim.inspection.levels import choices, levels_table
-from distreal_sim.inspection.plan import (
+from distreal_sim.inspection.rows import (
     label_counts,
     sample,
     spread,
