@@ -21,7 +21,7 @@ SLOW_mutants := tools
 SLOW_NAMED := runs kills resume matrix flower sweeps searches networks mutants
 SLOW_PARTS := $(SLOW_NAMED) rest properties
 
-.PHONY: help install demo test test-slow $(SLOW_PARTS:%=test-slow-%) check bench clean
+.PHONY: help install demo test test-slow $(SLOW_PARTS:%=test-slow-%) check bench fronts clean
 
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ check: install  ## lint, strict types, tests
 bench: install  ## the benchmarks, other simulators first; tables in benchmarks/results (long)
 	$(BIN)/python benchmarks/peers/run.py --docs lab/performance.md
 	$(BIN)/python benchmarks/peers/others.py
+
+fronts: $(patsubst configs/search/%.yaml,front-%,$(wildcard configs/search/*.yaml))  ## search the bundled fronts again (hours)
+
+front-%: install  # one of them, by the name of its config, DATASET_MODEL; resumes a search that was cut short
+	$(BIN)/distreal-sim search configs/search/$*.yaml --out runs/fronts/$* --resume
+	cp runs/fronts/$*/front.json src/distreal_sim/fronts/$(shell name=$*; echo "$${name#*_}-$${name%%_*}").json
 
 clean:  ## remove the environment and the demo's runs
 	rm -rf $(VENV) runs/demo
