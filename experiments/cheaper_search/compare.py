@@ -22,7 +22,7 @@ from scipy import stats
 
 from distreal_sim.base.process import prepare_process
 from distreal_sim.search.archive import Archive
-from distreal_sim.search.explore import Evaluate, explore, table_of
+from distreal_sim.search.explore import Evaluate, explore, pairs_of, table_of
 from distreal_sim.search.objective import Objective, Stream, make_objective
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.settings import load_search
@@ -79,7 +79,8 @@ def compare(network: str, variants: list[str], seeds: list[int], cache: Path, co
             if (network, variant, str(seed)) in done:
                 continue
             found = explore(space, search.model_copy(update={**VARIANTS[variant], "seed": seed}), known)
-            entries = table_of(space, found.scores, search.entries)
+            pairs = table_of(space, pairs_of(found.scores, search.over), search.entries)
+            entries = [pair.counts for pair in pairs]
             volumes = volume(entries, known), volume(entries, fresh), uniform
             row = (network, variant, seed, len(found.scores), *(round(v, 5) for v in volumes))
             add(dict(zip(FIELDS, row, strict=True)))

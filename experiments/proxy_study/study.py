@@ -44,7 +44,7 @@ SHARES = {"alone": 1.0, "mixture": 0.5}
 def objective(pretraining: str, steps: int) -> Objective:
     """The score with these settings."""
     changes = [f"pretraining={pretraining}", f"steps={steps}", f"repeats={REPEATS}"]
-    search, experiment, _ = load_search(SEARCH, [*changes, f"snapshots={list(SNAPSHOTS)}"])
+    search, experiment, _ = load_search(SEARCH, [*changes, "data=pooled", f"snapshots={list(SNAPSHOTS)}"])
     return make_objective(search, experiment)
 
 

@@ -60,8 +60,9 @@ def test_made_by_its_config(name: str) -> None:
     search, experiment = config_of(name)
     made, plain = made_of(name), experiment.resolved()
     now = search.model_dump(mode="json", exclude={"experiment"})
-    since = {key: Search.model_fields[key].default for key in now.keys() - made["search"].keys()}
-    assert {**made["search"], **since} == now
+    since = now.keys() - made["search"].keys()
+    assert {key: value for key, value in now.items() if key not in since} == made["search"]
+    assert not since & search.model_fields_set
     for key, value in made["experiment"].items():
         options = plain[key]
         assert value == ({k: options[k] for k in value} if isinstance(value, dict) else options), key

@@ -16,15 +16,18 @@ from toys import TOY
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.config import parse_experiment
+from distreal_sim.config.build import build
 from distreal_sim.data.datasets import Examples
-from distreal_sim.search.objective import MIXED, WORST_LOSS, Objective, Score, make_objective
+from distreal_sim.search.objective import MIXED, WORST_LOSS, Objective, Score, Stream, make_objective
 
 from .toy_search import tiny_search
+
+STREAMS: tuple[Stream, ...] = ("search", "reevaluation")
 
 
 @pytest.fixture(scope="module")
 def objective(tmp_path_factory: pytest.TempPathFactory) -> Objective:
-    settings = {"validation": 0.3, "pretraining": "full"}
+    settings = {"validation": 0.3, "pretraining": "full", "data": "pooled"}
     return make_objective(*tiny_search(tmp_path_factory.mktemp("search"), **settings))
 
 
@@ -94,21 +97,27 @@ class Twin:
 
 
 def test_the_zero_vector_is_plain_central_training(objective: Objective) -> None:
-    """An independent loop: ten steps of pre-training, then three from either snapshot, two seeds each."""
+    """An independent loop: ten steps of pre-training, then one, two and three from either snapshot, two seeds
+    each.
+    """
     n_examples = len(objective.task.data.train)
     twin = Twin(objective)
     snapshots = [copy.deepcopy(twin.module)]
     twin.train(Rngs(1)("pre-training batches").permutation(n_examples), 10)
     snapshots.append(twin.module)
-    expected = []
+    expected: dict[int, list[float]] = {1: [], 2: [], 3: []}
     for s, snapshot in enumerate(snapshots):
         for r in range(2):
-            twin.module = copy.deepcopy(snapshot)
-            before = twin.loss()
-            twin.train(Rngs(1, (s, r))("search batches").permutation(n_examples), 3)
-            expected.append(before - twin.loss())
+            order = Rngs(1, (s, r))("search batches").permutation(n_examples)
+            for n_steps, drops in expected.items():
+                twin.module = copy.deepcopy(snapshot)
+                before = twin.loss()
+                twin.train(order, n_steps)
+                drops.append(before - twin.loss())
     score = objective.score(objective.task.structure.full_counts(), "search")
-    assert [d for drops in score.drops for d in drops] == pytest.approx(expected, abs=2e-5)
+    assert list(score.by_share) == [1 / 3, 2 / 3, 1.0]
+    for after, drops in zip(score.by_share.values(), expected.values(), strict=True):
+        assert [d for row in after.drops for d in row] == pytest.approx(drops, abs=2e-5)
     assert score.mean > 0.05
 
 
@@ -164,3 +173,56 @@ def test_nothing_to_search(tmp_path: Path) -> None:
         make_objective(search, parse_experiment(without, source="toy"))
     objective = make_objective(search, parse_experiment({**TOY, "model": model}, source="toy"))
     assert objective.space.uniform(3) == [(6,), (3,), (1,)]
+
+
+@pytest.mark.parametrize("data", ["pooled", "clients"])
+def test_measuring_on_the_way_changes_nothing(tmp_path: Path, data: str) -> None:
+    """The score after all steps is the same to the bit as without measurements before; that after a share of
+    them is the score of a search of so many steps.
+    """
+    settings = {"data": data, "steps": 8, "snapshots": [0, 5], "shares": [0.125, 0.25, 0.5, 1.0]}
+    objective = make_objective(*tiny_search(tmp_path, **settings))
+    alone = make_objective(*tiny_search(tmp_path, **{**settings, "shares": [1.0]}))
+    for counts in ((2, 4, 8), (4, 8, 16)):
+        for stream in STREAMS:
+            score = objective.score(counts, stream)
+            assert score.drops == alone.score(counts, stream).drops
+    score = objective.score((2, 4, 8), "search")
+    assert [share for share, _ in score.fewer] == [0.125, 0.25, 0.5]
+    assert score.by_share[1.0].drops == score.drops
+    for share, after in score.fewer:
+        short = make_objective(*tiny_search(tmp_path, **{**settings, "steps": int(8 * share)}))
+        assert after.drops == short.score((2, 4, 8), "search").drops
+
+
+def test_the_full_network_is_measured_more_often(tmp_path: Path) -> None:
+    """Of 8 steps after 8 / sqrt(2)^i: 8, 5.7, 4, 2.8, 2, 1.4, 1 and less, rounded, at least one."""
+    objective = make_objective(*tiny_search(tmp_path, steps=8, snapshots=[0], shares=[0.125, 0.25, 0.5, 1.0]))
+    score = objective.score((4, 8, 16), "search")
+    assert [8 * share for share in score.by_share] == [1, 2, 3, 4, 6, 8]
+    assert [8 * share for share in objective.score((4, 8, 15), "search").by_share] == [1, 2, 4, 8]
+
+
+def test_batches_of_clients(tmp_path: Path) -> None:
+    """Each batch is of one client, without repeats, and all of it where it holds fewer than a batch; clients
+    come in proportion to their examples, within five standard deviations of a binomial.
+    """
+    objective = make_objective(*tiny_search(tmp_path, snapshots=[0], batch_size=100))
+    split, n = objective.task.split, 4000
+    owners = {int(i): client for client in range(len(split)) for i in split[client]}
+    seen = np.zeros(len(split))
+    assert split.sizes.min() < 100 < split.sizes.max()
+    for batch in objective._batches(n, np.random.default_rng(1)):
+        (client,) = {owners[int(i)] for i in batch}
+        assert len(set(batch.tolist())) == len(batch) == min(100, split.sizes[client])
+        seen[client] += 1
+    share = split.sizes / split.sizes.sum()
+    assert (np.abs(seen - n * share) < 5 * np.sqrt(n * share * (1 - share))).all()
+
+
+def test_clients_are_those_of_the_experiment(tmp_path: Path) -> None:
+    """With the share that its runs hold out themselves."""
+    search, experiment = tiny_search(tmp_path, snapshots=[0], validation=0.2)
+    dataset = experiment.dataset.model_copy(update={"validation": 0.2})
+    split = build(experiment.model_copy(update={"dataset": dataset})).split
+    assert (make_objective(search, experiment).task.split.order == split.order).all()

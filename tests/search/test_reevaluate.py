@@ -9,11 +9,12 @@ import pytest
 
 from distreal_sim.search.objective import Score
 from distreal_sim.search.reevaluate import reevaluate
+from distreal_sim.search.space import Pair
 from distreal_sim.thinning.structure import Counts
 
 from .toy_search import toy_space
 
-FOUND = [(1, 1), (4, 1), (10, 10)]
+FOUND = [Pair((1, 1)), Pair((4, 1)), Pair((10, 10))]
 
 
 def by_first_group(asked: Sequence[Counts]) -> Iterator[Score]:
@@ -33,7 +34,7 @@ def test_by_hand() -> None:
     found = (0.1 * 240 + 0.4 * 4854) / 5180 + 0.05
     uniform = (0.1 * (1956 - 86) + 0.6 * (5180 - 1956)) / 5180 + 0.05
     c = fresh.comparison
-    assert list(fresh.uniform) == [(10, 10), (6, 6), (1, 1)]
+    assert [pair.counts for pair in fresh.uniform] == [(10, 10), (6, 6), (1, 1)]
     assert (c.n_found, c.n_uniform) == (3, 3)
     assert (c.found, c.uniform, c.gain) == pytest.approx((found, uniform, found / uniform - 1), abs=1e-12)
     assert c.found_interval == pytest.approx((found, found), abs=1e-12)
@@ -59,3 +60,49 @@ def test_the_interval_covers() -> None:
         low, high = reevaluate(space, FOUND, noisy, rng).comparison.gain_interval
         covered += low <= true <= high
     assert covered >= 48
+
+
+def curved(asked: Sequence[Counts]) -> Iterator[Score]:
+    """As `by_first_group`; half of the steps have 0.9 of the progress of all."""
+    for score in by_first_group(asked):
+        (half, *_), *_ = score.drops
+        yield Score(score.drops, ((0.5, Score(((0.9 * half,) * 4,) * 2)),))
+
+
+def test_fewer_steps_by_hand() -> None:
+    """Fewer full steps have 1.8 x of the progress at x <= 0.5, so 1.8 * 86 / 5180 and 1.8 * 326 / 5180 at the
+    costs of the found entries, which lie above. Uniform rates are better from 1956 / 5180 on (0.6), fewer
+    steps before: 1.8 * 326 / 5180 = 0.113 against 0.1.
+    """
+    fresh = reevaluate(toy_space(10, 10), FOUND, curved, np.random.default_rng(1))
+    c, low, high = fresh.comparison, 1.8 * 86 / 5180, 1.8 * 326 / 5180
+    steps = (low * 240 + high * 4854) / 5180 + 0.05
+    better = (0.1 * 240 + high * (1956 - 326) + 0.6 * (5180 - 1956)) / 5180 + 0.05
+    assert (c.fewer_steps, c.better) == pytest.approx((steps, better), abs=1e-12)
+    assert c.gain_over_better == pytest.approx(c.found / better - 1, abs=1e-12)
+    assert c.better_interval == pytest.approx((better, better), abs=1e-12)
+    assert [pair.share for pair in fresh.fewer_steps] == [0.5, 1.0]
+
+
+def test_where_it_pays_by_hand() -> None:
+    """The front: (86, 0.1), (326, 0.4), (5180, 1), costs of 5180. It meets 1.8 x where
+    0.4 + 0.6 (x - 0.06293) / 0.93707 = 1.8 x, so 0.35970 = 1.15970 x, at x = 0.3102. From there on it lies
+    below, by most at 0.5. From each of two equal snapshots it is the same.
+    """
+    fresh = reevaluate(toy_space(10, 10), FOUND, curved, np.random.default_rng(1))
+    assert fresh.thinning is not None
+    assert fresh.thinning.pays == ((86 / 5180, 0.31),)
+    assert fresh.thinning.loses == ((0.311, 0.999),)
+    assert fresh.thinning.best.relative_macs == 326 / 5180
+    assert fresh.thinning.best.value == pytest.approx(0.4 - 1.8 * 326 / 5180)
+    assert fresh.thinning.worst.relative_macs == 0.5
+    assert fresh.by_snapshot == (fresh.thinning, fresh.thinning)
+
+
+def test_entries_for_fewer_steps() -> None:
+    """An entry for half of the steps has the fresh score after half of them, and half of the cost."""
+    found = [Pair((4, 1), 0.5), Pair((10, 10), 0.5), Pair((10, 10))]
+    fresh = reevaluate(toy_space(10, 10), found, curved, np.random.default_rng(1))
+    assert [score.mean for score in fresh.found.values()] == pytest.approx([3.6, 9.0, 10.0])
+    area = (0.36 * (2590 - 163) + 0.9 * 2590) / 5180 + 0.05
+    assert fresh.comparison.found == pytest.approx(area, abs=1e-12)

@@ -77,6 +77,50 @@ def test_the_number_of_entries_is_limited(whole: Path, tmp_path: Path) -> None:
     assert (front.entries[0], front.entries[-1]) == (all_entries[0], all_entries[-1])
 
 
+def test_a_front_over_vectors_and_steps(whole: Path, tmp_path: Path) -> None:
+    """The same trainings; entries are pairs of the archive, cheaper by their share, and all are on the front
+    of the archive's pairs. What was measured on the way is kept over an interruption.
+    """
+    search, experiment = tiny_search(tmp_path, over="vectors_and_steps", entries=100)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run_search(search, experiment, out, n_workers=1, show=Interrupting(9))
+    front, comparison = run_search(search, experiment, out, n_workers=1, resume=True)
+    assert (out / "evaluations.jsonl").read_bytes() == (whole / "evaluations.jsonl").read_bytes()
+    known, costs = {}, {}
+    for line in (out / "evaluations.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        for share, after in [(1.0, row), *((after["share"], after) for after in row["fewer"])]:
+            known[tuple(row["counts"]), share] = (after["score"], after["score_error"])
+            costs[tuple(row["counts"]), share] = share * row["relative_macs"]
+    assert {counts: {s for c, s in known if c == counts} for counts in ((1, 1, 2), (4, 8, 16))} == {
+        (1, 1, 2): {2 / 3, 1.0},
+        (4, 8, 16): {1 / 3, 2 / 3, 1.0},
+    }
+    for entry in front.entries:
+        assert known[entry.counts, entry.share] == (entry.score, entry.score_error)
+        cost = costs[entry.counts, entry.share]
+        better = [k for k, (s, _) in known.items() if s > entry.score and costs[k] <= cost]
+        assert not better or (entry.share == 1 and not any(entry.rates))
+    assert any(entry.share < 1 for entry in front.entries)
+    assert comparison.n_found == len(front.entries)
+    generations = (out / "generations.csv").read_text().splitlines()
+    assert front.hypervolume == pytest.approx(float(generations[-1].split(",")[3]), rel=1e-12)
+
+
+def test_what_it_is_worth_is_in_the_file(whole: Path) -> None:
+    """The three curves, by cost, and where thinning pays, of all snapshots and of each."""
+    fresh = read_front(whole / "front.json").made["reevaluation"]
+    for curve in ("entries", "uniform_entries", "fewer_steps_entries"):
+        costs = [row["relative_macs"] for row in fresh[curve]]
+        assert costs == sorted(costs)
+        assert costs[-1] == 1
+        assert set(fresh[curve][0]) == {"relative_macs", "share", "score", "score_error"}
+    assert [row["share"] for row in fresh["fewer_steps_entries"]] == [1 / 3, 2 / 3, 1.0]
+    assert set(fresh["thinning"]) == {"pays", "pays_in_the_mean", "loses", "best", "worst"}
+    assert [stage["steps"] for stage in fresh["thinning_by_snapshot"]] == [0, 10]
+
+
 @pytest.mark.slow
 def test_two_workers(whole: Path, tmp_path: Path) -> None:
     run_search(*tiny_search(tmp_path), tmp_path / "out", n_workers=2)
@@ -185,6 +229,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert done.stderr.count("\n") == 1
         assert done.stdout.startswith("12 vectors tried, stopped by: generations\n")
         assert done.stdout.endswith(f"{out / 'front.json'}\n")
+        assert re.search(r"\nthinning (never pays|pays from [\d.]+ to )", done.stdout)
+        assert "\ngain over the better of uniform rates and fewer full steps: " in done.stdout
     front = read_front(out / "front.json")
     assert front.entries[-1].counts == (3, 6, 12)
     assert front.made["config"] == "search", "the stem of search.yaml"

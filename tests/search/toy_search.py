@@ -20,6 +20,7 @@ TINY: dict[str, Any] = {
     "experiment": "toy.yaml",
     "snapshots": [0, 10],
     "steps": 3,
+    "shares": [0.5, 1.0],
     "repeats": 2,
     "batch_size": 16,
     "population": 6,
@@ -47,14 +48,14 @@ def tiny_search(folder: Path, **changes: Any) -> tuple[Search, Experiment]:
     return search, experiment
 
 
-def toy_space(*channels: int, smallest: float = 0.0) -> Space:
-    """1x1 convolutions of so many filters on 1x4x4 inputs, and a classifier of 2; rates up to 0.9."""
+def toy_space(*channels: int, smallest: float = 0.0, d_max: float = 0.9) -> Space:
+    """1x1 convolutions of so many filters on 1x4x4 inputs, and a classifier of 2."""
     layers: list[nn.Module] = []
     for n_in, n_out in zip((1, *channels), channels, strict=False):
         layers += [nn.Conv2d(n_in, n_out, 1), nn.ReLU()]
     network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], 2))
     structure = find_groups(network, torch.zeros(2, 1, 4, 4))
-    return Space(structure, tuple(range(len(channels))), 0.9, smallest)
+    return Space(structure, tuple(range(len(channels))), d_max, smallest)
 
 
 def result(out: Path) -> dict[str, Any]:

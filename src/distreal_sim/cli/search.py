@@ -31,7 +31,7 @@ def search(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Search for a front of dropout vectors; prints how much it beats uniform rates by, and its file."""
+    """Search for a front of dropout vectors; prints what it is worth, where thinning pays, and its file."""
     from distreal_sim.base.progress import progress_on_stderr
     from distreal_sim.search.progress import SearchShown, summary
     from distreal_sim.search.run import default_directory, run_search

@@ -100,18 +100,6 @@ class Front:
         how = str(self.made.get("how", "of unknown origin"))
         return f"bundled front {self.made['bundled']}, {how}" if "bundled" in self.made else how
 
-    @property
-    def fresh_gain(self) -> str | None:
-        """How much more hypervolume than uniform rates it has on fresh seeds; None where none were tried."""
-        fresh = self.made.get("reevaluation")
-        if fresh is None or "gain" not in fresh:
-            return None
-        low, high = fresh["gain_interval"]
-        return (
-            f"hypervolume {fresh['found']:.4f}, uniform rates {fresh['uniform']:.4f}: {fresh['gain']:+.1%}, "
-            f"95 % interval {low:+.1%} to {high:+.1%}"
-        )
-
     def plain(self) -> dict[str, Any]:
         """The front as plain values, as in its file."""
         return {

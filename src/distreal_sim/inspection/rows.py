@@ -15,6 +15,7 @@ from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config import Experiment
+from distreal_sim.fronts import fresh
 from distreal_sim.fronts.bundled import BundledFront
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
@@ -190,8 +191,8 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
             below_1 = [entry.share for entry in entries if entry.share < 1]
             yield "front", f"{len(below_1)} for a share of the planned examples: {spread(below_1)}"
         yield "front", _origin(experiment, task.front)
-        if (gain := task.front.fresh_gain) is not None:
-            yield "front", f"on fresh seeds {gain}"
+        for line in [*fresh.gains(task.front.made), *fresh.thinning_pays(task.front.made)]:
+            yield "front", f"on fresh seeds {line}"
         charges = [entry.share * task.charge_per_example(entry.counts) for entry in entries]
         macs["the cheapest entry"] = min(charges)
     if levels := choices(experiment.method, task):

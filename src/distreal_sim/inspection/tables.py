@@ -20,6 +20,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build
 from distreal_sim.devices.capacity import Capacity
+from distreal_sim.fronts import fresh
 from distreal_sim.fronts.file import read_front
 from distreal_sim.fronts.front import Front
 from distreal_sim.inspection.capacity import shown_as_1, unit_line
@@ -177,8 +178,8 @@ def _front(front: Front, console: Console) -> None:
     say(console, "Kept channels: of each coupling group in order; 3x16 stands for 16 16 16.")
     if front.hypervolume is not None:
         say(console, f"Hypervolume to (1.05, 0), relative to the full network: {front.hypervolume:.4f}.")
-    if (gain := front.fresh_gain) is not None:
-        say(console, f"On fresh seeds: {gain}.")
+    for line in [*fresh.gains(front.made), *fresh.thinning_pays(front.made)]:
+        say(console, f"On fresh seeds: {line}.")
     plain = {key: value for key, value in front.made.items() if not isinstance(value, dict | list)}
     say(console, f"Made by: {', '.join(f'{key}: {value}' for key, value in plain.items())}.")
     say(console, f"Thinned groups: {', '.join(front.groups)}.")

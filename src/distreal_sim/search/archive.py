@@ -1,4 +1,4 @@
-"""The candidates that were scored, in a file: the checkpoint of a search.
+"""The candidates that were scored, after every measured share of the steps, in a file: a search's checkpoint.
 
 A search is a function of its settings and of the scores, so nothing else need be kept: a resumed search is
 replayed from its start, and the scores in the file are not computed again.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.files import naming
@@ -35,7 +36,8 @@ class Archive:
             try:
                 data = json.loads(line)
                 counts = tuple(operator.index(n) for n in data["counts"])
-                self.scores[counts] = Score(tuple(tuple(map(float, drops)) for drops in data["drops"]))
+                fewer = tuple((float(after["share"]), _score(after)) for after in data["fewer"])
+                self.scores[counts] = Score(_score(data).drops, fewer)
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(f"{path}, line {number}: not a scored vector: {error}") from None
         if whole != content:
@@ -57,9 +59,8 @@ class Archive:
         line = {
             "counts": counts,
             "relative_macs": self._space.relative_macs(counts),
-            "score": score.mean,
-            "score_error": score.error,
-            "drops": score.drops,
+            **_plain(score),
+            "fewer": [{"share": share, **_plain(after)} for share, after in score.fewer],
         }
         with naming(self.path), self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -67,3 +68,11 @@ class Archive:
             os.fsync(file.fileno())
         self.scores[counts] = score
         self.n_added += 1
+
+
+def _plain(score: Score) -> dict[str, Any]:
+    return {"score": score.mean, "score_error": score.error, "drops": score.drops}
+
+
+def _score(data: Mapping[str, Any]) -> Score:
+    return Score(tuple(tuple(map(float, drops)) for drops in data["drops"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,8 @@ from distreal_sim.search.nsga2 import Nsga2
 from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import best_subset, hypervolume, non_dominated
 from distreal_sim.search.screen import screen
-from distreal_sim.search.settings import Search
-from distreal_sim.search.space import Space
+from distreal_sim.search.settings import Over, Search
+from distreal_sim.search.space import Pair, Space
 from distreal_sim.thinning.structure import Counts
 
 Evaluate = Callable[[Sequence[Counts]], Iterable[Score]]
@@ -78,7 +78,7 @@ def explore(
         room = search.evaluations - len(scores)
         for counts, score in zip(chosen[:room], evaluate(chosen[:room]), strict=True):
             scores[counts] = score
-        rows.append(_row(space, number, scores))
+        rows.append(_row(space, number, scores, search.over))
         on_generation(rows[-1])
         if len(scores) >= search.evaluations:
             return Exploration(scores, tuple(rows), "evaluations")
@@ -96,9 +96,12 @@ def explore(
 
 
 def first_generation(space: Space, population: int, rng: np.random.Generator) -> np.ndarray:
-    """(M, L) distinct vectors, M <= population: half uniform, the zero vector first, half around those."""
+    """(M, L) distinct vectors, M <= population: half uniform, the zero vector first, half around those.
+
+    In a residual network half of the second half, at most, thins the inner filters only.
+    """
     uniform = space.uniform(-(-population // 2))
-    found = dict.fromkeys(uniform)
+    found = dict.fromkeys([*uniform, *space.inner(population // 4)][:population])
     tries = 0
     while len(found) < population and tries < 20 * population:
         tries += 1
@@ -110,31 +113,42 @@ def first_generation(space: Space, population: int, rng: np.random.Generator) ->
     return np.array([space.rates(counts) for counts in found])
 
 
-def front_of(space: Space, scores: dict[Counts, Score]) -> list[Counts]:
-    """The non-dominated candidates, cheapest first, and the zero vector in any case."""
+def pairs_of(scores: Mapping[Counts, Score], over: Over) -> dict[Pair, Score]:
+    """What may be an entry: every vector for all steps; with `vectors_and_steps` for fewer steps too."""
+    return {
+        Pair(counts, share): score
+        for counts, whole in scores.items()
+        for share, score in whole.by_share.items()
+        if share == 1 or over == "vectors_and_steps"
+    }
+
+
+def front_of(space: Space, scores: Mapping[Pair, Score]) -> list[Pair]:
+    """The non-dominated pairs, cheapest first, and the zero vector for all steps in any case."""
     tried = list(scores)
-    points = [(space.relative_macs(counts), scores[counts].mean) for counts in tried]
+    full = Pair(space.structure.full_counts())
+    points = [(space.cost(pair), scores[pair].mean) for pair in tried]
     entries = [tried[i] for i in non_dominated(points)]
-    full = space.structure.full_counts()
     return entries if full in entries else [*entries, full]
 
 
-def table_of(space: Space, scores: dict[Counts, Score], n: int) -> list[Counts]:
-    """At most n candidates of the front, of largest hypervolume; the cheapest and the zero vector too."""
+def table_of(space: Space, scores: Mapping[Pair, Score], n: int) -> list[Pair]:
+    """At most n pairs of the front, of largest hypervolume; the cheapest and the zero vector too."""
     entries = front_of(space, scores)
-    points = [(space.relative_macs(counts), scores[counts].mean) for counts in entries]
+    points = [(space.cost(pair), scores[pair].mean) for pair in entries]
     return [entries[i] for i in best_subset(points, n)]
 
 
-def _row(space: Space, number: int, scores: dict[Counts, Score]) -> Generation:
+def _row(space: Space, number: int, scores: dict[Counts, Score], over: Over) -> Generation:
     zero = scores[space.structure.full_counts()].mean
     if zero <= 0:
         raise InputError(
             f"short trainings of the full network change the validation loss by {-zero:+.3g}, which is no "
             "progress to compare with; take more steps, another lr, or earlier snapshots"
         )
-    points = [(space.relative_macs(counts), score.mean) for counts, score in scores.items()]
-    return Generation(number, len(scores), len(front_of(space, scores)), hypervolume(points, zero))
+    pairs = pairs_of(scores, over)
+    points = [(space.cost(pair), score.mean) for pair, score in pairs.items()]
+    return Generation(number, len(scores), len(front_of(space, pairs)), hypervolume(points, zero))
 
 
 def _stalled(rows: Sequence[Generation], stall: int | None) -> bool:

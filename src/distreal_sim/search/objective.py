@@ -2,13 +2,15 @@
 
 From each of a few snapshots of a centrally trained network, a few short trainings with the vector are made;
 their batches and masks come from the same seeds for every vector (common random numbers), and the masks of
-two vectors are nested where one keeps more, so that two scores differ by their vectors only.
+two vectors are nested where one keeps more, so that two scores differ by their vectors only. The loss is
+measured on the way too, after smaller shares of the steps: what fewer steps achieve costs no training of
+its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -42,9 +44,13 @@ MIXED = 16
 
 @dataclass(frozen=True)
 class Score:
-    """drops: (snapshots, repeats) loss before minus loss after each short training, nats."""
+    """drops: (snapshots, repeats) loss before minus loss after each short training, nats.
+
+    fewer: (share of the steps, score after them), shares growing, all below 1; with the same trainings.
+    """
 
     drops: tuple[tuple[float, ...], ...]
+    fewer: tuple[tuple[float, Score], ...] = ()
 
     @property
     def mean(self) -> float:
@@ -56,6 +62,11 @@ class Score:
         """Standard error of the mean over the seeds of the repeats; the snapshots are given."""
         spread = np.var(self.drops, axis=1, ddof=1) / len(self.drops[0])
         return float(math.sqrt(spread.sum()) / len(self.drops))
+
+    @property
+    def by_share(self) -> dict[float, Score]:
+        """The scores after every measured share of the steps, 1 the last."""
+        return {**dict(self.fewer), 1.0: Score(self.drops)}
 
 
 @dataclass(frozen=True)
@@ -85,14 +96,35 @@ class Objective:
     def score(self, counts: Counts, stream: Stream) -> Score:
         """Short trainings that keep `counts` channels, from every snapshot with every seed of the stream."""
         repeats = self.search.repeats if stream == "search" else self.search.reevaluation
-        return Score(
-            tuple(
-                tuple(self._drop(counts, stream, snapshot, repeat) for repeat in range(repeats))
-                for snapshot in range(len(self.snapshots))
-            )
+        measured = self._measured(counts)
+        drops = [
+            [self._drops(counts, measured, stream, snapshot, repeat) for repeat in range(repeats)]
+            for snapshot in range(len(self.snapshots))
+        ]
+        *fewer, whole = (
+            tuple(tuple(after[i] for after in of_snapshot) for of_snapshot in drops)
+            for i in range(len(measured))
         )
+        shares = (n / self.search.steps for n in measured)
+        return Score(whole, tuple((share, Score(d)) for share, d in zip(shares, fewer, strict=False)))
 
-    def _drop(self, counts: Counts, stream: Stream, snapshot: int, repeat: int) -> float:
+    def _measured(self, counts: Counts) -> tuple[int, ...]:
+        """Numbers of steps after which the loss is measured, growing.
+
+        Of the full network also after all steps divided by 2, 4, ... and those divided by the root of two,
+        down to one: fewer of its steps are the alternative to every vector.
+        """
+        steps = self.search.steps
+        wanted = [share * steps for share in self.search.shares]
+        if counts == self.task.structure.full_counts():
+            wanted += [steps / 2 ** (i / 2) for i in range(2 * steps.bit_length())]
+        return tuple(sorted({max(1, round(n)) for n in wanted}))
+
+    def _drops(
+        self, counts: Counts, measured: Sequence[int], stream: Stream, snapshot: int, repeat: int
+    ) -> list[float]:
+        """The drops of the loss after the measured numbers of steps of one short training."""
+        drops: list[float] = []
         rngs = Rngs(self.search.seed, (snapshot, repeat))
         structure, masks = self.task.structure, rngs(f"{stream} masks")
         resample = self.method.resample
@@ -105,7 +137,9 @@ class Objective:
                     mask = take(structure, draw_orders(structure, masks, self.method.filters), counts)
                 x, y = self.task.batch(self.task.data.train, indices)
                 self.task.engine.step(x, y, mask, self._lr)
-        return self.before[snapshot] - self.loss()
+                if step + 1 in measured:
+                    drops.append(self.before[snapshot] - self.loss())
+        return drops
 
     def loss(self) -> float:
         """Mean validation loss of the loaded network, at full width, batch-norm statistics re-estimated."""
@@ -170,9 +204,22 @@ class Objective:
         return self.search.lr
 
     def _batches(self, n_steps: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """Positions of n_steps mini-batches: whole ones only, a fresh shuffle for every pass."""
+        """Positions of n_steps mini-batches.
+
+        `pooled`: whole ones only, a fresh shuffle of all examples for every pass. `clients`: each of examples
+        of one client of the experiment, drawn in proportion to its examples, all of them where they are fewer
+        than a batch.
+        """
         size, n_examples = self.search.batch_size, len(self.task.data.train)
         assert size is not None
+        if self.search.data == "clients":
+            split = self.task.split
+            batches = []
+            for _ in range(n_steps):
+                place = rng.integers(len(split.order))
+                client = int(np.searchsorted(split.offsets, place, side="right")) - 1
+                batches.append(rng.permutation(split[client])[:size])
+            return batches
         per_pass = n_examples // size
         passes = -(-n_steps // per_pass)
         shuffled = [batch_indices([size] * per_pass, n_examples, rng) for _ in range(passes)]

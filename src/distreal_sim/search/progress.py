@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from distreal_sim.base.progress import Silent
+from distreal_sim.fronts.fresh import thinning_pays
 from distreal_sim.fronts.front import Front
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.reevaluate import Comparison
@@ -54,8 +55,19 @@ def summary(front: Front, comparison: Comparison, say: Callable[[str], None]) ->
     say(f"{front.made['evaluations']} vectors tried, stopped by: {front.made['stopped']}")
     say(f"hypervolume on fresh seeds, found:   {_of(c.found, c.found_interval)}, {c.n_found} entries")
     say(f"                            uniform: {_of(c.uniform, c.uniform_interval)}, {c.n_uniform} entries")
-    low, high = c.gain_interval
-    say(f"gain over uniform rates: {c.gain:+.1%}, 95 % interval {low:+.1%} to {high:+.1%}")
+    fewer = _of(c.fewer_steps, c.fewer_steps_interval)
+    say(f"                   fewer full steps: {fewer}, at the costs of the found entries")
+    say(f"                the better of these: {_of(c.better, c.better_interval)}")
+    _gain("uniform rates", c.gain, c.gain_interval, say)
+    both = "the better of uniform rates and fewer full steps"
+    _gain(both, c.gain_over_better, c.gain_over_better_interval, say)
+    for line in thinning_pays(front.made):
+        say(line)
+
+
+def _gain(over: str, gain: float, interval: tuple[float, float], say: Callable[[str], None]) -> None:
+    low, high = interval
+    say(f"gain over {over}: {gain:+.1%}, 95 % interval {low:+.1%} to {high:+.1%}")
 
 
 def _of(value: float, interval: tuple[float, float]) -> str:

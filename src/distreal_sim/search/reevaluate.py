@@ -1,7 +1,7 @@
-"""A found front against uniform rates, on seeds that the search has not seen.
+"""A found front against uniform rates and fewer full steps, on seeds that the search has not seen.
 
-The best of many noisy scores is too good (the winner's curse), so the front and uniform rates with as
-many entries are scored again, both with the same fresh seeds.
+The best of many noisy scores is too good (the winner's curse), so the front, uniform rates with as many
+entries, and fewer steps of the full network are scored again, all with the same fresh seeds.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ import numpy as np
 
 from distreal_sim.search.explore import Evaluate
 from distreal_sim.search.objective import Score
-from distreal_sim.search.pareto import hypervolume
-from distreal_sim.search.space import Space
-from distreal_sim.thinning.structure import Counts
+from distreal_sim.search.pareto import Point, hypervolume
+from distreal_sim.search.space import Pair, Space
+from distreal_sim.search.worth import Worth, fewer_steps, worth_of
 
 RESAMPLES = 1000
 """Bootstrap samples."""
 
 Interval = tuple[float, float]
 
+Scores = Mapping[Pair, Score]
+
 
 @dataclass(frozen=True)
 class Comparison:
     """Hypervolumes on fresh seeds with 95 % bootstrap intervals.
 
-    gain: found / uniform - 1. The intervals are over the seeds of the short trainings, resampled jointly for
-    all entries; another search with another seed is not in them.
+    fewer_steps: of fewer steps of the full network, at the costs of the found entries; better: of whichever
+    of uniform rates and those is better at a cost. gain: found / uniform - 1; gain_over_better: found /
+    better - 1. The intervals are over the seeds of the short trainings, resampled jointly for all entries;
+    another search with another seed is not in them.
     """
 
     n_found: int
@@ -37,68 +41,124 @@ class Comparison:
     found_interval: Interval
     uniform: float
     uniform_interval: Interval
+    fewer_steps: float
+    fewer_steps_interval: Interval
+    better: float
+    better_interval: Interval
     gain: float
     gain_interval: Interval
+    gain_over_better: float
+    gain_over_better_interval: Interval
 
 
 @dataclass(frozen=True)
 class Reevaluation:
-    """found, uniform: the entries of either front, with fresh scores."""
+    """Fresh scores: found, uniform: of the entries of either front; fewer_steps: of the full network.
 
-    found: Mapping[Counts, Score]
-    uniform: Mapping[Counts, Score]
+    thinning: the front against fewer full steps; by_snapshot: the same from each snapshot alone, in their
+    order. None where the full network makes no progress.
+    """
+
+    found: Scores
+    uniform: Scores
+    fewer_steps: Scores
     comparison: Comparison
+    thinning: Worth | None
+    by_snapshot: tuple[Worth | None, ...]
 
 
 def reevaluate(
-    space: Space, found: Sequence[Counts], evaluate: Evaluate, rng: np.random.Generator
+    space: Space, found: Sequence[Pair], evaluate: Evaluate, rng: np.random.Generator
 ) -> Reevaluation:
-    """Scores `found`, which must hold the zero vector, and as many uniform vectors."""
-    uniform = space.uniform(len(found))
-    asked = list(dict.fromkeys([*found, *uniform]))
-    scores = dict(zip(asked, evaluate(asked), strict=True))
+    """Scores `found`, cheapest first, the zero vector for all steps last, and as many uniform vectors."""
+    uniform = [Pair(counts) for counts in space.uniform(len(found))]
+    asked = list(dict.fromkeys(pair.counts for pair in [*found, *uniform]))
+    whole = dict(zip(asked, evaluate(asked), strict=True))
+    scores = {Pair(c, share): s for c in asked for share, s in whole[c].by_share.items()}
+    full = space.structure.full_counts()
+    steps = [pair for pair in scores if pair.counts == full]
+    rivals = _Rivals(space, list(found), uniform, steps)
+    means = _resampled({pair: scores[pair] for pair in rivals.all}, rng)
     return Reevaluation(
-        {counts: scores[counts] for counts in found},
-        {counts: scores[counts] for counts in uniform},
-        _compare(space, found, uniform, scores, rng),
+        {pair: scores[pair] for pair in found},
+        {pair: scores[pair] for pair in uniform},
+        {pair: scores[pair] for pair in steps},
+        rivals.compare(means.mean(axis=1)),
+        rivals.worth(means.mean(axis=1)),
+        tuple(rivals.worth(means[:, snapshot]) for snapshot in range(means.shape[1])),
     )
 
 
-def _compare(
-    space: Space,
-    found: Sequence[Counts],
-    uniform: Sequence[Counts],
-    scores: Mapping[Counts, Score],
-    rng: np.random.Generator,
-) -> Comparison:
-    drops = {counts: np.array(score.drops) for counts, score in scores.items()}
-    n_snapshots, n_repeats = next(iter(drops.values())).shape
-    macs = {counts: space.relative_macs(counts) for counts in scores}
-    zero = space.structure.full_counts()
+def _resampled(scores: Scores, rng: np.random.Generator) -> np.ndarray:
+    """(1 + RESAMPLES, snapshots, pairs) mean drops: as measured, and of the same resampled repeats."""
+    drops = np.array([score.drops for score in scores.values()])
+    _, n_snapshots, n_repeats = drops.shape
+    chosen = rng.integers(n_repeats, size=(RESAMPLES, n_snapshots, n_repeats))
+    once = np.tile(np.arange(n_repeats), (1, n_snapshots, 1))
+    rows = [np.take_along_axis(drops, c[None], axis=2).mean(axis=2).T for c in [*once, *chosen]]
+    return np.array(rows)
 
-    def volumes(chosen: np.ndarray) -> list[float]:
-        """Hypervolumes of both fronts on the (snapshots, repeats) chosen seeds."""
-        means = {c: float(np.take_along_axis(d, chosen, axis=1).mean()) for c, d in drops.items()}
-        if means[zero] <= 0:
-            return [np.nan, np.nan]
-        return [hypervolume([(macs[c], means[c]) for c in front], means[zero]) for front in (found, uniform)]
 
-    once = np.tile(np.arange(n_repeats), (n_snapshots, 1))
-    samples = np.array([volumes(rng.integers(n_repeats, size=once.shape)) for _ in range(RESAMPLES)])
-    of_found, of_uniform = volumes(once)
-    gains = samples[:, 0] / samples[:, 1] - 1
-    return Comparison(
-        n_found=len(found),
-        n_uniform=len(uniform),
-        found=of_found,
-        found_interval=_interval(samples[:, 0]),
-        uniform=of_uniform,
-        uniform_interval=_interval(samples[:, 1]),
-        gain=of_found / of_uniform - 1,
-        gain_interval=_interval(gains),
-    )
+class _Rivals:
+    """What is compared, and where its scores stand in a row of scores."""
+
+    def __init__(self, space: Space, found: list[Pair], uniform: list[Pair], steps: list[Pair]) -> None:
+        self.all = list(dict.fromkeys([*found, *uniform, *steps]))
+        self._costs = {pair: space.cost(pair) for pair in self.all}
+        self._found, self._uniform, self._steps = found, uniform, steps
+        self._zero = self.all.index(Pair(space.structure.full_counts()))
+
+    def compare(self, rows: np.ndarray) -> Comparison:
+        """rows: (1 + R, pairs) scores, the measured ones first."""
+        volumes = np.array([self._volumes(row) for row in rows])
+        found, uniform, steps, better = volumes.T
+        gain, over_better = found / uniform - 1, found / better - 1
+        return Comparison(
+            n_found=len(self._found),
+            n_uniform=len(self._uniform),
+            found=float(found[0]),
+            found_interval=_interval(found),
+            uniform=float(uniform[0]),
+            uniform_interval=_interval(uniform),
+            fewer_steps=float(steps[0]),
+            fewer_steps_interval=_interval(steps),
+            better=float(better[0]),
+            better_interval=_interval(better),
+            gain=float(gain[0]),
+            gain_interval=_interval(gain),
+            gain_over_better=float(over_better[0]),
+            gain_over_better_interval=_interval(over_better),
+        )
+
+    def worth(self, rows: np.ndarray) -> Worth | None:
+        """The front against fewer full steps; rows as those of `compare`."""
+        found, steps = (
+            (
+                [self._costs[pair] for pair in pairs],
+                rows[:, [self.all.index(pair) for pair in pairs]],
+            )
+            for pairs in (self._found, self._steps)
+        )
+        return worth_of(*found, *steps)
+
+    def _volumes(self, row: np.ndarray) -> list[float]:
+        """Hypervolumes of the front, uniform rates, fewer full steps, and the better of these two."""
+        zero = float(row[self._zero])
+        if zero <= 0:
+            return [np.nan] * 4
+        means = dict(zip(self.all, row.tolist(), strict=True))
+
+        def points(pairs: Sequence[Pair]) -> list[Point]:
+            return [(self._costs[pair], means[pair]) for pair in pairs]
+
+        found, uniform = points(self._found), points(self._uniform)
+        costs = np.array([cost for cost, _ in found])
+        shares, scores = zip(*points(self._steps), strict=True)
+        steps = list(zip(costs.tolist(), fewer_steps(shares, scores, costs).tolist(), strict=True))
+        return [hypervolume(front, zero) for front in (found, uniform, steps, [*uniform, *steps])]
 
 
 def _interval(values: np.ndarray) -> Interval:
-    low, high = np.nanpercentile(values, [2.5, 97.5])
+    """Of the resampled values, all but the first."""
+    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
     return float(low), float(high)

@@ -19,21 +19,21 @@ from distreal_sim.fronts.front import Front, fingerprint, make_front
 from distreal_sim.inspection import cautions
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
-from distreal_sim.search.explore import Exploration, Generation, explore, table_of
-from distreal_sim.search.objective import Objective, Score, make_objective
+from distreal_sim.search.explore import Exploration, Generation, explore, pairs_of, table_of
+from distreal_sim.search.objective import Objective, make_objective
 from distreal_sim.search.progress import SearchShown
-from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
+from distreal_sim.search.reevaluate import Comparison, Reevaluation, Scores, reevaluate
 from distreal_sim.search.settings import Search, load_search
-from distreal_sim.search.space import Space
+from distreal_sim.search.space import Pair, Space
 from distreal_sim.search.workers import Workers, open_workers
-from distreal_sim.thinning.structure import Counts
+from distreal_sim.search.worth import Worth
 
 PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """front: the table that was found; comparison: its hypervolume and that of uniform rates, on fresh seeds;
+    """front: the table that was found; comparison: its hypervolume and its rivals', on fresh seeds;
     path: the directory, which holds it as front.json.
     """
 
@@ -144,11 +144,16 @@ def _explore(
 def _reevaluate(
     directory: SearchDirectory, objective: Objective, workers: Workers, found: Exploration, show: SearchShown
 ) -> Reevaluation:
-    entries = table_of(objective.space, found.scores, objective.search.entries)
+    entries = _entries(objective, found)
     show.reevaluation(2 * len(entries))
     archive = Archive(directory.reevaluation, objective.space)
     rng = Rngs(objective.search.seed)("bootstrap")
     return reevaluate(objective.space, entries, archive.filling(workers("reevaluation")), rng)
+
+
+def _entries(objective: Objective, found: Exploration) -> list[Pair]:
+    search = objective.search
+    return table_of(objective.space, pairs_of(found.scores, search.over), search.entries)
 
 
 def _front(
@@ -159,8 +164,8 @@ def _front(
     facts: Mapping[str, Any],
 ) -> Front:
     space, search = objective.space, objective.search
-    entries = table_of(space, found.scores, search.entries)
-    scores = [found.scores[counts] for counts in entries]
+    entries = _entries(objective, found)
+    scores = [found.scores[pair.counts].by_share[pair.share] for pair in entries]
     plain = experiment.resolved()
     made: dict[str, Any] = {
         "model": experiment.model.name,
@@ -177,8 +182,14 @@ def _front(
         "experiment": {key: plain[key] for key in ("seed", "dataset", "model", "local", "method")},
         "reevaluation": {
             **dataclasses.asdict(fresh.comparison),
+            "thinning": _plain(fresh.thinning),
+            "thinning_by_snapshot": [
+                {"steps": steps, "thinning": _plain(worth)}
+                for steps, worth in zip(search.snapshots, fresh.by_snapshot, strict=True)
+            ],
             "entries": _rows(space, fresh.found),
             "uniform_entries": _rows(space, fresh.uniform),
+            "fewer_steps_entries": _rows(space, fresh.fewer_steps),
         },
     }
     made["experiment"]["dataset"].pop("data_dir", None)
@@ -186,18 +197,28 @@ def _front(
     return make_front(
         space.structure,
         space.thinnable,
-        np.array([space.rates(counts) for counts in entries]),
+        np.array([space.rates(pair.counts) for pair in entries]),
         [score.mean for score in scores],
+        shares=[pair.share for pair in entries],
         errors=[score.error for score in scores],
         model=fingerprint(objective.task.module),
         made=made,
     )
 
 
-def _rows(space: Space, scores: Mapping[Counts, Score]) -> list[dict[str, float]]:
-    """Entries as plain numbers, cheapest first."""
+def _plain(worth: Worth | None) -> dict[str, Any] | None:
+    return None if worth is None else dataclasses.asdict(worth)
+
+
+def _rows(space: Space, scores: Scores) -> list[dict[str, float]]:
+    """Entries as plain numbers, cheapest first; relative_macs: per planned example."""
     rows = [
-        {"relative_macs": space.relative_macs(c), "score": s.mean, "score_error": s.error}
-        for c, s in scores.items()
+        {
+            "relative_macs": space.cost(pair),
+            "share": pair.share,
+            "score": score.mean,
+            "score_error": score.error,
+        }
+        for pair, score in scores.items()
     ]
     return sorted(rows, key=lambda row: row["relative_macs"])

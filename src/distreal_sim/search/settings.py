@@ -19,6 +19,10 @@ STOPS = ("generations", "evaluations", "stall", "wall_s")
 """Keys that say only when a search ends; a search may be resumed with others."""
 
 
+Over = Literal["vectors", "vectors_and_steps"]
+"""What a front has entries of: vectors for all steps, or vectors each for a share of the steps."""
+
+
 class Search(ConfigModel):
     """Everything that determines a search, except its experiment."""
 
@@ -27,13 +31,27 @@ class Search(ConfigModel):
     experiment: ConfigPath = Field(description="the experiment config that the front is for")
     seed: int = Field(1, ge=0, description="determines every random draw of the search")
     snapshots: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (0, 50, 200), min_length=1, description="steps of central training after which a snapshot is taken"
+        (0, 300, 2000), min_length=1, description="steps of central training after which a snapshot is taken"
     )
     pretraining: Literal["full", "mixed"] = Field(
         "mixed",
         description="steps of central training: at full width, or each with a uniform rate drawn at random",
     )
+    data: Literal["clients", "pooled"] = Field(
+        "clients",
+        description="examples of a mini-batch: of one client of the experiment, drawn by its number of "
+        "examples; or of all clients together",
+    )
     steps: int = Field(20, ge=1, description="mini-batches of a short training")
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (0.125, 0.25, 0.5, 1.0),
+        min_length=1,
+        description="shares of the steps after which the loss is measured; the last is 1",
+    )
+    over: Over = Field(
+        "vectors",
+        description="entries of the front: vectors for all steps, or also for fewer, as many as shares says",
+    )
     repeats: int = Field(4, ge=2, description="short trainings per snapshot, each with its own seed")
     batch_size: int | None = Field(None, ge=2, description="examples per mini-batch; the experiment's")
     lr: float | None = Field(None, gt=0, description="learning rate; the experiment's")
@@ -65,6 +83,8 @@ class Search(ConfigModel):
             )
         if list(self.snapshots) != sorted(set(self.snapshots)):
             raise ValueError(f"snapshots ({list(self.snapshots)}) must grow from one to the next")
+        if list(self.shares) != sorted(set(self.shares)) or self.shares[-1] != 1:
+            raise ValueError(f"shares ({list(self.shares)}) must grow from one to the next, the last being 1")
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,13 @@ from distreal_sim.thinning.structure import Counts, Structure
 
 FINEST = 1000
 """Uniform rates that are tried to find the largest one allowed."""
+
+
+class Pair(NamedTuple):
+    """What a front has entries of: the kept channels of a vector, and the share of the steps it is for."""
+
+    counts: Counts
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ class Space:
         full = training_macs(self.structure, self.structure.full_counts())
         return training_macs(self.structure, counts) / full
 
+    def cost(self, pair: Pair) -> float:
+        """Training MACs per planned example, relative to the full network's."""
+        return pair.share * self.relative_macs(pair.counts)
+
     def allows(self, counts: Counts) -> bool:
         """Whether a candidate is not too small."""
         return self.relative_macs(counts) >= self.smallest
@@ -62,3 +74,30 @@ class Space:
         )
         spaced = np.linspace(0.0, top, n) if n > 1 else np.zeros(1)
         return list(dict.fromkeys(self.counts(np.full(len(self.thinnable), rate)) for rate in spaced))
+
+    def streams(self) -> tuple[int, ...]:
+        """Groups in `thinnable` whose channels several layers produce: the sums of a residual network.
+
+        A depthwise convolution hands on its input's channels and produces none.
+        """
+        depthwise = {o.module for o in self.structure.overrides if o.attribute == "groups"}
+        producers: dict[int, set[str]] = {g: set() for g in self.thinnable}
+        for layer in self.structure.layers:
+            axes = self.structure.tensors[layer.weight].axes
+            made = axes[1 if layer.weight in self.structure.transposed else 0]
+            for segment in made if layer.module not in depthwise else ():
+                producers.get(segment.group, set()).add(layer.weight)
+        return tuple(g for g in self.thinnable if len(producers[g]) > 1)
+
+    def inner(self, n: int) -> list[Counts]:
+        """At most n candidates that thin the filters inside of residual blocks only, all at one rate.
+
+        Streams keep everything. Rates are equally spaced above 0, up to d_max; the candidates are allowed
+        ones. None where the network has no streams, or nothing else.
+        """
+        streams = self.streams()
+        thinned = np.array([g not in streams for g in self.thinnable])
+        if n < 1 or thinned.all() or not thinned.any():
+            return []
+        spaced = (self.counts(thinned * rate) for rate in np.linspace(0.0, self.d_max, n + 1)[1:])
+        return list(dict.fromkeys(counts for counts in spaced if self.allows(counts)))

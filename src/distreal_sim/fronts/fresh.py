@@ -1,0 +1,79 @@
+"""What the file of a searched front says about its worth: lines on what was measured on fresh seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Made = Mapping[str, Any]
+"""Front.made: `reevaluation` holds the measurements, where there are any."""
+
+
+def gains(made: Made) -> list[str]:
+    """Hypervolume against what is simpler; nothing where none was measured."""
+    fresh = made.get("reevaluation") or {}
+    both = "the better of uniform rates and fewer full steps"
+    told = (("uniform", "gain", "uniform rates"), ("better", "gain_over_better", both))
+    lines = []
+    for rival, gain, name in told:
+        if gain in fresh:
+            low, high = fresh[f"{gain}_interval"]
+            lines.append(
+                f"hypervolume {fresh['found']:.4f}, {name} {fresh[rival]:.4f}: {fresh[gain]:+.1%}, "
+                f"95 % interval {low:+.1%} to {high:+.1%}"
+            )
+    return lines
+
+
+def thinning_pays(made: Made) -> list[str]:
+    """Whether thinned steps are worth more than fewer full ones, of all snapshots and of each."""
+    fresh = made.get("reevaluation") or {}
+    if not (worth := fresh.get("thinning")):
+        return []
+    best = worth["best"]
+    sure = _pays(worth)
+    if worth["pays_in_the_mean"] not in (worth["pays"], []):
+        sure += f" (in the mean {_ranges(worth['pays_in_the_mean'])})"
+    lines = [f"{sure}; against fewer full steps at best {_difference(best)}"]
+    for stage in fresh.get("thinning_by_snapshot", []):
+        lines.append(f"from the snapshot after {stage['steps']} steps: {_of_stage(stage)}")
+    return lines
+
+
+def below_fewer_steps(made: Made) -> str | None:
+    """Where a front lies below fewer full steps; None where nowhere, or where that is not known."""
+    worth = (made.get("reevaluation") or {}).get("thinning")
+    if not worth or not worth["loses"]:
+        return None
+    return (
+        f"lies below fewer steps of the full network {_ranges(worth['loses'])}, at worst "
+        f"{_difference(worth['worst'])}"
+    )
+
+
+def _pays(worth: Made) -> str:
+    return f"thinning pays {_ranges(worth['pays'])}" if worth["pays"] else "thinning never pays"
+
+
+def _of_stage(stage: Made) -> str:
+    return _pays(stage["thinning"]) if stage["thinning"] else "the full network makes no progress"
+
+
+def _ranges(ranges: Sequence[Sequence[float]]) -> str:
+    """Of relative MACs, in words."""
+    return f"{' and '.join(_spans(ranges))} of the MACs"
+
+
+def _spans(ranges: Sequence[Sequence[float]]) -> Iterator[str]:
+    for low, high in ranges:
+        first, last = (f"{100 * share:.3g}" for share in (low, high))
+        yield f"at {first} %" if first == last else f"from {first} to {last} %"
+
+
+def _difference(difference: Made) -> str:
+    low, high = difference["interval"]
+    where = f"at {100 * difference['relative_macs']:.3g} % of the MACs"
+    return (
+        f"{difference['value']:+.2f} of the full network's progress {where} "
+        f"(95 % interval {low:+.2f} to {high:+.2f})"
+    )

@@ -1,0 +1,69 @@
+"""What a front file's measurements say in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from distreal_sim.fronts.fresh import below_fewer_steps, gains, thinning_pays
+
+BEST = {"relative_macs": 0.17, "value": 0.124, "interval": [0.05, 0.2]}
+WORST = {"relative_macs": 0.471, "value": -0.3, "interval": [-0.35, -0.25]}
+PAYS: dict[str, Any] = {
+    "pays": [[0.021, 0.312]],
+    "pays_in_the_mean": [[0.021, 0.4]],
+    "loses": [[0.45, 0.999]],
+    "best": BEST,
+    "worst": WORST,
+}
+AT_BEST = "at best +0.12 of the full network's progress at 17 % of the MACs (95 % interval +0.05 to +0.20)"
+
+
+def made(worth: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
+    return {"reevaluation": {"thinning": worth, **more}}
+
+
+def test_from_to() -> None:
+    assert thinning_pays(made(PAYS)) == [
+        "thinning pays from 2.1 to 31.2 % of the MACs (in the mean from 2.1 to 40 % of the MACs); "
+        f"against fewer full steps {AT_BEST}"
+    ]
+
+
+def test_never_and_by_snapshot() -> None:
+    """The same in the mean is not repeated; nor is what never holds."""
+    never = {**PAYS, "pays": [], "pays_in_the_mean": []}
+    twice = {**PAYS, "pays": [[0.1, 0.2], [0.5, 0.5]], "pays_in_the_mean": [[0.1, 0.2], [0.5, 0.5]]}
+    stages = [{"steps": 0, "thinning": twice}, {"steps": 300, "thinning": None}]
+    assert thinning_pays(made(never, thinning_by_snapshot=stages)) == [
+        f"thinning never pays; against fewer full steps {AT_BEST}",
+        "from the snapshot after 0 steps: thinning pays from 10 to 20 % and at 50 % of the MACs",
+        "from the snapshot after 300 steps: the full network makes no progress",
+    ]
+
+
+def test_below() -> None:
+    assert below_fewer_steps(made(PAYS)) == (
+        "lies below fewer steps of the full network from 45 to 99.9 % of the MACs, at worst -0.30 of the "
+        "full network's progress at 47.1 % of the MACs (95 % interval -0.35 to -0.25)"
+    )
+    assert below_fewer_steps(made({**PAYS, "loses": []})) is None
+
+
+@pytest.mark.parametrize("unknown", [{}, {"reevaluation": {}}, made(None)])
+def test_what_is_not_known_is_not_said(unknown: dict[str, Any]) -> None:
+    assert (gains(unknown), thinning_pays(unknown), below_fewer_steps(unknown)) == ([], [], None)
+
+
+def test_gains() -> None:
+    """Over uniform rates; and over the better of these and fewer full steps, where that was measured."""
+    fresh = {"found": 0.55, "uniform": 0.44, "gain": 0.25, "gain_interval": [0.2, 0.301]}
+    first = "hypervolume 0.5500, uniform rates 0.4400: +25.0%, 95 % interval +20.0% to +30.1%"
+    assert gains({"reevaluation": fresh}) == [first]
+    fresh |= {"better": 0.6, "gain_over_better": -1 / 12, "gain_over_better_interval": [-0.1, 0.01]}
+    assert gains({"reevaluation": fresh}) == [
+        first,
+        "hypervolume 0.5500, the better of uniform rates and fewer full steps 0.6000: -8.3%, 95 % interval "
+        "-10.0% to +1.0%",
+    ]

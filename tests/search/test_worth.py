@@ -1,0 +1,82 @@
+"""Where thinning pays, on curves drawn by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from distreal_sim.search.worth import fewer_steps, ranges, worth_of
+
+FRONT = [0.1, 0.5, 1.0]
+"""Costs of three entries."""
+
+
+def test_fewer_steps_by_hand() -> None:
+    """From (0, 0) straight to (0.25, 2), level to 0.5, where more steps did harm, straight to (1, 4)."""
+    costs = np.array([0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0])
+    heights = fewer_steps([0.25, 0.5, 1.0], [2.0, 1.5, 4.0], costs)
+    assert heights.tolist() == [0.0, 1.0, 2.0, 2.0, 2.0, 3.0, 4.0]
+    assert fewer_steps([0.5, 1.0], [-1.0, 3.0], np.array([0.25, 0.5, 0.75])).tolist() == [0.0, 0.0, 1.5]
+
+
+@pytest.mark.parametrize("scale", [1.0, 5.0])
+def test_pays_from_to_by_hand(scale: float) -> None:
+    """Fewer steps: the diagonal. The front is 0.3 from 0.1 to 0.5, then rises straight to 1.
+
+    Their difference: 0.2 at 0.1, 0 at 0.3, -0.2 at 0.5, -0.4 + 0.4 x from there on, 0 at 1. Whatever the full
+    network's progress is.
+    """
+    scores = scale * np.array([[0.3, 0.3, 1.0]] * 3)
+    worth = worth_of(FRONT, scores, [0.5, 1.0], scale * np.array([[0.5, 1.0]] * 3))
+    assert worth is not None
+    assert worth.pays == worth.pays_in_the_mean == ((0.1, 0.299),)
+    assert worth.loses == ((0.301, 0.999),)
+    assert (worth.best.relative_macs, worth.worst.relative_macs) == (0.1, 0.5)
+    assert worth.best.value == pytest.approx(0.2, abs=1e-12)
+    assert worth.worst.value == pytest.approx(-0.2, abs=1e-12)
+    assert worth.worst.interval == pytest.approx((-0.2, -0.2), abs=1e-12)
+
+
+def test_never() -> None:
+    """Progress in steps is concave, 0.8 at a quarter; the front is the diagonal."""
+    steps = np.array([[0.8, 1.0]] * 2)
+    worth = worth_of(FRONT, np.array([[0.1, 0.5, 1.0]] * 2), [0.25, 1.0], steps)
+    assert worth is not None
+    assert (worth.pays, worth.pays_in_the_mean, worth.loses) == ((), (), ((0.1, 0.999),))
+    assert (worth.worst.relative_macs, worth.worst.value) == pytest.approx((0.25, -0.55))
+
+
+def test_only_the_zero_vector() -> None:
+    """The front is all full steps, so there is nothing to compare below them."""
+    worth = worth_of([1.0], np.ones((2, 1)), [0.5, 1.0], np.array([[0.5, 1.0]] * 2))
+    assert worth is not None
+    assert (worth.pays, worth.loses, worth.best.value) == ((), (), 0.0)
+
+
+def test_what_the_interval_leaves_open_is_not_said() -> None:
+    """The cheapest entry beats the diagonal by 0.2 in the mean; in the resampled rows by 0.6 and by -0.1: of
+    two values the 2.5 % point is -0.1 + 0.025 * 0.7 = -0.0825.
+    """
+    found = np.array([[0.3, 0.5, 1.0], [0.7, 0.5, 1.0], [0.0, 0.5, 1.0]])
+    worth = worth_of(FRONT, found, [1.0], np.ones((3, 1)))
+    assert worth is not None
+    assert (worth.pays, worth.loses) == ((), ())
+    assert worth.pays_in_the_mean == ((0.1, 0.499),)
+    assert worth.best.interval == pytest.approx((-0.1 + 0.025 * 0.7, 0.6 - 0.025 * 0.7))
+
+
+def test_no_progress_is_no_measure() -> None:
+    """Of the full network; resampled rows without progress are left out."""
+    found = np.array([[0.3, 0.5, 1.0]] * 3)
+    assert worth_of(FRONT, found, [1.0], np.array([[0.0], [1.0], [1.0]])) is None
+    worth = worth_of(FRONT, found, [1.0], np.array([[1.0], [-1.0], [1.0]]))
+    assert worth is not None
+    assert worth.best.interval == pytest.approx((0.2, 0.2))
+
+
+def test_near_ranges_are_one() -> None:
+    """Gaps of 0.04 and of 0.06."""
+    costs = np.array([0.1, 0.12, 0.14, 0.16, 0.2, 0.22, 0.28, 0.3])
+    inside = np.array([True, True, False, True, True, True, True, False])
+    assert ranges(costs, inside) == ((0.1, 0.22), (0.28, 0.28))
+    assert ranges(costs, np.zeros(8, bool)) == ()
