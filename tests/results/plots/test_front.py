@@ -66,6 +66,15 @@ def test_fresh_seeds_beside_uniform_rates(tmp_path: Path) -> None:
     assert bars.get_segments()[0] == pytest.approx(np.array([[0.3, 0.5], [0.3, 0.7]]))
 
 
+def test_three_curves(tmp_path: Path) -> None:
+    """Fewer full steps too, where they were measured."""
+    steps = [{"relative_macs": 0.5, "share": 0.5, "score": 0.4}, {"relative_macs": 1.0, "score": 0.5}]
+    fresh = {**FRESH, "fewer_steps_entries": steps}
+    found = points(drawn(tmp_path, replace(FRONT, made={"reevaluation": fresh})))
+    assert list(found) == ["uniform rates", "fewer full steps", "front, fresh seeds", "as the search saw it"]
+    assert found["fewer full steps"] == [(0.5, 0.8), (1.0, 1.0)]
+
+
 def test_the_heat_map(tmp_path: Path) -> None:
     """A row for each layer, a column for each entry; at most 12 entries are labelled."""
     _, rates, _ = drawn(tmp_path, FRONT).axes

@@ -75,6 +75,9 @@ def _scores(axes: Axes, shown: Front) -> None:
         zero = uniform[-1]["score"]
         look_uniform = {"color": UNIFORM_COLOUR, "marker": "s", "label": "uniform rates"}
         _line(axes, uniform, zero, {**look_uniform, "linestyle": (0, (5, 1.5))})
+        if (steps := fresh.get("fewer_steps_entries")) is not None:
+            look_steps = {"color": method_line("fedavg")[0], "marker": "^", "label": "fewer full steps"}
+            _line(axes, [{**row, "share": 1.0} for row in steps], zero, {**look_steps, "linestyle": ":"})
         _line(axes, fresh["entries"], zero, {"color": colour, "marker": "o", "label": "front, fresh seeds"})
         hollow = {"color": colour, "linestyle": "", "marker": "o", "markerfacecolor": "white"}
         _line(axes, own, full.score, {**hollow, "label": "as the search saw it", "zorder": 1.5})
