@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,28 @@ def test_the_zero_vector_for_fewer_steps_leaves_no_choice(tmp_path: Path) -> Non
     assert warned(tmp_path / "run", rounds=1, method=method) == [expected]
     front_of_shares(front, {0.5: (0.5,), 0.0: (1.0,)})
     assert warned(tmp_path / "other", rounds=1, method=method) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_front_below_fewer_full_steps(known: bool, tmp_path: Path) -> None:
+    """The run warns once and `check` with the same words, with the numbers of the front's file; of a file
+    without them nothing is said.
+    """
+    front = build(toy(method={"name": "distreal", "front": {"uniform": 4}})).front
+    assert front is not None
+    at = {"relative_macs": 0.5, "value": -0.3, "interval": [-0.4, -0.2]}
+    worth = {"pays": [], "pays_in_the_mean": [], "loses": [[0.1, 0.9]], "best": at, "worst": at}
+    made = {"reevaluation": {"thinning": worth}} if known else {}
+    dataclasses.replace(front, made=made).save(tmp_path / "front.json")
+    method = {"name": "distreal", "front": str(tmp_path / "front.json")}
+    expected = (
+        "warning: the front of method distreal lies below fewer steps of the full network from 10 to 90 % of "
+        "the MACs, at worst -0.30 of the full network's progress at 50 % of the MACs (95 % interval -0.40 to "
+        "-0.20)"
+    )
+    assert warned(tmp_path / "run", rounds=1, method=method) == ([expected] if known else [])
+    text = " ".join(plan(method=method).split())
+    assert (expected.removeprefix("warning: ") in text) is known
 
 
 def test_a_run_in_which_nobody_finishes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from distreal_sim.client.messages import Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data
+from distreal_sim.fronts.fresh import below_fewer_steps
 from distreal_sim.inspection.data import missing_classes
 from distreal_sim.thinning.cost import n_parameters
 
@@ -35,7 +36,9 @@ def python_warning(line: str) -> None:
 
 
 def of_task(experiment: Experiment, task: Task) -> list[str]:
-    """Warnings before anything runs: a front that leaves no choice, a network of which little is left."""
+    """Warnings before anything runs: a front without a choice or below fewer full steps, a network of which
+    little is left.
+    """
     return [*_of_front(experiment, task), *_of_narrowed(experiment, task)]
 
 
@@ -56,9 +59,12 @@ def _of_narrowed(experiment: Experiment, task: Task) -> list[str]:
 
 
 def _of_front(experiment: Experiment, task: Task) -> list[str]:
-    if task.front is None or task.front.thins:
+    if task.front is None:
         return []
     method = experiment.method
+    if task.front.thins:
+        below = below_fewer_steps(task.front.made)
+        return [] if below is None else [f"warning: the front of method {method.name} {below}"]
     if not task.structure.thinnable(True):
         why = f"model {experiment.model.name} has no hidden layer that could be thinned"
     elif not task.structure.thinnable(getattr(method, "drop_linear", True)):
