@@ -19,8 +19,10 @@ def test_every_method_has_a_golden_table(method: str) -> None:
 def test_the_table_comes_out_again(name: str) -> None:
     """Counts, MACs and bytes exactly; times to 1e-6.
 
-    Losses to 1 %, accuracies to 0.01 (3 of 360 test images): the last bits of a gradient may differ
-    between machines and torch builds, and four rounds of training enlarge the difference.
+    Losses to 1 %, accuracies to 0.03 (10 of 360 test images): the last bits of a gradient may differ
+    between processors and torch builds, four rounds of training enlarge the difference, and images between
+    two classes change sides. Over six settings of the libraries on one processor accuracies differed by up to
+    7 images and losses by up to 0.3 %.
     """
     changes, expected = goldens.read(name)
     rows = goldens.compute(name, changes)
@@ -28,6 +30,6 @@ def test_the_table_comes_out_again(name: str) -> None:
     for row, golden in zip(rows, expected, strict=True):
         assert {c: row[c] for c in goldens.EXACT} == {c: golden[c] for c in goldens.EXACT}
         assert row["sim_s"] == pytest.approx(golden["sim_s"], rel=1e-6)
-        assert row["test_accuracy"] == pytest.approx(golden["test_accuracy"], abs=0.01)
+        assert row["test_accuracy"] == pytest.approx(golden["test_accuracy"], abs=0.03)
         assert row["test_loss"] == pytest.approx(golden["test_loss"], rel=0.01, nan_ok=True)
         assert row["train_loss"] == pytest.approx(golden["train_loss"], rel=0.01, nan_ok=True)
