@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build, configured_network
@@ -18,6 +19,25 @@ from distreal_sim.thinning.cost import training_macs
 
 ShareOf = Callable[[Level, int], Decimal]
 """share(level, full_macs): its time share; full_macs: per example of the configured network."""
+
+METHODS: list[dict[str, Any]] = [
+    {"name": "fedavg"},
+    {"name": "small", "width": 0.3},
+    {"name": "fedprox"},
+    {"name": "fednova"},
+    {"name": "heterofl"},
+    {"name": "heterofl", "assignment": "dynamic"},
+    {"name": "fedrolex"},
+    {"name": "federated_dropout"},
+    {"name": "fjord"},
+    {"name": "depthfl"},
+    {"name": "inclusivefl"},
+    {"name": "cocofl"},
+    {"name": "slt"},
+    {"name": "distreal"},
+    {"name": "distreal", "filters": "ordered"},
+]
+"""All whose steps are described by levels."""
 
 
 def macs_shares(level: Level, full_macs: int) -> Decimal:

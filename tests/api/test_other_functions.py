@@ -11,7 +11,6 @@ from toys import TOY, toy
 
 import distreal_sim as ds
 from distreal_sim.base.plugins import names
-from distreal_sim.inspection.listing import kinds, lines
 from distreal_sim.methods import Method
 
 
@@ -69,12 +68,6 @@ def test_a_plan_is_what_check_prints() -> None:
     assert list(plan.steps.columns) == ["macs_per_example", "wall_s"]
     assert str(plan).startswith("experiment  toy, seed 7")
     assert str(plan).count("\n") + 1 == len(plan.rows)
-
-
-@pytest.mark.parametrize("kind", kinds())
-def test_a_line_for_each(kind: str) -> None:
-    """Within 80 columns, each with a name and a text."""
-    assert all(len(line) <= 80 and len(line.split()) > 1 for line in lines(kind))
 
 
 def test_all_methods_are_listed() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +12,12 @@ import yaml
 from typer.testing import CliRunner
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.text import compact, duration, percent, si
 from distreal_sim.cli import app, main
 from distreal_sim.config import load_experiment
 from distreal_sim.config.build import build
 from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front
-from distreal_sim.inspection.estimate import WallTimes, forecast
-from distreal_sim.inspection.tables import sparkline
+from distreal_sim.inspection.estimate import forecast
 
 SMALL: dict[str, Any] = {
     "name": "tiny [b]",
@@ -236,23 +233,6 @@ def test_levels_of_a_method(config: Path) -> None:
     assert section(many, "levels") == ["70 with 0.4 % to 100 % of the full MACs, 64 of them different"]
 
 
-def test_wall_times_add_up(config: Path) -> None:
-    """Steps of 1 s at 100 MACs and 3 s at 300 MACs: 2 s at 200, and the ends beyond. A job of one step at
-    level 1 (9 steps of the full model = 462,720 MACs > 300: 3 s each) takes 0.5 + 27 s; dropped ones nothing.
-    Testing 360 examples in batches of 500 is one batch, 1,000 are two; 4 statistics batches of 0.25 s.
-    """
-    times = WallTimes(16, ((100, 1.0), (300, 3.0)), 0.5, 2.0, 0.25, 4)
-    assert [times.step_wall_s(m) for m in (50, 100, 200, 900)] == [1, 1, 2, 3]
-    experiment = load_experiment(config)[0]
-    done = forecast(experiment, build(experiment), [0])
-    weak = load_experiment(config, ["profile.level=0.5", "overrun=drop"])[0]
-    lost = forecast(weak, build(weak), [0])
-    assert times.training_wall_s(done) == pytest.approx(27.5, abs=1e-9)
-    assert times.training_wall_s([*done, *lost]) == pytest.approx(13.75, abs=1e-9)
-    assert times.evaluation_wall_s(360, experiment.evaluation) == 3.0
-    assert times.evaluation_wall_s(1000, experiment.evaluation) == 5.0
-
-
 def test_own_code_is_called_that(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "profiles_of_mine.py").write_text(
         "from distreal_sim.devices.profiles.constant import Constant\nclass Mine(Constant):\n    pass\n"
@@ -435,22 +415,3 @@ def test_input_mistakes_exit_with_2(
         assert message in captured.err
         assert "Traceback" not in captured.err
         assert captured.out == ""
-
-
-def test_figures_for_people() -> None:
-    assert [si(x, "B") for x in (0, 7, 999.6, 96_232, 999_999, 1.5e10)] == [
-        "0 B", "7 B", "1 kB", "96.2 kB", "1 MB", "15 GB"
-    ]  # fmt: skip
-    assert si(math.inf, "MAC/s") == "inf MAC/s"
-    assert [duration(s) for s in (0.123, 42, 600, 9000, 864000)] == [
-        "0.12 s",
-        "42 s",
-        "10 min",
-        "2.5 h",
-        "10 days",
-    ]
-    assert [percent(x) for x in (0, 0.0159, 0.25, 1)] == ["0 %", "1.6 %", "25 %", "100 %"]
-    assert compact([16, 16, 16, 8, 4, 4]) == "3x16 8 4 4"
-    assert sparkline([0, 0.5, 1.0], "abc") == "abc"
-    assert sparkline([0, 0], "abc") == "aa"
-    assert sparkline([0, math.inf], "abc") == "ac"

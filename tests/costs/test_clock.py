@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from cost_tables import ShareOf, file_of, macs_shares
+from cost_tables import METHODS, ShareOf, file_of, macs_shares
 from rounds import Rows
 from shares import front_of_shares
 from toys import toy
@@ -109,25 +109,6 @@ def test_charges_are_rounded_up(tmp_path: Path) -> None:
     facts = facts_of(tmp_path, HETEROFL, 3.0, "0.3333")
     assert facts.metrics["charged_macs"] == 64 * 154_225
 
-
-METHODS: list[dict[str, Any]] = [
-    {"name": "fedavg"},
-    {"name": "small", "width": 0.3},
-    {"name": "fedprox"},
-    {"name": "fednova"},
-    {"name": "heterofl"},
-    {"name": "heterofl", "assignment": "dynamic"},
-    {"name": "fedrolex"},
-    {"name": "federated_dropout"},
-    {"name": "fjord"},
-    {"name": "depthfl"},
-    {"name": "inclusivefl"},
-    {"name": "cocofl"},
-    {"name": "slt"},
-    {"name": "distreal"},
-    {"name": "distreal", "filters": "ordered"},
-]
-"""All whose steps are described by levels."""
 
 ids = pytest.mark.parametrize("method", METHODS, ids=lambda m: "-".join(map(str, m.values())))
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from command import distreal_sim
+from cost_tables import METHODS
 from toys import TOY, toy
 
 import distreal_sim as ds
@@ -18,8 +19,6 @@ from distreal_sim.costs.file import read_costs
 from distreal_sim.inspection import timing
 from distreal_sim.inspection.plan import make_plan
 from distreal_sim.inspection.timing import measured
-
-from .test_clock import METHODS
 
 
 @pytest.fixture(autouse=True)
