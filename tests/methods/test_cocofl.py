@@ -1,4 +1,4 @@
-"""CoCoFL: blocks, windows and the damped average by hand."""
+"""CoCoFL: windows of blocks and the damped average by hand."""
 
 from __future__ import annotations
 
@@ -14,44 +14,11 @@ from distreal_sim.client.messages import Facts, State, Update
 from distreal_sim.client.train import Traffic
 from distreal_sim.config.build import build
 from distreal_sim.methods.cocofl import CoCoFL, Window, largest, windows
-from distreal_sim.submodels.blocks import blocks_of
 from distreal_sim.submodels.levels import Level
 
 
 def task_of(model: str) -> Any:
     return build(toy(method={"name": "cocofl"}, model={"name": model}))
-
-
-def test_blocks() -> None:
-    """A lone norm belongs to the layer before it; residual blocks stay whole; the order is that of running.
-
-    TinyDenseNet lists its last layer before the transition that runs earlier.
-    """
-    task = task_of("nets.TinyResNet")
-    blocks = blocks_of(task.module, task.structure)
-    assert [{name.split(".")[0] for name in block} for block in blocks] == [
-        {"stem", "stem_bn"},
-        {"block1"},
-        {"block2"},
-        {"out"},
-    ]
-    task = task_of("nets.TinyDenseNet")
-    blocks = blocks_of(task.module, task.structure)
-    assert [block[0] for block in blocks] == [
-        "stem.weight",
-        "conv1.weight",
-        "conv2.weight",
-        "transition.weight",
-        "out.weight",
-    ]
-    assert blocks[1] == ("conv1.weight", "bn2.weight", "bn2.bias")
-
-
-@pytest.mark.parametrize("model", ["small_cnn", "resnet20", "preresnet"])
-def test_every_parameter_is_in_one_block(model: str) -> None:
-    task = task_of(model)
-    names = [name for block in blocks_of(task.module, task.structure) for name in block]
-    assert sorted(names) == sorted(task.structure.parameters)
 
 
 def test_windows_cost_what_freezing_leaves() -> None:

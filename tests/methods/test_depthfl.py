@@ -1,4 +1,4 @@
-"""DepthFL and InclusiveFL: who holds what, what it costs, what exits learn, and which networks have them."""
+"""DepthFL and InclusiveFL: who holds what, and what exits learn."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 from rounds import ROUND, play, updates_of
-from torch.utils.flop_counter import FlopCounterMode
 from toys import toy
 
-from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import State
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
 from distreal_sim.inspection.plan import print_plan
 from distreal_sim.methods.depthfl import mutual_loss, ramp
 from distreal_sim.simulation.evaluation import statistics_shards
-from distreal_sim.submodels.depths import depths_of, with_deepest
+from distreal_sim.submodels.depths import depths_of
 from distreal_sim.submodels.exits import WithExits
 
 METHODS = ["depthfl", "inclusivefl"]
@@ -74,51 +71,6 @@ def test_mutual_loss_against_a_plain_loop() -> None:
                 p, q = other.detach().softmax(1), own.softmax(1)
                 loss = loss + 0.7 / 2 * (p * (p.log() - q.log())).sum() / len(y)
         torch.testing.assert_close(found[i], torch.autograd.grad(loss, own)[0], rtol=1e-10, atol=1e-12)
-
-
-def test_depths_of_the_small_network_by_hand() -> None:
-    """small_cnn of width 4 on 8x8: layers of 2304, 4608, 4608 and 160 MACs, exits of 4 * 10 and 8 * 10.
-
-    Depth 1: 2 * 2304 + 3 * 40; depth 2: 3 * (4608 + 80) more; depth 3: 3 * (4608 + 160) more. Parameters: 44
-    + 50, then 304 + 90 more, then 1184 + 170. InclusiveFL: without the exits before the last one.
-    """
-    task = build(toy(method={"name": "depthfl"}))
-    levels = [d.level for d in depths_of(task, earlier_exits=True)]
-    macs = [2 * 2304 + 3 * 40, 3 * 4688, 3 * 4768]
-    sizes = [94, 394, 1354]
-    assert [level.macs_per_example for level in levels] == np.cumsum(macs).tolist()
-    assert [level.traffic.upload_bytes for level in levels] == (4 * np.cumsum(sizes)).tolist()
-    levels = [d.level for d in depths_of(task, earlier_exits=False)]
-    assert [level.macs_per_example for level in levels] == [4728, 4608 + 3 * 4688, 4608 + 3 * (9216 + 160)]
-    assert [level.traffic.download_bytes // 4 for level in levels] == [94, 44 + 394, 44 + 304 + 1354]
-
-
-@pytest.mark.parametrize("model", ["small_cnn", "resnet20", "preresnet", "heterofl_cnn", "cnn_cifar"])
-@pytest.mark.parametrize("method", METHODS)
-def test_costs_equal_torchs_counter(method: str, model: str) -> None:
-    """FLOPs / 2 of a real forward and backward pass of each depth; what it reaches is what a client holds."""
-    task = task_of(method, model)
-    module = exits_of(task).train()
-    x = torch.randn(2, *task.data.shape)
-    for depth in depths_of(task, earlier_exits=method == "depthfl"):
-        with FlopCounterMode(display=False) as counter:
-            sum(s.sum() for s in module.scores(x, depth.exits)).backward()
-        assert counter.get_total_flops() == 2 * 2 * depth.level.macs_per_example
-        reached = {name for name, p in module.named_parameters() if p.grad is not None}
-        assert reached == depth.names
-        module.zero_grad(set_to_none=True)
-
-
-def test_tests_average_the_exits_or_take_the_last() -> None:
-    """On the same weights: the mean of the scores of all three exits; for InclusiveFL the network's own."""
-    for method, average in (("depthfl", True), ("inclusivefl", False)):
-        module = exits_of(task_of(method, "resnet20")).eval()
-        x = torch.randn(3, 1, 8, 8)
-        with torch.no_grad():
-            scores = module.scores(x, range(3))
-            expected = torch.stack(scores).mean(0) if average else scores[2]
-            torch.testing.assert_close(module(x), expected)
-            torch.testing.assert_close(scores[2], module.network(x))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -184,15 +136,6 @@ def test_the_deepest_sub_model_trained_so_far_is_tested_too(method: str) -> None
     assert row.submodel_accuracy > row.test_accuracy, "what nobody trained only disturbs"
 
 
-def test_the_deepest_of_earlier_rounds_is_remembered() -> None:
-    """Exits trained round by round: 0 and 2; 1; none; 3. Deepest so far: 2, 2, 2, 3."""
-    state, found = State({}), []
-    for trained in ({0, 2}, {1}, set(), {3}):
-        state = with_deepest(state, trained)
-        found.append(int(state.extras["deepest"]))
-    assert found == [2, 2, 2, 3]
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_once_the_whole_is_trained_it_is_the_deepest(method: str) -> None:
     """Clients of depth 3 among those of depth 1, who may be alone in a later round."""
@@ -207,12 +150,6 @@ def test_once_the_whole_is_trained_it_is_the_deepest(method: str) -> None:
         assert same == (n == 2)
 
 
-def test_fewer_exits_than_stages_stand_at_even_distances() -> None:
-    """preresnet has 4 stages: of 2 exits the first stands behind the second stage."""
-    assert exits_of(task_of("depthfl", "preresnet", depths=2)).after == ("stages.1",)
-    assert exits_of(task_of("depthfl", "preresnet")).after == ("stages.0", "stages.1", "stages.2")
-
-
 def test_exits_are_drawn_by_seed_and_the_network_is_as_without_them() -> None:
     plain = build(toy(method={"name": "fedavg"})).module.state_dict()
     first = build(toy(method={"name": "depthfl"})).module.state_dict()
@@ -221,14 +158,6 @@ def test_exits_are_drawn_by_seed_and_the_network_is_as_without_them() -> None:
     assert all(torch.equal(first[f"network.{name}"], value) for name, value in plain.items())
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["exits.0.linear.weight"], other["exits.0.linear.weight"])
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_networks_without_known_stages_are_refused(method: str) -> None:
-    with pytest.raises(InputError, match=r"those of TinyResNet are not known; use resnet20, .*small_cnn"):
-        task_of(method, "nets.TinyResNet")
-    with pytest.raises(InputError, match=r"method.depths \(4\) must be at most 3, the stages of the model"):
-        task_of(method, "small_cnn", depths=4)
 
 
 def test_check_shows_what_the_exits_add() -> None:

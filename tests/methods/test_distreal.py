@@ -8,20 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from choices import from_front
 from rounds import round_of
 from toys import toy, toy_fleet
 
 from distreal_sim.client.messages import Facts
-from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
-from distreal_sim.fronts.entry import Entry
-from distreal_sim.fronts.front import Front
 from distreal_sim.methods.small import Small
 from distreal_sim.simulation.rounds import Progress, Simulation, play_round, start
-from distreal_sim.submodels.per_step import step_orders
 from distreal_sim.thinning.cost import training_macs
-from distreal_sim.thinning.masks import take
 
 UNLIMITED = {"name": "constant", "level": math.inf}
 
@@ -67,22 +61,6 @@ def test_options_change_the_result(option: dict[str, Any]) -> None:
     assert plain != other
 
 
-def test_masks_are_fresh_in_every_step_and_nested_within_a_period() -> None:
-    """batch: consecutive masks differ. 2: steps 0 and 1 agree, 2 differs. round: all agree."""
-    task, _, _ = states(1)
-    counts = tuple(g.channels // 2 for g in task.structure.groups)
-
-    def kept(resample: Any) -> list[list[int]]:
-        orders = step_orders(task.structure, np.random.default_rng(5), "random", resample, 1)
-        masks = [take(task.structure, orders(step), counts) for step in range(4)]
-        return [np.concatenate(mask.kept).tolist() for mask in masks]
-
-    batch, two, whole = kept("batch"), kept(2), kept("round")
-    assert len({tuple(k) for k in batch}) == 4
-    assert two[0] == two[1] != two[2] == two[3]
-    assert whole[0] == whole[1] == whole[2] == whole[3]
-
-
 def test_the_pick_follows_the_capacity_inside_a_round() -> None:
     """A pick frozen at the start of the round would give every step of a client one width.
 
@@ -97,17 +75,6 @@ def test_the_pick_follows_the_capacity_inside_a_round() -> None:
         r for r in rows if r.n_steps_done and not any(math.isclose(r.mean_keep_rate, p) for p in possible)
     ]
     assert len(mixed) >= 3
-
-
-def test_every_pick_fits_what_the_client_knows() -> None:
-    """100 MAC/s, 6 s left, 60 examples left: 10 MACs an example; 9 fits, 11 does not."""
-    entries = tuple(Entry((), (k,), macs, macs / 20) for k, macs in enumerate((3, 9, 11, 20)))
-    front = Front(entries, "", (), {})
-    choose = from_front(front)
-    assert choose(Moment(4.0, 10.0, 100.0, [32, 28])).counts == (1,)
-    assert choose(Moment(4.0, 10.0, 110.0, [32, 28])).counts == (2,), "11 x 60 = 110 x 6 just fits"
-    assert choose(Moment(4.0, 10.0, 0.0, [32, 28])).counts == (0,), "nothing fits: the cheapest"
-    assert choose(Moment(4.0, 10.0, math.inf, [32, 28])).counts == (3,)
 
 
 def test_reply_order_does_not_matter() -> None:

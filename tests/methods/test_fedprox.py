@@ -2,66 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from rounds import model_bytes, play
 from torch import nn
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.submodels.steps import proximal_steps
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
 
 UNLIMITED = {"name": "constant", "level": math.inf}
-
-
-class ChainWithLargeLinear(nn.Module):
-    """Convolution, batch norm, and a linear layer large enough for the engine's own gradient memory."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.bn = nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16)
-        self.hidden, self.out = nn.Linear(16 * 64, 256), nn.Linear(256, 10)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = F.relu(self.bn(self.conv(x))).flatten(1)
-        return self.out(F.relu(self.hidden(x)))
-
-
-@pytest.mark.parametrize(("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.0, 0.01), (0.9, 0.01)])
-def test_steps_are_those_of_the_regularised_loss(momentum: float, weight_decay: float) -> None:
-    """Five steps equal torch.optim.SGD on autograd's gradient of loss + mu / 2 |w - w_0|^2, to 1e-9 in
-    float64.
-
-    FedNova's official code adds the proximal gradient in place to the momentum buffer after the loss's
-    gradient went in. That gives these same steps; an update that leaves the term out of the buffer (what
-    that code seems to intend) does not, and is told apart here with momentum.
-    """
-    torch.manual_seed(3)
-    module = ChainWithLargeLinear().double()
-    twin = copy.deepcopy(module).train()
-    structure = find_groups(copy.deepcopy(module).float(), torch.zeros(2, 1, 8, 8))
-    engine = Engine(
-        module, structure, momentum=momentum, weight_decay=weight_decay, dtype=torch.float64, device="cpu"
-    )
-    optimizer = torch.optim.SGD(twin.parameters(), lr=0.05, momentum=momentum, weight_decay=weight_decay)
-    anchors = [p.detach().clone() for p in twin.parameters()]
-    take, mu = proximal_steps(0.7), 0.7
-    for _ in range(5):
-        x, y = torch.randn(8, 1, 8, 8, dtype=torch.float64), torch.randint(0, 10, (8,))
-        take(engine, x, y, None, 0.05)
-        away = sum(((p - a) ** 2).sum() for p, a in zip(twin.parameters(), anchors, strict=True))
-        optimizer.zero_grad()
-        (F.cross_entropy(twin(x), y) + mu / 2 * away).backward()
-        optimizer.step()
-    exported = engine.export()
-    for name, parameter in twin.named_parameters():
-        np.testing.assert_allclose(exported[name], parameter.detach().numpy(), rtol=0, atol=1e-9)
 
 
 def test_the_anchor_is_what_was_loaded() -> None:

@@ -1,18 +1,14 @@
-"""FjORD: FedAvg where it must be, widths drawn within the budget, nothing moved beyond them, distillation."""
+"""FjORD: FedAvg where it must be, widths drawn within the budget, nothing moved beyond them."""
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
 from rounds import ROUND, play, updates_of
-from torch import nn
 from toys import toy
 
 from distreal_sim.base.rng import Rngs
@@ -25,12 +21,9 @@ from distreal_sim.config.build import build
 from distreal_sim.methods.fjord import Fjord, drawn
 from distreal_sim.simulation.rounds import start
 from distreal_sim.submodels.prefixes import widest_trained
-from distreal_sim.submodels.steps import distil_step
 from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.submodels.widths import width_counts
-from distreal_sim.thinning.coupling.groups import find_groups
-from distreal_sim.thinning.engine.engine import Engine
-from distreal_sim.thinning.masks import Mask, first_mask
+from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.structure import kept_elements
 
 UNLIMITED = {"name": "constant", "level": math.inf}
@@ -223,50 +216,6 @@ def test_a_width_that_nobody_has_holds_up_no_round() -> None:
     played = play(2, method={"name": "fjord"}, profile=UNLIMITED)
     assert [row.n_selected for row in played.rounds] == [5, 5]
     assert {row.status for row in played.clients} == {"completed"}
-
-
-class Chain(nn.Module):
-    """3 inputs, 4 hidden units, 3 classes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Linear(3, 4), nn.Linear(4, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.b(torch.tanh(self.a(x)))
-        return out
-
-
-def test_the_distilled_gradient_is_that_of_soft_labels_held_constant() -> None:
-    """Plato's FjORD takes the mean squared error of the scores, without holding the teacher's constant. This
-    step is autograd's on CE(full, y) + CE(first 2 units, softmax(full) held constant), float64, 1e-12, and
-    neither that of the squared error nor that of a teacher that learns from its pupil.
-    """
-    torch.manual_seed(0)
-    module, rng = Chain().double(), np.random.default_rng(2)
-    x, y = torch.from_numpy(rng.normal(size=(6, 3))), torch.from_numpy(rng.integers(0, 3, 6))
-    engine = Engine(module, find_groups(copy.deepcopy(module), x), dtype=torch.float64)
-
-    def moved(kind: str) -> dict[str, np.ndarray]:
-        twin = copy.deepcopy(module)
-        wide = twin(x)
-        narrow = torch.tanh(x @ twin.a.weight[:2].T + twin.a.bias[:2]) @ twin.b.weight[:, :2].T + twin.b.bias
-        loss = F.cross_entropy(wide, y)
-        if kind == "squared error":
-            loss = loss + F.mse_loss(narrow, wide)
-        else:
-            soft = F.softmax(wide, dim=1)
-            loss = loss + F.cross_entropy(narrow, soft if kind == "learning teacher" else soft.detach())
-        loss.backward()
-        return {n: (p - 0.1 * p.grad).detach().numpy() for n, p in twin.named_parameters()}
-
-    loss = distil_step(engine, x, y, None, Mask((np.array([0, 1]),)), 0.1)
-    assert loss == pytest.approx(F.cross_entropy(module(x), y).item(), abs=1e-12)
-    after = engine.export()
-    for name, expected in moved("constant").items():
-        np.testing.assert_allclose(after[name], expected, rtol=0, atol=1e-12)
-    for wrong in ("squared error", "learning teacher"):
-        assert max(np.abs(after[n] - v).max() for n, v in moved(wrong).items()) > 1e-3
 
 
 def test_distillation_changes_the_model_and_nothing_fits_nobody() -> None:

@@ -15,7 +15,6 @@ from torch import nn
 from toys import toy, toy_fleet
 
 from distreal_sim.methods.heterofl import HeteroFL
-from distreal_sim.submodels.steps import masked_cross_entropy
 from distreal_sim.submodels.widths import width_counts
 from distreal_sim.thinning.cost import n_parameters
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -35,17 +34,6 @@ def test_levels_are_prefixes_each_part_of_the_wider_one() -> None:
     masks = [first_mask(structure, counts) for counts in levels[:-1]]
     for mask, counts in zip(masks, levels, strict=False):
         assert [k.tolist() for k in mask.kept if k is not None] == [list(range(n)) for n in counts]
-
-
-def test_ceilings_are_exact() -> None:
-    """2 * 0.2 + 0.2, a width as a public reproduction makes its tiers, is 0.6000000000000001: of 15 channels
-    9 are kept, not 10. 0.3 * 15 = 4.5: 5.
-    """
-    share = 2 * 0.2 + 0.2
-    net = nn.Sequential(nn.Linear(4, 15), nn.ReLU(), nn.Linear(15, 3))
-    structure = find_groups(net, torch.zeros(2, 4))
-    assert math.ceil(share * 15) == 10
-    assert [width_counts(structure, r, "ceil") for r in (share, 0.3, 0.01)] == [(9,), (5,), (1,)]
 
 
 def test_a_client_takes_the_largest_level_that_fits() -> None:
@@ -112,22 +100,6 @@ def test_dynamic_levels_are_drawn_each_round() -> None:
 def test_impossible_proportions(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         HeteroFL.model_validate(options)
-
-
-def test_masked_loss_by_hand() -> None:
-    """Scores 1, 2, 3 with the third class absent, y = 0: its score counts as 0, not as -inf.
-
-    log(e + e^2 + 1) - 1, where leaving the class out of the softmax would give log(e + e^2) - 1. The
-    gradient: softmax of (1, 2, 0) minus one-hot; exactly 0 at the absent class.
-    """
-    scores = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64, requires_grad=True)
-    loss = masked_cross_entropy(np.array([True, True, False]))(scores, torch.tensor([0]))
-    total = math.e + math.e**2 + 1
-    assert loss.item() == pytest.approx(math.log(total) - 1, rel=1e-12)
-    assert abs(loss.item() - (math.log(math.e + math.e**2) - 1)) > 0.08
-    (gradient,) = torch.autograd.grad(loss, scores)
-    np.testing.assert_allclose(gradient, [[math.e / total - 1, math.e**2 / total, 0]], rtol=1e-12)
-    assert gradient[0, 2].item() == 0
 
 
 def test_rows_of_absent_classes_rest() -> None:
@@ -216,12 +188,6 @@ def test_scaler_without_normalisation_is_a_division_by_the_level() -> None:
     assert abs(loss - F.cross_entropy(small_chain(full, counts, 1.0)(x), y).item()) > 1e-3
     with engine.testing() as (module, _):
         torch.testing.assert_close(module(x), full.double()(x), rtol=1e-12, atol=0)
-
-
-def test_realised_scale_where_the_width_was_rounded_up() -> None:
-    """Width 0.3 of 8, 12 and 8 channels keeps 3, 4 and 3: 8/3, 3 and 8/3 instead of 10/3."""
-    structure = find_groups(Chain(), torch.zeros(2, 1, 8, 8))
-    assert width_counts(structure, 0.3, "ceil") == (3, 4, 3)
 
 
 def test_scaler_before_a_normalisation_is_undone_by_it() -> None:

@@ -50,15 +50,6 @@ def merged(task: Task, updates: list[Update], **options: Any) -> dict[str, float
     return {layer: found.pop() for layer, found in values.items()}
 
 
-def test_layers_of_the_sub_models() -> None:
-    """Each ends with its last convolution; neither exits nor the classifier are among them."""
-    task = task_of("nets.EvenChain")
-    layers = layers_of(task, depths_of(task, earlier_exits=False))
-    ends = [[layer[0].rpartition(".")[0] for layer in of_depth] for of_depth in layers]
-    assert ends == [[FIRST, SECOND], [FIRST, SECOND, THIRD], [FIRST, SECOND, THIRD, FOURTH]]
-    assert all(len(layer) == 2 for of_depth in layers for layer in of_depth)
-
-
 def test_what_deeper_layers_learn_by_hand() -> None:
     """Depths 1 and 3, a client each; the large one's like layers moved by 3, 6 and 9: D = 6.
 

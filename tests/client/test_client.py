@@ -1,4 +1,4 @@
-"""A client's round beside the tables: its mean loss, what fits it, and what the server learns of widths."""
+"""A client's round: its mean loss, and the work that fits it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from toys import TOY, toy
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_indices, batch_sizes
 from distreal_sim.client.client import Client
-from distreal_sim.client.coverage import Coverage
-from distreal_sim.client.messages import Facts, State, Update
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.devices.links.constant import Constant as ConstantNetwork
 from distreal_sim.devices.profiles.constant import Constant
-from distreal_sim.submodels.prefixes import WIDEST, growing
 
 
 def test_the_training_loss_is_a_mean_over_examples() -> None:
@@ -67,32 +64,3 @@ def test_work_fits_between_the_transfers(download_s: float, upload_s: float, wor
     macs = round(1000 * work)
     assert client.fits(macs, Traffic(600, 600))
     assert not client.fits(macs + 1, Traffic(600, 600))
-
-
-def test_the_widest_part_of_earlier_rounds_is_remembered() -> None:
-    """Widths by rounds and clients: (2, 4, 8); nobody; (3, 1, 2). Widest: (2, 4, 8), as before, (3, 4, 8).
-
-    State without updates and with narrower ones keeps what it had, group by group.
-    """
-    task, state, _ = updates_of(toy(method={"name": "heterofl"}), n_clients=1)
-    full = task.structure.full_counts()
-    assert all(n >= w for n, w in zip(full, (3, 4, 8), strict=True))
-
-    def update(*counts: int) -> Update:
-        kept = tuple(np.arange(n)[None] < k for n, k in zip(full, counts, strict=True))
-        facts = Facts(0, "completed", 1, 1, 1, 1, 1.0, 1.0, 1, 1, 1.0)
-        return Update(facts, {}, Coverage(kept, np.ones(1, np.int64), np.ones(1, np.int64)))
-
-    for updates, expected in (
-        ([update(2, 4, 8)], [2, 4, 8]),
-        ([], [2, 4, 8]),
-        ([update(3, 1, 2)], [3, 4, 8]),
-    ):
-        before = state
-
-        def merge(seen, before=before) -> State:
-            list(seen)
-            return State(before.arrays, before.extras)
-
-        state = growing(task.structure, state, iter(updates), merge)
-        assert state.extras[WIDEST].tolist() == expected
