@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 from choices import from_front
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pieces import Pieces
 
@@ -88,6 +88,9 @@ def exact_round(
     end=st.integers(1, 14),
     overrun=st.sampled_from(["drop", "partial", "wait"]),
 )
+@example(
+    levels=[100, 0], gaps=[1] * 5, entries=[(100, 8)], sizes=[2], start=0, end=6, overrun="wait"
+)  # never done
 def test_rounds_equal_the_exact_ones(
     levels: list[int],
     gaps: list[int],

@@ -27,7 +27,9 @@ def without_method(config: Path, *overrides: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", names(Method))
 def test_another_method_changes_the_method_only(name: str) -> None:
     """In every key of the resolved experiments, for every bundled config and from none to every overrun."""
-    for config in CONFIGS.glob("*.yaml"):
+    configs = list(CONFIGS.glob("*.yaml"))
+    assert CONFIGS / "digits.yaml" in configs
+    for config in configs:
         known = without_method(config)
         assert without_method(config, f"method.name={name}") == known
         assert without_method(config, "overrun=drop", f"method.name={name}") == {**known, "overrun": "drop"}

@@ -119,9 +119,9 @@ class LastAxis(nn.Module):
 def grouped_ends() -> nn.Module:
     """Grouped convolutions of which one reads fixed channels and one writes them."""
     return nn.Sequential(
-        nn.Conv2d(2, 4, 3, groups=2),
+        nn.Conv2d(2, 8, 3, groups=2),
         nn.ReLU(),
-        nn.Conv2d(4, 4, 3, groups=2),
+        nn.Conv2d(8, 4, 3, groups=2),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     )
@@ -149,6 +149,7 @@ NETWORKS: list[Callable[[], nn.Module]] = [
     flattened,
     Tokens,
     LastAxis,
+    grouped_ends,
     Scalars,
 ]
 

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 from choices import from_front
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pieces import Pieces
 from rounds import Rows
 from shares import front_of_shares
 from toys import toy
 
+from distreal_sim.base.plugins import load, names
 from distreal_sim.client.schedule import NeverDoneError, schedule
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
@@ -31,6 +32,7 @@ from distreal_sim.devices.profiles.markov import Markov
 from distreal_sim.devices.rngs import Keyed
 from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front
+from distreal_sim.methods import Method
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.simulation.clock.rounds import TimedFleet, known_levels, run_clock
@@ -50,10 +52,11 @@ METHODS: list[dict[str, Any]] = [
     {"name": "federated_dropout", "keep": 0.5},
     {"name": "federated_dropout", "widths": 16},
     {"name": "depthfl"},
+    {"name": "inclusivefl"},
     {"name": "distreal"},
     {"name": "distreal", "filters": "ordered"},
 ]
-"""All that say what their clients choose from."""
+"""All that declare levels, some with several settings."""
 
 PROFILES: list[dict[str, Any]] = [
     {"name": "constant", "level": 0.6},
@@ -78,6 +81,12 @@ def timed(experiment: Experiment, task: Task, at_once: bool) -> Rows:
     else:
         simulate(Simulation(experiment, task, TimedFleet(task, experiment.method), rows), progress)
     return rows
+
+
+def test_every_method_with_levels_is_here() -> None:
+    tasks = {name: build(toy(method={"name": name})) for name in names(Method)}
+    known = {name for name, task in tasks.items() if known_levels(load(Method, name)(), task) is not None}
+    assert known == {method["name"] for method in METHODS}
 
 
 @pytest.mark.parametrize("overrun", ["drop", "partial", "wait"])
@@ -143,6 +152,13 @@ def assert_timed_alike(method: dict[str, Any], overrun: str) -> None:
     end_s=st.floats(-1, 14),
     overrun=st.sampled_from(["drop", "partial", "wait"]),
 )
+@example(
+    clients=[([1.0] * 4, [1.0] * 3, [5], 0.0), ([1.0, 1.0, 1.0, 0.0], [0.1] * 3, [5], 0.0)],
+    entries=[(40, 1.0)],
+    start_s=0.0,
+    end_s=10.0,
+    overrun="wait",
+)  # the second client has done 0.75 of its 200 MACs when its capacity ends for good
 def test_schedules_are_those_of_the_clients_one_by_one(
     clients: list[Any], entries: list[tuple[int, float]], start_s: float, end_s: float, overrun: Any
 ) -> None:
