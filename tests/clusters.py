@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +48,9 @@ def two_nodes() -> Iterator[int]:
     }
     common = ["--num-cpus=1", "--num-gpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]
     head = ["start", "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
+    # In /tmp/ray it would leave its address, to which any later `ray.init()` on this machine would connect.
+    folder = tempfile.mkdtemp(prefix="ray-")
+    head += [f"--temp-dir={folder}"]
     try:
         subprocess.run([*RAY, *head, *common], env=env, check=True, capture_output=True)
         subprocess.run(
@@ -58,3 +63,4 @@ def two_nodes() -> Iterator[int]:
         for process in psutil.process_iter(["cmdline"]):
             if any(re.search(rf"(port=|:){port}\b", part) for part in process.info["cmdline"] or []):
                 process.kill()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -106,7 +106,7 @@ def test_own_code() -> None:
         parse_experiment({**raw, "profile": {"name": "own_plugins.one", "levels": 1}}, source="my.yaml")
     assert str(caught.value) == (
         "my.yaml: unknown key 'profile.levels' = 1; did you mean 'profile.level'? "
-        "(profile own_plugins.one has: level, unit)"
+        "(profile own_plugins.one has: level, level_1_macs_per_s, unit)"
     )
 
 

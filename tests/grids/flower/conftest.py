@@ -74,6 +74,7 @@ def stock_flower(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockFlow
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ADDRESS": "local",  # not that of somebody's cluster on this machine
         "RAY_worker_niceness": "0",  # or Flower's clients stand still on a busy machine
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray then stays on loopback, on Linux too
     }
