@@ -21,7 +21,7 @@ FAILING = """
 from distreal_sim.methods.fedavg import FedAvg
 
 class FlatBattery(FedAvg):
-    def train(self, task, job, capacity, rngs):
+    def train(self, client, job):
         if job.round.number == 2:
             raise RuntimeError("no battery")
         return super().train(client, job)
@@ -33,7 +33,7 @@ import numpy as np
 from distreal_sim.methods.fedavg import FedAvg
 
 class Counting(FedAvg):
-    def train(self, task, job, capacity, rngs):
+    def train(self, client, job):
         count = job.memory.get("count", np.zeros(1)) + 1
         update = super().train(client, job)
         facts = replace(update.facts, upload_bytes=int(count[0]) * 1_000_000 + job.client_id)
