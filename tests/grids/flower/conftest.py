@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -49,12 +50,17 @@ class StockFlower:
         """Ends the SuperLink that the first `run` started, and what it started, by their process ids."""
         log = str(self.home / "local-superlink" / "superlink.log")
         links = [p for p in psutil.process_iter(["cmdline"]) if log in (p.info["cmdline"] or ())]
-        family = links + [child for link in links for child in link.children(recursive=True)]
+        family = list(links)
+        for link in links:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                family += link.children(recursive=True)
         for process in family:
-            process.terminate()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
         _, alive = psutil.wait_procs(family, timeout=20)
         for process in alive:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(alive, timeout=20)
 
 

@@ -146,6 +146,26 @@ def test_a_worker_with_other_sources_is_of_no_use() -> None:
     assert worker.started() is None
 
 
+def test_a_worker_ends_where_its_machine_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it cannot fetch is not blamed on a client: a dead worker's job is done again."""
+    codes: list[int] = []
+
+    def lost(ref: object) -> None:
+        raise OSError("Broken pipe")
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        raise SystemExit
+
+    monkeypatch.setattr(cluster.ray, "get", lost)
+    monkeypatch.setattr(os, "_exit", leave)
+    worker = Worker.__new__(Worker)
+    worker.records = {}
+    with pytest.raises(SystemExit):
+        worker._record("ref")
+    assert codes == [1]
+
+
 @pytest.mark.usefixtures("four_cores")
 def test_workers_are_as_urgent_as_the_driver() -> None:
     """Or they stand still where another process keeps the cores busy."""

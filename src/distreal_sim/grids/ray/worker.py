@@ -80,5 +80,9 @@ class Worker:
         if ref not in self.records:
             while len(self.records) >= SHARED_KEPT:
                 self.records.pop(next(iter(self.records)))
-            self.records[ref] = ray.get(ref)
+            try:
+                self.records[ref] = ray.get(ref)
+            except OSError:  # this machine's Ray is lost; elsewhere the job can be done again
+                traceback.print_exc()
+                os._exit(1)
         return self.records[ref]
