@@ -37,7 +37,7 @@ def test_tests_average_the_exits_or_take_the_last() -> None:
 
 
 def test_fewer_exits_than_stages_stand_at_even_distances() -> None:
-    """preresnet has 4 stages: of 2 exits the first stands behind the second stage."""
+    """preresnet has 4 stages: of 2 exits the first comes after the second stage."""
     assert exits_of(task_of("depthfl", "preresnet", depths=2)).after == ("stages.1",)
     assert exits_of(task_of("depthfl", "preresnet")).after == ("stages.0", "stages.1", "stages.2")
 
@@ -52,7 +52,7 @@ def test_networks_without_known_stages_are_refused(method: str) -> None:
 
 @pytest.mark.parametrize(("wanted", "n_run"), [([0], 1), ([1], 2), ([0, 1], 2), ([0, 2], 3)])
 def test_no_later_stage_is_run(wanted: list[int], n_run: int) -> None:
-    """small_cnn has a convolution a stage: to exit k the first k + 1 are run, and no hook is left behind.
+    """small_cnn has a convolution a stage: to exit k the first k + 1 are run, and no hook remains.
 
     The scores are those of the same exits where all are asked for.
     """
