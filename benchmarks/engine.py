@@ -110,7 +110,7 @@ def ideal_plan(
     n_test, size = len(task.data.test), task.evaluation.batch_size
     return {
         "workers": workers,
-        "n_classes": task.data.n_classes,
+        "n_classes": task.data.n_outputs,
         "shape": task.data.shape,
         "lr": 1e-3,  # a step costs the same at any rate, and random labels should not be learnt by heart
         "momentum": task.local.momentum,

@@ -51,7 +51,7 @@ def plan(planned: Experiment, clients: pd.DataFrame, processes: int) -> dict[str
     size = task.evaluation.batch_size
     return {
         "workers": processes,
-        "n_classes": task.data.n_classes,
+        "n_classes": task.data.n_outputs,
         "shape": task.data.shape,
         "lr": 1e-3,  # a step costs the same at any rate, and random labels should not be learnt by heart
         "momentum": 0.0,

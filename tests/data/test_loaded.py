@@ -27,6 +27,14 @@ class Given(Dataset):
         return self.value() if callable(self.value) else self.value
 
 
+TOKENS = np.arange(12).reshape(6, 2) % 4
+TEXT = Data(Examples(TOKENS, TOKENS), Examples(TOKENS[:3], TOKENS[:3]), 4, vocabulary=4)
+VALUES = Examples(X[:, :, 0, 0], X[:, :2, 1, 1] / 3)
+TABLE = Data(VALUES, VALUES.at(np.arange(2)), 2)
+MARKS = Examples(X, np.eye(6, dtype=np.uint8)[:, :4])
+SEVERAL = Data(MARKS, MARKS, 4)
+
+
 def with_pixel(value: float) -> Data:
     x = X.copy()
     x[4, 1, 0, 2] = value
@@ -35,6 +43,25 @@ def with_pixel(value: float) -> Data:
 
 def test_what_is_right_comes_through() -> None:
     assert load_checked(Given(value=GOOD)) is GOOD
+
+
+def test_four_kinds_of_targets() -> None:
+    kinds = [load_checked(Given(value=data)).targets for data in (GOOD, TEXT, TABLE, SEVERAL)]
+    assert kinds == ["class", "tokens", "values", "marks"]
+
+
+def test_pad_is_ignored() -> None:
+    """Of 0 1 2 3 0 1 ... the token 3 is the second of every other text."""
+    y = load_checked(Given(value=replace(TEXT, pad=3))).train.y
+    assert y.tolist() == [[0, 1], [2, -100]] * 3
+
+
+def test_blank_inputs() -> None:
+    """Zeros for numbers; for tokens 0, 1, 2, 3, 0, ... so that an embedding is asked for all of them."""
+    assert TEXT.blank(3).tolist() == [[0, 1], [2, 3], [0, 1]]
+    assert TABLE.blank(2).dtype == np.float32
+    assert not GOOD.blank(1).any()
+    assert GOOD.blank(1).shape == (1, 2, 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +80,9 @@ def test_what_is_right_comes_through() -> None:
         (replace(GOOD, mean=np.zeros(3, np.float32)), "mean must be an array of float32"),
         (
             replace(GOOD, test=Examples(X, Y.astype(np.int32))),
-            "test: y must be (N,) of int64, not an array of",
+            "of int64 for classes, (N, L) of int64 for tokens",
         ),
-        (replace(GOOD, train=Examples(X, Y + 0.0)), "train: y must be (N,) of int64"),
+        (replace(GOOD, train=Examples(X, Y + 0.0)), "train: y must be (N,) of int64 for classes"),
         (replace(GOOD, test=Examples(X, Y + 1)), "test: y of example 2 is 3, outside 0 .. 2"),
         (
             replace(GOOD, train=Examples(torch.tensor(X), Y)),
@@ -72,7 +99,26 @@ def test_what_is_right_comes_through() -> None:
             replace(GOOD, test=Examples(X[:, :1], Y)),
             "the test examples are 1 x 3 x 3, the training examples 2",
         ),
-        (replace(GOOD, n_classes=True), "n_classes must be a whole number"),
+        (replace(GOOD, n_outputs=True), "n_outputs must be a whole number"),
+        (replace(TEXT, vocabulary=3), "train: x of example 1 is 3 at 1, outside 0 .. 2 (vocabulary is 3"),
+        (
+            replace(TEXT, n_outputs=3),
+            "y of example 1 is 3 at 1, outside 0 .. 2, or -100 where it is ignored (n_out",
+        ),
+        (replace(GOOD, vocabulary=4, mean=None, std=None), "x must be (N, L) of int64, as vocabulary is"),
+        (replace(TEXT, mean=np.zeros(2, np.float32)), "give both of mean and std, or neither"),
+        (
+            replace(TEXT, mean=np.zeros(2, np.float32), std=np.ones(2, np.float32)),
+            "tokens are not normalised",
+        ),
+        (replace(TABLE, n_outputs=3), "train: y has 2 columns, and n_outputs is 3"),
+        (replace(TABLE, test=Examples(VALUES.x, VALUES.y * np.nan)), "test: y of example 0 is nan at (0)"),
+        (
+            replace(TABLE, test=Examples(VALUES.x, MARKS.y[:, :2])),
+            "y is an array of float32 with shape (6, 2) for",
+        ),
+        (replace(SEVERAL, train=Examples(X, MARKS.y * 2)), "y of example 0 is 2 at 0, outside 0 .. 1"),
+        (replace(SEVERAL, test_writers=np.zeros(5, int)), "test_writers must be None or (6,)"),
         (replace(GOOD, writers=np.zeros(5, np.int64)), "writers must be None or (6,) whole numbers"),
     ],
 )

@@ -113,9 +113,9 @@ def test_impossible_shape(name: str, shape: tuple[int, ...]) -> None:
 
 
 @every_model
-def test_too_few_classes(name: str) -> None:
-    with pytest.raises(InputError, match=f"model '{name}' needs n_classes >= 2, not 1"):
-        load(Model, name)().build((3, 32, 32), 1)
+def test_no_output(name: str) -> None:
+    with pytest.raises(InputError, match=f"model '{name}' needs n_outputs >= 1, not 0"):
+        load(Model, name)().build((3, 32, 32), 0)
 
 
 @every_model

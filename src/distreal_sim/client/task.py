@@ -162,7 +162,9 @@ class Task:
         return layout_of(self.local.memory_format, self.structure, self.device)
 
     @cached_property
-    def _normalisation(self) -> tuple[Tensor, Tensor]:
+    def _normalisation(self) -> tuple[Tensor, Tensor] | None:
+        if self.data.mean is None or self.data.std is None:
+            return None
         shape = (1, -1) + (1,) * (len(self.data.shape) - 1)
         return (
             torch.from_numpy(self.data.mean).reshape(shape).to(self.device),
@@ -170,13 +172,20 @@ class Task:
         )
 
     def batch(self, examples: Examples, indices: np.ndarray | slice) -> tuple[Tensor, Tensor]:
-        """Normalised inputs (n, C, H, W) float32 and labels (n,) int64 of some examples, on the device."""
-        mean, std = self._normalisation
+        """Inputs and what stands in y of some examples, on the device.
+
+        Inputs: normalised (n, C, ...) float32, or (n, L) int64 token ids.
+        """
         stored = _copy(examples.x, indices)
         last = stored.ndim == 4 and self._memory_format == "channels_last"
         layout = torch.channels_last if last else torch.preserve_format
-        x = torch.from_numpy(stored).to(self.device, torch.float32, memory_format=layout)
         y = torch.from_numpy(_copy(examples.y, indices)).to(self.device)
+        if self.data.vocabulary is not None:
+            return torch.from_numpy(stored).to(self.device), y
+        x = torch.from_numpy(stored).to(self.device, torch.float32, memory_format=layout)
+        if self._normalisation is None:
+            return x, y
+        mean, std = self._normalisation
         return x.sub_(mean).div_(std), y
 
     def batches(self, examples: Examples, batches: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -35,8 +35,8 @@ def _only_linear(model: type[Model], options: str, dataset: type[Dataset], sourc
     try:
         data = dataset.model_validate_json(source).load()
         with Rngs(0).seeded_globals("initialisation"):
-            module = model.model_validate_json(options).build(data.shape, data.n_classes)
-            structure = find_groups(module, torch.zeros(2, *data.shape))
+            module = model.model_validate_json(options).build(data.shape, data.n_outputs, data.vocabulary)
+            structure = find_groups(module, torch.from_numpy(data.blank(2)))
     except Exception:
         return False
     return not structure.thinnable(False) and bool(structure.thinnable(True))

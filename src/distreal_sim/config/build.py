@@ -58,10 +58,10 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
             f"({len(split)})"
         )
     with rngs.seeded_globals("initialisation"), naming(f"model {experiment.model.name}"):
-        full = experiment.model.build(data.shape, data.n_classes)
+        full = experiment.model.build(data.shape, data.n_outputs, data.vocabulary)
     with rngs.seeded_globals("tracing"):
         try:
-            full_structure = _structure_of(full, data.shape)
+            full_structure = _structure_of(full, data)
         except ThinningError as error:
             if experiment.method.trains_parts:
                 raise
@@ -75,7 +75,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     macs_per_s = macs_per_s_of_level_1(experiment.profile, planned, full_macs, experiment.deadline_s)
     with rngs.seeded_globals("method's network"):  # a method may add parameters of its own
         module = _network(experiment, full, full_structure, planned, macs_per_s)
-        structure = full_structure if module is full else _structure_of(module, data.shape)
+        structure = full_structure if module is full else _structure_of(module, data)
     if split.sizes.min() < 2 and any(
         isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()
     ):
@@ -119,21 +119,21 @@ def configured_network(experiment: Experiment, data: Data) -> tuple[nn.Module, S
     """The network of the config, as initialised, which a method may narrow or extend; and its groups."""
     rngs = Rngs(experiment.seed)
     with rngs.seeded_globals("initialisation"):
-        module = experiment.model.build(data.shape, data.n_classes)
+        module = experiment.model.build(data.shape, data.n_outputs, data.vocabulary)
     with rngs.seeded_globals("tracing"):
-        return module, _structure_of(module, data.shape)
+        return module, _structure_of(module, data)
 
 
 _KNOWN: dict[tuple[object, ...], Structure] = {}
 """Structures of bundled networks that this process has traced: a sweep's cells build the same ones."""
 
 
-def _structure_of(module: nn.Module, shape: tuple[int, ...]) -> Structure:
+def _structure_of(module: nn.Module, data: Data) -> Structure:
     """`find_groups`, once for each bundled network; the user's own are traced every time."""
-    example = torch.zeros(2, *shape)
+    example = torch.from_numpy(data.blank(2))
     if not all(type(part).__module__.startswith(("torch.nn.", "distreal_sim.")) for part in module.modules()):
         return find_groups(module, example)
-    key = (repr(module), fingerprint(module), shape)
+    key = (repr(module), fingerprint(module), data.shape, data.vocabulary)
     if key not in _KNOWN:
         _KNOWN[key] = find_groups(module, example)
     return _KNOWN[key]
@@ -188,11 +188,11 @@ def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
 def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
     """Raises InputError unless the network returns a score for every class and has layers to train."""
     with torch.no_grad(), naming(f"model {name}"):
-        outputs = copy.deepcopy(module)(torch.zeros(2, *data.shape))
-    if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (2, data.n_classes):
+        outputs = copy.deepcopy(module)(torch.from_numpy(data.blank(2)))
+    if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (2, data.n_outputs):
         got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
         raise InputError(
-            f"model {name} must return scores of shape (n, {data.n_classes}), one for each class; for n = 2 "
+            f"model {name} must return scores of shape (n, {data.n_outputs}), one for each class; for n = 2 "
             f"it returns {got}"
         )
     if not any(isinstance(m, nn.Linear | nn.modules.conv._ConvNd) for m in module.modules()):
@@ -203,7 +203,7 @@ def _check_single_examples(name: str, module: nn.Module, data: Data) -> None:
     """Raises InputError where the network cannot train on one example at a time."""
     with Rngs(0).seeded_globals("tracing"), torch.no_grad():
         try:
-            copy.deepcopy(module).train()(torch.zeros(1, *data.shape))
+            copy.deepcopy(module).train()(torch.from_numpy(data.blank(1)))
         except Exception as error:  # for example batch normalisation with one value per channel
             raise InputError(
                 f"local.batch_size (1): model {name} cannot train on one example at a time ({error}); set it "

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from distreal_sim.base.errors import InputError, RunError
-from distreal_sim.data.datasets import Data, Dataset, Examples
+from distreal_sim.data.datasets import IGNORED, Data, Dataset, Examples
 
 _CHUNK = 4096
 
 
 def load_checked(dataset: Dataset) -> Data:
-    """The loaded data set, checked. Raises InputError, in one line, if it fails or returns something else.
+    """The loaded data set, checked, with `pad` replaced by `IGNORED`.
+
+    Raises InputError, in one line, if it fails or returns something else.
 
     The line names the data set, the split, the key and the value.
     """
@@ -26,21 +29,29 @@ def load_checked(dataset: Dataset) -> Data:
         raise InputError(f"{name}: load() raised {type(error).__name__}: {error}") from error
     if not isinstance(data, Data):
         raise InputError(f"{name}: load() must return a distreal_sim.data.datasets.Data, not {_what(data)}")
-    if (
-        isinstance(data.n_classes, bool)
-        or not isinstance(data.n_classes, int | np.integer)
-        or data.n_classes < 1
-    ):
-        raise InputError(f"{name}: n_classes must be a whole number of at least 1, not {data.n_classes!r}")
+    for key in ("n_outputs", "vocabulary"):
+        _check_size(name, key, getattr(data, key), may_lack=key == "vocabulary")
     for split in ("train", "test"):
-        _check_split(f"{name}, {split}", getattr(data, split), data.n_classes)
+        _check_split(f"{name}, {split}", getattr(data, split), data)
+    if data.test.y.shape[1:] != data.train.y.shape[1:] or data.test.y.dtype != data.train.y.dtype:
+        raise InputError(
+            f"{name}: y is {_what(data.train.y)} for training, and {_what(data.test.y)} for tests"
+        )
     if data.test.x.shape[1:] != data.train.x.shape[1:]:
         shapes = (" x ".join(map(str, e.x.shape[1:])) for e in (data.test, data.train))
         raise InputError("{}: the test examples are {}, the training examples {}".format(name, *shapes))
-    for key in ("mean", "std"):
+    if (data.mean is None) != (data.std is None):
+        raise InputError(f"{name}: give both of mean and std, or neither")
+    if data.mean is not None and data.vocabulary is not None:
+        raise InputError(f"{name}: tokens are not normalised: leave out mean and std, or vocabulary")
+    for key in ("mean", "std") if data.mean is not None else ():
         _check_statistics(f"{name}: {key}", getattr(data, key), data.train.x.shape[1], key == "std")
-    _check_writers(name, data)
-    return data
+    _check_writers(name, "writers", data.writers, len(data.train))
+    _check_writers(name, "test_writers", data.test_writers, len(data.test))
+    if data.pad is None:
+        return data
+    train, test = (Examples(e.x, np.where(e.y == data.pad, IGNORED, e.y)) for e in (data.train, data.test))
+    return replace(data, train=train, test=test, pad=None)
 
 
 def _what(value: Any) -> str:
@@ -51,7 +62,14 @@ def _what(value: Any) -> str:
     return f"a {kind} of {len(value)}" if isinstance(value, tuple | list) else f"{kind}"
 
 
-def _check_split(where: str, examples: Any, n_classes: int) -> None:
+def _check_size(name: str, key: str, size: Any, may_lack: bool) -> None:
+    if size is None and may_lack:
+        return
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise InputError(f"{name}: {key} must be a whole number of at least 1, not {size!r}")
+
+
+def _check_split(where: str, examples: Any, data: Data) -> None:
     if not isinstance(examples, Examples):
         raise InputError(f"{where} must be a distreal_sim.data.datasets.Examples, not {_what(examples)}")
     x, y = examples.x, examples.y
@@ -60,28 +78,59 @@ def _check_split(where: str, examples: Any, n_classes: int) -> None:
             raise InputError(f"{where}: {key} must be a numpy array, not {_what(array)}{_as_numpy(array)}")
     if x.dtype.kind not in "uifb" or not x.dtype.isnative or x.ndim < 2:
         raise InputError(f"{where}: x must be (N, C, H, W) of uint8 or float32, not {_what(x)}")
-    if y.dtype != np.int64 or y.ndim != 1:
-        advice = "; y.astype(numpy.int64) makes it so" if y.dtype.kind in "iu" and y.ndim == 1 else ""
-        raise InputError(f"{where}: y must be (N,) of int64, not {_what(y)}{advice}")
+    if data.vocabulary is not None:
+        if x.dtype != np.int64 or x.ndim != 2:
+            raise InputError(f"{where}: x must be (N, L) of int64, as vocabulary is given, not {_what(x)}")
+        _check_range(f"{where}: x", x, data.vocabulary, "vocabulary")
     if len(x) != len(y) or not len(y):
         raise InputError(
             f"{where}: x has {len(x)} examples and y {len(y)} labels; expected as many of both, at least 1"
         )
-    wrong = np.flatnonzero((y < 0) | (y >= n_classes))
-    if len(wrong):
-        raise InputError(
-            f"{where}: y of example {wrong[0]} is {y[wrong[0]]}, outside 0 .. {n_classes - 1} (n_classes is "
-            f"{n_classes}; the labels are {y.min()} .. {y.max()})"
-        )
     if x.dtype.kind == "f":
-        _check_finite(where, x)
+        _check_finite(f"{where}: x", x)
+    _check_targets(where, y, data.n_outputs)
+
+
+def _check_targets(where: str, y: np.ndarray, n_outputs: int) -> None:
+    """What is right for one of `Targets`."""
+    kinds = {(1, "int64"), (2, "int64"), (2, "float32"), (2, "uint8")}
+    if (y.ndim, y.dtype.name) not in kinds or not y.dtype.isnative:
+        advice = "; y.astype(numpy.int64) makes it so" if y.dtype.kind in "iu" and y.ndim == 1 else ""
+        raise InputError(
+            f"{where}: y must be (N,) of int64 for classes, (N, L) of int64 for tokens, (N, n_outputs) of "
+            f"float32 for values, or of uint8 for labels that apply or not; not {_what(y)}{advice}"
+        )
+    if y.dtype == np.int64:
+        _check_range(f"{where}: y", y, n_outputs, "n_outputs", IGNORED if y.ndim == 2 else None)
+        return
+    if y.shape[1] != n_outputs:
+        raise InputError(f"{where}: y has {y.shape[1]} columns, and n_outputs is {n_outputs}")
+    if y.dtype == np.uint8:
+        _check_range(f"{where}: y", y, 2, "a label applies, 1, or not, 0: the limit")
+    else:
+        _check_finite(f"{where}: y", y)
+
+
+def _check_range(what: str, values: np.ndarray, n: int, limit: str, but: int | None = None) -> None:
+    """Raises InputError unless all values are 0 .. n - 1, or `but`."""
+    wrong = (values < 0) | (values >= n)
+    if but is not None:
+        wrong &= values != but
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0])
+        place = "" if len(at) == 1 else f" at {at[1]}"
+        ignored = "" if but is None else f", or {but} where it is ignored"
+        raise InputError(
+            f"{what} of example {at[0]} is {values[at]}{place}, outside 0 .. {n - 1}{ignored} ({limit} "
+            f"is {n}; they are {values.min()} .. {values.max()})"
+        )
 
 
 def _as_numpy(array: Any) -> str:
     return "; its .numpy() is one" if hasattr(array, "numpy") else ""
 
 
-def _check_finite(where: str, x: np.ndarray) -> None:
+def _check_finite(what: str, x: np.ndarray) -> None:
     # In chunks: the mask of a whole data set would be a quarter of its size.
     for start in range(0, len(x), _CHUNK):
         finite = np.isfinite(x[start : start + _CHUNK])
@@ -90,7 +139,7 @@ def _check_finite(where: str, x: np.ndarray) -> None:
             value = x[start + at[0]][tuple(at[1:])]
             position = ", ".join(map(str, at[1:]))
             raise InputError(
-                f"{where}: x of example {start + at[0]} is {value} at ({position}); it must be finite"
+                f"{what} of example {start + at[0]} is {value} at ({position}); it must be finite"
             )
 
 
@@ -105,10 +154,8 @@ def _check_statistics(what: str, values: Any, n_channels: int, positive: bool) -
         raise InputError(f"{what} of channel {wrong[0]} is {values[wrong[0]]:g}; it must be {allowed}")
 
 
-def _check_writers(name: str, data: Data) -> None:
-    writers: Any = data.writers
+def _check_writers(name: str, key: str, writers: Any, n: int) -> None:
     if writers is None:
         return
-    n = len(data.train)
     if not isinstance(writers, np.ndarray) or writers.dtype.kind not in "iu" or writers.shape != (n,):
-        raise InputError(f"{name}: writers must be None or ({n},) whole numbers, not {_what(writers)}")
+        raise InputError(f"{name}: {key} must be None or ({n},) whole numbers, not {_what(writers)}")

@@ -22,7 +22,7 @@ Counts = dict[str, np.ndarray]
 def class_counts(data: Data) -> Counts:
     """(n_classes,) examples of each class in each split."""
     ys = {"training": data.train.y, "test": data.test.y}
-    return {split: np.bincount(y, minlength=data.n_classes) for split, y in ys.items()}
+    return {split: np.bincount(y, minlength=data.n_outputs) for split, y in ys.items()}
 
 
 def data_lines(data: Data) -> Iterator[str]:

@@ -47,7 +47,7 @@ def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
 
 def label_counts(task: Task) -> np.ndarray:
     """(n_clients, n_classes) examples of each class that each client holds."""
-    n_clients, n_classes = len(task.split), task.data.n_classes
+    n_clients, n_classes = len(task.split), task.data.n_outputs
     owner = np.repeat(np.arange(n_clients), task.split.sizes)
     cells = owner * n_classes + task.data.train.y[task.split.order]
     return np.bincount(cells, minlength=n_clients * n_classes).reshape(n_clients, n_classes)
@@ -79,7 +79,7 @@ def data_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> 
     shape = " x ".join(map(str, data.shape))
     yield "data set", describe(experiment.dataset)
     sets = f"{len(data.train):,} training and {len(data.test):,} test examples"
-    yield "data set", f"{sets} of {shape}, {data.n_classes} classes"
+    yield "data set", f"{sets} of {shape}, {data.n_outputs} classes"
     for line in data_lines(data):
         yield "data set", line
     yield "clients", f"{len(sizes):,}, of which {experiment.clients_per_round:,} a round"
@@ -90,7 +90,7 @@ def data_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> 
     classes, largest = np.mean((counts > 0).sum(axis=1)), percent(float(np.mean(counts.max(axis=1) / sizes)))
     yield (
         "partition",
-        f"label skew: {classes:.1f} of {data.n_classes} classes a client, {largest} of one (means)",
+        f"label skew: {classes:.1f} of {data.n_outputs} classes a client, {largest} of one (means)",
     )
 
 

@@ -203,7 +203,7 @@ def _data(experiment: Experiment, task: Task, console: Console) -> None:
     say(console, f"Examples a client: {spread(sizes)}.")
     say(console, f"Classes a client: {spread(n_classes)}.\n")
     say(console, "Class: training + test examples")
-    test = np.bincount(task.data.test.y, minlength=task.data.n_classes)
+    test = np.bincount(task.data.test.y, minlength=task.data.n_outputs)
     cells = [f"{c}: {n:,} + {m:,}" for c, (n, m) in enumerate(zip(counts.sum(axis=0), test, strict=True))]
     cells.append(f"all: {sizes.sum():,} + {test.sum():,}")
     console.print(Columns([Text(cell) for cell in cells], padding=(0, 3)))

@@ -25,7 +25,7 @@ class Staged(Protocol):
 
 
 class Model(Plugin):
-    """Builds a classifier."""
+    """Builds a network."""
 
     package: ClassVar[str] = "distreal_sim.models"
     label: ClassVar[str] = "model"
@@ -38,8 +38,10 @@ class Model(Plugin):
         return None
 
     @abstractmethod
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        """A freshly initialised network for inputs of `shape` (C, H, W), returning logits (n, n_classes).
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
+        """A freshly initialised network for inputs (n, *shape), which returns (n, n_outputs).
 
-        Parameters are drawn from torch's default generator, which the caller has seeded.
+        shape: (C, H, W) of images, (C,) of rows of a table, (L,) of token ids 0 .. vocabulary - 1.
+        vocabulary: None if the inputs are no tokens. A network that predicts a token at each place returns
+        (n, L, n_outputs). Parameters are drawn from torch's default generator, which the caller has seeded.
         """

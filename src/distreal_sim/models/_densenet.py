@@ -44,7 +44,7 @@ class DenseNetBC(nn.Module):
     Initialisation: He et al. 2015 (fan-out) for convolutions, zero bias for the classifier.
     """
 
-    def __init__(self, n_in: int, n_classes: int, depth: int, growth: int) -> None:
+    def __init__(self, n_in: int, n_outputs: int, depth: int, growth: int) -> None:
         super().__init__()
         assert (depth - 4) % 6 == 0
         width = 2 * growth
@@ -60,12 +60,12 @@ class DenseNetBC(nn.Module):
         self.bn = nn.BatchNorm2d(width)
         self.relu = nn.ReLU()
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.linear = nn.Linear(width, n_classes)
+        self.linear = nn.Linear(width, n_outputs)
         init_he(self)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x: (n, n_in, H, W); returns logits (n, n_classes)."""
+        """x: (n, n_in, H, W); returns logits (n, n_outputs)."""
         out = self.blocks(self.conv(x))
         out = self.pool(self.relu(self.bn(out)))
         logits: torch.Tensor = self.linear(torch.flatten(out, 1))

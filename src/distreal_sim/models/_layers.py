@@ -13,19 +13,19 @@ Norm = Literal["none", "batch"]
 """Normalisation of networks published without one; with `batch` the layers before it lose their bias."""
 
 
-def check_input(model: str, shape: tuple[int, ...], n_classes: int, min_side: int) -> tuple[int, int, int]:
+def check_input(model: str, shape: tuple[int, ...], n_outputs: int, min_side: int) -> tuple[int, int, int]:
     """`shape` as (C, H, W), once it is one that `model` can take.
 
-    Raises InputError unless there are three positive sizes, H and W at least `min_side` pixels, and at
-    least two classes.
+    Raises InputError unless there are three positive sizes, H and W at least `min_side` pixels, and an
+    output.
     """
     if len(shape) != 3 or min(shape) < 1 or min(shape[1:]) < min_side:
         raise InputError(
             f"model '{model}' cannot take inputs of shape {tuple(shape)}; allowed are "
             f"(channels, height, width) with channels >= 1, height >= {min_side} and width >= {min_side}"
         )
-    if n_classes < 2:
-        raise InputError(f"model '{model}' needs n_classes >= 2, not {n_classes}")
+    if n_outputs < 1:
+        raise InputError(f"model '{model}' needs n_outputs >= 1, not {n_outputs}")
     return shape[0], shape[1], shape[2]
 
 

@@ -11,7 +11,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from distreal_sim.base.errors import InputError
 
-FROM_DATA = ("shape", "in_channels", "n_classes", "num_classes")
+FROM_DATA = ("shape", "in_channels", "n_outputs", "n_classes", "num_classes", "vocabulary")
 """Constructor parameters that the data decide, where the config does not set them."""
 
 RESERVED = (
@@ -49,13 +49,18 @@ def options_of(module: type[nn.Module]) -> dict[str, Any]:
 
 
 def construct(
-    module: type[nn.Module], options: dict[str, Any], shape: tuple[int, ...], n_classes: int
+    module: type[nn.Module],
+    options: dict[str, Any],
+    shape: tuple[int, ...],
+    n_outputs: int,
+    vocabulary: int | None,
 ) -> nn.Module:
     """The module with its options and those that the data decide.
 
     Raises InputError when the constructor refuses its options, or leaves lazy layers without their sizes.
     """
-    known = {"shape": shape, "in_channels": shape[0], "n_classes": n_classes, "num_classes": n_classes}
+    outputs = dict.fromkeys(("n_outputs", "n_classes", "num_classes"), n_outputs)
+    known = {"shape": shape, "in_channels": shape[0], "vocabulary": vocabulary, **outputs}
     filled = {k: known[k] if k in known and v is None else v for k, v in options.items()}
     try:
         made = module(**filled)
@@ -77,8 +82,9 @@ def construct(
 def model_class(base: type[Any], module: type[nn.Module]) -> type[Any]:
     """A subclass of `base` (Model) that builds `module`, named and placed like it."""
 
-    def build(self: Any, shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        return construct(module, {k: getattr(self, k) for k in type(self).model_fields}, shape, n_classes)
+    def build(self: Any, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
+        options = {key: getattr(self, key) for key in type(self).model_fields}
+        return construct(module, options, shape, n_outputs, vocabulary)
 
     made = create_model(module.__name__, __base__=base, __module__=module.__module__, **options_of(module))
     made.__qualname__ = module.__qualname__

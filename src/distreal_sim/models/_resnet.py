@@ -44,7 +44,7 @@ class ResNet(nn.Module):
     Initialisation: He et al. 2015 (fan-out) for convolutions, zero bias for the classifier.
     """
 
-    def __init__(self, n_in: int, n_classes: int, widths: tuple[int, ...], n_blocks: int) -> None:
+    def __init__(self, n_in: int, n_outputs: int, widths: tuple[int, ...], n_blocks: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, widths[0], 3, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(widths[0])
@@ -60,12 +60,12 @@ class ResNet(nn.Module):
         self.stage_ends = tuple(f"stages.{number}" for number in range(len(widths) - 1))
         self.exits_need_norm = False
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.linear = nn.Linear(before, n_classes)
+        self.linear = nn.Linear(before, n_outputs)
         init_he(self)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x: (n, n_in, H, W); returns logits (n, n_classes)."""
+        """x: (n, n_in, H, W); returns logits (n, n_outputs)."""
         out = self.relu(self.bn(self.conv(x)))
         out = self.pool(self.stages(out))
         logits: torch.Tensor = self.linear(torch.flatten(out, 1))

@@ -38,9 +38,9 @@ class CnnCifar(Model):
         "none", description="batch: after every convolution and hidden linear layer, which then have no bias"
     )
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 4."""
-        channels, height, width = check_input(self.name, shape, n_classes, min_side=4)
+        channels, height, width = check_input(self.name, shape, n_outputs, min_side=4)
         n_pixels = _pooled(_pooled(height)) * _pooled(_pooled(width))
         net = nn.Sequential(
             OrderedDict(
@@ -49,7 +49,7 @@ class CnnCifar(Model):
                 flatten=nn.Flatten(),
                 fc1=linear_relu(64 * n_pixels, 384, self.norm),
                 fc2=linear_relu(384, 192, self.norm),
-                fc3=nn.Linear(192, n_classes),
+                fc3=nn.Linear(192, n_outputs),
             )
         )
         for path, std, bias in _TUTORIAL_INIT:

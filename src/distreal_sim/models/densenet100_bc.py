@@ -19,7 +19,7 @@ from distreal_sim.models._layers import check_input
 class DenseNet100BC(Model):
     """DenseNet-BC-100 (k = 12), for inputs of at least 4x4 pixels."""
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 4."""
-        channels, _, _ = check_input(self.name, shape, n_classes, min_side=4)
-        return DenseNetBC(channels, n_classes, depth=100, growth=12)
+        channels, _, _ = check_input(self.name, shape, n_outputs, min_side=4)
+        return DenseNetBC(channels, n_outputs, depth=100, growth=12)

@@ -27,16 +27,16 @@ class FemnistCnn(Model):
         "none", description="batch: after every convolution and hidden linear layer, which then have no bias"
     )
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 4."""
-        channels, height, width = check_input(self.name, shape, n_classes, min_side=4)
+        channels, height, width = check_input(self.name, shape, n_outputs, min_side=4)
         net = nn.Sequential(
             OrderedDict(
                 conv1=conv_relu(channels, 32, 5, self.norm, nn.MaxPool2d(2)),
                 conv2=conv_relu(32, 64, 5, self.norm, nn.MaxPool2d(2)),
                 flatten=nn.Flatten(),
                 fc1=linear_relu(64 * (height // 4) * (width // 4), 2048, self.norm),
-                fc2=nn.Linear(2048, n_classes),
+                fc2=nn.Linear(2048, n_outputs),
             )
         )
         for layer in net.modules():

@@ -25,9 +25,9 @@ WIDTHS = (64, 128, 256, 512)
 class HeteroFLCnn(Model):
     """HeteroFL's four convolutions, for inputs of at least 8x8 pixels."""
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 8."""
-        before, _, _ = check_input(self.name, shape, n_classes, min_side=8)
+        before, _, _ = check_input(self.name, shape, n_outputs, min_side=8)
         net = nn.Sequential()
         for number, width in enumerate(WIDTHS, 1):
             layers: OrderedDict[str, nn.Module] = OrderedDict(
@@ -40,6 +40,6 @@ class HeteroFLCnn(Model):
             net.add_module(f"block{number}", nn.Sequential(layers))
             before = width
         net.add_module("flatten", nn.Flatten())
-        net.add_module("linear", nn.Linear(before, n_classes))
+        net.add_module("linear", nn.Linear(before, n_outputs))
         init_he(net)
         return net

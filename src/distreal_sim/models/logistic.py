@@ -24,8 +24,8 @@ from distreal_sim.models._layers import check_input
 class Logistic(Model):
     """Logistic regression, for inputs of any size."""
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W)."""
-        channels, height, width = check_input(self.name, shape, n_classes, min_side=1)
-        linear = nn.Linear(channels * height * width, n_classes)
+        channels, height, width = check_input(self.name, shape, n_outputs, min_side=1)
+        linear = nn.Linear(channels * height * width, n_outputs)
         return nn.Sequential(OrderedDict(flatten=nn.Flatten(), linear=linear))

@@ -33,10 +33,10 @@ _STAGES = (
 class MobileNetV2(Model):
     """MobileNetV2 for small images of at least 8x8 pixels."""
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 8."""
-        channels, _, _ = check_input(self.name, shape, n_classes, min_side=8)
-        return InvertedResidualNet(channels, n_classes)
+        channels, _, _ = check_input(self.name, shape, n_outputs, min_side=8)
+        return InvertedResidualNet(channels, n_outputs)
 
 
 class InvertedResidual(nn.Module):
@@ -67,7 +67,7 @@ class InvertedResidual(nn.Module):
 class InvertedResidualNet(nn.Module):
     """Stem, stages, 1x1 convolution to 1280 channels, global average pooling, classifier."""
 
-    def __init__(self, n_in: int, n_classes: int) -> None:
+    def __init__(self, n_in: int, n_outputs: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(n_in, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()
@@ -80,10 +80,10 @@ class InvertedResidualNet(nn.Module):
                 width = n_out
         self.head = nn.Sequential(nn.Conv2d(width, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU())
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.linear = nn.Linear(1280, n_classes)
+        self.linear = nn.Linear(1280, n_outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x: (n, n_in, H, W); returns logits (n, n_classes)."""
+        """x: (n, n_in, H, W); returns logits (n, n_outputs)."""
         out = self.pool(self.head(self.blocks(self.stem(x))))
         logits: torch.Tensor = self.linear(torch.flatten(out, 1))
         return logits

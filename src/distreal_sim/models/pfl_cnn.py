@@ -31,9 +31,9 @@ class PflCnn(Model):
         0.5, ge=0, lt=1, description="probability that training zeroes an output of the hidden linear layer"
     )
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 6."""
-        channels, height, width = check_input(self.name, shape, n_classes, min_side=6)
+        channels, height, width = check_input(self.name, shape, n_outputs, min_side=6)
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             conv1=nn.Conv2d(channels, 32, 3),
             relu1=nn.ReLU(),
@@ -48,7 +48,7 @@ class PflCnn(Model):
         layers["relu3"] = nn.ReLU()
         if self.unit_dropout > 0:
             layers["dropout2"] = nn.Dropout(self.unit_dropout)
-        layers["fc2"] = nn.Linear(128, n_classes)
+        layers["fc2"] = nn.Linear(128, n_outputs)
         net = nn.Sequential(layers)
         for layer in net.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):

@@ -39,10 +39,10 @@ class PreResNet(Model):
         Annotated[int, Field(ge=1)],
     ] = Field((1, 1, 1, 2), description="blocks of the stages with 64, 128, 256 and 512 channels")
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 4."""
-        channels, _, _ = check_input(self.name, shape, n_classes, min_side=4)
-        return PreActivationNet(channels, n_classes, self.blocks)
+        channels, _, _ = check_input(self.name, shape, n_outputs, min_side=4)
+        return PreActivationNet(channels, n_outputs, self.blocks)
 
 
 class PreActivationBlock(nn.Module):
@@ -70,7 +70,7 @@ class PreActivationBlock(nn.Module):
 class PreActivationNet(nn.Module):
     """Stem, one stage for each entry of `blocks`, norm and ReLU, global average pooling, classifier."""
 
-    def __init__(self, n_in: int, n_classes: int, blocks: tuple[int, ...]) -> None:
+    def __init__(self, n_in: int, n_outputs: int, blocks: tuple[int, ...]) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, WIDTHS[0], 3, padding=1, bias=False)
         self.stages = nn.Sequential()
@@ -85,12 +85,12 @@ class PreActivationNet(nn.Module):
         self.bn = nn.BatchNorm2d(before)
         self.relu = nn.ReLU()
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.linear = nn.Linear(before, n_classes)
+        self.linear = nn.Linear(before, n_outputs)
         init_he(self)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x: (n, n_in, H, W); returns logits (n, n_classes)."""
+        """x: (n, n_in, H, W); returns logits (n, n_outputs)."""
         out = self.pool(self.relu(self.bn(self.stages(self.conv(x)))))
         logits: torch.Tensor = self.linear(torch.flatten(out, 1))
         return logits

@@ -20,7 +20,7 @@ from distreal_sim.models._resnet import ResNet
 class ResNet18(Model):
     """ResNet-18 for small images of at least 8x8 pixels."""
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 8."""
-        channels, _, _ = check_input(self.name, shape, n_classes, min_side=8)
-        return ResNet(channels, n_classes, widths=(64, 128, 256, 512), n_blocks=2)
+        channels, _, _ = check_input(self.name, shape, n_outputs, min_side=8)
+        return ResNet(channels, n_outputs, widths=(64, 128, 256, 512), n_blocks=2)

@@ -19,7 +19,7 @@ from distreal_sim.models._resnet import ResNet
 class ResNet20(Model):
     """ResNet-20, option B, for inputs of at least 4x4 pixels."""
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 4."""
-        channels, _, _ = check_input(self.name, shape, n_classes, min_side=4)
-        return ResNet(channels, n_classes, widths=(16, 32, 64), n_blocks=3)
+        channels, _, _ = check_input(self.name, shape, n_outputs, min_side=4)
+        return ResNet(channels, n_outputs, widths=(16, 32, 64), n_blocks=3)

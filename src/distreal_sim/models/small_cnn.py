@@ -34,9 +34,9 @@ class SmallCnn(Model):
         16, ge=1, description="channels of the first convolution; the others have two and four times as many"
     )
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 4."""
-        channels, _, _ = check_input(self.name, shape, n_classes, min_side=4)
+        channels, _, _ = check_input(self.name, shape, n_outputs, min_side=4)
         net = nn.Sequential(
             OrderedDict(
                 conv1=conv_relu(channels, self.width, 3, "batch", nn.MaxPool2d(2)),
@@ -44,7 +44,7 @@ class SmallCnn(Model):
                 conv3=conv_relu(2 * self.width, 4 * self.width, 3, "batch"),
                 pool=nn.AdaptiveAvgPool2d(1),
                 flatten=nn.Flatten(),
-                linear=nn.Linear(4 * self.width, n_classes),
+                linear=nn.Linear(4 * self.width, n_outputs),
             )
         )
         init_he(net)

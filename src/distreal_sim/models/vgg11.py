@@ -34,9 +34,9 @@ class Vgg11(Model):
         0.5, ge=0, lt=1, description="probability that training zeroes an input of a hidden linear layer"
     )
 
-    def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None = None) -> nn.Module:
         """See `Model.build`; shape (C, H, W), H and W >= 32, which five poolings leave with 1x1."""
-        channels, height, width = check_input(self.name, shape, n_classes, min_side=32)
+        channels, height, width = check_input(self.name, shape, n_outputs, min_side=32)
         features: OrderedDict[str, nn.Module] = OrderedDict()
         for stage, widths in enumerate(_STAGES, start=1):
             for block, n_out in enumerate(widths, start=1):
@@ -50,7 +50,7 @@ class Vgg11(Model):
                 classifier[f"dropout{layer}"] = nn.Dropout(self.unit_dropout)
             classifier[f"fc{layer}"] = linear_relu(n_in, 512, self.norm)
             n_in = 512
-        classifier["fc3"] = nn.Linear(512, n_classes)
+        classifier["fc3"] = nn.Linear(512, n_outputs)
         net = nn.Sequential(features | classifier)
         init_he(net)
         return net

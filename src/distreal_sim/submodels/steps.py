@@ -44,7 +44,7 @@ def classes_of(task: Task, client_id: int) -> np.ndarray | None:
 
     HeteroFL leaves the others out of its loss and of its merge.
     """
-    present = np.zeros(task.data.n_classes, bool)
+    present = np.zeros(task.data.n_outputs, bool)
     present[task.data.train.y[task.split[client_id]]] = True
     return None if present.all() else present
 

@@ -37,7 +37,7 @@ def run_bytes(task: Task, n_levels: int = WIDTHS) -> int:
     arrays = [data.train.x, data.train.y, data.test.x, data.test.y]
     data_bytes = sum(array.nbytes for array in arrays)
     model_bytes = sum(int(p.numel() * p.element_size()) for p in task.module.state_dict().values())
-    outputs = _output_bytes(task.module, data.shape)
+    outputs = _output_bytes(task.module, data.blank(1))
     largest_batch = min(task.local.batch_size, int(task.split.sizes.max()))
     # A training step keeps every output and forms a gradient of it; a test batch holds two layers at a time.
     training_bytes = 2 * largest_batch * sum(outputs)
@@ -65,7 +65,7 @@ def n_fitting(bytes_each: int, free_bytes: int) -> int:
     return max(1, int(free_bytes * (1 - KEPT_FREE)) // bytes_each)
 
 
-def _output_bytes(module: nn.Module, shape: tuple[int, ...]) -> list[int]:
+def _output_bytes(module: nn.Module, example: np.ndarray) -> list[int]:
     """Bytes of each layer's output for one example."""
     found: list[int] = []
 
@@ -78,7 +78,7 @@ def _output_bytes(module: nn.Module, shape: tuple[int, ...]) -> list[int]:
     was_training = module.training
     try:
         with torch.no_grad():
-            module.eval()(torch.zeros(1, *shape, device=next(module.parameters()).device))
+            module.eval()(torch.from_numpy(example).to(next(module.parameters()).device))
     finally:
         module.train(was_training)
         for hook in hooks:

@@ -148,7 +148,7 @@ def test_coarse_labels(writers, tmp_path):
     """The tiny files have fine = 10 coarse + 9."""
     expected = writers["cifar100"](tmp_path)
     data = Cifar100(data_dir=tmp_path, labels="coarse").load()
-    assert data.n_classes == 20
+    assert data.n_outputs == 20
     np.testing.assert_array_equal(data.train.y, expected.train_y // 10)
 
 

@@ -32,7 +32,7 @@ def test_gives_exactly_what_the_files_hold(name, writers, tmp_path):
         np.testing.assert_array_equal(got, want)
     assert data.train.x.dtype == np.uint8
     assert data.train.y.dtype == np.int64
-    assert data.n_classes == expected.n_classes
+    assert data.n_outputs == expected.n_classes
     assert data.shape == expected.train_x.shape[1:]
     if expected.writers is None:
         assert data.writers is None

@@ -41,7 +41,7 @@ def test_image_folder(tmp_path):
                     tmp_path / split / label / f"{i}.png"
                 )
     data = Hf(data_dir=tmp_path).load()
-    assert data.n_classes == 2
+    assert data.n_outputs == 2
     assert data.shape == (3, 8, 8)
     expected = {(c, i): (COLOUR + i + 10 * c).transpose(2, 0, 1).tobytes() for c in (0, 1) for i in range(4)}
     got = sorted((y, x.tobytes()) for x, y in zip(data.train.x, data.train.y.tolist(), strict=True))
@@ -57,7 +57,7 @@ def test_parquet_with_bytes_and_string_labels(tmp_path):
     path.unlink()
     write(tmp_path, {"png": [png] * 3, "kind": ["b", "d", "b"]}, {"png": [png] * 2, "kind": ["c", "a"]})
     data = Hf(data_dir=tmp_path).load()
-    assert data.n_classes == 4
+    assert data.n_outputs == 4
     assert data.train.y.tolist() == [1, 3, 1]
     assert data.test.y.tolist() == [2, 0]
     np.testing.assert_array_equal(data.train.x[2, 0], GREY)
@@ -215,7 +215,7 @@ def test_booleans_are_two_classes(tmp_path):
         label=datasets.Value("bool"),
     )
     data = Hf(data_dir=tmp_path).load()
-    assert (data.n_classes, data.train.y.tolist(), data.test.y.tolist()) == (2, [1, 0], [1])
+    assert (data.n_outputs, data.train.y.tolist(), data.test.y.tolist()) == (2, [1, 0], [1])
 
 
 @pytest.mark.parametrize(("kind", "values"), [("float64", [0.5, 1.0]), ("binary", [b"a", b"b"])])

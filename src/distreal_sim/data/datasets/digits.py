@@ -32,7 +32,7 @@ class Digits(Dataset):
         return Data(
             train=Examples(x[~test], y[~test]),
             test=Examples(x[test], y[test]),
-            n_classes=10,
+            n_outputs=10,
             mean=mean,
             std=std,
         )
