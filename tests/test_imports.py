@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 LAYERS = [
     "base",
     "thinning data models devices codecs",
-    "fronts costs",
+    "fronts costs recipe",
     "results",
     "client",
     "merging",
@@ -46,6 +46,7 @@ PLUGINS = (
     "devices.profiles",
     "devices.links",
     "devices.availability",
+    "recipe.schedules",
     "methods",
     "codecs",
     "merging.merges",

@@ -40,7 +40,8 @@ UNITS = {
     "n_clients": "clients",
     "checkpoint_every": "rounds",
     "every": "rounds",
-    "lr_milestones": "rounds",
+    "milestones": "rounds",
+    "warmup_rounds": "rounds",
     "ramp_rounds": "rounds",
     "epochs": "epochs",
     "steps": "mini-batches",
@@ -74,7 +75,7 @@ EXAMPLES: dict[str, Any] = {
     "job_timeout_wall_s": 600,
     "epochs": 2,
     "steps": 10,
-    "lr_milestones": [30, 45],
+    "milestones": [30, 45],
     "examples": 1000,
     "data_dir": "data",
     "strategy": "FedAdam",
@@ -139,29 +140,32 @@ def blocks() -> Iterator[Block]:
     """Every block of the schema; that of the top level first, under the key ''."""
     schema = json_schema()
     definitions = schema["$defs"]
-    top, inner = [], []
-    for key, plain in schema["properties"].items():
-        found = list(_choices(plain, definitions))
-        if not found:
-            top.append(_key(key, plain, key in schema["required"], definitions))
+    yield from _blocks("", None, schema, definitions)
+
+
+def _blocks(
+    key: str, name: str | None, plain: Mapping[str, Any], definitions: Mapping[str, Any]
+) -> Iterator[Block]:
+    """A block, followed by those of its keys that hold blocks."""
+    rows, inner = [], []
+    for word, own in plain["properties"].items():
+        path = f"{key}.{word}".removeprefix(".")
+        found = [] if "const" in own else list(_choices(own, definitions))
+        if not found and "const" not in own:
+            rows.append(_key(path, own, word in plain.get("required", ()), definitions))
         for choice in found:
-            required = choice.get("required", ())
-            keys = tuple(
-                _key(f"{key}.{name}", own, name in required, definitions)
-                for name, own in choice["properties"].items()
-                if "const" not in own
-            )
-            constants = [own["const"] for own in choice["properties"].values() if "const" in own]
-            name = " ".join(map(str, constants)) or None
-            inner.append(Block(key, name, _first_paragraph(choice), keys))
-    yield Block("", None, "", tuple(top))
+            constants = [of["const"] for of in choice["properties"].values() if "const" in of]
+            one = " ".join(map(str, constants)) or None
+            inner += _blocks(path, one, choice, definitions)
+    about = _first_paragraph(plain) if key else ""
+    yield Block(key, name, about, tuple(rows))
     yield from inner
 
 
 def page() -> str:
     """The page as it should be."""
     parts = [HEAD]
-    abouts = {key: plain.get("description", "") for key, plain in json_schema()["properties"].items()}
+    abouts = _abouts(json_schema())
     last = None
     for block in blocks():
         if block.key != last:
@@ -180,9 +184,24 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def _abouts(schema: Mapping[str, Any]) -> dict[str, str]:
+    """Descriptions of all keys, of those in `local` and the like too."""
+    found = {}
+    for key, plain in schema["properties"].items():
+        found[key] = plain.get("description", "")
+        inner = schema["$defs"].get(plain.get("$ref", "").rpartition("/")[2], {})
+        found |= {
+            f"{key}.{word}": own.get("description", "") for word, own in inner.get("properties", {}).items()
+        }
+    return found
+
+
 def _choices(plain: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The blocks that a key can hold; none for a key that holds a value."""
-    for choice in (plain, *plain.get("anyOf", ())):
+    options = (
+        plain.get("items", {}).get("anyOf", ()) if plain.get("type") == "array" else plain.get("anyOf", ())
+    )
+    for choice in (plain, *options):
         if "$ref" in choice:
             choice = definitions[choice["$ref"].rpartition("/")[2]]
         properties = choice.get("properties", {})

@@ -62,7 +62,7 @@ def test_the_good_one_is_good() -> None:
             {"local": {"epochs": 1, "batchsize": 8}},
             "unknown key 'local.batchsize' = 8; did you mean 'local.batch_size'? (local has: "
             "batch_size, epochs, lr, "
-            "lr_factor, lr_final, lr_milestones, lr_schedule, memory_format, momentum, nonfinite, "
+            "lr_schedule, memory_format, momentum, nonfinite, "
             "precision, steps, weight_decay)",
         ),
         (
@@ -125,7 +125,7 @@ def test_the_good_one_is_good() -> None:
         ),
         (
             {"local": {"epochs": 1, "lr": float("nan")}},
-            "local.lr = nan must be a finite number (learning rate of the first round)",
+            "local.lr = nan must be a finite number (learning rate at the start of the schedule)",
         ),
         (
             {"local": {"epochs": 1, "momentum": 1}},

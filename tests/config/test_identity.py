@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ CONFIG: dict[str, Any] = {
     "dataset": {"name": "mnist", "data_dir": "data"},
     "partition": {"name": "dirichlet", "alpha": 0.5},
     "model": {"name": "small_cnn", "width": 4},
-    "local": {"epochs": 1, "lr_schedule": "step", "lr_milestones": [2, 3]},
+    "local": {"epochs": 1, "lr_schedule": {"name": "step", "milestones": [2, 3]}},
     "profile": {"name": "tiers", "levels": [0, 1, float("inf")]},
     "method": {"name": "distreal", "front": {"uniform": 4}},
 }
@@ -39,8 +41,8 @@ CHANGES: list[dict[str, Any]] = [
     {"partition": {"name": "dirichlet", "alpha": 0.6}},
     {"partition": "iid"},
     {"model": {"name": "small_cnn", "width": 5}},
-    {"local": {"epochs": 2, "lr_schedule": "step", "lr_milestones": [2, 3]}},
-    {"local": {"epochs": 1, "lr_schedule": "step", "lr_milestones": [2, 4]}},
+    {"local": {"epochs": 2, "lr_schedule": {"name": "step", "milestones": [2, 3]}}},
+    {"local": {"epochs": 1, "lr_schedule": {"name": "step", "milestones": [2, 4]}}},
     {"profile": {"name": "tiers", "levels": [0, 1, 5]}},
     {"profile": {"name": "tiers", "levels": [0, 1, float("inf")], "unit": "macs_per_s"}},
     {"link": {"name": "constant", "download_bytes_per_s": 1, "upload_bytes_per_s": 1}},
@@ -98,8 +100,10 @@ def test_resolved_has_every_key() -> None:
     assert set(plain) == set(Experiment.model_fields)
     for key, kind in KINDS.items():
         unwritten = {"prefix", "first_label", "transpose"} if key == "dataset" else set()
-        assert set(plain[key]) | unwritten == {"name", *load(kind, plain[key]["name"]).model_fields}
-        assert not set(plain[key]) & unwritten
+        found = reduce(getitem, key.split("."), plain)
+        for own in found if isinstance(found, list) else [found]:
+            assert set(own) | unwritten == {"name", *load(kind, own["name"]).model_fields}
+            assert not set(own) & unwritten
     assert plain["profile"]["levels"] == [0.0, 1.0, float("inf")]
 
 
@@ -125,6 +129,15 @@ def references(schema: Any) -> set[str]:
     return {r for v in schema for r in references(v)} if isinstance(schema, list) else set()
 
 
+def at(schema: dict[str, Any], key: str) -> dict[str, Any]:
+    """The schema of what a plug-in key holds, of the parts of a list where it holds one."""
+    below = schema
+    for part in key.split("."):
+        below = schema["$defs"].get(below.get("$ref", "").rpartition("/")[2], below)["properties"][part]
+    items: dict[str, Any] = below.get("items", below)
+    return items
+
+
 def test_the_schema_covers_every_key_and_plugin() -> None:
     """All top-level keys; for each plug-in key one choice per bundled plug-in with exactly its options; every
     reference resolves; and it is JSON.
@@ -136,7 +149,7 @@ def test_the_schema_covers_every_key_and_plugin() -> None:
     for key, kind in KINDS.items():
         choices = {
             c["properties"]["name"]["const"]: c
-            for c in schema["properties"][key]["anyOf"]
+            for c in at(schema, key)["anyOf"]
             if "const" in c.get("properties", {}).get("name", {})
         }
         assert sorted(choices) == names(kind)

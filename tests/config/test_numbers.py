@@ -74,7 +74,11 @@ def test_what_is_written_is_read_alike(value: Any) -> None:
         ("seed", False, "seed = false must be a whole number"),
         ("job_timeout_wall_s", True, "job_timeout_wall_s = true must be a number"),
         ("local", {"epochs": 1, "lr": True}, "local.lr = true must be a number"),
-        ("local", {"epochs": 1, "lr_milestones": [3, True]}, "must be numbers, not true or false"),
+        (
+            "local",
+            {"epochs": 1, "lr_schedule": {"name": "step", "milestones": [3, True]}},
+            "must be numbers, not",
+        ),
         ("evaluation", {"every": True}, "evaluation.every = true must be a whole number"),
         (
             "profile",

@@ -101,7 +101,7 @@ def test_proximal_term_and_a_learning_rate_that_falls() -> None:
     In round 2 lr is 0.05: |a| = 1 and 1.95, to -0.05 and -0.195 is d = (1, 2) again, w = -0.05 * 2.25 =
     -0.1125. Without the term the learning rate cancels: the golden at any.
     """
-    falls = {"lr": 0.1, "lr_schedule": "step", "lr_milestones": [2], "lr_factor": 0.5}
+    falls = {"lr": 0.1, "lr_schedule": {"name": "step", "milestones": [2], "factor": 0.5}}
     assert merged(falls, {"mu": 1.0}, [(-0.1, 1, 1), (-0.38, 2, 1)]) == pytest.approx(-0.225, rel=1e-6)
     second = merged(falls, {"mu": 1.0}, [(-0.05, 1, 1), (-0.195, 2, 1)], n_rounds=2)
     assert second == pytest.approx(-0.1125, rel=1e-6)

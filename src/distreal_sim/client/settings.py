@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, SerializeAsAny, model_validator
 
 from distreal_sim.base.values import ConfigModel
+from distreal_sim.recipe.schedules import Schedule
+from distreal_sim.recipe.schedules.constant import Constant
 from distreal_sim.thinning.structure import MemoryFormat, Precision
 
 Overrun = Literal["drop", "partial", "wait"]
@@ -26,7 +27,7 @@ class Local(ConfigModel):
     epochs: int | None = Field(None, ge=1, description="passes over the client's examples")
     steps: int | None = Field(None, ge=1, description="mini-batches, instead of epochs")
     batch_size: int = Field(32, ge=1, description="examples per mini-batch")
-    lr: float = Field(0.1, ge=0, description="learning rate of the first round")
+    lr: float = Field(0.1, ge=0, description="learning rate at the start of the schedule")
     momentum: float = Field(0.0, ge=0, lt=1, description="SGD momentum; starts from zero in every round")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient")
     memory_format: MemoryFormat = Field(
@@ -40,14 +41,13 @@ class Local(ConfigModel):
         "bfloat16 units (measured: AMX), with products of 8 significant bits; parameters, updates and tests "
         "are float32",
     )
-    lr_schedule: Literal["constant", "cosine", "step"] = Field("constant", description="over the rounds")
-    lr_final: float = Field(0.0, ge=0, description="cosine: learning rate of the last round")
+    lr_schedule: SerializeAsAny[Schedule] = Field(
+        Constant(), description="the learning rate as a function of the round"
+    )
     nonfinite: Literal["fail", "exclude"] = Field(
         "fail",
         description="a client whose weights or loss become infinite or NaN ends the run, or is not merged",
     )
-    lr_milestones: tuple[int, ...] = Field((), description="step: rounds in which lr falls by lr_factor")
-    lr_factor: float = Field(0.1, gt=0, le=1, description="step: what lr is multiplied by at each milestone")
 
     @model_validator(mode="after")
     def _check(self) -> Local:
@@ -57,12 +57,7 @@ class Local(ConfigModel):
 
     def rate(self, round_number: int, rounds: int) -> float:
         """Learning rate of round 1 ... rounds."""
-        if self.lr_schedule == "cosine" and rounds > 1:
-            turn = math.cos(math.pi * (round_number - 1) / (rounds - 1))
-            return self.lr_final + (self.lr - self.lr_final) * (1 + turn) / 2
-        if self.lr_schedule == "step":
-            return self.lr * self.lr_factor ** sum(round_number >= m for m in self.lr_milestones)
-        return self.lr
+        return self.lr_schedule.rate(self.lr, round_number, rounds)
 
 
 class Evaluation(ConfigModel):

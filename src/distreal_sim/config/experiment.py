@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import attrgetter, getitem
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -20,6 +22,7 @@ from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
 from distreal_sim.config.checks import check_merge, check_overrun, check_statistics
+from distreal_sim.config.kinds import KINDS, by_content, is_list, plain, plugins_in
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
 from distreal_sim.data.datasets import Dataset
@@ -33,20 +36,6 @@ from distreal_sim.merging.merges import Merge
 from distreal_sim.merging.merges.average import Average
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
-
-KINDS: dict[str, type[Plugin]] = {
-    "dataset": Dataset,
-    "partition": Partition,
-    "model": Model,
-    "profile": Profile,
-    "link": Links,
-    "availability": Availability,
-    "method": Method,
-    "merge": Merge,
-    "codec": Codec,
-}
-"""The keys that hold a plug-in."""
-
 
 NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s")
 """Keys that do not change the results."""
@@ -123,7 +112,7 @@ class Experiment(ConfigModel):
         method, model, dataset = (values.get(key) for key in ("method", "model", "dataset"))
         if isinstance(method, Method) and isinstance(model, Model) and isinstance(dataset, Dataset):
             method = settled_linear(method, model, dataset)
-            return {**values, "method": method.settled(_plain(model), _plain(dataset))}
+            return {**values, "method": method.settled(plain(model), plain(dataset))}
         return values
 
     @property
@@ -175,14 +164,25 @@ class Experiment(ConfigModel):
 
     def _modules(self) -> list[str]:
         """The modules of the plug-ins and of their base classes."""
-        kinds = [kind for key in KINDS for kind in type(getattr(self, key)).__mro__]
-        named = [path for key in KINDS for path in getattr(self, key).code]
+        used = [plugin for _, plugin in plugins_in(self)]
+        kinds = [kind for plugin in used for kind in type(plugin).__mro__]
+        named = [path for plugin in used for path in plugin.code]
         return [*dict.fromkeys(kind.__module__ for kind in kinds), *named]
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults included, as plain YAML types."""
-        plain: dict[str, Any] = self.model_dump(mode="json")
-        return {**plain, **{key: _plain(getattr(self, key)) for key in KINDS}}
+        return self._values(plain)
+
+    def _values(self, written: Callable[[Plugin], dict[str, Any]]) -> dict[str, Any]:
+        """Every key with its value, plug-ins as `written` gives them."""
+        values: dict[str, Any] = self.model_dump(mode="json")
+        for key in KINDS:
+            *above, last = key.split(".")
+            found = attrgetter(key)(self)
+            reduce(getitem, above, values)[last] = (
+                list(map(written, found)) if is_list(Experiment, key) else written(found)
+            )
+        return values
 
     def hash(self, *, with_sources: bool = True) -> str:
         """16 hex digits that identify the computation.
@@ -191,18 +191,10 @@ class Experiment(ConfigModel):
         `cost: measured` as the word: the measurement of a run is in its cost.json.
         with_sources: the user's own source files enter too, with their content.
         """
-        plain = {key: value for key, value in self.resolved().items() if key not in NO_EFFECT}
-        plain["dataset"].pop("data_dir", None)
-        for key in KINDS:
-            for option, value in getattr(self, key):
-                if isinstance(value, Path) and value.is_file():
-                    plain[key][option] = hashlib.sha256(value.read_bytes()).hexdigest()
+        values = {key: value for key, value in self._values(by_content).items() if key not in NO_EFFECT}
+        values["dataset"].pop("data_dir", None)
         if isinstance(self.cost, Path) and self.cost.is_file():
-            plain["cost"] = hashlib.sha256(self.cost.read_bytes()).hexdigest()
+            values["cost"] = hashlib.sha256(self.cost.read_bytes()).hexdigest()
         if with_sources and self.sources:
-            plain["sources"] = dict(self.sources)
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _plain(plugin: Plugin) -> dict[str, Any]:
-    return {"name": plugin.name, **plugin.model_dump(mode="json")}
+            values["sources"] = dict(self.sources)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]

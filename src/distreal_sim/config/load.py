@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from distreal_sim.base.errors import InputError, closest
 from distreal_sim.base.plugins import Plugin, load, names
 from distreal_sim.base.values import ConfigModel, Located
-from distreal_sim.config.experiment import KINDS, Experiment
+from distreal_sim.config.experiment import Experiment
 from distreal_sim.config.explain import explain
+from distreal_sim.config.kinds import KINDS, default_at, is_list
 from distreal_sim.config.override import override
 from distreal_sim.config.read import read_config, refuse_other_kinds, unfolded
 from distreal_sim.config.schema import schema_of
@@ -48,11 +49,31 @@ def parse_experiment(raw: Mapping[str, Any], *, source: str, base_dir: Path | No
     context = {"base_dir": base_dir}
     try:
         for key, kind in KINDS.items():
-            if key in values:
-                values[key] = _parse_plugin(kind, values[key], key, source, context)
+            *above, last = key.split(".")
+            holder: Any = values
+            for part in above:
+                inner = holder.get(part)
+                if not isinstance(inner, Mapping):
+                    break
+                holder[part] = holder = dict(inner)
+            else:
+                if last in holder:
+                    holder[last] = _parse(kind, holder[last], key, source, context)
         return Experiment.model_validate(values, context=context)
     except ValidationError as error:
         raise InputError(explain(error, source, "", Experiment)) from None
+
+
+def _parse(kind: type[Plugin], value: Any, key: str, source: str, context: dict[str, Any]) -> Any:
+    """The plug-in at a key, or the plug-ins of a list."""
+    if not is_list(Experiment, key):
+        return _parse_plugin(kind, value, key, source, context)
+    if not isinstance(value, list | tuple):
+        raise InputError(
+            f"{source}: {key} = {value!r} must be a list of names, or of keys and values with a `name`, "
+            f"like [{names(kind)[0]}]"
+        )
+    return tuple(_parse_plugin(kind, part, f"{key}.{i}", source, context) for i, part in enumerate(value))
 
 
 def _parse_plugin(kind: type[Plugin], value: Any, key: str, source: str, context: dict[str, Any]) -> Plugin:
@@ -86,7 +107,7 @@ def _parse_plugin(kind: type[Plugin], value: Any, key: str, source: str, context
 
 def _default_name(key: str, options: Mapping[str, Any]) -> str | None:
     """The name of the key's default plug-in, if it has all the given options."""
-    plugin = Experiment.model_fields[key].default if key in Experiment.model_fields else None
+    plugin = default_at(Experiment, key) if key in KINDS else None
     if isinstance(plugin, Plugin) and options.keys() <= type(plugin).model_fields.keys():
         return plugin.name
     return None

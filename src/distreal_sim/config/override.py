@@ -32,22 +32,23 @@ def override(
         raise InputError(f"override '{text}': {error.problem}") from None
     except yaml.YAMLError:
         raise InputError(f"override '{text}': the value is not YAML (an open quote or bracket?)") from None
-    if len(keys) == 1 and path in kinds and isinstance(value, str):
-        keys = [path, "name"]
+    if path in kinds and isinstance(value, str):
+        keys.append("name")
     target = raw
     for depth, key in enumerate(keys[:-1]):
         inner = target.get(key)
         if inner is None:
             inner = target[key] = {}
-        elif isinstance(inner, str) and depth == 0 and key in kinds:
+        elif isinstance(inner, str) and ".".join(keys[: depth + 1]) in kinds:
             inner = target[key] = {"name": inner}
         elif not isinstance(inner, dict):
             above = ".".join(keys[: depth + 1])
             raise InputError(f"override '{text}': {above} is {inner!r}, which has no keys below it")
         target = inner
     notes = []
-    if len(keys) == 2 and keys[0] in kinds and keys[1] == "name" and isinstance(value, str):
-        notes = _leave_behind(target, keys[0], kinds[keys[0]], value)
+    above, _, last = ".".join(keys).rpartition(".")
+    if above in kinds and last == "name" and isinstance(value, str):
+        notes = _leave_behind(target, above, kinds[above], value)
     target[keys[-1]] = value if folder is None else located(value, folder)
     return notes
 

@@ -19,7 +19,8 @@ def schema_of(experiment: type[BaseModel], kinds: Mapping[str, type[Plugin]]) ->
     for kind in kinds.values():
         schema["$defs"].pop(kind.__name__, None)
     for key, kind in kinds.items():
-        plain = schema["properties"][key]
+        holder, last = _properties(schema, key, schema["$defs"])
+        plain = holder[last]
         choices, short = [], []
         for name in names(kind):
             for model in load(kind, name).checkers():
@@ -33,5 +34,16 @@ def schema_of(experiment: type[BaseModel], kinds: Mapping[str, type[Plugin]]) ->
                 choices.append(choice)
         own = {"type": "object", "properties": {"name": DOTTED}, "required": ["name"]}
         about = {"description": plain["description"]} if "description" in plain else {}
-        schema["properties"][key] = {**about, "anyOf": [*choices, own, {"enum": short}, DOTTED]}
+        one = {"anyOf": [*choices, own, {"enum": short}, DOTTED]}
+        is_list = plain.get("type") == "array"
+        holder[last] = {**about, **({"type": "array", "items": one} if is_list else one)}
     return schema
+
+
+def _properties(plain: Mapping[str, Any], key: str, definitions: Mapping[str, Any]) -> tuple[Any, str]:
+    """The properties that have a dotted key, and the key's last word."""
+    properties = plain["properties"]
+    first, _, rest = key.partition(".")
+    if not rest:
+        return properties, first
+    return _properties(definitions[properties[first]["$ref"].rpartition("/")[2]], rest, definitions)

@@ -1,0 +1,78 @@
+"""The keys of an experiment that hold plug-ins."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, get_origin
+
+from pydantic import BaseModel
+
+from distreal_sim.base.plugins import Plugin
+from distreal_sim.codecs import Codec
+from distreal_sim.data.datasets import Dataset
+from distreal_sim.data.partitions import Partition
+from distreal_sim.devices.availability import Availability
+from distreal_sim.devices.links import Links
+from distreal_sim.devices.profiles import Profile
+from distreal_sim.merging.merges import Merge
+from distreal_sim.methods import Method
+from distreal_sim.models import Model
+from distreal_sim.recipe.schedules import Schedule
+
+KINDS: dict[str, type[Plugin]] = {
+    "dataset": Dataset,
+    "partition": Partition,
+    "model": Model,
+    "local.lr_schedule": Schedule,
+    "profile": Profile,
+    "link": Links,
+    "availability": Availability,
+    "method": Method,
+    "merge": Merge,
+    "codec": Codec,
+}
+"""The keys that hold a plug-in, or a list of them, each with the kind."""
+
+
+def plugins_in(experiment: BaseModel) -> Iterator[tuple[str, Plugin]]:
+    """Every plug-in of an experiment, with its key."""
+    for key in KINDS:
+        value = attrgetter(key)(experiment)
+        yield from ((key, plugin) for plugin in (value if isinstance(value, tuple) else (value,)))
+
+
+def plain(plugin: Plugin) -> dict[str, Any]:
+    """A plug-in as plain YAML types."""
+    return {"name": plugin.name, **plugin.model_dump(mode="json")}
+
+
+def by_content(plugin: Plugin) -> dict[str, Any]:
+    """The same with the SHA-256 of a file's content in place of its path."""
+    files = {
+        option: hashlib.sha256(value.read_bytes()).hexdigest()
+        for option, value in plugin
+        if isinstance(value, Path) and value.is_file()
+    }
+    return {**plain(plugin), **files}
+
+
+def default_at(model: type[BaseModel], key: str) -> Any:
+    """The default of a dotted key; None where it or a key above it has none."""
+    first, _, rest = key.partition(".")
+    field = model.model_fields[first]
+    inner = field.annotation
+    if rest and isinstance(inner, type) and issubclass(inner, BaseModel):
+        return default_at(inner, rest)
+    return None if rest else field.default
+
+
+def is_list(model: type[BaseModel], key: str) -> bool:
+    """Whether a dotted key holds a list."""
+    first, _, rest = key.partition(".")
+    inner = model.model_fields[first].annotation
+    if rest and isinstance(inner, type) and issubclass(inner, BaseModel):
+        return is_list(inner, rest)
+    return get_origin(inner) is tuple
