@@ -28,9 +28,17 @@ ROOT = Path(__file__).parents[2]
 FIGURES = ROOT / "docs" / "figures"
 
 OPTIONS: dict[str, str] = {
+    "bursty": "idle: 0.1, burst: 1.0, share: 0.2, bursts_per_round: 1.5",
     "constant": "level: 0.5",
+    "contention": "jobs: 1.0, job_rounds: 0.5",
+    "diurnal": "low: 0.1, high: 1.0, period_s: 40, steps: 24, time_zones: 0.5",
+    "lognormal": "mean: 0.5, cv: 0.5",
     "markov": "levels: [0.1, 0.3, 1.0], changes_per_round: 2",
+    "product": "parts: [{name: tiers, levels: [0.3, 1.0]}, {name: contention, jobs: 0.7}]",
+    "random_walk": "mean: 0.5, std: 0.2, memory_rounds: 1.0, changes_per_round: 8",
+    "sum": "parts: [{name: constant, level: 0.2}, {name: bursty, idle: 0, burst: 0.6}]",
     "tiers": "levels: [0.1, 0.3, 1.0]",
+    "uncertain": "means: [0.35, 0.6, 1.1], sigmas: [0.05, 0.1, 0.2]",
     "uniform": "low: 0.1, high: 1.0, jitter: 0.5, changes_per_round: 4",
 }
 """Options of each bundled profile, as in docs/reference/profiles.md."""

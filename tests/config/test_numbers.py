@@ -128,7 +128,7 @@ def takes_true_for_1(annotation: Any, value: Any) -> bool:
     """Whether pydantic by itself makes a number of true; what pydantic cannot validate takes nothing."""
     try:
         made = TypeAdapter(annotation).validate_python(value)
-    except (ValidationError, PydanticUserError, PydanticSchemaGenerationError):
+    except (ValidationError, InputError, PydanticUserError, PydanticSchemaGenerationError):
         return False
     return any(type(one) in (int, float) for one in (made if isinstance(made, tuple | list) else [made]))
 

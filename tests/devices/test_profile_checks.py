@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from pieces import Pieces
 from toys import toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
+from distreal_sim.devices import profile_checks
 from distreal_sim.devices.profile_checks import Checked
 from distreal_sim.devices.profiles import Profile, Timeline
 from distreal_sim.devices.rngs import Keyed, for_many
@@ -127,3 +129,54 @@ def test_the_packages_own_are_not_asked_twice() -> None:
     """Their timelines are used as they are."""
     assert not isinstance(build(toy()).devices.capacity(0, 0.0).timeline, Checked)
     assert isinstance(task_of().devices.capacity(0, 0.0).timeline, Checked)
+
+
+class Late(Profile):
+    """Level 1 for all, but -1 from t = 5 s on for clients 3 and 4."""
+
+    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+        return Pieces((1.0, -1.0), (5.0,)) if client_id in (3, 4) else Pieces((1.0,))
+
+
+class Dense(Profile):
+    """Pieces of a picosecond."""
+
+    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+        return Picoseconds()
+
+
+class Picoseconds:
+    def piece(self, t_s: Any, rows: Any = None) -> Any:
+        return (t_s >= 0) * 1.0, t_s + 1e-12
+
+
+class DenseMany(Dense):
+    @for_many
+    def timeline(self, client_id: Any, rng: Any, deadline_s: float) -> Timeline:
+        return Picoseconds()
+
+
+def test_every_client_with_a_fault_is_a_line_before_round_1() -> None:
+    """The first round, of 10 s, is walked; a profile need not have a lower bound."""
+    with pytest.raises(InputError) as caught:
+        build(toy(profile=Late(), method={"name": "fedavg"}))
+    lines = str(caught.value).splitlines()
+    assert [line.partition("client ")[2] for line in lines] == [
+        f"{client}, t = 5 s: the level is -1; it must be at least 0" for client in (3, 4)
+    ]
+
+
+@pytest.mark.parametrize("profile", [Dense(), DenseMany()])
+def test_pieces_without_number_end_with_a_line(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 s in picoseconds would never end. Queries in another round count from 1."""
+    monkeypatch.setattr(profile_checks, "MOST_QUERIES", 2000)
+    named = r"client 2, t = \S+ s: more than 2,000 pieces within deadline_s \(10\)"
+    devices = build(toy(profile=profile, method={"name": "fedavg"})).devices
+    with pytest.raises(InputError, match=named):
+        devices.capacity(2, 0.0).offered(0.0, 10.0)
+    many = devices.capacities(np.array([2, 3]), np.zeros(2))
+    with pytest.raises(InputError, match=named):
+        many.offered(np.full(2, 10.0))
+    line = devices.capacity(2, 0.0).timeline
+    for number in range(2100):
+        line.piece(10.0 * (number % 7))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +13,15 @@ from scipy.stats import kstest
 
 from distreal_sim.base.rng import Rngs
 from distreal_sim.devices.profiles import Profile, Timeline
+from distreal_sim.devices.profiles.bursty import Bursty
+from distreal_sim.devices.profiles.contention import Contention
+from distreal_sim.devices.profiles.lognormal import Lognormal
 from distreal_sim.devices.profiles.markov import Markov
+from distreal_sim.devices.profiles.random_walk import RandomWalk
 from distreal_sim.devices.profiles.tiers import Tiers
+from distreal_sim.devices.profiles.uncertain import Uncertain
 from distreal_sim.devices.profiles.uniform import Uniform
+from distreal_sim.devices.rngs import ClientRngs
 
 
 def timelines(profile: Profile, n: int, deadline_s: float = 10.0) -> list[Timeline]:
@@ -131,3 +139,69 @@ def test_uniform_redraws() -> None:
     factors = np.array([level for _, _, level in pieces])
     assert kstest(factors, "uniform", args=(0.5, 1.0)).statistic < 2 / np.sqrt(2000)
     assert abs(np.corrcoef(factors[:-1], factors[1:])[0, 1]) < 5 / np.sqrt(2000)
+
+
+def many(profile: Profile, n: int, deadline_s: float = 10.0) -> Any:
+    """The timelines of n clients at once, and their rows."""
+    ids = np.arange(n)
+    return profile.timeline(ids, ClientRngs(8, "profile", ids), deadline_s), ids  # type: ignore[arg-type]
+
+
+def test_contention_is_a_poisson_number_of_jobs() -> None:
+    """Of 20,000 clients at t = 33 s the share with n jobs is 1.5^n exp(-1.5) / n!, to within five standard
+    deviations, 5 sqrt(0.25 / 20000) = 0.018; n is no more than 20. A second later, jobs of 10 s in the mean,
+    the covariance is the mean number of those that stay: 1.5 x the mean over their durations u in [0, 20) of
+    (u - 1)+ / 10 = 1.5 x 19^2 / 20^2 = 1.354.
+    """
+    line, rows = many(Contention(jobs=1.5, job_rounds=1.0, most_jobs=20), 20_000)
+    first, later = (1 / line.piece(np.full(20_000, t_s), rows)[0] - 1 for t_s in (33.0, 34.0))
+    for n in range(6):
+        assert np.mean(np.round(first) == n) == pytest.approx(
+            1.5**n * math.exp(-1.5) / math.factorial(n), abs=0.018
+        )
+    assert np.cov(first, later)[0, 1] == pytest.approx(1.354, abs=0.1)
+
+
+def test_bursty_share() -> None:
+    """30 % of 20,000 clients are in a burst, to within 0.016; two bursts of a round begin in the mean."""
+    profile = Bursty(idle=0, burst=1, share=0.3, bursts_per_round=2)
+    line, rows = many(profile, 20_000)
+    for t_s in (0.0, 4.9, 1e6):
+        assert np.mean(line.piece(np.full(20_000, t_s), rows)[0]) == pytest.approx(0.3, abs=0.016)
+    (one,) = timelines(profile, 1)
+    arrivals = changes(one, 50_000.0) / 2  # a burst that begins in another is no change: 70 % begin alone
+    assert arrivals == pytest.approx(0.7 * 10_000, rel=0.05)
+
+
+def test_random_walk_reverts_to_its_mean() -> None:
+    """Of 20,000 clients, uncut: mean 5, standard deviation 0.3 to within 0.008, and the correlation over one
+    and four rounds is exp(-1/2) and exp(-2) to within 0.035, also across the windows of 28 changes.
+    """
+    walk = RandomWalk(mean=5, std=0.3, low=0, high=99, memory_rounds=2, changes_per_round=2)
+    line, rows = many(walk, 20_000)
+    levels = {k: line.piece(np.full(20_000, 10.0 * k), rows)[0] for k in (12, 13, 16)}
+    for own in levels.values():
+        assert own.mean() == pytest.approx(5, abs=0.011)
+        assert own.std() == pytest.approx(0.3, abs=0.008)
+    for k, correlation in ((13, math.exp(-1 / 2)), (16, math.exp(-2))):
+        assert np.corrcoef(levels[12], levels[k])[0, 1] == pytest.approx(correlation, abs=0.035)
+
+
+def test_uncertain_is_below_the_mean() -> None:
+    """|N(0, 0.1)| has mean 0.1 sqrt(2 / pi) = 0.0798 and standard deviation 0.0603: 20,000 clients in two
+    rounds, independent to within 5 / sqrt(20000) = 0.035.
+    """
+    line, rows = many(Uncertain(means=(0.8,), shares=(), sigmas=(0.1,)), 20_000)
+    first, second = (line.piece(np.full(20_000, t_s), rows)[0] for t_s in (5.0, 15.0))
+    assert first.max() <= 0.8
+    assert first.mean() == pytest.approx(0.8 - 0.0798, abs=0.0022)
+    assert first.std() == pytest.approx(0.0603, abs=0.002)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.035
+
+
+@pytest.mark.parametrize("cv", [0.0, 0.5, 1.0])
+def test_lognormal_changes_its_spread_only(cv: float) -> None:
+    """20,000 levels: the mean is 0.4 to within five of its standard deviations, the cv to within 10 %."""
+    levels = many(Lognormal(mean=0.4, cv=cv), 20_000)[0].level
+    assert levels.mean() == pytest.approx(0.4, abs=5 * 0.4 * cv / math.sqrt(20_000) + 1e-12)
+    assert levels.std() / levels.mean() == pytest.approx(cv, rel=0.1, abs=1e-9)

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distreal_sim.base.plugins import names
-from distreal_sim.base.rng import Rngs
 from distreal_sim.devices.profiles import Profile, Timeline
 from distreal_sim.devices.rngs import ClientRngs, bulk
 
@@ -29,6 +28,32 @@ MORE: dict[str, list[dict[str, Any]]] = {
         {"levels": [0.5, 2.0], "shares": [0.1, 0.9], "changes_per_round": 0.2},
         {"levels": [0.5, math.inf], "changes_per_round": 0},
     ],
+    "diurnal": [
+        {"period_s": 20, "steps": 7},
+        {"period_s": 5.1, "low": 0, "high": 2, "time_zones": 0.3, "steps": 24},
+    ],
+    "random_walk": [
+        {"changes_per_round": 3, "memory_rounds": 2},
+        {"changes_per_round": 0.3, "memory_rounds": 0.1, "std": 0.5, "high": math.inf},
+    ],
+    "contention": [{"jobs": 3, "job_rounds": 0.2, "most_jobs": 3}, {"jobs": 0.05, "job_rounds": 5}],
+    "bursty": [
+        {"bursts_per_round": 4, "share": 0.6},
+        {"idle": 0.0, "burst": math.inf, "bursts_per_round": 0.1, "share": 0.02},
+    ],
+    "uncertain": [{"means": [0.5, 1.0], "shares": [], "sigmas": [0.0, 0.2]}],
+    "lognormal": [{"mean": 2, "cv": 1.5}],
+    "product": [
+        {"parts": [{"name": "markov", "levels": [0, 1, 2], "changes_per_round": 3}, {"name": "contention"}]},
+        {
+            "parts": [
+                {"name": "tiers", "levels": [0.5, math.inf]},
+                {"name": "bursty", "idle": 0},
+                {"name": "sum", "parts": ["lognormal", "random_walk"]},
+            ]
+        },
+    ],
+    "sum": [{"parts": ["bursty", "bursty", {"name": "uniform", "jitter": 0.5, "changes_per_round": 3}]}],
 }
 """Settings that are tried beside a profile's defaults and the examples of its required options."""
 
@@ -113,8 +138,10 @@ def test_no_loop_at_the_boundaries(
     name, options = case
     if options.get("changes_per_round"):
         options = {**options, "changes_per_round": changes}
+        if "memory_rounds" in options:  # of which no more than 50 changes are remembered
+            options["memory_rounds"] = min(options["memory_rounds"], 40 / changes)
     profile = plugin(Profile, name, options)
-    line = profile.timeline(2, Rngs(1, (2,)), deadline_s)
+    line = profile.timeline(2, ClientRngs(1, "profile", 2), deadline_s)
     t_s = start * deadline_s
     for _ in range(steps):
         end_s = line.piece(t_s)[1]

@@ -30,6 +30,9 @@ from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Structure, ThinningError
 
+VALIDATED = 50
+"""Clients of a user's own profile that are looked at before round 1."""
+
 
 def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     """The task of an experiment; the same for the same experiment in every process.
@@ -85,6 +88,16 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         )
     if experiment.local.batch_size == 1:
         _check_single_examples(experiment.model.name, module, data)
+    devices = Devices(
+        seed=experiment.seed,
+        deadline_s=experiment.deadline_s,
+        macs_per_s=macs_per_s,
+        profile=experiment.profile,
+        links=experiment.link,
+        availability=experiment.availability,
+    )
+    with naming(f"profile {experiment.profile.name}"):
+        devices.validate(range(min(VALIDATED, len(split))))
     task = Task(
         seed=experiment.seed,
         deadline_s=experiment.deadline_s,
@@ -98,14 +111,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         module=module,
         structure=structure,
         configured=full_structure,
-        devices=Devices(
-            seed=experiment.seed,
-            deadline_s=experiment.deadline_s,
-            macs_per_s=macs_per_s,
-            profile=experiment.profile,
-            links=experiment.link,
-            availability=experiment.availability,
-        ),
+        devices=devices,
         front=_front(experiment, module, structure),
         scaling=experiment.method.scaling_of(module),
         device=_device(experiment.device),

@@ -50,13 +50,21 @@ def plain(plugin: Plugin) -> dict[str, Any]:
 
 
 def by_content(plugin: Plugin) -> dict[str, Any]:
-    """The same with the SHA-256 of a file's content in place of its path."""
-    files = {
-        option: hashlib.sha256(value.read_bytes()).hexdigest()
-        for option, value in plugin
-        if isinstance(value, Path) and value.is_file()
-    }
-    return {**plain(plugin), **files}
+    """The same with the SHA-256 of a file's content in place of its path, in plug-ins within it, too."""
+    written = plain(plugin)
+    return {**written, **{key: _by_content(value, written[key]) for key, value in plugin if key in written}}
+
+
+def _by_content(value: Any, written: Any) -> Any:
+    """written: the value as plain YAML types."""
+    if isinstance(value, Path) and value.is_file() and written is not None:
+        return hashlib.sha256(value.read_bytes()).hexdigest()
+    if isinstance(value, Plugin):
+        inner = {key: _by_content(own, written[key]) for key, own in value if key in written}
+        return {**written, **inner}
+    if isinstance(value, tuple) and isinstance(written, list):
+        return [_by_content(own, inner) for own, inner in zip(value, written, strict=True)]
+    return written
 
 
 def default_at(model: type[BaseModel], key: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from distreal_sim.devices.availability import Availability
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.devices.links import Link, Links
 from distreal_sim.devices.many import Capacities, OneByOne
-from distreal_sim.devices.profile_checks import Checked, is_ours
+from distreal_sim.devices.profile_checks import Checked, is_ours, validate
 from distreal_sim.devices.profiles import Profile, Timeline, Timelines
 from distreal_sim.devices.rngs import ClientRngs, OneOrMany, bulk
 
@@ -50,10 +51,15 @@ class Devices:
         if ask := bulk(self.profile.timeline):
             lines = ask(client_ids, self._rngs("profile", client_ids), self.deadline_s)
             if not is_ours(self.profile):
-                lines = Checked(lines, self.profile, client_ids)
+                lines = Checked(lines, self.profile, client_ids, self.deadline_s)
         else:
             lines = OneByOne([self._timeline(client_id) for client_id in client_ids.tolist()])
         return Capacities(lines, self.level_1(client_ids), start_s)
+
+    def validate(self, client_ids: Iterable[int]) -> None:
+        """Walks the first round of some clients of a user's own profile; raises InputError as `validate`."""
+        if not is_ours(self.profile):
+            validate(self.profile, self._timeline, client_ids, self.deadline_s)
 
     def link(self, client_id: int) -> Link:
         """Speeds of the client's link."""
@@ -78,7 +84,9 @@ class Devices:
 
     def _timeline(self, client_id: int) -> Timeline:
         timeline = self.profile.timeline(client_id, self._rngs("profile", client_id), self.deadline_s)
-        return timeline if is_ours(self.profile) else Checked(timeline, self.profile, client_id)
+        if is_ours(self.profile):
+            return timeline
+        return Checked(timeline, self.profile, client_id, self.deadline_s)
 
     def _rngs(self, kind: str, client_id: int | np.ndarray) -> ClientRngs:
         """kind: profile, network (the links) or availability; part of the key of every draw."""

@@ -56,6 +56,35 @@ class ClientRngs:
         assert isinstance(self.client_id, np.ndarray)
         return ClientRngs(self.seed, self.kind, self.client_id[rows])
 
+    def one(self, row: int) -> ClientRngs:
+        """The generators of the one client in a row."""
+        assert isinstance(self.client_id, np.ndarray)
+        return ClientRngs(self.seed, self.kind, int(self.client_id[row]))
+
+
+@dataclass(frozen=True, eq=False)
+class Within:
+    """The generators of a part of a plug-in: those of `source`, with the part's name before each purpose."""
+
+    source: Any
+    part: str
+
+    def __call__(self, purpose: str, *key: Any) -> Any:
+        return self.source(f"{self.part} {purpose}", *key)
+
+    @property
+    def client_id(self) -> Any:
+        """See `ClientRngs`."""
+        return self.source.client_id
+
+    def pick(self, rows: np.ndarray) -> Within:
+        """See `ClientRngs.pick`."""
+        return Within(self.source.pick(rows), self.part)
+
+    def one(self, row: int) -> Within:
+        """See `ClientRngs.one`."""
+        return Within(self.source.one(row), self.part)
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -69,6 +69,6 @@ class Profile(Plugin):
         processes of `devices.processes` are both.
         """
 
-    @abstractmethod
     def lower_bound(self) -> float:
-        """A lower bound on the level of every client at every time."""
+        """A lower bound on the level of every client at every time; 0 unless a profile knows better."""
+        return 0.0
