@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -28,17 +28,44 @@ def table(
         int, typer.Option(min=1, help="final accuracy: the mean of so many last evaluations")
     ] = 1,
     csv: Annotated[Path | None, typer.Option(help="also write the table to this CSV file")] = None,
+    protocol: Annotated[
+        Literal["quality", "cost", "robust"] | None,
+        typer.Option(
+            help="best accuracy within --budget; costs to --target; or what is kept of the accuracy in other "
+            "settings than --nominal"
+        ),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="for quality, COST=LIMIT, e.g. sim_s=3600 or macs=1e12; may be repeated"),
+    ] = None,
+    hold: Annotated[
+        int, typer.Option(min=1, help="for cost and robust: evaluations in a row that must have the target")
+    ] = 2,
+    nominal: Annotated[
+        str | None, typer.Option(help="for robust: the sweep's setting to compare with, e.g. spread=0.1")
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Print time to accuracy per method: mean and 95 % interval over seeds; in a sweep ranks too."""
     from distreal_sim.base.files import write_atomically
+    from distreal_sim.results.protocol_table import render as render_protocol
+    from distreal_sim.results.show import judge
     from distreal_sim.results.show import table as table_of_runs
     from distreal_sim.results.table import render, to_csv
 
-    result = table_of_runs(directories, target, baseline, metric, last)
+    if protocol is None:
+        result = table_of_runs(directories, target, baseline, metric, last)
+    else:
+        result, title = judge(
+            directories, protocol, budget or [], target, hold, baseline, nominal, metric, last
+        )
     if csv is not None:
         try:
             write_atomically(csv, to_csv(result).encode())
         except OSError as error:
             raise InputError(f"--csv {csv} cannot be written: {error.strerror}") from None
-    render(result, Console(), last)
+    if protocol is None:
+        render(result, Console(), last)
+    else:
+        render_protocol(result, title, Console())

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.results.compare import compare
 from distreal_sim.results.fleets import different_fleets, level_1_of
+from distreal_sim.results.protocols import cost, points, quality, robust
 from distreal_sim.results.runs import Metric, Run, find_runs
 from distreal_sim.results.statistics import time_to_accuracy
 
@@ -37,6 +39,52 @@ def table(
     if baseline is not None or runs[0].place is not None:
         return compare(runs, targets or None, baseline)
     return time_to_accuracy(runs, targets or None)
+
+
+def judge(
+    directories: Directories,
+    protocol: Literal["quality", "cost", "robust"],
+    budget: Sequence[str] = (),
+    targets: Sequence[float] | None = None,
+    hold: int = 2,
+    baseline: str | None = None,
+    nominal: str | None = None,
+    metric: Metric = "trained",
+    n_last: int = 1,
+) -> tuple[pd.DataFrame, str]:
+    """A table of `protocols`, and its title.
+
+    budget: COST=LIMIT texts, for quality; targets: one accuracy, for cost, and for robust where the time to
+    it is wanted; baseline: the reference of the ratios; nominal: the setting that robust compares with.
+    Raises InputError where one that the protocol needs is missing.
+    """
+    runs = _compared(directories, metric, n_last)
+    place = runs[0].place
+    baseline = baseline or (place.baseline if place is not None else None)
+    targets = targets or (place.targets if place is not None else ())
+    found = points(runs)
+    if protocol == "quality":
+        limits = dict(_limit(text) for text in budget)
+        return quality(found, limits), f"best accuracy within {', '.join(budget)}"
+    if protocol == "cost":
+        if not targets:
+            raise InputError("--protocol cost needs a --target, for example 0.8")
+        title = f"medians of the costs to an accuracy of {targets[0]:g}, held for {hold} evaluations"
+        return cost(found, targets[0], hold, baseline), title
+    settings = list(dict.fromkeys(found["setting"]))
+    if nominal is None:
+        raise InputError(f"--protocol robust needs a --nominal setting, one of: {'; '.join(settings)}")
+    target = targets[0] if targets else None
+    title = f"final accuracy beside that under {nominal}"
+    return robust(found, nominal, target, hold, n_last), title
+
+
+def _limit(text: str) -> tuple[str, float]:
+    key, _, value = text.partition("=")
+    try:
+        return key, float(value)
+    except ValueError:
+        raise InputError(f"--budget {text} must be COST=LIMIT, for example sim_s=3600") from None
 
 
 def plot(

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.data.datasets import Examples
+from distreal_sim.data.datasets._cifar import pooled
 from distreal_sim.data.datasets.cifar10 import Cifar10
 from distreal_sim.data.datasets.cifar100 import Cifar100
 
@@ -161,3 +163,18 @@ def test_real_cifar10(real_data):
     assert data.train.y[0] == 6
     np.testing.assert_allclose(data.mean / 255, [0.4914, 0.4822, 0.4465], atol=5e-5)
     np.testing.assert_allclose(data.std / 255, [0.2470, 0.2435, 0.2616], atol=5e-5)
+
+
+def test_pooled_images_are_means_of_squares(folder):
+    """Every value is that of a 2 x 2 square, (a + b + c + d) / 4, halves up: 1, 2, 1, 2 give 6 / 4, so 2."""
+    whole, half = Cifar10(data_dir=folder).load(), Cifar10(data_dir=folder, pool=2).load()
+    assert half.train.x.shape == (40, 3, 16, 16)
+    assert half.train.x.dtype == np.uint8
+    x = whole.train.x.astype(int)
+    sums = x[:, :, ::2, ::2] + x[:, :, 1::2, ::2] + x[:, :, ::2, 1::2] + x[:, :, 1::2, 1::2]
+    assert (half.train.x == np.floor(sums / 4 + 0.5)).all()
+    two = pooled(Examples(np.array([[[[1, 2], [1, 2]]]], np.uint8), np.zeros(1, np.int64)), 2)
+    assert two.x.ravel().tolist() == [2]
+    assert (half.test.y == whole.test.y).all()
+    white = pooled(Examples(np.full((1, 1, 8, 8), 255, np.uint8), np.zeros(1, np.int64)), 8)
+    assert white.x.ravel().tolist() == [255]

@@ -32,6 +32,19 @@ def read_batches(
     return Examples(np.concatenate([b.x for b in batches]), np.concatenate([b.y for b in batches]))
 
 
+def pooled(examples: Examples, side: int) -> Examples:
+    """The means of all squares of side x side pixels, rounded to the nearest integer, halves up.
+
+    x: (N, C, H, W) uint8 becomes (N, C, H / side, W / side); side divides H and W.
+    """
+    if side == 1:
+        return examples
+    n, c, h, w = examples.x.shape
+    squares = examples.x.reshape(n, c, h // side, side, w // side, side)
+    sums = squares.sum(axis=(3, 5), dtype=np.uint16)
+    return Examples(((sums + side * side // 2) // (side * side)).astype(np.uint8), examples.y)
+
+
 def _hint(folders: Sequence[Path]) -> str:
     """Advice where the folder holds the binary or the Matlab version instead of the python version."""
     for folder in folders:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from distreal_sim.data.datasets import ConfigPath, Data, Dataset
-from distreal_sim.data.datasets._cifar import SOURCE, read_batches
+from distreal_sim.data.datasets._cifar import SOURCE, pooled, read_batches
 from distreal_sim.data.datasets._stats import mean_std
 
 
@@ -13,11 +15,15 @@ class Cifar10(Dataset):
     """data_batch_1 .. 5 and test_batch (plain, .gz or .xz) in data_dir/cifar-10-batches-py or in data_dir."""
 
     data_dir: ConfigPath = Field(description="folder of the data sets (torchvision's `root`)")
+    pool: Literal[1, 2, 4, 8] = Field(
+        1, description="each image becomes the means of its squares of pool x pool pixels; 2: 16 x 16 images"
+    )
 
     def load(self) -> Data:
-        """x: (N, 3, 32, 32) uint8, 10 classes."""
+        """x: (N, 3, 32 / pool, 32 / pool) uint8, 10 classes."""
         folders = [self.data_dir / "cifar-10-batches-py", self.data_dir]
         source = SOURCE.format("CIFAR10")
         train = read_batches(folders, [f"data_batch_{i}" for i in range(1, 6)], "labels", 10, source)
         test = read_batches(folders, ["test_batch"], "labels", 10, source)
+        train, test = pooled(train, self.pool), pooled(test, self.pool)
         return Data(train, test, 10, *mean_std(train.x))

@@ -1,0 +1,104 @@
+"""A scenario of the benchmark: data, split, fleet, capacity law, deadline, and the budget for tuning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from distreal_sim.base.errors import InputError, unknown
+
+HERE = Path(__file__).parent
+SCENARIOS = HERE / "scenarios"
+
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""The learning rates that a grid may grow by, one at a time, where its best one stands at an edge."""
+
+
+class Tuning(BaseModel):
+    """How much a method may be tuned.
+
+    lr: first grid of learning rates; seeds: not reported; validation: share of the training examples that is
+    held out, and on which the choice is made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lr: tuple[float, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    validation: float = Field(gt=0, lt=1)
+
+
+class Scenario(BaseModel):
+    """One plan.yaml.
+
+    name: of its folder, whose experiment.yaml has data, split, fleet, deadline and horizon. seeds: of the
+    reported runs; last: evaluations whose mean is the accuracy of a run; targets: accuracies, budgets: costs
+    that the tables use; baselines: methods that the others are compared with, seed by seed; conditions: by
+    name the keys that change for the protocol of robustness, with condition_seeds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    seeds: tuple[int, ...] = Field(min_length=2)
+    tuning: Tuning
+    last: int = Field(ge=1)
+    targets: tuple[float, ...]
+    budgets: dict[str, float]
+    baselines: tuple[str, ...]
+    conditions: dict[str, dict[str, Any]] = {}
+    condition_seeds: tuple[int, ...] = ()
+
+    @property
+    def experiment(self) -> Path:
+        """The experiment's config."""
+        return SCENARIOS / self.name / "experiment.yaml"
+
+
+class MethodKeys(BaseModel):
+    """A contestant. set: keys of the experiment; tune: keys and their values, tried with every rate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    sets: dict[str, Any] = Field(alias="set")
+    tune: dict[str, list[Any]] = {}
+
+
+def names() -> list[str]:
+    """Names of the scenarios."""
+    return sorted(path.parent.name for path in SCENARIOS.glob("*/plan.yaml"))
+
+
+def load(name: str) -> Scenario:
+    """A scenario by its name. Raises InputError for a name that is none."""
+    if name not in names():
+        raise unknown("scenario", name, names())
+    plan = yaml.safe_load((SCENARIOS / name / "plan.yaml").read_text())
+    return Scenario.model_validate({"name": name, **plan})
+
+
+def known_methods() -> dict[str, MethodKeys]:
+    """The methods of methods.yaml."""
+    raw = yaml.safe_load((HERE / "methods.yaml").read_text())
+    return {name: MethodKeys.model_validate(keys) for name, keys in raw.items()}
+
+
+def method_of(name: str, sets: dict[str, Any], tune: dict[str, list[Any]]) -> MethodKeys:
+    """A method of methods.yaml or a plug-in, by name or dotted path; sets, tune: further keys.
+
+    Raises InputError for a name that is neither.
+    """
+    known = known_methods()
+    if name in known:
+        base = known[name]
+    elif "." in name:
+        base = MethodKeys(sets={"method.name": name})
+    else:
+        raise unknown("method", name, known)
+    clash = sorted(set(tune) & {"local.lr"})
+    if clash:
+        raise InputError("local.lr is tuned for every method; leave it out of --tune")
+    return MethodKeys(sets={**base.sets, **sets}, tune={**base.tune, **tune})

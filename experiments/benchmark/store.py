@@ -1,0 +1,37 @@
+"""The tables of the results: the tuning grid, and the evaluations of the reported runs, a CSV each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from distreal_sim.results.runs import Run
+
+SUMS = ("macs", "macs_available", "download_bytes", "upload_bytes", "n_selected", "n_completed", "n_partial")
+"""Columns that count since round 1."""
+
+
+def evaluations(runs: Sequence[Run]) -> pd.DataFrame:
+    """(runs x evaluations) seed, round, sim_s, accuracy, full_accuracy and the sums so far."""
+    tables = []
+    for run in runs:
+        rows = run.evaluated[["round", "sim_s", "accuracy"]].assign(seed=run.seed)
+        rows = rows.assign(full_accuracy=run.evaluated["test_accuracy"])
+        sums = run.rounds[list(SUMS)].cumsum().loc[rows.index]
+        tables.append(pd.concat([rows, sums], axis=1))
+    columns = ["seed", "round", "sim_s", "accuracy", "full_accuracy", *SUMS]
+    return pd.concat(tables, ignore_index=True)[columns]
+
+
+def put(path: Path, rows: pd.DataFrame, method: str) -> None:
+    """Replaces a method's rows in the table at `path`; methods are sorted."""
+    rows = rows.copy()
+    rows.insert(0, "method", method)
+    if path.exists():
+        before = pd.read_csv(path)
+        rows = pd.concat([before[before["method"] != method], rows], ignore_index=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = rows.sort_values("method", kind="stable")
+    rows.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
