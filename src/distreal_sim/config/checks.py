@@ -1,8 +1,10 @@
-"""Which overruns, merges and running batch-norm statistics go with which methods."""
+"""Which blocks of a config go together: overruns, merges, statistics and methods; data and partitions."""
 
 from __future__ import annotations
 
 from distreal_sim.client.settings import Evaluation, Overrun
+from distreal_sim.data.datasets import Dataset
+from distreal_sim.data.partitions import Partition
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
 
@@ -53,3 +55,12 @@ def check_statistics(evaluation: Evaluation, merge: Merge, method: Method) -> No
         f"evaluation.batch_norm running cannot be used with {why}: running statistics are averaged like "
         "weights, over clients that train the whole network; use reestimate or batch"
     )
+
+
+def check_partition(partition: Partition, dataset: Dataset) -> None:
+    """Raises ValueError where examples are held out before a partition that names them by number."""
+    if partition.counts_all and dataset.validation:
+        raise ValueError(
+            f"dataset.validation ({dataset.validation:g}) cannot be used with partition {partition.name}, "
+            "whose indices count all training examples; set it to 0"
+        )

@@ -21,7 +21,7 @@ from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
-from distreal_sim.config.checks import check_merge, check_overrun, check_statistics
+from distreal_sim.config.checks import check_merge, check_overrun, check_partition, check_statistics
 from distreal_sim.config.kinds import KINDS, by_content, is_list, plain, plugins_in
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
@@ -98,6 +98,7 @@ class Experiment(ConfigModel):
                 f"clients_per_round ({self.clients_per_round}) must not exceed n_clients ({self.n_clients})"
             )
         check_overrun(self.overrun, self.method)
+        check_partition(self.partition, self.dataset)
         check_merge(self.merge, self.method, self.clients_per_round)
         check_statistics(self.evaluation, self.merge, self.method)
         self._sources = sources_of(self._modules())

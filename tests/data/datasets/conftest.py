@@ -142,6 +142,70 @@ def write_hf(folder: Path) -> Expected:
     return Expected(options, x[:40], y[:40], x[40:], y[40:], 10, writers)
 
 
+def write_emnist(folder: Path) -> Expected:
+    """Stored column by column, labels of letters from 1 on."""
+    x, y = real_digits(16)
+    for part, rows in (("train", slice(0, 40)), ("test", slice(40, 60))):
+        start = folder / "EMNIST/raw" / f"emnist-letters-{part}"
+        write_idx(start.with_name(f"{start.name}-images-idx3-ubyte.gz"), x[rows, 0].transpose(0, 2, 1).copy())
+        write_idx(start.with_name(f"{start.name}-labels-idx1-ubyte.gz"), (y[rows] + 17).astype(np.uint8))
+    y = y + 16
+    options = {"data_dir": folder, "split": "letters"}
+    return Expected(options, x[:40], y[:40], x[40:], y[40:], 26)
+
+
+def write_pfllib(folder: Path) -> Expected:
+    """Clients 0, 2 and 10, of which 10 comes last; float32 images as PFLlib stores them."""
+    x, y = real_digits(16)
+    x = x.astype(np.float32) / 255
+    at = {0: slice(0, 20), 2: slice(20, 26), 10: slice(26, 40)}
+    tests = {0: slice(40, 45), 10: slice(45, 60)}
+    for part, clients in (("train", at), ("test", tests)):
+        (folder / part).mkdir(parents=True)
+        for client, rows in clients.items():
+            np.savez_compressed(folder / part / f"{client}.npz", data={"x": x[rows], "y": y[rows]})
+    (folder / "config.json").write_text(json.dumps({"num_clients": 3, "num_classes": 12}))
+    writers = np.array([0] * 20 + [2] * 6 + [10] * 14)
+    return Expected({"data_dir": folder}, x[:40], y[:40], x[40:], y[40:], 12, writers)
+
+
+def write_arrays(folder: Path) -> Expected:
+    """Images with the channel last, labels that are words, writers that are words."""
+    x, y = real_digits(16)
+    words = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])[y]
+    folder.mkdir(exist_ok=True)
+    np.savez_compressed(
+        folder / "mine.npz",
+        x_train=x[:40].transpose(0, 2, 3, 1),
+        y_train=words[:40],
+        x_test=x[40:].transpose(0, 2, 3, 1),
+        y_test=words[40:],
+        writers=np.array(["b", "a"] * 20),
+    )
+    # In alphabetical order: eight five four nine one seven six three two zero.
+    number = np.array([9, 4, 8, 7, 2, 1, 6, 5, 0, 3])[y]
+    options = {"file": folder / "mine.npz", "channels": "last"}
+    return Expected(options, x[:40], number[:40], x[40:], number[40:], 10, np.array([1, 0] * 20))
+
+
+def write_table(folder: Path) -> Expected:
+    """Two files with a number, a word, a label and a writer; 2 and 4 have mean 3 and deviation 1."""
+    (folder / "train.csv").write_text(
+        "size,colour,kind,who\n2,red,cat,ann\n4,blue,dog,bob\n4,red,dog,ann\n2,blue,cat,bob\n"
+    )
+    (folder / "test.csv").write_text("size,colour,kind,who\n5,green,dog,eve\n1,red,cat,ann\n")
+    train = np.array([[-1, 0, 1], [1, 1, 0], [1, 0, 1], [-1, 1, 0]], np.float32)
+    test = np.array([[2, 0, 0], [-2, 0, 1]], np.float32)
+    options = {
+        "file": folder / "train.csv",
+        "test_file": folder / "test.csv",
+        "label_column": "kind",
+        "writer_column": "who",
+    }
+    ys = np.array([0, 1, 1, 0]), np.array([1, 0])
+    return Expected(options, train, ys[0], test, ys[1], 2, np.array([0, 1, 0, 1]))
+
+
 def write_nothing(folder: Path) -> Expected:
     """digits needs no files: sorted by class, in file order, every fifth example is for testing."""
     bunch = load_digits()
@@ -156,12 +220,16 @@ def write_nothing(folder: Path) -> Expected:
 def writers() -> dict[str, Callable[[Path], Expected]]:
     """For each bundled data set, the function that writes its tiny files into a folder."""
     return {
+        "arrays": write_arrays,
         "cifar10": write_cifar10,
         "cifar100": write_cifar100,
         "digits": write_nothing,
+        "emnist": write_emnist,
         "femnist": write_femnist,
         "hf": write_hf,
         "mnist": write_mnist,
+        "pfllib": write_pfllib,
+        "table": write_table,
     }
 
 

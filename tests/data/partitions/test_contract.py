@@ -1,9 +1,15 @@
 """What every partition keeps; a new file in `distreal_sim/partitions` is found and checked.
 
-A field without a default must give examples of legal values, the first of which is used here.
+A field without a default must give examples of legal values, the first of which is used here. `indices`
+reads the file of its example: the 600 examples dealt out to 12 clients in turn.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +25,15 @@ every_partition = pytest.mark.parametrize("name", names(Partition))
 LABELS = load_digits().target[:600].astype(np.int64)
 WRITERS = 100 - np.arange(600) % 12
 """Twelve writers, 89 .. 100."""
+
+
+@pytest.fixture(autouse=True)
+def _index_file(tmp_path: Path) -> Iterator[None]:
+    """The tests run in a folder with the file that is the example of `indices`."""
+    lists = [list(range(client, 600, 12)) for client in range(12)]
+    (tmp_path / "clients.json").write_text(json.dumps(lists))
+    with chdir(tmp_path):
+        yield
 
 
 def options(name: str) -> dict[str, object]:
@@ -59,8 +74,8 @@ def test_is_a_function_of_its_arguments(name):
 
 @every_partition
 def test_another_generator_gives_another_split(name):
-    """Except where the writers decide."""
-    if name != "by_writer":
+    """Except where the writers or a file decide."""
+    if name not in ("by_writer", "indices"):
         assert not np.array_equal(split(name, seed=1).order, split(name, seed=2).order)
 
 

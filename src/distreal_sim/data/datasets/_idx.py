@@ -36,3 +36,16 @@ def read_idx(path: Path, dtype: str, n_dims: int, source: str) -> np.ndarray:
         size = " x ".join(str(n) for n in shape)
         raise damaged(path, f"its header announces {size}, {expected} bytes, found {len(raw)} bytes", source)
     return np.frombuffer(raw, dtype, offset=start).reshape(shape)
+
+
+def read_labelled(images: Path, labels: Path, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """x: (N, H, W) uint8 and y: (N,) int64 of a pair of files.
+
+    Raises InputError where they have not as many images as labels, or none.
+    """
+    x = read_idx(images, "u1", 3, source)
+    y = read_idx(labels, "u1", 1, source).astype(np.int64)
+    if len(x) != len(y) or not len(y):
+        problem = f"expected one label for each of {len(x)} images, at least one, found {len(y)}"
+        raise damaged(labels, problem, source)
+    return x, y

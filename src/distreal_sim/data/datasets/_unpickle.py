@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +39,38 @@ def unpickle(path: Path, source: str) -> dict[str, Any]:
 
     Raises InputError for anything else, without having called it.
     """
-    raw = read(path, source)
-    try:
-        value = _ArraysOnly(io.BytesIO(raw), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise damaged(path, f"expected a pickled dictionary of arrays, but {error}", source) from error
+    value = _load(read(path, source), path, source)
     if not isinstance(value, dict):
         raise damaged(path, f"expected a pickled dictionary, found {type(value).__name__}", source)
     return value
+
+
+def unpickle_npz(path: Path, key: str, source: str) -> dict[str, Any]:
+    """The dictionary that `numpy.savez(path, key=dictionary)` has pickled.
+
+    Raises InputError for anything else, without having called it.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            member = io.BytesIO(file.read(f"{key}.npy"))
+        version = np.lib.format.read_magic(member)
+        header = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = header(member)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise damaged(path, f"expected an .npz file with an array '{key}', but {error}", source) from error
+    if shape != () or dtype != np.dtype(object):
+        raise damaged(path, f"expected '{key}' to be one dictionary, found {dtype} of shape {shape}", source)
+    value = _load(member.read(), path, source)
+    value = value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+    if not isinstance(value, dict):
+        raise damaged(path, f"expected '{key}' to be a dictionary, found {type(value).__name__}", source)
+    return value
+
+
+def _load(raw: bytes, path: Path, source: str) -> Any:
+    try:
+        return _ArraysOnly(io.BytesIO(raw), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise damaged(path, f"expected a pickled dictionary of arrays, but {error}", source) from error

@@ -1,4 +1,4 @@
-"""MNIST, and every data set in its files: Fashion-MNIST, KMNIST, EMNIST, ...
+"""MNIST, and every data set in its files: Fashion-MNIST, KMNIST, ...
 
 Y. LeCun, L. Bottou, Y. Bengio, P. Haffner. Gradient-based learning applied to document recognition.
 Proceedings of the IEEE 86(11), 1998. Writers of the digits: C. Yadav, L. Bottou. Cold Case: The Lost MNIST
@@ -16,7 +16,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from distreal_sim.base.errors import InputError
 from distreal_sim.data.datasets import ConfigPath, Data, Dataset, Examples
 from distreal_sim.data.datasets._files import SUFFIXES, damaged, find, look_for, names_in
-from distreal_sim.data.datasets._idx import read_idx
+from distreal_sim.data.datasets._idx import read_idx, read_labelled
 from distreal_sim.data.datasets._stats import mean_std
 
 _QMNIST = "the QMNIST repository of Facebook Research, which torchvision.datasets.QMNIST downloads from"
@@ -62,13 +62,10 @@ class Mnist(Dataset):
     def _examples(self, part: str) -> tuple[Examples, Path]:
         images = self._find(part, "images-idx3-ubyte")
         labels = self._find(part, "labels-idx1-ubyte")
-        x = read_idx(images, "u1", 3, self._source)[:, None]
-        y = read_idx(labels, "u1", 1, self._source).astype(np.int64)
-        if len(x) != len(y) or not len(y):
-            problem = f"expected one label for each of {len(x)} images, at least one, found {len(y)}"
-            raise damaged(labels, problem, self._source)
+        x, y = read_labelled(images, labels, self._source)
         self._check_labels(labels, y)
-        return Examples(x.swapaxes(2, 3).copy() if self.transpose else x, y - self.first_label), labels
+        x = x.swapaxes(1, 2).copy() if self.transpose else x
+        return Examples(x[:, None], y - self.first_label), labels
 
     def _find(self, part: str, what: str) -> Path:
         parts = (part, "test") if part == "t10k" else (part,)

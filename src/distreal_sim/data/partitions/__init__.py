@@ -37,12 +37,14 @@ class Split:
 class Partition(Plugin):
     """Deals out training examples.
 
-    disjoint: whether an example has one owner at most.
+    disjoint: whether an example has one owner at most; counts_all: whether it names examples by their number
+    among all training examples, so that none may be held out before.
     """
 
     package: ClassVar[str] = "distreal_sim.data.partitions"
     label: ClassVar[str] = "partition"
     disjoint: ClassVar[bool] = True
+    counts_all: ClassVar[bool] = False
 
     def remedy(self) -> str:
         """A change of the config that gives the client with the fewest examples more."""
@@ -55,6 +57,6 @@ class Partition(Plugin):
         """A cover of the N examples by n_clients non-empty clients, disjoint unless the partition says that
         it is not; a function of its arguments.
 
-        labels: (N,) int64; writers: (N,) int64 or None; n_clients: None where the data decide (by_writer).
+        labels: (N,) int64; writers: (N,) int64 or None; n_clients: None where the data or a file decide.
         Raises InputError when the cover is impossible (fewer examples than clients, no writers, ...).
         """

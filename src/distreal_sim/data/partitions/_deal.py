@@ -27,7 +27,7 @@ def check_n_clients(n_examples: int, n_clients: int | None, name: str, min_examp
 def check_given(n_clients: int | None, name: str) -> int:
     """n_clients, once it is known to be a number of clients; else InputError."""
     if n_clients is None:
-        raise InputError(f"partition {name} needs n_clients (only by_writer can do without)")
+        raise InputError(f"partition {name} needs n_clients (only by_writer and indices can do without)")
     if n_clients < 1:
         raise InputError(f"n_clients ({n_clients}) must be at least 1")
     return n_clients

@@ -14,7 +14,7 @@ class ByWriter(Partition):
     """One client per writer with at least min_examples, in the order of the writers' numbers.
 
     n_clients may be left out: all those writers. A smaller n_clients takes a random subset of them. The
-    examples of the other writers are nobody's, so that this is the one partition that need not cover.
+    examples of the other writers are nobody's.
     """
 
     min_examples: int = Field(1, ge=1, description="writers with fewer training examples are left out")
@@ -28,8 +28,9 @@ class ByWriter(Partition):
     ) -> Split:
         if writers is None:
             raise InputError(
-                "partition by_writer needs a data set that names the writers: femnist, or mnist with "
-                "QMNIST's file qmnist-train-labels-idx2-int in data_dir/QMNIST/raw"
+                "partition by_writer needs a data set that names the writers: femnist and pfllib do, table "
+                "with writer_column, arrays with an array `writers`, and mnist with QMNIST's file "
+                "qmnist-train-labels-idx2-int in data_dir/QMNIST/raw"
             )
         _, client, counts = np.unique(writers, return_inverse=True, return_counts=True)
         eligible = np.flatnonzero(counts >= self.min_examples)
