@@ -45,6 +45,25 @@ def whole(values: np.ndarray, where: str) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def codes_of(values: np.ndarray) -> np.ndarray:
-    """(N,) who produced each example, as numbers or words -> (N,) int64 in 0 .. n - 1, in sorted order."""
-    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+def writer_numbers(
+    train: np.ndarray | None, test: np.ndarray | None, n_train: int, n_test: int, where: str
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Who produced each training and each test example, numbers or words -> numbers from 0 on, sorted.
+
+    A writer has the same number in both. Raises InputError unless each example has one.
+    """
+    given = [w for w in (train, test) if w is not None]
+    for name, writers, n in (("writers", train, n_train), ("writers_test", test, n_test)):
+        if writers is not None and (writers.shape != (n,) or writers.dtype.kind not in "iuU"):
+            raise InputError(
+                f"{where}: {name} is {writers.dtype} of shape {writers.shape}, expected a whole number or a "
+                f"word for each of {n} examples"
+            )
+    if not given:
+        return None, None
+    if len({w.dtype.kind == "U" for w in given}) > 1:
+        raise InputError(f"{where}: writers must be numbers or words in both splits")
+    codes = np.unique(np.concatenate(given), return_inverse=True)[1].astype(np.int64)
+    if test is None:
+        return codes, None
+    return (None, codes) if train is None else (codes[:n_train], codes[n_train:])

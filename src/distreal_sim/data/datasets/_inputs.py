@@ -38,6 +38,17 @@ def as_inputs(x: np.ndarray, channels: Channels, where: str) -> np.ndarray:
     return np.ascontiguousarray(x)
 
 
+def as_tokens(x: np.ndarray, where: str) -> np.ndarray:
+    """x: (n, L) of whole numbers from 0 on -> int64. Raises InputError for anything else."""
+    if x.dtype.kind not in "ui" or x.ndim != 2:
+        raise InputError(
+            f"{where} must hold whole numbers (n, L), the ids of tokens; it is {x.dtype} with shape {x.shape}"
+        )
+    if x.min(initial=0) < 0:
+        raise InputError(f"{where} has token {x.min()}; tokens count from 0")
+    return np.ascontiguousarray(x, dtype=np.int64)
+
+
 def _check_exact(x: np.ndarray, where: str) -> None:
     if not x.size:
         return

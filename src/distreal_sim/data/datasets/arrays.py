@@ -10,20 +10,24 @@ from pydantic import Field, model_validator
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.data.datasets import ConfigPath, Data, Dataset, Examples
-from distreal_sim.data.datasets._classes import codes_of, numbered
+from distreal_sim.data.datasets._classes import writer_numbers
 from distreal_sim.data.datasets._held_out import test_rows
-from distreal_sim.data.datasets._inputs import as_inputs
+from distreal_sim.data.datasets._inputs import as_inputs, as_tokens
 from distreal_sim.data.datasets._npz import NamedArrays
 from distreal_sim.data.datasets._stats import mean_std
+from distreal_sim.data.datasets._targets import Kind, as_targets, token_targets
+
+Pair = tuple[np.ndarray, np.ndarray]
 
 
 class Arrays(Dataset):
     """Arrays x_train, y_train, x_test, y_test; or x and y, of which test_share is held out at random.
 
-    `writers`, as long as x_train (or x), says who produced an example. Inputs may be tables (n, F), windows
-    (n, C, L) or images (n, C, H, W), uint8 or floats. Labels that are whole numbers from 0 on stand for
-    themselves; words, and numbers that begin elsewhere, are numbered in sorted order. The .npy files of a
-    folder are mapped into memory, not read, where their type is uint8 or float32.
+    `writers`, as long as x_train (or x), says who produced an example; writers_test those of x_test.
+    Inputs may be tables (n, F), windows (n, C, L), images (n, C, H, W) or, with `tokens`, texts (n, L). y holds
+    a class, values (n, K), marks (n, K) of 0 and 1 or, with `tokens`, tokens (n, L). Classes that are whole
+    numbers from 0 on stand for themselves; words, and numbers that begin elsewhere, are numbered in sorted
+    order. The .npy files of a folder are mapped into memory, not read, where they are uint8 or float32.
     """
 
     file: ConfigPath | None = Field(None, examples=["windows.npz"], description="an .npz file (numpy.savez)")
@@ -38,6 +42,10 @@ class Arrays(Dataset):
     channels: Literal["first", "last", "none"] = Field(
         "first", description="where x has its channels: (n, C, ...), (n, ..., C) or none, as (n, H, W)"
     )
+    tokens: bool = Field(False, description="whether x holds token ids (n, L) from 0 on, of a text")
+    targets: Kind = Field(
+        "auto", description="what y holds; auto: floats are values, columns of 0 and 1 marks, else a class"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -50,31 +58,41 @@ class Arrays(Dataset):
     def load(self) -> Data:
         """x as stored, or float32 where it was of another type than uint8 and float32."""
         arrays = NamedArrays(self._path)
-        writers = arrays.find("writers")
-        if "x_train" in arrays or self.test_share is None:
-            self._check_split(arrays)
-            xs, ys = ([arrays[f"{key}_{part}"] for part in ("train", "test")] for key in "xy")
+        xs, ys, writers = self._parts(arrays)
+        where = f"{self._path}: y"
+        if self.tokens:
+            train_x, test_x = (as_tokens(x, f"{self._path}: x") for x in xs)
+            vocabulary = 1 + max(int(x.max(initial=0)) for x in (train_x, test_x))
+            mean, std = None, None
         else:
-            test = test_rows(len(arrays["y"]), self.test_share, str(self._path))
-            xs, ys = ([_rows(arrays, key, chosen) for chosen in (~test, test)] for key in "xy")
-            writers = _rows(arrays, "writers", ~test) if writers is not None else None
-        train_x, test_x = (
-            as_inputs(x, self.channels, f"{self._path}: {key}")
-            for x, key in zip(xs, ("x_train", "x_test"), strict=True)
-        )
-        train_y, test_y, n_classes = numbered(_flat(ys[0]), _flat(ys[1]), f"{self._path}: y")
-        if writers is not None and writers.shape != (len(train_y),):
-            raise InputError(
-                f"{self._path}: writers has shape {writers.shape}, expected ({len(train_y)},), one for each "
-                "training example"
-            )
+            train_x, test_x = (as_inputs(x, self.channels, f"{self._path}: x") for x in xs)
+            vocabulary = None
+            mean, std = mean_std(train_x)
+        if self.tokens and ys[0].ndim == ys[1].ndim == 2 and ys[0].dtype.kind in "iu":
+            train_y, test_y, n_outputs = token_targets(ys[0], ys[1], vocabulary or 1, where)
+        else:
+            train_y, test_y, n_outputs = as_targets(ys[0], ys[1], self.targets, where)
         return Data(
             Examples(train_x, train_y),
             Examples(test_x, test_y),
-            n_classes,
-            *mean_std(train_x),
-            writers=None if writers is None else codes_of(writers),
+            n_outputs,
+            mean,
+            std,
+            *writer_numbers(*writers, len(train_y), len(test_y), str(self._path)),
+            vocabulary,
         )
+
+    def _parts(self, arrays: NamedArrays) -> tuple[Pair, Pair, tuple[np.ndarray | None, np.ndarray | None]]:
+        """(training, test) of x, of y and of the writers."""
+        if "x_train" in arrays or self.test_share is None:
+            self._check_split(arrays)
+            x, y = ((arrays[f"{key}_train"], arrays[f"{key}_test"]) for key in "xy")
+            return x, y, (arrays.find("writers"), arrays.find("writers_test"))
+        test = test_rows(len(arrays["y"]), self.test_share, str(self._path))
+        x, y = ((_rows(arrays, key, ~test), _rows(arrays, key, test)) for key in "xy")
+        if "writers" not in arrays:
+            return x, y, (None, None)
+        return x, y, (_rows(arrays, "writers", ~test), _rows(arrays, "writers", test))
 
     def _check_split(self, arrays: NamedArrays) -> None:
         """Raises InputError where the arrays and test_share disagree on whether there is a test set."""
@@ -100,8 +118,3 @@ def _rows(arrays: NamedArrays, key: str, chosen: np.ndarray) -> np.ndarray:
         raise InputError(f"{arrays.path}: {key} has {n} rows and y {len(chosen)}; expected as many of both")
     rows: np.ndarray = array[chosen]
     return rows
-
-
-def _flat(y: np.ndarray) -> np.ndarray:
-    """(n,) of labels that are stored as (n, 1)."""
-    return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y

@@ -35,9 +35,13 @@ class Femnist(Dataset):
     def load(self) -> Data:
         """x: (N, 1, 28, 28) uint8, 62 classes."""
         train, users = self._part("train")
-        test, _ = self._part("test")
-        writers = np.unique(users, return_inverse=True)[1].astype(np.int64)
-        return Data(train, test, 62, *mean_std(train.x), writers=writers)
+        test, test_users = self._part("test")
+        names = np.unique(users)
+        # A user of the test files only comes after those of the training files.
+        names = np.concatenate([names, np.setdiff1d(test_users, names)])
+        order = np.argsort(names)
+        writers, test_writers = (order[np.searchsorted(names, u, sorter=order)] for u in (users, test_users))
+        return Data(train, test, 62, *mean_std(train.x), writers, test_writers)
 
     def _part(self, part: str) -> tuple[Examples, np.ndarray]:
         """The examples of every file of a part, and the user (a string) of each."""

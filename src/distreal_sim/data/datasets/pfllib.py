@@ -35,9 +35,10 @@ class Pfllib(Dataset):
     def load(self) -> Data:
         """x: uint8 or float32, as stored; n_classes: num_classes of config.json, or the largest label + 1."""
         train, writers = self._part("train")
-        test, _ = self._part("test")
+        test, test_writers = self._part("test")
         largest = max(int(train.y.max()), int(test.y.max()))
-        return Data(train, test, max(largest + 1, self._announced()), *mean_std(train.x), writers=writers)
+        n_classes = max(largest + 1, self._announced())
+        return Data(train, test, n_classes, *mean_std(train.x), writers, test_writers)
 
     def _part(self, part: str) -> tuple[Examples, np.ndarray]:
         files = sorted(

@@ -10,10 +10,14 @@ from pydantic import AliasChoices, Field
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.data.datasets import ConfigPath, Data, Dataset, Examples
-from distreal_sim.data.datasets._classes import codes_of, numbered
+from distreal_sim.data.datasets._classes import writer_numbers
 from distreal_sim.data.datasets._columns import Missing, Scale, fit, is_words, words
 from distreal_sim.data.datasets._held_out import test_rows
 from distreal_sim.data.datasets._table_files import check_columns, read_table, row_of
+from distreal_sim.data.datasets._targets import Kind, as_targets
+
+MOST_CLASSES = 100
+"""Different whole numbers in a column from which on a user says whether they are classes."""
 
 
 class Table(Dataset):
@@ -31,13 +35,15 @@ class Table(Dataset):
         None, examples=["test.csv"], description="test rows, in a file with the same columns"
     )
     test_share: float = Field(0.2, gt=0, lt=1, description="share of the rows held out, without a test_file")
-    label_column: str = Field(
-        validation_alias=AliasChoices("label_column", "label"), description="column of the label, or `label`"
+    label_column: str | list[str] = Field(
+        validation_alias=AliasChoices("label_column", "label"),
+        examples=["income"],
+        description="column of the label, or a list of them; short: `label`",
     )
     writer_column: str | None = Field(
         None,
         validation_alias=AliasChoices("writer_column", "writer"),
-        description="column of who produced a row, for partition by_writer, or `writer`",
+        description="column of who produced a row, for partition by_writer; short: `writer`",
     )
     features: list[str] | None = Field(
         None, examples=[["age", "hours"]], description="feature columns; all others if left out"
@@ -49,6 +55,14 @@ class Table(Dataset):
     max_categories: int = Field(50, ge=2, description="a column of more words or categories is refused")
     scale: Scale = Field("standard", description="mean 0 and deviation 1; minmax: 0 .. 1; or none")
     missing: Missing = Field("refuse", description="a missing number is an error, or the training mean")
+
+    targets: Kind = Field(
+        "auto", description="what the label is; auto: floats are values, several columns marks, else a class"
+    )
+    scale_targets: bool = Field(
+        False,
+        description="scale values to mean 0 and deviation 1 of the training rows; metrics are in that unit",
+    )
 
     def load(self) -> Data:
         """See the class. Raises InputError naming file, row and column of a value that is not allowed."""
@@ -67,27 +81,50 @@ class Table(Dataset):
             np.concatenate([e.encode(t, path) for e in encoders], axis=1)
             for t, path in self._with_paths(train, test)
         ]
-        ys = [_labels(t[self.label_column], path) for t, path in self._with_paths(train, test)]
-        train_y, test_y, n_classes = numbered(
-            ys[0], ys[1], f"data file {self.file}, column '{self.label_column}'"
-        )
-        n_features = xs[0].shape[1]
+        train_y, test_y, n_outputs = self._targets(train, test)
+        by = self.writer_column
+        train_by, test_by = (words(t[by]) if by in t.columns else None for t in (train, test))
         return Data(
             Examples(xs[0], train_y),
             Examples(xs[1], test_y),
-            n_classes,
-            mean=np.zeros(n_features, np.float32),  # the features are scaled already, in float64
-            std=np.ones(n_features, np.float32),
-            writers=None if self.writer_column is None else codes_of(words(train[self.writer_column])),
+            n_outputs,
+            None,  # the features are scaled already, in float64
+            None,
+            *writer_numbers(train_by, test_by, len(train), len(test), f"data file {self.file}"),
         )
+
+    def _targets(self, train: pd.DataFrame, test: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, int]:
+        """y of both splits, and n_outputs."""
+        columns = self._labels
+        where = f"data file {self.file}, column '{', '.join(columns)}'"
+        ys = [
+            np.stack([_label(t[name], path) for name in columns], axis=1)
+            for t, path in self._with_paths(train, test)
+        ]
+        n_different = len(np.unique(ys[0]))
+        if self.targets == "auto" and ys[0].dtype.kind in "iu" and n_different > MOST_CLASSES:
+            raise InputError(
+                f"{where} has {n_different:,} different whole numbers: set dataset.targets to values (for a "
+                "regression) or to class"
+            )
+        train_y, test_y, n_outputs = as_targets(ys[0], ys[1], self.targets, where)
+        if self.scale_targets and train_y.dtype == np.float32:
+            values = ys[0].astype(np.float64)
+            mean, std = values.mean(axis=0), values.std(axis=0)
+            std = np.where(std > 1e-12 * np.abs(mean), std, 1.0)
+            train_y, test_y = (((y.astype(np.float64) - mean) / std).astype(np.float32) for y in ys)
+        return train_y, test_y, n_outputs
+
+    @property
+    def _labels(self) -> list[str]:
+        return [self.label_column] if isinstance(self.label_column, str) else self.label_column
 
     def _splits(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Training and test rows; their index counts the rows of their file."""
         table = read_table(self.file)
-        wanted = [self.label_column, *([self.writer_column] if self.writer_column else [])]
         for key, names in (
-            ("label_column", [self.label_column]),
-            ("writer_column", wanted[1:]),
+            ("label_column", self._labels),
+            ("writer_column", [self.writer_column] if self.writer_column else []),
             ("features", self.features or []),
             ("drop", self.drop),
             ("categorical", self.categorical),
@@ -97,21 +134,21 @@ class Table(Dataset):
             chosen = test_rows(len(table), self.test_share, f"data file {self.file}")
             return table[~chosen], table[chosen]
         test = read_table(self.test_file)
-        check_columns(test, [self.label_column, *self._features(table)], "file", self.test_file)
+        check_columns(test, [*self._labels, *self._features(table)], "file", self.test_file)
         return table, test
 
     def _with_paths(self, train: pd.DataFrame, test: pd.DataFrame) -> list[tuple[pd.DataFrame, Path]]:
         return [(train, self.file), (test, self.test_file or self.file)]
 
     def _features(self, table: pd.DataFrame) -> list[str]:
-        others = {self.label_column, self.writer_column, *self.drop}
+        others = {*self._labels, self.writer_column, *self.drop}
         names = [c for c in table.columns if c not in others] if self.features is None else self.features
         if not names:
             raise InputError(f"data file {self.file} has no column beside the label that could be a feature")
         return names
 
 
-def _labels(column: pd.Series, path: Path) -> np.ndarray:
+def _label(column: pd.Series, path: Path) -> np.ndarray:
     missing = column.isna().to_numpy()
     if missing.any():
         at = int(np.argmax(missing))
