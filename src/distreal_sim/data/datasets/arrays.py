@@ -24,10 +24,10 @@ class Arrays(Dataset):
     """Arrays x_train, y_train, x_test, y_test; or x and y, of which test_share is held out at random.
 
     `writers`, as long as x_train (or x), says who produced an example; writers_test those of x_test.
-    Inputs may be tables (n, F), windows (n, C, L), images (n, C, H, W) or, with `tokens`, texts (n, L). y holds
-    a class, values (n, K), marks (n, K) of 0 and 1 or, with `tokens`, tokens (n, L). Classes that are whole
-    numbers from 0 on stand for themselves; words, and numbers that begin elsewhere, are numbered in sorted
-    order. The .npy files of a folder are mapped into memory, not read, where they are uint8 or float32.
+    Inputs may be tables (n, F), windows (n, C, L), images (n, C, H, W) or, with `tokens`, texts (n, L).
+    y holds a class, values (n, K), marks (n, K) of 0 and 1 or, with `tokens`, tokens (n, L). Classes that are
+    whole numbers from 0 on stand for themselves; words, and numbers that begin elsewhere, are numbered in
+    sorted order. Files of a folder are mapped into memory, not read, where they are uint8 or float32.
     """
 
     file: ConfigPath | None = Field(None, examples=["windows.npz"], description="an .npz file (numpy.savez)")
