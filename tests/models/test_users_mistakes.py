@@ -19,16 +19,20 @@ BODIES = {
         r"\(n, 10\).*returns \(2, 4\)",
     ),
     "Pair": ("self.body = nn.Linear(64, 10)", "y = self.body(x.flatten(1)); return y, y", "returns tuple"),
-    "Nothing": ("self.body = nn.Identity()", "return x.flatten(1)[:, :10]", "no convolution and no linear"),
+    "Nothing": (
+        "self.body = nn.Identity()",
+        "return x.flatten(1)[:, :10]",
+        "no convolution, linear layer",
+    ),
     "Lazy": (
         "self.body = nn.LazyLinear(10)",
         "return self.body(x.flatten(1))",
         r"layer 'body' \(LazyLinear\) has no sizes yet",
     ),
-    "Recurrent": (
-        "self.body = nn.GRU(8, 16); self.out = nn.Linear(16, 10)",
-        "return self.out(self.body(x[:, 0].transpose(0, 1))[0][-1])",
-        r"'body' \(GRU\) cannot be thinned: .*\(method fedavg needs it too: what a step costs is counted",
+    "Counts": (
+        "self.body = nn.Linear(64, 10); self.n = 0",
+        "self.n += 1; return self.body(x.flatten(1))",
+        r"changes its attribute 'n'.*\(method fedavg needs it too: what a step costs is counted",
     ),
     "NoCopy": (
         "self.body = nn.Linear(64, 10); self.g = (i for i in ())",

@@ -19,6 +19,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.codecs.plain import plain_bytes
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import with_charges
+from distreal_sim.config.checks import check_parts
 from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.partitions import Split
@@ -75,6 +76,12 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         _check_outputs(experiment.model.name, full, data)
     planned = planned_examples(split, experiment)
     full_macs = training_macs(full_structure, full_structure.full_counts())
+    if not full_macs:
+        raise InputError(
+            f"model {experiment.model.name} has no convolution, linear layer or other product, whose cost "
+            "could be counted"
+        )
+    check_parts(experiment.method, experiment.model.name, full_structure)
     macs_per_s = macs_per_s_of_level_1(experiment.profile, planned, full_macs, experiment.deadline_s)
     with rngs.seeded_globals("method's network"):  # a method may add parameters of its own
         module = _network(experiment, full, full_structure, planned, macs_per_s)
@@ -192,7 +199,7 @@ def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
 
 
 def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
-    """Raises InputError unless the network returns a score for every class and has layers to train."""
+    """Raises InputError unless the network returns a score for every class."""
     with torch.no_grad(), naming(f"model {name}"):
         outputs = copy.deepcopy(module)(torch.from_numpy(data.blank(2)))
     if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (2, data.n_outputs):
@@ -201,8 +208,6 @@ def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
             f"model {name} must return scores of shape (n, {data.n_outputs}), one for each class; for n = 2 "
             f"it returns {got}"
         )
-    if not any(isinstance(m, nn.Linear | nn.modules.conv._ConvNd) for m in module.modules()):
-        raise InputError(f"model {name} has no convolution and no linear layer, whose cost could be counted")
 
 
 def _check_single_examples(name: str, module: nn.Module, data: Data) -> None:

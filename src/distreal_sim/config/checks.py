@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.client.settings import Evaluation, Overrun
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
+from distreal_sim.thinning.structure import Structure
 
 
 def check_overrun(overrun: Overrun, method: Method) -> None:
@@ -14,6 +16,23 @@ def check_overrun(overrun: Overrun, method: Method) -> None:
     if overrun not in method.overruns:
         allowed = " or ".join(method.overruns)
         raise ValueError(f"overrun = '{overrun}' must be {allowed} with method.name {method.name}")
+
+
+def check_parts(method: Method, model: str, structure: Structure) -> None:
+    """Raises InputError for a method that needs parts of a network of which all is left whole."""
+    if not structure.whole or structure.thinnable(True):
+        return
+    most = structure.whole[0]
+    if method.thins:
+        what = f"thins a network, and nothing of model {model} can be thinned"
+    elif method.trains_parts and not structure.layers:
+        what = f"trains parts of a network, and the parts of model {model} are not known"
+    else:
+        return
+    raise InputError(
+        f"method.name {method.name} {what}: {most.module} is left whole, because {most.reason}; use a method "
+        "that trains the whole network, such as fedavg"
+    )
 
 
 def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:

@@ -25,7 +25,7 @@ from distreal_sim.inspection.data import data_lines
 from distreal_sim.inspection.estimate import WallTimes, window
 from distreal_sim.inspection.levels import choices, levels_line
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
-from distreal_sim.thinning.structure import Structure
+from distreal_sim.thinning.structure import Structure, Whole
 
 MAX_SAMPLE = 200
 """Most clients whose capacity is looked at."""
@@ -113,6 +113,20 @@ def _cost(structure: Structure) -> list[str]:
     ]
 
 
+def left_whole(structure: Structure) -> list[str]:
+    """What of a network is never thinned, with its share of the MACs, and why: a line for each reason."""
+    total = training_macs(structure, structure.full_counts())
+    by_reason: dict[str, list[Whole]] = {}
+    for whole in structure.whole:
+        by_reason.setdefault(whole.reason, []).append(whole)
+    lines = []
+    for reason, of in by_reason.items():
+        others = f" and {len(of) - 1} more" if len(of) > 1 else ""
+        share = percent(sum(whole.macs for whole in of) / total)
+        lines.append(f"{of[0].module}{others}, {share} of the MACs, because {reason}")
+    return lines
+
+
 def _kept(task: Task) -> list[str]:
     """Of a narrowed network: filters left in each coupling group, and parameters."""
     pairs = zip(task.full, task.configured.full_counts(), strict=True)
@@ -128,6 +142,8 @@ def network_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) 
     yield "model", describe(experiment.model)
     for line in _cost(task.configured):
         yield "model", line
+    if experiment.method.thins:
+        yield from (("not thinned", line) for line in left_whole(task.configured))
     if task.is_narrowed:
         yield "trained", f"the model narrowed by method {experiment.method.name}"
         for line in [*_cost(task.structure), *_kept(task)]:

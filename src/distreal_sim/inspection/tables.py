@@ -29,6 +29,7 @@ from distreal_sim.inspection.data import warnings_of
 from distreal_sim.inspection.levels import choices, levels_table
 from distreal_sim.inspection.rows import (
     label_counts,
+    left_whole,
     sample,
     spread,
 )
@@ -98,20 +99,23 @@ def _model(experiment: Experiment, task: Task, console: Console) -> None:
     layers = table(
         f"{name}: MACs of the layers per example", "<module|<weight|positions|forward|training|share"
     )
-    forward = [
-        math.prod(structure.tensors[layer.weight].shape) * layer.positions for layer in structure.layers
-    ]
-    training = [macs * (1 + layer.n_gradients) for macs, layer in zip(forward, structure.layers, strict=True)]
-    for i, layer in enumerate(structure.layers):
-        shape = "x".join(map(str, structure.tensors[layer.weight].shape))
-        share = f"{100 * training[i] / sum(training):.1f} %"
-        is_last = i == len(forward) - 1
-        add_row(
-            layers, layer.module, shape, layer.positions, forward[i], training[i], share, rule_after=is_last
-        )
-    add_row(layers, "total", "", "", sum(forward), sum(training), "100.0 %")
+    rows: list[tuple[str, str, int | str, int, int]] = []
+    for layer in structure.layers:
+        shape = structure.tensors[layer.weight].shape
+        macs = math.prod(shape) * layer.positions
+        weight = "x".join(map(str, shape))
+        rows.append((layer.module, weight, layer.positions, macs, macs * (1 + layer.n_gradients)))
+    for p in structure.products:
+        rows.append((p.module, p.operation, "", p.forward_macs, p.forward_macs + p.both_macs))
+    forward, training = sum(row[3] for row in rows), sum(row[4] for row in rows)
+    for i, row in enumerate(rows):
+        share = f"{100 * row[4] / training:.1f} %"
+        add_row(layers, *row, share, rule_after=i == len(rows) - 1)
+    add_row(layers, "total", "", "", forward, training, "100.0 %")
     console.print(layers)
     say(console, "Training is forward and backward; share is of the training MACs.")
+    for line in left_whole(structure):
+        say(console, f"Not thinned: {line}.")
     sizes = {name: math.prod(structure.tensors[name].shape) for name in structure.parameters}
     weights = sum(sizes[name] for name in {layer.weight for layer in structure.layers})
     others = sum(sizes.values()) - weights

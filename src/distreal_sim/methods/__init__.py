@@ -50,7 +50,8 @@ class Method(Plugin):
     """A federated learning algorithm.
 
     overruns: values of the experiment's `overrun` with which its updates can be merged. trains_parts: whether
-    a client may train less than the whole network; Flower's strategies cannot merge that. columns: what its
+    a client may train less than the whole network; Flower's strategies cannot merge that. thins: whether it
+    drops channels of coupling groups. columns: what its
     updates report beside the facts of every client (`Update.reporting`), for clients.parquet and rounds.csv.
     """
 
@@ -59,6 +60,7 @@ class Method(Plugin):
 
     overruns: ClassVar[tuple[Overrun, ...]] = get_args(Overrun)
     trains_parts: ClassVar[bool] = False
+    thins: ClassVar[bool] = False
     columns: ClassVar[tuple[Column, ...]] = ()
 
     def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:

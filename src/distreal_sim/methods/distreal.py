@@ -55,6 +55,7 @@ class Distreal(Method):
     """Per-layer filter dropout chosen by each client for each mini-batch."""
 
     trains_parts: ClassVar[bool] = True
+    thins: ClassVar[bool] = True
 
     front: FrontOption = "auto"
     drop_linear: DropLinear = "auto"

@@ -59,6 +59,7 @@ class FederatedDropout(Method):
     rounding: Rounding = Field("floor", description="of share times channels; at least one stays")
 
     trains_parts: ClassVar[bool] = True
+    thins: ClassVar[bool] = True
 
     def levels(self, task: Task) -> Always | PerRound:
         if self.keep is not None:

@@ -56,6 +56,7 @@ class FedRolex(Method):
     )
 
     trains_parts: ClassVar[bool] = True
+    thins: ClassVar[bool] = True
 
     def levels(self, task: Task) -> PerRound:
         return of_widths(task, self.widths, self.rounding)

@@ -63,6 +63,7 @@ class Fjord(Method):
     )
 
     trains_parts: ClassVar[bool] = True
+    thins: ClassVar[bool] = True
 
     @property
     def pairs_levels(self) -> bool:

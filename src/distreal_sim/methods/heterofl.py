@@ -75,6 +75,7 @@ class HeteroFL(Method):
     )
 
     trains_parts: ClassVar[bool] = True
+    thins: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _check(self) -> HeteroFL:

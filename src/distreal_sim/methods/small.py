@@ -11,7 +11,7 @@ inputs.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +30,8 @@ from distreal_sim.thinning.structure import Counts, Structure
 
 class Small(Method):
     """One narrow network for all clients."""
+
+    thins: ClassVar[bool] = True
 
     width: Share | Literal["auto"] = Field(
         "auto",

@@ -2,7 +2,8 @@
 
 MACs count the multiply-adds of convolutions and linear layers (no biases, normalisation or pooling):
 weight elements x output positions, which for a convolution is k^2 keep_in keep_out H W / groups with the
-thinned number of groups. (derived)
+thinned number of groups (derived). Products of other operations, such as attention, are counted once at full
+width by torch's flop counter; they are proportional to the length of at most one axis.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from distreal_sim.thinning.structure import Layer, Structure
 
 def forward_macs(structure: Structure, counts: Sequence[int]) -> int:
     """MACs of the forward pass on one example; counts: (G,) kept channels of each group."""
-    return sum(_layer_macs(structure, counts))
+    products = sum(p.at(p.forward_macs, counts) for p in structure.products)
+    return sum(_layer_macs(structure, counts)) + products
 
 
 def training_macs(structure: Structure, counts: Sequence[int]) -> int:
@@ -24,8 +26,14 @@ def training_macs(structure: Structure, counts: Sequence[int]) -> int:
     A layer costs its forward MACs once more for the gradient of its weight, and once more for the gradient
     of its input if that is needed (not for layers that read the network's input).
     """
+    products = sum(p.at(p.forward_macs + p.both_macs, counts) for p in structure.products)
+    return sum(training_macs_of_layers(structure, counts)) + products
+
+
+def training_macs_of_layers(structure: Structure, counts: Sequence[int]) -> list[int]:
+    """`training_macs` of each layer alone."""
     macs = _layer_macs(structure, counts)
-    return sum(m * (1 + layer.n_gradients) for m, layer in zip(macs, structure.layers, strict=True))
+    return [m * (1 + layer.n_gradients) for m, layer in zip(macs, structure.layers, strict=True)]
 
 
 def partial_macs(
@@ -52,7 +60,19 @@ def partial_macs_of_each(
     """`partial_macs` for each choice of trained parameters."""
     costs = zip(structure.layers, _layer_macs(structure, counts), strict=True)
     layers = [(layer, macs) for layer, macs in costs if run is None or layer.weight in run]
-    return [sum(m * (1 + _n_gradients(layer, trained)) for layer, m in layers) for trained in choices]
+    products = [p for p in structure.products if run is None or not p.beside.isdisjoint(run)]
+    return [
+        sum(m * (1 + _n_gradients(layer, trained)) for layer, m in layers)
+        + sum(
+            p.at(
+                p.forward_macs
+                + p.backward_macs(not p.weights.isdisjoint(trained), not p.upstream.isdisjoint(trained)),
+                counts,
+            )
+            for p in products
+        )
+        for trained in choices
+    ]
 
 
 def _n_gradients(layer: Layer, trained: Collection[str]) -> int:

@@ -125,6 +125,55 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Product:
+    """The products of an operation that is no layer, such as attention; also of one that runs whole.
+
+    MACs per example at full width, as torch's flop counter finds them: forward_macs of the forward pass;
+    weight_macs, input_macs and both_macs of a backward pass that computes the gradients of its weights, of
+    its other operands, or all that there are; 0 where no gradient reaches it. axis: all of them are
+    proportional to the length of this axis; empty: they do not depend on the width.
+    weights: the parameters that it reads; upstream: those that its other operands depend on; beside: those of
+    the smallest module around it that has any, with which it runs or does not.
+    """
+
+    module: str
+    operation: str
+    forward_macs: int
+    weight_macs: int = 0
+    input_macs: int = 0
+    both_macs: int = 0
+    axis: Axis = ()
+    weights: frozenset[str] = frozenset()
+    upstream: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
+
+    def backward_macs(self, weights: bool, inputs: bool) -> int:
+        """MACs of the backward pass if gradients of its weights, or of its other operands, are needed."""
+        if weights and inputs:
+            return self.both_macs
+        return self.weight_macs * weights + self.input_macs * inputs
+
+    def at(self, macs: int, counts: Sequence[int]) -> int:
+        """What `macs` of this operation at full width are when each group keeps `counts` channels."""
+        if not self.axis:
+            return macs
+        return macs * axis_length(self.axis, counts) // sum(s.size * s.inner for s in self.axis)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Channels that are never dropped although the network's outputs do not fix them.
+
+    module: the module whose code keeps them whole, for messages; reason: why; macs: MACs of a training step
+    on one example that belong to layers which so keep all their channels, and to operations that run whole.
+    """
+
+    module: str
+    reason: str
+    macs: int
+
+
+@dataclass(frozen=True)
 class Override:
     """An attribute that holds a width: `module.attribute` is the length of `axis` at the thinned width.
 
@@ -153,6 +202,7 @@ class Structure:
     scaled: weight name -> its input axis, for layers that sum over the channels of a group (dense and grouped
     convolutions, linear layers); the scaling of kept channels is folded into these weights.
     transposed: the weights whose input axis is their first axis (transposed convolutions, x @ w).
+    products: operations with a cost that are no layers; whole: what is left whole, and why.
     """
 
     groups: tuple[Group, ...]
@@ -162,6 +212,8 @@ class Structure:
     overrides: tuple[Override, ...]
     scaled: dict[str, Axis]
     transposed: frozenset[str] = frozenset()
+    products: tuple[Product, ...] = ()
+    whole: tuple[Whole, ...] = ()
 
     def thinnable(self, drop_linear: Literal["auto"] | bool) -> tuple[int, ...]:
         """Indices of the groups that a dropout vector addresses, one rate each.
@@ -182,8 +234,10 @@ class Structure:
         """Parameters of the layer that computes the outputs: its weight and, if it has one, its bias.
 
         Its module may hold other parameters (for a functional layer it may be the network itself); their
-        first axes differ.
+        first axes differ. Empty for a network without a layer whose channels are known.
         """
+        if not self.layers:
+            return ()
         last = self.layers[-1]
         rows = self.tensors[last.weight].axes[0]
         own = (name for name in self.parameters if name.rpartition(".")[0] == last.module)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from thinning.foreign.cases import Net, conv, pooled, refused, right, vector
+from thinning.foreign.cases import Net, conv, pooled, right, vector, whole
 from torch import nn
 
 Linear = nn.Linear
@@ -43,7 +43,7 @@ def the_input_beside_the_channels(a: int, b: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=conv(a + 3, b), head=Linear(a + b + 3, 3))
 
 
-@refused("different axes", 5)
+@whole("different axes", 5)
 def outer_product(a: int) -> nn.Module:
     def run(m, x):
         x, y = pooled(m.a(x)), pooled(m.b(x))
@@ -52,7 +52,7 @@ def outer_product(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=conv(3, a, 1), head=Linear(a * a, 3))
 
 
-@refused("different axes", 5)
+@whole("different axes", 5)
 def differences_of_all_pairs(a: int) -> nn.Module:
     def run(m, x):
         x = pooled(m.a(x))
@@ -84,7 +84,7 @@ def global_context(a: int, b: int) -> nn.Module:
     return Net(run, a=conv(3, a), key=conv(a, b, 1), head=Linear(a, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("splits the axis", 6)
 def channels_folded_into_the_batch(a: int) -> nn.Module:
     """One filter for every channel by itself, by way of the examples' axis."""
 
@@ -101,7 +101,7 @@ def repeated_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(m.a(x).repeat(1, 2, 1, 1))), a=conv(3, a), head=Linear(2 * a, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("'repeat_interleave'", 6)
 def interleaved_channels(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(pooled(m.a(x).repeat_interleave(2, 1))), a=conv(3, a), head=Linear(2 * a, 3)
@@ -118,29 +118,29 @@ def one_channel_expanded_to_a_constant(a: int) -> nn.Module:
     return Net(run, one=conv(3, a), a=conv(3, 6), head=Linear(6, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("it picks some channels by number", 6)
 def channels_in_random_order(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(m.a(x)[:, torch.randperm(6)])), a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("'unfold'", 6)
 def columns_of_patches(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(F.unfold(m.a(x), 3).mean(2)), a=conv(3, a), head=Linear(9 * a, 3))
 
 
-@refused("splits the axis", 8)
+@whole("splits the axis", 8)
 def maxout_of_a_view(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(pooled(m.a(x)).view(len(x), -1, 2).amax(2)), a=conv(3, a), head=Linear(a // 2, 3)
     )
 
 
-@refused("cannot be thinned", 6)
+@whole("'cdist'", 6)
 def distances_to_centres(a: int) -> nn.Module:
     return Net(lambda m, x: -torch.cdist(pooled(m.a(x)), m.centres), a=conv(3, a), centres=vector(3, a))
 
 
-@refused("cannot be thinned", 6)
+@whole("weight is computed", 6)
 def cosines_to_centres(a: int) -> nn.Module:
     def run(m, x):
         return 5 * F.linear(F.normalize(pooled(m.a(x))), F.normalize(m.centres))
@@ -148,7 +148,7 @@ def cosines_to_centres(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), centres=vector(3, a))
 
 
-@refused("cannot be thinned", 6)
+@whole("'fft_fft'", 6)
 def spectrum_of_the_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(torch.fft.fft(pooled(m.a(x))).abs()), a=conv(3, a), head=Linear(a, 3))
 

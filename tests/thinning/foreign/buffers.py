@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from thinning.foreign.cases import Net, conv, pooled, refused, right, vector
+from thinning.foreign.cases import Net, conv, pooled, refused, right, vector, whole
 from torch import nn
 
 Linear, BatchNorm = nn.Linear, nn.BatchNorm2d
@@ -190,7 +190,7 @@ def functional_norms_of_the_input_shape(a: int) -> nn.Module:
     return Net(run, a=conv(3, a, bias=False), head=Linear(a, 3))
 
 
-@refused("reduces over channels", 6)
+@whole("reduces over channels", 6)
 def rms_norm_by_hand(a: int) -> nn.Module:
     def run(m, x):
         x = pooled(m.a(x))
@@ -199,13 +199,13 @@ def rms_norm_by_hand(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), g=vector(a), head=Linear(a, 3))
 
 
-@refused("weight is computed", 6)
+@whole("weight is computed", 6)
 def weight_normalised(a: int) -> nn.Module:
     norm = nn.utils.parametrizations.weight_norm
     return Net(lambda m, x: m.head(pooled(m.a(x))), a=norm(conv(3, a)), head=Linear(a, 3))
 
 
-@refused("weight is computed", 6)
+@whole("weight is computed", 6)
 def standardised_weight(a: int) -> nn.Module:
     def run(m, x):
         w = m.a.weight
@@ -215,7 +215,7 @@ def standardised_weight(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("weight is computed", 6)
+@refused("changes its buffer '_u'", 6)
 def spectrally_normalised(a: int) -> nn.Module:
     """Its power iteration writes a buffer in every pass."""
     norm = nn.utils.parametrizations.spectral_norm

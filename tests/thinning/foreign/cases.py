@@ -22,7 +22,9 @@ class Case:
 
     make(*widths): the network; widths: also the groups that are expected, in order. shape: of an example.
     n_tokens: the example holds so many whole numbers below this, in place of floats. refused: part of the
-    reason if it must be refused. rebuilt: whether make(*counts) is the thinned network for any counts.
+    reason if it must be refused. whole: part of the reason if some of it must be left whole. made: the
+    network's widths, if these are not its groups. rebuilt: whether make(*counts) is the thinned network for
+    any counts.
     """
 
     make: Callable[..., nn.Module]
@@ -32,6 +34,8 @@ class Case:
     refused: str | None = None
     loss_fn: Loss = F.cross_entropy
     rebuilt: bool = True
+    whole: str | None = None
+    made: tuple[int, ...] | None = None
 
 
 def right(*widths: int, **options: Any) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
@@ -48,6 +52,16 @@ def right(*widths: int, **options: Any) -> Callable[[Callable[..., nn.Module]], 
 def refused(reason: str, *widths: int, **options: Any) -> Callable[[Callable[..., nn.Module]], Any]:
     """Adds a network that must be refused, for a reason that contains `reason`."""
     return right(*widths, refused=reason, **options)
+
+
+def whole(
+    reason: str, *made: int, groups: tuple[int, ...] = (), **options: Any
+) -> Callable[[Callable[..., nn.Module]], Any]:
+    """Adds a network of which some must be left whole, for a reason that contains `reason`.
+
+    made: the arguments that make it; groups: what can be thinned.
+    """
+    return right(*groups, whole=reason, made=made, rebuilt=False, **options)
 
 
 class Net(nn.Module):

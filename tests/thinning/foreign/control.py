@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from thinning.foreign.cases import Net, conv, pooled, refused, right
+from thinning.foreign.cases import Net, conv, pooled, refused, right, whole
 from torch import Tensor, nn
 
 Linear = nn.Linear
@@ -46,7 +46,7 @@ def blocks_skipped_by_torch(a: int) -> nn.Module:
     return _blocks(a, run)
 
 
-@refused("cannot be thinned", 6)
+@refused("global generator of random", 6)
 def blocks_skipped_by_python(a: int) -> nn.Module:
     def run(m, x):
         x = m.stem(x)
@@ -66,7 +66,7 @@ def one_block_drawn_of_two(a: int) -> nn.Module:
     return _blocks(a, run)
 
 
-@refused("reduces over channels", 6)
+@refused("not every training pass runs it alike", 6)
 def early_exit_by_value(a: int) -> nn.Module:
     """Stops where the features are large: the path depends on what is computed."""
 
@@ -110,12 +110,12 @@ def _fused_silu(x: Tensor) -> Tensor:
     return x * x.sigmoid()
 
 
-@refused("cannot be watched", 6)
+@whole("cannot be watched", 6)
 def scripted_function_at_the_end(a: int) -> nn.Module:
     return Net(lambda m, x: _tempered(m.head(pooled(m.a(x)))), a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("cannot be watched", 6)
+@whole("cannot be watched", 6)
 def scripted_function_in_the_middle(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(_fused_silu(m.a(x)))), a=conv(3, a), head=Linear(a, 3))
 
@@ -173,7 +173,7 @@ def rows_written_by_number(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=conv(3, a), head=Linear(a, 3))
 
 
-@refused("by number", 8)
+@whole("by number", 8)
 def channels_written_by_number(a: int) -> nn.Module:
     def run(m, x):
         y, z = m.a(x).clone(), m.b(x)
@@ -183,7 +183,7 @@ def channels_written_by_number(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=conv(3, a), head=Linear(a, 3))
 
 
-@refused("by number", 8)
+@whole("by number", 8)
 def first_channel_set_to_zero(a: int) -> nn.Module:
     def run(m, x):
         y = m.a(x).clone()
@@ -193,7 +193,7 @@ def first_channel_set_to_zero(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("'index_fill'", 8)
+@whole("'index_fill'", 8)
 def channels_written_by_index_put(a: int) -> nn.Module:
     def run(m, x):
         y = m.a(x).clone()
@@ -202,7 +202,7 @@ def channels_written_by_index_put(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("by number", 8)
+@whole("by number", 8)
 def written_through_a_view(a: int) -> nn.Module:
     """A view of the first channels is changed in place; the whole is read."""
 
@@ -240,7 +240,7 @@ def copied_into_a_new_tensor(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=conv(3, a, 1), head=Linear(a, 3))
 
 
-@refused("writes channels into a tensor made in its code", 6)
+@whole("writes channels into a tensor made in its code", 6)
 def written_into_zeros(a: int) -> nn.Module:
     """Two parts side by side by assignment, in place of a concatenation."""
 
@@ -253,7 +253,7 @@ def written_into_zeros(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=conv(3, 6, 1), head=Linear(12, 3))
 
 
-@refused("out=", 6)
+@whole("out=", 6)
 def result_into_an_argument(a: int) -> nn.Module:
     """`out=` writes where no rule looks."""
 
@@ -267,7 +267,7 @@ def result_into_an_argument(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=conv(3, a, 1), head=Linear(a, 3))
 
 
-@refused("reads the width", 6)
+@whole("reads the width", 6)
 def divided_by_the_root_of_its_width(a: int) -> nn.Module:
     def run(m, x):
         x = pooled(m.a(x))
@@ -276,7 +276,7 @@ def divided_by_the_root_of_its_width(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("reads the width", 6)
+@whole("reads the width", 6)
 def divided_by_its_length(a: int) -> nn.Module:
     def run(m, x):
         x = m.a(x)
@@ -285,7 +285,7 @@ def divided_by_its_length(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("reads the width", 6)
+@whole("reads the width", 6)
 def divided_by_its_number_of_elements(a: int) -> nn.Module:
     def run(m, x):
         x = m.a(x)
@@ -294,7 +294,7 @@ def divided_by_its_number_of_elements(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("takes another path", 6)
+@whole("takes another path", 6)
 def branch_by_width(a: int) -> nn.Module:
     """Takes another path where there are few channels."""
 
@@ -338,7 +338,7 @@ def function_of_its_own(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(_Cube.apply(m.a(x)))), a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("reduces over channels", 6)
+@whole("reduces over channels", 6)
 def function_of_its_own_across_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(_AcrossChannels.apply(m.a(x)))), a=conv(3, a), head=Linear(a, 3))
 
@@ -352,7 +352,7 @@ def hooks_of_the_user(a: int, b: int) -> nn.Module:
     return net
 
 
-@refused("cannot be watched", 6)
+@whole("torch.vmap, which hides the examples", 6)
 def called_by_vmap(a: int) -> nn.Module:
     """Every example by itself, put together by torch.vmap."""
 

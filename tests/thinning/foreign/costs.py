@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from thinning.foreign.cases import Net, conv, pooled, refused, right, vector
+from thinning.foreign.cases import Net, conv, pooled, refused, right, vector, whole
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -60,17 +60,17 @@ def _sequence(m: Any, x: Any) -> Any:
     return m.head(F.relu(m.a(m.rnn(x)[0][:, -1])))
 
 
-@refused("'lstm'", 6, shape=(4, 3))
+@whole("'lstm'", 6, shape=(4, 3), groups=(6,))
 def lstm_on_the_input(a: int) -> nn.Module:
     return Net(_sequence, rnn=nn.LSTM(3, 5, batch_first=True), a=Linear(5, a), head=Linear(a, 3))
 
 
-@refused("'gru'", 6, shape=(4, 3))
+@whole("'gru'", 6, shape=(4, 3), groups=(6,))
 def gru_on_the_input(a: int) -> nn.Module:
     return Net(_sequence, rnn=nn.GRU(3, 5, batch_first=True), a=Linear(5, a), head=Linear(a, 3))
 
 
-@refused("'gru_cell'", 6, shape=(4, 3))
+@whole("'gru_cell'", 6, shape=(4, 3), groups=(6,))
 def cells_on_the_input(a: int) -> nn.Module:
     def run(m, x):
         h = torch.zeros(len(x), 5, dtype=x.dtype)
@@ -81,7 +81,7 @@ def cells_on_the_input(a: int) -> nn.Module:
     return Net(run, cell=nn.GRUCell(3, 5), a=Linear(5, a), head=Linear(a, 3))
 
 
-@refused("'lstm'", 6, shape=(7,), n_tokens=11)
+@whole("'lstm'", 6, shape=(7,), n_tokens=11, groups=(6,))
 def embedding_and_lstm(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(F.relu(m.a(m.rnn(m.embed(x))[1][0][-1]))),
@@ -99,7 +99,7 @@ def matrix_product_of_the_input(a: int, b: int) -> nn.Module:
     )
 
 
-@refused("'einsum'", 6)
+@whole("'einsum'", 6, groups=(6,))
 def einsum_of_the_input(a: int) -> nn.Module:
     def run(m, x):
         return m.head(pooled(m.a(torch.einsum("nchw,dc->ndhw", x, m.w))))
@@ -107,7 +107,7 @@ def einsum_of_the_input(a: int) -> nn.Module:
     return Net(run, w=vector(4, 3), a=conv(4, a), head=Linear(a, 3))
 
 
-@refused("'bilinear'", 6)
+@right(6)
 def bilinear_layer_on_the_input(a: int) -> nn.Module:
     def run(m, x):
         x = x.mean((2, 3))
@@ -123,7 +123,7 @@ def transposed_convolution_of_the_input(a: int) -> nn.Module:
     )
 
 
-@refused("'multi_head_attention_forward'", 6, shape=(7, 4))
+@whole("'multi_head_attention_forward'", 6, shape=(7, 4), groups=(6,))
 def attention_on_the_input(a: int) -> nn.Module:
     def run(m, x):
         return m.head(F.relu(m.a(m.mha(x, x, x, need_weights=False)[0].mean(1))))
@@ -131,7 +131,7 @@ def attention_on_the_input(a: int) -> nn.Module:
     return Net(run, mha=nn.MultiheadAttention(4, 2, batch_first=True), a=Linear(4, a), head=Linear(a, 3))
 
 
-@refused("matrix product", 6, shape=(7, 4))
+@whole("matrix product", 6, shape=(7, 4), groups=(6,))
 def attention_by_hand_on_the_input(a: int) -> nn.Module:
     """Products of the input with itself: no parameter, but multiply-adds."""
 
@@ -142,7 +142,7 @@ def attention_by_hand_on_the_input(a: int) -> nn.Module:
     return Net(run, a=Linear(4, a), head=Linear(a, 3))
 
 
-@refused("'scaled_dot_product_attention'", 6, shape=(7, 4))
+@whole("'scaled_dot_product_attention'", 6, shape=(7, 4), groups=(6,))
 def fused_attention_on_the_input(a: int) -> nn.Module:
     def run(m, x):
         x = F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None])[:, 0]
@@ -263,7 +263,7 @@ def layer_on_the_mean_of_the_batch(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=Linear(3, 3), head=Linear(a, 3))
 
 
-@refused("its input is a parameter", 6)
+@refused("module 'b' (Linear) has products ('linear') of 18 multiply-adds", 6)
 def layer_on_a_parameter(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(pooled(m.a(x)) + m.b(m.code)),

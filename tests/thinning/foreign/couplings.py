@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from thinning.foreign.cases import Net, conv, pooled, refused, right, vector
+from thinning.foreign.cases import Net, conv, pooled, right, vector, whole
 from torch import nn
 
 Linear, BatchNorm = nn.Linear, nn.BatchNorm2d
@@ -193,7 +193,7 @@ def tied_biases_and_norms(a: int, b: int) -> nn.Module:
     return net
 
 
-@refused("cannot be thinned", 6)
+@whole("weight is computed", 6)
 def transposed_weight_of_another_layer(a: int) -> nn.Module:
     def run(m, x):
         x = F.relu(m.enc(x.mean((2, 3))))
@@ -290,7 +290,7 @@ def centred_maps(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("reduces over channels", 6)
+@whole("reduces over channels", 6)
 def centred_channels(a: int) -> nn.Module:
     def run(m, x):
         x = m.a(x)
@@ -299,7 +299,7 @@ def centred_channels(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("channels", 8)
+@whole("works on axis 1 of its input", 8, groups=(1,))
 def efficient_channel_attention(a: int) -> nn.Module:
     """A convolution along the channels."""
 
@@ -311,12 +311,12 @@ def efficient_channel_attention(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), along=nn.Conv1d(1, 1, 3, padding=1), head=Linear(a, 3))
 
 
-@refused("'glu'", 8)
+@whole("'glu'", 8)
 def gated_linear_unit(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(F.glu(m.a(x), 1))), a=conv(3, a), head=Linear(a // 2, 3))
 
 
-@refused("attention", 6)
+@whole("attention", 6)
 def self_attention_on_hidden_tokens(a: int) -> nn.Module:
     def run(m, x):
         x = m.a(x).flatten(2).transpose(1, 2)
@@ -325,7 +325,7 @@ def self_attention_on_hidden_tokens(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), mha=nn.MultiheadAttention(a, 2, batch_first=True), head=Linear(a, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("'bmm'", 6)
 def gram_matrix(a: int) -> nn.Module:
     def run(m, x):
         x = m.a(x).flatten(2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from thinning.foreign.cases import Net, conv, pooled, refused, right, vector
+from thinning.foreign.cases import Net, conv, pooled, refused, right, vector, whole
 from torch import nn
 from torch.nn.utils import prune
 
@@ -36,7 +36,7 @@ def lists_and_dicts_of_parameters(a: int, b: int) -> nn.Module:
     return Net(run, p=p, w=nn.ParameterList([matrix(b, a), vector(b)]), head=Linear(b, 3))
 
 
-@refused("weight is computed", 8)
+@whole("weight is computed", 8)
 def slimmable_slice_of_a_weight(a: int) -> nn.Module:
     """Once-for-all networks use the first filters of a weight."""
     return Net(
@@ -44,7 +44,7 @@ def slimmable_slice_of_a_weight(a: int) -> nn.Module:
     )
 
 
-@refused("computed weights", 6)
+@refused("products ('matmul') of 36 multiply-adds for 5 examples", 6)
 def low_rank_weight(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(F.relu(F.linear(x.mean((2, 3)), m.u @ m.v))), u=vector(a, 2), v=vector(2, 3),
@@ -52,7 +52,7 @@ def low_rank_weight(a: int) -> nn.Module:
     )  # fmt: skip
 
 
-@refused("computed weights", 6)
+@refused("products ('matmul') of 18 multiply-adds for 4 examples", 6)
 def adapter_beside_a_frozen_weight(a: int) -> nn.Module:
     """LoRA, merged into the weight."""
     net = Net(
@@ -99,7 +99,7 @@ def blur_by_a_buffer(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), kernel=kernel.repeat(a, 1, 1, 1), head=Linear(a, 3))
 
 
-@refused("weight is computed", 6)
+@whole("weight is computed", 6)
 def blur_by_a_repeated_kernel(a: int) -> nn.Module:
     def run(m, x):
         x = F.relu(m.a(x))
@@ -155,7 +155,7 @@ def penalty_on_a_weight() -> nn.Module:
     )
 
 
-@refused("reads the width", 6)
+@whole("reads the width", 6)
 def shapes_of_a_weight(a: int) -> nn.Module:
     """Equalised learning rate: the width is read from the weight."""
 
@@ -166,7 +166,7 @@ def shapes_of_a_weight(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=conv(a, 4), head=Linear(4, 3))
 
 
-@refused("reads the width", 6)
+@whole("reads the width", 6)
 def width_from_a_module(a: int) -> nn.Module:
     """The number of channels that the convolution states."""
 

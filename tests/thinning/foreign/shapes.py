@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from thinning.foreign.cases import Net, conv, pooled, refused, right, vector
+from thinning.foreign.cases import Net, conv, pooled, right, vector, whole
 from torch import nn
 
 Linear = nn.Linear
@@ -50,12 +50,12 @@ def flatten_halfway(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(6 * a, 3))
 
 
-@refused("constant that fixes the width", 6)
+@whole("constant that fixes the width", 6)
 def flatten_by_a_constant(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(m.a(x).view(-1, 216)), a=conv(3, a), head=Linear(36 * a, 3))
 
 
-@refused("name the axis", 7)
+@whole("name the axis", 7)
 def squeeze_without_axis(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(F.adaptive_avg_pool2d(m.a(x), 1).squeeze()), a=conv(3, a), head=Linear(a, 3)
@@ -139,12 +139,12 @@ def slices_of_the_input(a: int, b: int) -> nn.Module:
     return Net(run, a=conv(2, a), b=conv(1, b), head=Linear(a + b, 3))
 
 
-@refused("by number", 8)
+@whole("by number", 8)
 def slices_of_hidden_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(m.a(x)[:, :4])), a=conv(3, a), head=Linear(4, 3))
 
 
-@refused("'chunk'", 8)
+@whole("'chunk'", 8)
 def chunks_of_hidden_channels(a: int) -> nn.Module:
     def run(m, x):
         one, two = m.a(x).chunk(2, dim=1)
@@ -153,12 +153,12 @@ def chunks_of_hidden_channels(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a // 2, 3))
 
 
-@refused("cannot be thinned", 8)
+@whole("'narrow'", 8)
 def narrow_of_hidden_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(m.a(x).narrow(1, 0, 4))), a=conv(3, a), head=Linear(4, 3))
 
 
-@refused("splits the axis", 8)
+@whole("splits the axis", 8, groups=(4,))
 def channel_shuffle_by_hand(a: int) -> nn.Module:
     def run(m, x):
         x = m.a(x)
@@ -168,19 +168,19 @@ def channel_shuffle_by_hand(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=conv(a, 4), head=Linear(4, 3))
 
 
-@refused("'pixel_shuffle'", 8)
+@whole("'pixel_shuffle'", 8)
 def pixel_shuffle(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(F.pixel_shuffle(m.a(x), 2))), a=conv(3, a), head=Linear(a // 4, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("'roll'", 6)
 def rolled_channels(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(pooled(m.a(x).roll(1, 1) * m.b(x))), a=conv(3, a), b=conv(3, a), head=Linear(a, 3)
     )
 
 
-@refused("cannot be thinned", 6)
+@whole("it works along the axis of channels", 6)
 def flipped_channels(a: int) -> nn.Module:
     def run(m, x):
         x = m.a(x)
@@ -189,14 +189,14 @@ def flipped_channels(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("pads the axis of channels", 6)
+@whole("pads the axis of channels", 6)
 def padded_by_a_shift(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(pooled(F.pad(m.a(x), (0, 0, 0, 0, 1, -1)))), a=conv(3, a), head=Linear(a, 3)
     )
 
 
-@refused("pads the axis of channels", 6)
+@whole("pads the axis of channels", 6)
 def padded_by_a_module_for_three_axes(a: int) -> nn.Module:
     """A module for (n, C, D, H, W), put on (n, C, H, W) without a batch: the shift is one of channels."""
     return Net(
@@ -217,20 +217,20 @@ def padded_maps(a: int) -> nn.Module:
     )  # fmt: skip
 
 
-@refused("cannot be thinned", 9, shape=(7,))
+@whole("pools a tensor of 2 axes over 1", 9, shape=(7,))
 def pooled_neurons(a: int) -> nn.Module:
     """torch takes (n, C) for one unbatched signal with n channels."""
     return Net(lambda m, x: m.head(F.max_pool1d(F.relu(m.a(x)), 3, 1, 1)), a=Linear(7, a), head=Linear(a, 3))
 
 
-@refused("cannot be thinned", 8, shape=(7,))
+@whole("pools a tensor of 2 axes over 1", 8, shape=(7,))
 def adaptively_pooled_neurons(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(m.p(F.relu(m.a(x)))), a=Linear(7, a), p=nn.AdaptiveAvgPool1d(4), head=Linear(4, 3)
     )
 
 
-@refused("cannot be thinned", 8, shape=(2, 12))
+@whole("pools a tensor of 3 axes over 2", 8, shape=(2, 12))
 def maps_pooled_over_channels(a: int) -> nn.Module:
     """2-d pooling of (n, C, T): torch pools over channels and time."""
 
@@ -240,7 +240,7 @@ def maps_pooled_over_channels(a: int) -> nn.Module:
     return Net(run, a=nn.Conv1d(2, a, 3), head=Linear(a, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("it works on axis 1, but the channels lie on axis 2", 6)
 def upsampled_channels(a: int) -> nn.Module:
     """Doubles what it takes for a map's rows, but which are channels, and means them again."""
 
@@ -272,17 +272,17 @@ def reductions_over_positions(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("it works along the axis of channels", 6)
 def sorted_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(m.a(x)).sort(1)[0]), a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("it works along the axis of channels", 6)
 def cumulative_sum_over_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(m.a(x)).cumsum(1)), a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("cannot be thinned", 6)
+@whole("it picks some channels by number", 6)
 def channels_picked_by_an_index_tensor(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(pooled(m.a(x)[:, m.i])),
@@ -324,7 +324,7 @@ def tokens_with_a_class_token(a: int, b: int) -> nn.Module:
     )  # fmt: skip
 
 
-@refused("cannot be thinned", 6, 9)
+@whole("works on axis 2 of its input", 6, 9, groups=(9,))
 def mixer_over_tokens(a: int, b: int) -> nn.Module:
     """Linear layers along the tokens, with the channels on another axis."""
 

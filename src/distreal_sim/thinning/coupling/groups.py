@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections import defaultdict
-from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distreal_sim.thinning.coupling.counting import network_macs
+from distreal_sim.thinning.coupling.operations import outputs_in, place_of
 from distreal_sim.thinning.coupling.passes import watch_passes
+from distreal_sim.thinning.coupling.reading import read_structure
 from distreal_sim.thinning.coupling.rules import apply_rule
-from distreal_sim.thinning.coupling.trace import Pass, Trace
-from distreal_sim.thinning.coupling.trial import try_thinned
+from distreal_sim.thinning.coupling.trace import Pass, Trace, Visit
+from distreal_sim.thinning.coupling.trial import Failure, try_thinned
 from distreal_sim.thinning.masks import sample_mask
 from distreal_sim.thinning.structure import (
     FIXED,
-    Axis,
     Group,
-    Override,
+    Product,
     Segment,
     Structure,
     TensorLayout,
     ThinningError,
+    Whole,
 )
 
 __all__ = ["Group", "Structure", "ThinningError", "find_groups"]
@@ -34,7 +34,9 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
     """The coupling groups of `module` for inputs like `example` (n, C, ...); `module` is not changed.
 
     The traced passes use their own parameter values, and inputs between 0 and 1 unless `example` holds
-    integers. Raises ThinningError, naming the module and the reason, for a network that cannot be thinned.
+    integers. What no rule covers is left whole; a network of which no operation can be watched has no groups.
+    Raises ThinningError, naming the module and the reason, for a network whose cost or result is not the same
+    whenever it runs.
     """
     try:
         copied = copy.deepcopy(module).cpu()
@@ -44,19 +46,84 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
         len(example) < 2
     ):  # batch normalisation needs two values per channel, and an axis of length 1 is ambiguous
         example = torch.cat([example, example])
+    for name, part in copied.named_modules():
+        if isinstance(part, torch.jit.ScriptModule) and any(True for _ in part.parameters()):
+            raise ThinningError(
+                f"module '{name}' ({type(part).__name__}) cannot be trained: its parameters lie in compiled "
+                "code (torch.jit.script); use the module that was compiled"
+            )
     example = _with_values(copied, example.detach().cpu())
     fresh = copy.deepcopy(copied).train()  # a pass may leave objects in a network that cannot be copied
     seen = Trace(copied, apply_rule)
     first, tested = watch_passes(seen, example)
-    structure = _Reading(seen).structure(first)
+    if seen.unwatched is not None:
+        return _entire(fresh, example, *seen.unwatched)
+    while True:
+        structure = read_structure(seen, first)
+        failures = _failures(fresh, structure, seen, first, tested, example)
+        if not failures:
+            return structure
+        visits = [*first.visits, *tested.visits]
+        if not sum(_leave_whole(seen, visits, failure) for failure in failures):
+            where = place_of("", seen.module)
+            raise ThinningError(f"{where} cannot be trained: {failures[0].reason}")
+
+
+def _failures(
+    fresh: nn.Module, structure: Structure, seen: Trace, first: Pass, tested: Pass, example: Tensor
+) -> list[Failure]:
+    """Operations that at a smaller width do not give what the full network gives."""
     rng = np.random.default_rng(0)
+    found: list[Failure] = []
     for counts in (_uneven(structure), tuple(group.blocks for group in structure.groups)):
         mask = sample_mask(structure, counts, rng)
-        try_thinned(fresh, structure, seen, first.visits, example, mask)
+        found += try_thinned(fresh, structure, seen, first.visits, example, mask)
         if first.path != tested.path:
-            try_thinned(fresh.eval(), structure, seen, tested.visits, example, mask)
+            found += try_thinned(fresh.eval(), structure, seen, tested.visits, example, mask)
             fresh.train()
-    return structure
+        if found:
+            break
+    return found
+
+
+def _leave_whole(seen: Trace, visits: list[Visit], failure: Failure) -> bool:
+    """Keeps all channels whole that the module reads or gives, or the smallest one around it that has any.
+
+    Returns whether there were any.
+    """
+    module = failure.module
+    while True:
+        inside = [v for v in visits if not module or v.module == module or v.module.startswith(f"{module}.")]
+        axes = [a for v in inside for a in v.reads] + [
+            a for v in inside for of in v.axes for a in of.values()
+        ]
+        where = place_of(module, seen.module.get_submodule(module))
+        if seen.note(module, where, failure.reason, axes):
+            return True
+        if not module:
+            return False
+        module = module.rpartition(".")[0]
+
+
+def _entire(module: nn.Module, example: Tensor, where: str, reason: str) -> Structure:
+    """The structure of a network that cannot be followed: no groups, and its cost as a whole."""
+    module = copy.deepcopy(module).double()
+    x = example.double() if example.is_floating_point() else example
+    macs = network_macs(lambda: outputs_in(module(x)), len(x))
+    if macs is None:
+        raise ThinningError(
+            f"{type(module).__name__} cannot be simulated: its cost is not that of an example times their "
+            "number"
+        )
+    tensors = {
+        name: TensorLayout(tuple(t.shape), tuple((Segment(FIXED, n),) for n in t.shape))
+        for name, t in [*module.named_parameters(), *module.named_buffers()]
+    }
+    names = tuple(name for name, _ in module.named_parameters())
+    everything = frozenset(names)
+    product = Product("", "forward", macs[0], macs[1], 0, macs[1], (), everything, frozenset(), everything)
+    whole = Whole(where, reason, sum(macs))
+    return Structure((), tensors, names, (), (), {}, products=(product,), whole=(whole,))
 
 
 def _with_values(module: nn.Module, example: Tensor) -> Tensor:
@@ -81,98 +148,3 @@ def _uneven(structure: Structure) -> tuple[int, ...]:
         size = group.channels // group.blocks
         counts.append(group.blocks * (1 + (size // 2 + number) % max(1, size - 1)))
     return tuple(counts)
-
-
-class _Reading:
-    """Turns the atoms of a trace into groups and segments."""
-
-    def __init__(self, seen: Trace) -> None:
-        self.seen = seen
-        producers: defaultdict[int, list[int]] = defaultdict(list)
-        made = list(seen.producers.values())
-        for number, producer in enumerate(made):
-            for root in dict.fromkeys(seen.couplings.find(producer.atoms).tolist()):
-                producers[root].append(number)
-        producers.pop(0, None)
-        # Channels with the same producers form a group; a dict keeps the order in which they are produced.
-        members: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-        for root, numbers in producers.items():
-            members[tuple(numbers)].append(root)
-        self.roots = [np.array(roots) for roots in members.values()]
-        self.groups = []
-        for signature, roots in members.items():
-            made_by = [made[n] for n in signature]
-            kind = "conv" if any(p.kind == "conv" for p in made_by) else "linear"
-            self.groups.append(Group(made_by[0].module, len(roots), "conv" if kind == "conv" else "linear"))
-        self.place = {int(r): (g, i) for g, roots in enumerate(self.roots) for i, r in enumerate(roots)}
-
-    def structure(self, first: Pass) -> Structure:
-        """The structure of the network, with the layers of this pass."""
-        seen = self.seen
-        for where, atoms, blocks in seen.blocked:
-            self._set_blocks(where, atoms, blocks)
-        tensors = {}
-        state = {**dict(seen.module.named_parameters()), **dict(seen.module.named_buffers())}
-        for name, tensor in state.items():
-            axes = seen.axes[name]
-            layout = tuple(
-                self.axis(axes[dim], f"'{name}'") if dim in axes else (Segment(FIXED, size),)
-                for dim, size in enumerate(tensor.shape)
-            )
-            tensors[name] = TensorLayout(tuple(tensor.shape), layout, seen.weight_blocks.get(name, 1))
-        overrides = tuple(
-            Override(a.module, a.attribute, self.axis(a.atoms, f"'{a.module}'"), a.full, a.index)
-            for a in seen.attributes.values()
-        )
-        scaled = {name: self.axis(atoms, f"'{name}'") for name, atoms in seen.scaled.items()}
-        parameters = tuple(name for name, _ in seen.module.named_parameters())
-        layers = tuple(replace(layer, alone=first.uses[layer.weight] == 1) for layer in first.layers)
-        transposed = frozenset(seen.transposed)
-        return Structure(tuple(self.groups), tensors, parameters, layers, overrides, scaled, transposed)
-
-    def _set_blocks(self, where: str, atoms: np.ndarray, blocks: int) -> None:
-        axis = self.axis(atoms, where)
-        if all(segment.group == FIXED for segment in axis):
-            return
-        if len(axis) > 1:
-            raise ThinningError(
-                f"{where} cannot be thinned: its {blocks} groups of channels do not match the coupled "
-                f"channels it reads (a concatenation, or partly fixed)"
-            )
-        g = axis[0].group
-        group = self.groups[g]
-        both = math.lcm(group.blocks, blocks)
-        if group.channels % both:
-            raise ThinningError(
-                f"{where} cannot be thinned: {group.channels} coupled channels do not split into "
-                f"{both} equal groups"
-            )
-        self.groups[g] = Group(group.name, group.channels, group.kind, both)
-
-    def axis(self, atoms: np.ndarray, what: str) -> Axis:
-        """Segments of an axis. Raises ThinningError if it has part of a group, or a group out of order."""
-        roots = self.seen.couplings.find(atoms)
-        segments: list[Segment] = []
-        at = 0
-        while at < len(roots):
-            if int(roots[at]) not in self.place:
-                stop = at + 1
-                while stop < len(roots) and int(roots[stop]) not in self.place:
-                    stop += 1
-                segments.append(Segment(FIXED, stop - at))
-                at = stop
-                continue
-            g, _ = self.place[int(roots[at])]
-            members = self.roots[g]
-            inner = 1
-            while len(members) > 1 and at + inner < len(roots) and roots[at + inner] == roots[at]:
-                inner += 1
-            expected = np.repeat(members, inner)
-            if not np.array_equal(roots[at : at + len(expected)], expected):
-                raise ThinningError(
-                    f"{what} cannot be thinned: it has the channels of '{self.groups[g].name}' in part or "
-                    "out of order (chunk, split and channel shuffles are not supported)"
-                )
-            segments.append(Segment(g, len(members), inner))
-            at += len(expected)
-        return tuple(segments)

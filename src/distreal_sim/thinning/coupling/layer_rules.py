@@ -10,7 +10,7 @@ from torch import Tensor
 from distreal_sim.thinning.coupling.channels import Channels, WidthAttribute
 from distreal_sim.thinning.coupling.operations import tensors_in
 from distreal_sim.thinning.coupling.trace import Trace
-from distreal_sim.thinning.structure import Layer
+from distreal_sim.thinning.structure import Layer, ThinningError
 
 Before = dict[int, tuple[int, ...]]
 
@@ -35,10 +35,10 @@ def conv(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, 
         trace.bind(name, 0, atoms)
         _width_attribute(trace, "groups", channels.atoms, groups)
     else:
+        trace.bind(name, 1, channels.atoms)
         if groups > 1:
             trace.weight_blocks[name] = groups
             trace.blocked.append((trace.where, channels.atoms, groups))
-        trace.bind(name, 1, channels.atoms)
         atoms = trace.produced(name, n_out, "conv")
         if groups > 1:
             trace.blocked.append((trace.where, atoms, groups))
@@ -223,9 +223,9 @@ def _finish(
     n = trace.now.n_examples
     positions, left = divmod(total, n)
     if left:
-        raise trace.refuse(
-            f"it has {total} positions for {n} examples, so that its cost is not that of an example times "
-            "their number"
+        raise ThinningError(
+            f"{trace.where} cannot be simulated: it has {total} positions for {n} examples, so that its cost "
+            "is not that of an example times their number"
         )
     used = argument(args, kwargs, 1, "weight") if weight is None else weight
     needed = x.requires_grad + used.requires_grad

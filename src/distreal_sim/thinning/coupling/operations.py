@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 Fill = Literal["low", "high"]
+Force = Literal["other"] | float
 
 ASKS = frozenset({"item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__index__"})
 """Operations by which a tensor's values reach the Python code."""
@@ -36,6 +37,13 @@ def generators() -> tuple[Any, Any]:
     """States of the global generators of Python and of numpy."""
     state = np.random.get_state(legacy=False)["state"]
     return random.getstate(), (state["pos"], state["key"].tobytes())
+
+
+def forced_value(value: Any, force: Force) -> Any:
+    """What Python code gets in place of a tensor's truth value or number."""
+    if isinstance(value, bool):
+        return not value if force == "other" else value
+    return float(force) if isinstance(value, float) and force != "other" else value
 
 
 def seed_operation(seed: int, number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections import Counter
 
@@ -36,6 +37,7 @@ def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
     ]
     if first.asked or any(other.asked for other in others):
         others += [seen.run(_other(example, 3 + i), 3 + i) for i in range(_N_MORE)]
+        others += _forced(seen, example)
     _refuse_changes(module, before)
     for other in others:
         _refuse_costs_of_a_batch(first, other)
@@ -43,15 +45,29 @@ def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
     module.eval()
     tested = seen.run(example)
     module.train()
-    trained = {layer.weight for layer in first.layers}
-    for layer in tested.layers:
-        if layer.weight not in trained:
-            where = place_of(layer.module, module.get_submodule(layer.module))
+    trained = {weight for weight, _ in _weights(first)}
+    for weight, where in _weights(tested):
+        if weight not in trained:
             raise ThinningError(
-                f"{where} cannot be thinned: evaluation runs it and training does not, so that it "
-                f"is never trained"
+                f"{place_of(where, module.get_submodule(where))} cannot be trained: evaluation runs it and "
+                "training does not"
             )
     return first, tested
+
+
+def _forced(seen: Trace, example: Tensor) -> list[Pass]:
+    """Passes in which a value that the code asks for is another one; those that then fail are left out."""
+    found = []
+    for force in ("other", -1e6, 1e6):
+        with contextlib.suppress(ThinningError):
+            found.append(seen.run(example, 1, force=force))
+    return found
+
+
+def _weights(of: Pass) -> list[tuple[str, str]]:
+    """(weight, module) of everything with a cost."""
+    products = [(weight, product.module) for product in of.products for weight in product.weights]
+    return [(layer.weight, layer.module) for layer in of.layers] + products
 
 
 def _other(example: Tensor, seed: int) -> Tensor:
@@ -64,29 +80,35 @@ def _other(example: Tensor, seed: int) -> Tensor:
 
 
 def _refuse_other_path(module: nn.Module, first: Pass, other: Pass) -> None:
-    costs = [Counter((la.weight, la.positions, la.n_gradients) for la in p.layers) for p in (first, other)]
-    differing = {weight for weight, _, _ in (costs[0] - costs[1]) + (costs[1] - costs[0])}
-    for layer in [*first.layers, *other.layers]:
-        if layer.weight in differing:
-            where = place_of(layer.module, module.get_submodule(layer.module))
-            raise ThinningError(
-                f"{where} cannot be thinned: not every training pass runs it alike (blocks skipped "
-                f"at random, or "
-                "a path that depends on values), so that the cost of a step is not known before it; "
-                "run it always, "
-                "and mask what it gives for each example (as DropPath does)"
-            )
+    costs = [_costs(p) for p in (first, other)]
+    for _, where, *_ in (costs[0] - costs[1]) + (costs[1] - costs[0]):
+        raise ThinningError(
+            f"{place_of(where, module.get_submodule(where))} cannot be simulated: not every training pass "
+            "runs it alike (blocks skipped at random, or a path that depends on values), so that the cost of "
+            "a step is not known before it; run it always, and mask what it gives for each example (as "
+            "DropPath does)"
+        )
+
+
+def _costs(of: Pass) -> Counter[tuple[str, str, int, int]]:
+    """What costs something, by name and module, and how much."""
+    layers = [(layer.weight, layer.module, layer.positions, layer.n_gradients) for layer in of.layers]
+    return Counter([*layers, *((p.operation, p.module, p.forward_macs, p.both_macs) for p in of.products)])
 
 
 def _refuse_costs_of_a_batch(first: Pass, more: Pass) -> None:
     n, m = first.n_examples, more.n_examples
-    for one, other in zip(first.layers, more.layers, strict=False):
-        if one.weight == other.weight and one.positions != other.positions:
+    layers, products = "positions", "multiply-adds"
+    costs = [
+        [(layers, la.module, la.weight, la.positions) for la in of.layers]
+        + [(products, p.module, p.operation, p.forward_macs) for p in of.products]
+        for of in (first, more)
+    ]
+    for (unit, module, what, cost), (_, _, same, its) in zip(*costs, strict=False):
+        if what == same and cost != its:
             raise ThinningError(
-                f"module '{one.module}' cannot be thinned: it has {n * one.positions} positions for {n} "
-                f"examples and {m * other.positions} for {m}, so that its cost is not that of an "
-                f"example times "
-                "their number"
+                f"module '{module}' cannot be simulated: it has {n * cost} {unit} for {n} examples and "
+                f"{m * its} for {m}, so that its cost is not that of an example times their number"
             )
 
 
@@ -130,7 +152,7 @@ def _refuse_changes(module: nn.Module, before: State) -> None:
         else:
             what = f"attribute '{key}'"
         raise ThinningError(
-            f"{place_of(where, part)} cannot be thinned: its forward pass changes its {what}, so "
+            f"{place_of(where, part)} cannot be simulated: its forward pass changes its {what}, so "
             f"that a client's "
             "result would depend on what ran before it"
         )

@@ -1,7 +1,6 @@
 """Rules: the effect of each torch operation on the channel axes of its inputs.
 
-An operation without a rule is refused, never guessed, if it touches channels that might be dropped, or reads
-a weight whose use costs MACs.
+An operation without a rule is never guessed: it runs whole, and so do the channels that it reads.
 """
 
 from __future__ import annotations
@@ -43,12 +42,6 @@ PER_CHANNEL = re.compile(
 HARMLESS = re.compile(r"new_(zeros|ones|empty|full|tensor)|\.(grad|shape)")
 """Operations that return a tensor without channels of its own."""
 
-_PRODUCTS = re.compile(
-    r"matmul|__r?matmul__|mm|bmm|addmm|baddbmm|addbmm|einsum|tensordot|inner|bilinear|chain_matmul|multi_dot"
-    r"|scaled_dot_product_attention|multi_head_attention_forward|cdist|conv_tbc"
-)
-"""Operations that cost multiply-accumulates for any operands."""
-
 
 def apply_rule(
     trace: Trace,
@@ -61,7 +54,7 @@ def apply_rule(
 ) -> None:
     """Records the channel axis of `out`. before: shapes of the inputs before an in-place operation.
 
-    Raises ThinningError for an operation without a rule.
+    Raises NoRuleError for an operation without a rule.
     """
     operands = tensors_in((args, kwargs))
     rule = LAYER_RULES.get(name) or SHAPE_RULES.get(name.removesuffix("_")) or SHAPE_RULES.get(name)
@@ -77,28 +70,10 @@ def apply_rule(
         elementwise(trace, operands, tensors_in(out)[0])
     elif pooling is not None:
         per_channel(trace, args, kwargs, out, pooling.group(3))
-    elif not HARMLESS.fullmatch(name):
-        _without_rule(trace, name, operands)
+    elif not HARMLESS.fullmatch(name) and any(trace.is_derived(t) or trace.axes_of(t) for t in operands):
+        raise trace.refuse(f"no rule says what the operation '{name}' does to channels")
     if name.endswith("_") or name in ("__setitem__", "copy_"):
         _changed_in_place(trace, results_of(name, args, out)[0])
-
-
-def _without_rule(trace: Trace, name: str, operands: list[Tensor]) -> None:
-    reason = f"no rule says what the operation '{name}' does to channels"
-    for tensor in operands:
-        if not trace.is_parameter(tensor):
-            trace.lose(tensor, reason)
-    for tensor in operands:
-        parameter = trace.name_of(tensor)
-        if parameter is not None and sum(size > 1 for size in tensor.shape) > 1:
-            if all(map(trace.is_parameter, operands)):
-                raise trace.refuse(
-                    f"its weight is computed (by '{name}' from '{parameter}'), not a parameter"
-                )
-            raise trace.refuse(f"no rule says what the operation '{name}' on '{parameter}' costs")
-        trace.lose(tensor, reason)
-    if _PRODUCTS.fullmatch(name) and any(map(trace.is_derived, operands)):
-        raise trace.refuse(f"no rule says what the operation '{name}' costs")
 
 
 def _changed_in_place(trace: Trace, changed: Tensor) -> None:

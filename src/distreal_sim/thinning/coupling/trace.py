@@ -11,7 +11,7 @@ passes add up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,15 +19,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_batchedtensor
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from distreal_sim.thinning.coupling.channels import Atoms, Channels, Couplings, Kind, Producer, WidthAttribute
+from distreal_sim.thinning.coupling.counting import Macs, macs_of, shapes_key
+from distreal_sim.thinning.coupling.notes import NoRuleError, Note
 from distreal_sim.thinning.coupling.operations import (
     ASKS,
     UNIFORM,
     Fill,
+    Force,
     fill_draw,
+    forced_value,
     generators,
     graph_of,
     operation_name,
@@ -37,7 +42,12 @@ from distreal_sim.thinning.coupling.operations import (
     seed_operation,
     tensors_in,
 )
-from distreal_sim.thinning.structure import Layer, ThinningError
+from distreal_sim.thinning.structure import Layer, Product, ThinningError
+
+_NO_GRADIENTS = (
+    "it runs within an autograd function (such as a reentrant checkpoint), so that what its gradients cost "
+    "is not known by layer"
+)
 
 Rule = Callable[["Trace", Any, str, tuple[Any, ...], dict[str, Any], Any, dict[int, tuple[int, ...]]], None]
 """rule(trace, func, name, args, kwargs, out, before): records the channels of an operation's results."""
@@ -47,25 +57,32 @@ Rule = Callable[["Trace", Any, str, tuple[Any, ...], dict[str, Any], Any, dict[i
 class Visit:
     """One traced operation: its module, its name, and the axes {dim: atoms} of each tensor it returned.
 
-    own: whether each of them holds values of its own, and is not a parameter with its axes moved.
+    where: the module in messages, `module` its qualified name. own: whether each result holds values of its
+    own, and is not a parameter with its axes moved. reads: the axes of its operands.
     """
 
     where: str
     operation: str
     axes: tuple[dict[int, Atoms], ...]
     own: tuple[bool, ...]
+    module: str = ""
+    reads: tuple[Atoms, ...] = ()
 
 
 @dataclass
 class Pass:
     """The record of one forward pass: its layers, operations, and uses of each tensor.
 
-    nodes: each layer's node in the autograd graph, if it has one. asked: whether a tensor's values reached
-    the Python code.
+    nodes: each layer's node in the autograd graph, if it has one. products: operations with a cost that are
+    no layers; product_axes: the axis to which the cost of each is proportional, if there is one;
+    product_nodes: their nodes. asked: whether a tensor's values reached the Python code.
     """
 
     layers: list[Layer] = field(default_factory=list)
     nodes: list[Any] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    product_axes: list[Atoms | None] = field(default_factory=list)
+    product_nodes: list[list[Any]] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     uses: Counter[str] = field(default_factory=Counter)
     asked: bool = False
@@ -97,6 +114,9 @@ class Trace(TorchFunctionMode):
             module.buffers()
         )  # an id is unique while its tensor lives
         self.axes: dict[str, dict[int, Atoms]] = {name: {} for name in self.names.values()}
+        self.notes: dict[tuple[str, str], Note] = {}
+        self.unwatched: tuple[str, str] | None = None
+        self._macs: dict[Any, Macs] = {}
         self.now = Pass()
         self._stack: list[tuple[str, nn.Module]] = [("", module)]
         self._forget()
@@ -110,16 +130,19 @@ class Trace(TorchFunctionMode):
 
     # -- the forward pass
 
-    def run(self, example: Tensor, seed: int = 0, fill: Fill | None = None) -> Pass:
+    def run(
+        self, example: Tensor, seed: int = 0, fill: Fill | None = None, force: Force | None = None
+    ) -> Pass:
         """One forward pass; outputs are fixed. Torch's generator is left as it was.
 
         seed: each operation draws from a generator seeded with `seed` and its number, so that its draws do
         not depend on those of other operations. fill: every uniform draw gets the lowest, or the highest,
-        value.
+        value. force: the first value of a computed tensor that the Python code asks for is the opposite truth
+        value, or this number.
         Raises ThinningError where an operation cannot be traced, or the module itself fails.
         """
         self.now = Pass(n_examples=len(example))
-        self._seed, self._fill = seed, fill
+        self._seed, self._fill, self._force = seed, fill, force
         self._stack = [("", self.module)]
         self._derived.add(id(example))
         self._alive[id(example)] = example
@@ -139,25 +162,31 @@ class Trace(TorchFunctionMode):
         outputs = outputs_in(output)
         self._leave_out_gradients(outputs)
         for tensor in outputs:
-            self._refuse_unwatched([tensor])
+            self._note_unwatched([tensor])
             for atoms in self.axes_of(tensor).values():
                 self.couplings.fix(atoms)
         self._forget()
         self.now.nodes.clear()
+        self.now.product_nodes.clear()
         return self.now
 
     def _leave_out_gradients(self, outputs: list[Tensor]) -> None:
         """Sets the number of gradients to 0 for layers that no gradient of the outputs reaches."""
         reached = graph_of(outputs)
+        hidden = any(isinstance(n, BackwardCFunction) for n in reached)
         for place, (layer, node) in enumerate(zip(self.now.layers, self.now.nodes, strict=True)):
-            if layer.n_gradients and node is None and any(isinstance(n, BackwardCFunction) for n in reached):
-                raise ThinningError(
-                    f"module '{layer.module}' cannot be thinned: it runs within an autograd "
-                    f"function (such as a "
-                    "reentrant checkpoint), so that what its gradients cost is not known"
-                )
+            if layer.n_gradients and node is None and hidden:
+                self.unwatched = f"module '{layer.module}'", _NO_GRADIENTS
             if node is None or node not in reached:
                 self.now.layers[place] = replace(layer, n_gradients=0, upstream=frozenset())
+        for place, nodes in enumerate(self.now.product_nodes):
+            if reached.isdisjoint(nodes):
+                product = self.now.products[place]
+                if product.both_macs and not any(nodes) and hidden:
+                    self.unwatched = f"module '{product.module}'", _NO_GRADIENTS
+                self.now.products[place] = replace(
+                    product, weight_macs=0, input_macs=0, both_macs=0, upstream=frozenset()
+                )
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -195,9 +224,10 @@ class Trace(TorchFunctionMode):
             ("random", "numpy.random"), self._generators, generators(), strict=True
         ):
             if before != after:
-                raise self.refuse(
-                    f"its forward pass draws from the global generator of {library}, whose draws could "
-                    "take it on another path unseen; draw from torch's instead (for example torch.rand(()))"
+                raise ThinningError(
+                    f"{self.where} cannot be simulated: its forward pass draws from the global generator of "
+                    f"{library}, whose draws could take it on another path unseen; draw from torch's instead "
+                    "(for example torch.rand(()))"
                 )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -208,13 +238,20 @@ class Trace(TorchFunctionMode):
         sources = frozenset().union(*map(self.upstream, operands))
         seed_operation(self._seed, len(self.now.visits))
         out = func(*args, **kwargs)
-        self.now.asked |= name in ASKS
+        if any(map(is_batchedtensor, operands)):
+            self.unwatched = self.where, "it runs under torch.vmap, which hides the examples"
+            return out
+        if name in ASKS:
+            self.now.asked = True
+            if self._force is not None and operands and self.is_derived(operands[0]):
+                forced, self._force = forced_value(out, self._force), None
+                return forced
         results = results_of(name, args, out)
         if not results:
             return out
         if self._fill is not None and name in UNIFORM:
             fill_draw(name, args, results[0], self._fill)
-        self._refuse_unwatched(operands)
+        self._note_unwatched(operands)
         self.now.uses.update(self.names[id(a)] for a in operands if id(a) in self.names)
         derived = any(self.is_derived(a) for a in operands)
         for result in results:
@@ -222,27 +259,35 @@ class Trace(TorchFunctionMode):
             self._upstream[id(result)] = sources
             if derived:
                 self._derived.add(id(result))
-        self._rule(self, func, name, args, kwargs, out, before)
+        reads = tuple(atoms for tensor in operands for atoms in self._known_axes(tensor).values())
+        try:
+            self._rule(self, func, name, args, kwargs, out, before)
+        except NoRuleError as found:
+            self._leave_whole(func, name, args, kwargs, out, found.reason)
         axes = tuple(dict(self.axes_of(r)) if not self.name_of(r) else {} for r in results)
         own = tuple(not self.is_parameter(r) for r in results)
-        self.now.visits.append(Visit(self.where, name, axes, own))
+        self.now.visits.append(Visit(self.where, name, axes, own, self.current[0], reads))
         return out
 
-    def _refuse_unwatched(self, tensors: list[Tensor]) -> None:
+    def _note_unwatched(self, tensors: list[Tensor]) -> None:
         for tensor in tensors:
             if id(tensor) in self._alive or id(tensor) in self.names or not tensor.requires_grad:
                 continue
             if tensor.is_leaf:
-                raise self.refuse(
+                raise ThinningError(
+                    f"{self.where} cannot be trained: "
                     "it uses a parameter that no module of it holds (one in a plain Python list or "
                     "dict, or made "
                     "in the forward pass); keep it in an nn.ParameterList, or as an attribute of a module"
                 )
-            raise self.refuse(
-                "it uses a tensor from code that cannot be watched (torch.jit.script, torch.vmap, "
-                "an extension); "
-                "use plain PyTorch operations there"
+            self.unwatched = self.unwatched or (
+                self.where,
+                "it uses a tensor from code that cannot be watched (torch.jit.script, an extension); use "
+                "plain PyTorch operations there",
             )
+            self._alive[id(tensor)] = tensor
+
+    # -- what has no rule
 
     # -- the current module
 
@@ -257,21 +302,103 @@ class Trace(TorchFunctionMode):
         return place_of(*self.current)
 
     def refuse(self, reason: str) -> ThinningError:
-        """The error for something in the current module that cannot be thinned."""
-        return ThinningError(f"{self.where} cannot be thinned: {reason}")
+        """The error by which a rule says that it does not cover an operation of the current module.
+
+        The operation then runs whole.
+        """
+        return NoRuleError(self.where, reason)
 
     def whole(self, atoms: Atoms, reason: str) -> None:
-        """Requires these channels to stay whole. Raises ThinningError if any may be dropped."""
+        """Keeps these channels whole, and notes the reason if any of them might have been dropped.
+
+        A single channel is never dropped anyhow.
+        """
         if len(atoms) > 1 and not self.couplings.is_fixed(atoms):
-            raise self.refuse(reason)
+            self.note(self.current[0], self.where, reason, [atoms])
+
+    def note(self, module: str, where: str, reason: str, axes: Iterable[Atoms]) -> bool:
+        """Keeps all these axes whole; returns whether any of their channels might have been dropped."""
+        roots = {int(r) for atoms in axes for r in self.couplings.find(atoms)} - {0}
+        note = self.notes.setdefault((where, reason), Note(where, module, reason, set(), set()))
+        for (name, _), producer in self.producers.items():
+            if not roots.isdisjoint(self.couplings.find(producer.atoms).tolist()):
+                note.weights.add(name)
+        self.couplings.fix(np.array(sorted(roots), np.int64))
+        return bool(roots)
 
     def lose(self, tensor: Tensor, reason: str) -> None:
-        """Records that the tensor's axes cannot be followed further; those of a parameter stay whole."""
+        """Records that the tensor's axes cannot be followed further and stay whole."""
         for atoms in self.axes_of(tensor).values():
             if self.is_parameter(tensor):
                 self.couplings.fix(atoms)
             else:
                 self.whole(atoms, reason)
+
+    def _leave_whole(self, func: Any, name: str, args: Any, kwargs: Any, out: Any, reason: str) -> None:
+        """Records an operation without a rule, which reads and gives whole tensors only."""
+        operands = tensors_in((args, kwargs))
+        self.note(*self._here(), reason, [a for t in operands for a in self.axes_of(t).values()])
+        for result in results_of(name, args, out):
+            if self.name_of(result) is None:
+                self._axes[id(result)] = {}
+        self.notes[self.where, reason].operations.add(name)
+        self.count(func, name, args, kwargs, out)
+
+    def _here(self) -> tuple[str, str]:
+        return self.current[0], self.where
+
+    def count(
+        self, func: Any, name: str, args: Any, kwargs: Any, out: Any, axis: Atoms | None = None
+    ) -> None:
+        """Records the products of an operation that is no layer, if it has any.
+
+        axis: its cost is proportional to the number of these channels. Raises ThinningError for a cost that
+        does not grow with the number of examples.
+        """
+        operands = tensors_in((args, kwargs))
+        results = tensors_in(out)
+        if not any(map(self.is_derived, operands)):
+            return
+        grad = any(r.requires_grad for r in results)
+        key = shapes_key(func, args, kwargs, grad)
+        if key not in self._macs:
+            parameters = {id(t) for t in operands if id(t) in self.names}
+            self._macs[key] = macs_of(func, args, kwargs, parameters, grad)
+        macs = self._macs[key]
+        if not macs.forward:
+            return
+        n = self.now.n_examples
+        if any(m % n for m in macs):
+            raise ThinningError(
+                f"{self.where} has products ('{name}') of {macs.forward} multiply-adds for {n} examples, so "
+                "that their cost is not that of an example times their number; the cost of a step must be"
+            )
+        weights = frozenset(self.names[id(t)] for t in operands if id(t) in self.names and t.requires_grad)
+        others = [t for t in operands if id(t) not in self.names]
+        upstream = frozenset().union(*map(self.upstream, others)) if macs.inputs else frozenset()
+        product = Product(
+            self.current[0],
+            name,
+            forward_macs=macs.forward // n,
+            weight_macs=macs.weights // n,
+            input_macs=macs.inputs // n,
+            both_macs=macs.both // n,
+            weights=weights,
+            upstream=upstream,
+            beside=self._beside(),
+        )
+        self.now.products.append(product)
+        self.now.product_axes.append(axis)
+        self.now.product_nodes.append([r.grad_fn for r in results if r.grad_fn is not None])
+
+    def _beside(self) -> frozenset[str]:
+        """The parameters of the smallest module around the current operation that has any."""
+        for name, part in reversed(self._stack):
+            prefix = f"{name}." if name else ""
+            found = frozenset(prefix + key for key, _ in part.named_parameters())
+            if found:
+                return found
+        return frozenset()
 
     # -- channels of activations, axes of parameters
 
@@ -287,6 +414,11 @@ class Trace(TorchFunctionMode):
         if name in self.weight_blocks:  # its rows have different input channels
             self.couplings.fix(known[1])
         return {dim: atoms for dim, atoms in known.items() if len(atoms) == tensor.shape[dim] > 1}
+
+    def _known_axes(self, tensor: Tensor) -> dict[int, Atoms]:
+        """Like axes_of, of those axes only that have atoms."""
+        name = self.name_of(tensor)
+        return self._axes.get(id(tensor), {}) if name is None else self.axes[name]
 
     def channels(self, tensor: Any) -> Channels | None:
         """Channel axis of an activation; None if it has none that could be dropped."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from distreal_sim.thinning.coupling.operations import (
 )
 from distreal_sim.thinning.coupling.trace import Trace, Visit
 from distreal_sim.thinning.masks import Mask
+from distreal_sim.thinning.recurrent import read_weights
 from distreal_sim.thinning.structure import Structure, TensorLayout, ThinningError, kept_elements
 
 _OTHER_VALUES = re.compile(
@@ -44,6 +45,17 @@ _CONSTANT = (
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 
 
+class Failure(NamedTuple):
+    """A module, by qualified name, whose code does not run rightly at a smaller width, and why."""
+
+    module: str
+    reason: str
+
+
+class _StopError(Exception):
+    """The thinned network took another path, so that its operations cannot be compared any further."""
+
+
 def try_thinned(
     module: nn.Module,
     structure: Structure,
@@ -51,11 +63,12 @@ def try_thinned(
     visits: list[Visit],
     example: Tensor,
     mask: Mask,
-) -> None:
+) -> list[Failure]:
     """Runs the traced network of `seen`, and a copy of `module` at the mask's width, and compares them.
 
     module: the network as it was before the traced passes; visits: the operations that `seen` recorded in a
-    pass. Raises ThinningError where an operation of the two differs.
+    pass. Returns the modules in which an operation of the two differs, and why. Raises ThinningError for a
+    network that could not be trained either.
     """
     keep = np.ones(seen.couplings.n_atoms, bool)
     for roots, kept in zip(_roots(structure, seen), mask.kept, strict=True):
@@ -79,21 +92,19 @@ def try_thinned(
     thinned = _Thinned(visits, full.expected, names)
     try:
         outputs = _run(small, example, thinned)
+    except _StopError:
+        return thinned.failures
     except ThinningError:
         raise
     except Exception as error:  # whatever a user's code raises is a mistake in the input
-        advice = f"; {_CONSTANT}" if thinned.reshapes else ""
-        raise ThinningError(
-            f"{thinned.where} cannot be thinned: at a smaller width it fails with: {error}{advice}"
-        ) from error
+        thinned.fail(thinned.failed_with(error))
+        return thinned.failures
     del alive  # kept until here, because `names` needs their ids
     found = [tuple(t.shape) for t in outputs]
-    if found != expected:
-        raise ThinningError(
-            f"{type(module).__name__} cannot be thinned: at a smaller width its outputs have shapes "
-            f"{found} in "
-            f"place of {expected}"
-        )
+    if found != expected and not thinned.failures:
+        reason = f"at a smaller width its outputs have shapes {found} in place of {expected}"
+        return [Failure("", reason)]
+    return thinned.failures
 
 
 def _roots(structure: Structure, seen: Trace) -> list[np.ndarray]:
@@ -141,8 +152,10 @@ class _Full(TorchFunctionMode):
             kept = self.keep[self.seen.couplings.find(atoms)]
             if kept.all():
                 continue
-            if own and not _overlaps(value):
-                value.index_fill_(dim, torch.from_numpy(np.flatnonzero(~kept)), 0)
+            dropped = torch.from_numpy(np.flatnonzero(~kept))
+            # One of several views of a tensor must not be changed, and need not: the tensor has zeros there.
+            if own and not _overlaps(value) and bool(value.index_select(dim, dropped).any()):
+                value.index_fill_(dim, dropped, 0)
             value = value.index_select(dim, torch.from_numpy(np.flatnonzero(kept)))
         return value.clone()
 
@@ -154,13 +167,23 @@ class _Thinned(TorchFunctionMode):
         super().__init__()
         self.visits, self.expected, self.names = visits, expected, names
         self.at = 0
+        self.failures: list[Failure] = []
         self.reshapes = False
         """Whether the next operation gives another shape to the same values."""
 
     @property
-    def where(self) -> str:
-        """The module of the next operation."""
-        return self.visits[min(self.at, len(self.visits) - 1)].where
+    def _module(self) -> str:
+        return self.visits[min(self.at, len(self.visits) - 1)].module
+
+    def fail(self, reason: str) -> None:
+        """Notes a failure in the module of the current operation."""
+        failure = Failure(self._module, reason)
+        if all(known.module != failure.module for known in self.failures):
+            self.failures.append(failure)
+
+    def failed_with(self, error: Exception) -> str:
+        """The reason for code that raises at a smaller width."""
+        return f"at a smaller width it fails with: {error}" + (f"; {_CONSTANT}" if self.reshapes else "")
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         seed_operation(0, self.at)
@@ -168,57 +191,74 @@ class _Thinned(TorchFunctionMode):
         self.reshapes = name in ("view", "reshape", "unflatten", "expand")
         for operand in tensors_in((args, kwargs)):
             if id(operand) in self.names:
-                raise self._error(
-                    f"its code keeps '{self.names[id(operand)]}' in a plain Python list or dict "
-                    f"too; use it from "
-                    "its module only"
+                where = self.visits[min(self.at, len(self.visits) - 1)].where
+                raise ThinningError(
+                    f"{where} cannot be trained: its code keeps '{self.names[id(operand)]}' in a plain "
+                    "Python list or dict too; use it from its module only"
                 )
-        out = func(*args, **(kwargs or {}))
+        try:
+            out = func(*args, **(kwargs or {}))
+        except Exception as error:  # the next operations are tried with the right result in its place
+            return self._replaced(name, error)
         results = results_of(name, args, out)
         if not results:
             return out
         if self.at == len(self.visits) or self.visits[self.at].operation != name:
-            raise self._error(f"with fewer channels its code takes another path, to '{name}'")
+            self.fail(f"with fewer channels its code takes another path, to '{name}'")
+            raise _StopError
         visit = self.visits[self.at]
-        for result, value, axes, own in zip(
-            results, self.expected[self.at], visit.axes, visit.own, strict=True
-        ):
-            self._compare(name, result, value, axes)
-            if own and not _overlaps(result):
+        expected = self.expected[self.at]
+        for result, value, axes, own in zip(results, expected, visit.axes, visit.own, strict=True):
+            reason = self._difference(name, result, value, axes)
+            if reason is not None:
+                self.fail(reason)
+                if result.shape != value.shape:
+                    return self._replaced(name, None)
+            if own and result._base is None:  # a view shows values that have been replaced
                 with torch.no_grad():
                     result.detach().copy_(value)
         self.at += 1
         return out
 
-    def _compare(self, name: str, result: Tensor, value: Tensor, axes: dict[int, np.ndarray]) -> None:
+    def _replaced(self, name: str, error: Exception | None) -> Any:
+        """The expected result of an operation that fails, or has another shape, at a smaller width."""
+        visit = self.visits[min(self.at, len(self.visits) - 1)]
+        if error is not None:
+            self.fail(self.failed_with(error))
+        if visit.operation != name or name.endswith("_") or self.at == len(self.visits):
+            raise _StopError
+        values = [value.clone() for value in self.expected[self.at]]
+        self.at += 1
+        return values[0] if len(values) == 1 else tuple(values)
+
+    def _difference(
+        self, name: str, result: Tensor, value: Tensor, axes: dict[int, np.ndarray]
+    ) -> str | None:
         if result.shape != value.shape:
             for dim, atoms in axes.items():
                 n = result.shape[dim] if result.dim() == value.dim() else -1
                 if n not in (-1, value.shape[dim]):
-                    raise self._error(
+                    return (
                         f"'{name}' gives {n} channels where a thinned network has {value.shape[dim]} (full: "
                         f"{len(atoms)}); {_CONSTANT}"
                     )
             advice = "; name the axis that it is meant for, or use x.flatten(1)" if "squeeze" in name else ""
-            raise self._error(
+            return (
                 f"'{name}' gives shape {tuple(result.shape)} where a thinned network has {tuple(value.shape)}"
                 + advice
             )
         if not value.is_floating_point() or _OTHER_VALUES.fullmatch(name):
-            return
+            return None
         known = value.isfinite()
         difference = (result.detach() - value)[known].abs()
         allowed = _TOLERANCE.get(value.dtype, 0.05) * value[known].abs()
         if difference.numel() and float(difference.max()) > float(allowed.max()) + 1e-6:
-            raise self._error(
-                f"'{name}' gives other values with fewer channels than where the dropped ones are "
-                f"zero; if its "
-                "code reads the width from a shape (such as x.shape[1]), keep the number in the "
-                "module instead"
+            return (
+                f"'{name}' gives other values with fewer channels than where the dropped ones are zero; if "
+                "its code reads the width from a shape (such as x.shape[1]), keep the number in the module "
+                "instead"
             )
-
-    def _error(self, reason: str) -> ThinningError:
-        return ThinningError(f"{self.where} cannot be thinned: {reason}")
+        return None
 
 
 def _overlaps(tensor: Tensor) -> bool:
@@ -243,6 +283,8 @@ def cut(
                     trained = tensor.requires_grad
                     smaller[name] = nn.Parameter(value, trained) if tensors is part._parameters else value
                 tensors[key] = smaller[name]  # type: ignore[assignment]
+        if isinstance(part, nn.RNNBase):
+            read_weights(part)
     for override in structure.overrides:
         setattr(module.get_submodule(override.module), override.attribute, override.value(counts))
 

@@ -22,6 +22,7 @@ from distreal_sim.thinning.engine.passes import (
     bfloat16_outputs_of,
     outputs_of,
 )
+from distreal_sim.thinning.recurrent import follow_weights
 from distreal_sim.thinning.structure import FIXED, Axis, Precision, Structure
 
 Scaling = Literal["none", "inverted"]
@@ -71,6 +72,7 @@ class Plans:
         self._slots = _find_slots(module, memory)
         self._chain = find_chain(module, names)  # before it gets hooks: a module with hooks is in no chain
         keep_layout(module)
+        follow_weights(module)
         self._linears = self._find_linears()
         mixed = precision == "bfloat16" and self._chain is None
         self._forward = partial(bfloat16_outputs_of, dtype=memory.dtype) if mixed else outputs_of
