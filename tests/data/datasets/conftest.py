@@ -206,6 +206,25 @@ def write_table(folder: Path) -> Expected:
     return Expected(options, train, ys[0], test, ys[1], 2, np.array([0, 1, 0, 1]))
 
 
+def write_text(folder: Path) -> Expected:
+    """Examples of 3 characters in LEAF's layout; the training text has a, b, c and d, the test text an e."""
+    users = {
+        "train": {"zoe": (["abc", "bcd"], ["d", "a"]), "ann": (["dab"], ["c"])},
+        "test": {"ann": (["abc"], ["d"]), "eve": (["bea"], ["b"])},
+    }
+    for part, spoken in users.items():
+        (folder / part).mkdir(parents=True)
+        content = {
+            "users": list(spoken),
+            "num_samples": [len(x) for x, _ in spoken.values()],
+            "user_data": {user: {"x": x, "y": y} for user, (x, y) in spoken.items()},
+        }
+        (folder / part / "all_data.json").write_text(json.dumps(content))
+    train = np.array([[0, 1, 2], [1, 2, 3], [3, 0, 1]]), np.array([[1, 2, 3], [2, 3, 0], [0, 1, 2]])
+    test = np.array([[0, 1, 2], [1, 4, 0]]), np.array([[1, 2, 3], [4, 0, 1]])
+    return Expected({"data_dir": folder, "length": 3}, *train, *test, 5, np.array([1, 1, 0]))
+
+
 def write_nothing(folder: Path) -> Expected:
     """digits needs no files: sorted by class, in file order, every fifth example is for testing."""
     bunch = load_digits()
@@ -230,6 +249,7 @@ def writers() -> dict[str, Callable[[Path], Expected]]:
         "mnist": write_mnist,
         "pfllib": write_pfllib,
         "table": write_table,
+        "text": write_text,
     }
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from distreal_sim.data.datasets._files import damaged, read
+from distreal_sim.base.errors import InputError
+from distreal_sim.data.datasets._files import SUFFIXES, damaged, read, what_lies_there
+
+X = TypeVar("X", bound=Sized)
+Y = TypeVar("Y", bound=Sized)
 
 
 class _Numbers(dict[str, float]):
@@ -19,11 +24,42 @@ class _Numbers(dict[str, float]):
         return value
 
 
+def json_files(data_dir: Path, part: str, what: str, source: str) -> list[Path]:
+    """The json files (plain, .gz or .xz) of `train` or `test`, in data_dir or data_dir/data, by name.
+
+    Of a.json, a.json.gz and a.json.xz the first is taken. Raises InputError where there are none.
+    """
+    folders = [data_dir / part, data_dir / "data" / part]
+    for folder in folders:
+        by_name: dict[str, Path] = {}
+        for suffix in SUFFIXES:
+            for path in sorted(folder.glob(f"*.json{suffix}")):
+                by_name.setdefault(path.name.removesuffix(suffix), path)
+        if by_name:
+            return [by_name[name] for name in sorted(by_name)]
+    places = " or ".join(str(folder) for folder in folders)
+    there = what_lies_there([*folders, data_dir, data_dir / "data"])
+    raise InputError(f"no json files of {what} found in {places}; {there}get them from {source}")
+
+
 def read_users(path: Path, n_pixels: int, source: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(user, x, y) for each user of one file; x: (n, n_pixels) uint8, y: (n,) int64.
 
     LEAF divides grey values 0 .. 255 by 255; this multiplies them back. Raises InputError for other content.
     """
+    return _users(path, lambda user, data: _user(path, user, data, n_pixels, source), source)
+
+
+def read_texts(path: Path, length: int, source: str) -> list[tuple[str, list[str], list[str]]]:
+    """(user, x, y) for each user of one file; x: texts of `length` characters, y: the character after each.
+
+    Raises InputError for other content.
+    """
+    return _users(path, lambda user, data: _texts(path, user, data, length, source), source)
+
+
+def _users(path: Path, read_user: Callable[[Any, Any], tuple[X, Y]], source: str) -> list[tuple[str, X, Y]]:
+    """(user, x, y) for each user of one file; read_user: x and y of a user and the entry in 'user_data'."""
     numbers = _Numbers()
     try:
         content = json.loads(read(path, source), parse_float=numbers.__getitem__)
@@ -34,7 +70,7 @@ def read_users(path: Path, n_pixels: int, source: str) -> list[tuple[str, np.nda
     users, user_data = content["users"], content["user_data"]
     if not isinstance(users, list) or not isinstance(user_data, dict):
         raise damaged(path, "expected 'users' to be a list and 'user_data' an object", source)
-    read_all = [(str(u), *_user(path, u, user_data.get(u), n_pixels, source)) for u in users]
+    read_all = [(str(u), *read_user(u, user_data.get(u))) for u in users]
     _check_sizes(path, content.get("num_samples"), [(user, len(y)) for user, _, y in read_all], source)
     return read_all
 
@@ -69,3 +105,18 @@ def _user(path: Path, user: Any, data: Any, n_pixels: int, source: str) -> tuple
     if not (np.abs(grey - x) <= 1e-3).all():
         raise damaged(path, f"expected pixels k / 255 with k in 0 .. 255, user {user} has others", source)
     return grey.astype(np.uint8), y.astype(np.int64)
+
+
+def _texts(path: Path, user: Any, data: Any, length: int, source: str) -> tuple[list[str], list[str]]:
+    try:
+        x, y = data["x"], data["y"]
+        if len(x) != len(y):
+            raise ValueError(f"there are {len(x)} x and {len(y)} y")
+        for key, texts, n in (("x", x, length), ("y", y, 1)):
+            wrong = next((t for t in texts if not isinstance(t, str) or len(t) != n), None)
+            if wrong is not None:
+                raise ValueError(f"{key} has {wrong!r}")
+    except (KeyError, TypeError, ValueError) as error:
+        problem = f"expected user {user} to have 'x', texts of {length} characters, and as many 'y' of one"
+        raise damaged(path, f"{problem}, but {error}", source) from error
+    return x, y

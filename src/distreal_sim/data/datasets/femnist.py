@@ -13,8 +13,8 @@ from pydantic import Field
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.data.datasets import ConfigPath, Data, Dataset, Examples
-from distreal_sim.data.datasets._files import SUFFIXES, check_labels, damaged, what_lies_there
-from distreal_sim.data.datasets._leaf import read_users
+from distreal_sim.data.datasets._files import check_labels, damaged
+from distreal_sim.data.datasets._leaf import json_files, read_users
 from distreal_sim.data.datasets._stats import mean_std
 
 _SOURCE = "LEAF (the repository TalwalkarLab/leaf), data/femnist, made by its preprocess.sh"
@@ -48,7 +48,7 @@ class Femnist(Dataset):
         xs, ys, users = [], [], []
         seen: dict[str, list[tuple[Path, np.ndarray, np.ndarray]]] = {}
         # One file at a time: a file of LEAF is far larger as json than the uint8 images it holds.
-        for path in self._files(part):
+        for path in json_files(self.data_dir, part, "FEMNIST", _SOURCE):
             for user, x, y in read_users(path, _SIDE * _SIDE, _SOURCE):
                 check_labels(path, y, 62, _SOURCE)
                 _refuse_copy(user, path, x, y, seen.setdefault(user, []))
@@ -59,19 +59,6 @@ class Femnist(Dataset):
             raise damaged(path.parent, "expected at least one example in its json files", _SOURCE)
         x = np.concatenate(xs).reshape(-1, 1, _SIDE, _SIDE)
         return Examples(x, np.concatenate(ys)), np.concatenate(users)
-
-    def _files(self, part: str) -> list[Path]:
-        folders = [self.data_dir / part, self.data_dir / "data" / part]
-        for folder in folders:
-            by_name: dict[str, Path] = {}
-            for suffix in SUFFIXES:
-                for path in sorted(folder.glob(f"*.json{suffix}")):
-                    by_name.setdefault(path.name.removesuffix(suffix), path)
-            if by_name:
-                return [by_name[name] for name in sorted(by_name)]
-        places = " or ".join(str(folder) for folder in folders)
-        there = what_lies_there([*folders, self.data_dir, self.data_dir / "data"])
-        raise InputError(f"no json files of FEMNIST found in {places}; {there}get them from {_SOURCE}")
 
 
 def _refuse_copy(

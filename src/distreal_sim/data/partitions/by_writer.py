@@ -28,8 +28,8 @@ class ByWriter(Partition):
     ) -> Split:
         if writers is None:
             raise InputError(
-                "partition by_writer needs a data set that names the writers: femnist and pfllib do, table "
-                "with writer_column, arrays with an array `writers`, and mnist with QMNIST's file "
+                "partition by_writer needs a data set that names the writers: femnist, text and pfllib do, "
+                "table with writer_column, arrays with an array `writers`, and mnist with QMNIST's file "
                 "qmnist-train-labels-idx2-int in data_dir/QMNIST/raw"
             )
         _, client, counts = np.unique(writers, return_inverse=True, return_counts=True)
