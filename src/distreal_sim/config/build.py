@@ -103,8 +103,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         links=experiment.link,
         availability=experiment.availability,
     )
-    with naming(f"profile {experiment.profile.name}"):
-        devices.validate(range(min(VALIDATED, len(split))))
+    devices.validate(range(min(VALIDATED, len(split))))
     task = Task(
         seed=experiment.seed,
         deadline_s=experiment.deadline_s,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from distreal_sim.base.errors import InputError
+from distreal_sim.base.errors import InputError, naming
 from distreal_sim.devices.profiles import Profile
 
 SLACK = 1e-9
@@ -46,15 +46,17 @@ def check_bound(profile: Profile) -> float:
 def validate(profile: Profile, ask: Callable[[int], Any], client_ids: Iterable[int], until_s: float) -> None:
     """Walks the checked timelines ask(client_id) from 0 to until_s.
 
-    Raises InputError with a line for each client whose timeline cannot be right, at most MOST_LINES.
+    Raises InputError with a line for each client whose timeline cannot be right, at most MOST_LINES, or with
+    the first other exception of the profile.
     """
     faults: list[str] = []
     for client_id in client_ids:
-        try:
-            for _ in zip(range(MOST_WALKED), _ends(ask(client_id), until_s), strict=False):
-                pass
-        except InputError as error:
-            faults.append(str(error))
+        with naming(f"profile {profile.name}, asked for client {client_id},"):
+            try:
+                for _ in zip(range(MOST_WALKED), _ends(ask(client_id), until_s), strict=False):
+                    pass
+            except InputError as error:
+                faults.append(str(error))
         if len(faults) == MOST_LINES:
             break
     if faults:

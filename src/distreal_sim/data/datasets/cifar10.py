@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from distreal_sim.data.datasets import ConfigPath, Data, Dataset
 from distreal_sim.data.datasets._cifar import SOURCE, pooled, read_batches
@@ -15,9 +13,19 @@ class Cifar10(Dataset):
     """data_batch_1 .. 5 and test_batch (plain, .gz or .xz) in data_dir/cifar-10-batches-py or in data_dir."""
 
     data_dir: ConfigPath = Field(description="folder of the data sets (torchvision's `root`)")
-    pool: Literal[1, 2, 4, 8] = Field(
-        1, description="each image becomes the means of its squares of pool x pool pixels; 2: 16 x 16 images"
+    pool: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="each image becomes the means of its squares of pool x pool pixels; 2: 16 x 16 images",
     )
+
+    @field_validator("pool")
+    @classmethod
+    def _divides(cls, pool: int) -> int:
+        if 32 % pool:
+            raise ValueError("pool must divide 32: 1, 2, 4 or 8")
+        return pool
 
     def load(self) -> Data:
         """x: (N, 3, 32 / pool, 32 / pool) uint8, 10 classes."""
