@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 from distreal_sim.base.plugins import Plugin, load
 
 P = TypeVar("P", bound=Plugin)
+
+ROOT = Path(__file__).parents[1]
 
 
 def example(kind: type[Plugin], name: str) -> dict[str, Any]:
@@ -16,6 +19,8 @@ def example(kind: type[Plugin], name: str) -> dict[str, Any]:
         if field.is_required():
             assert field.examples, f"{kind.label} {name}: give the required option {key} an example"
             options[key] = field.examples[0]
+            if isinstance(options[key], str) and (ROOT / options[key]).is_file():
+                options[key] = str(ROOT / options[key])
     return options
 
 

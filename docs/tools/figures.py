@@ -38,6 +38,7 @@ OPTIONS: dict[str, str] = {
     "random_walk": "mean: 0.5, std: 0.2, memory_rounds: 1.0, changes_per_round: 8",
     "sum": "parts: [{name: constant, level: 0.2}, {name: bursty, idle: 0, burst: 0.6}]",
     "tiers": "levels: [0.1, 0.3, 1.0]",
+    "trace": "file: configs/traces/four_phones.csv",
     "uncertain": "means: [0.35, 0.6, 1.1], sigmas: [0.05, 0.1, 0.2]",
     "uniform": "low: 0.1, high: 1.0, jitter: 0.5, changes_per_round: 4",
 }

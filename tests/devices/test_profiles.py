@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundled import example, plugin
+from bundled import ROOT, example, plugin
 from hypothesis import given
 from hypothesis import strategies as st
 
 from distreal_sim.base.plugins import names
 from distreal_sim.devices.profiles import Profile, Timeline
 from distreal_sim.devices.rngs import ClientRngs, bulk
+
+TRACES = str(ROOT / "configs" / "traces" / "four_phones.csv")
 
 MORE: dict[str, list[dict[str, Any]]] = {
     "constant": [{"level": 0.3}, {"level": 0.0}, {"level": math.inf}],
@@ -52,6 +54,12 @@ MORE: dict[str, list[dict[str, Any]]] = {
                 {"name": "sum", "parts": ["lognormal", "random_walk"]},
             ]
         },
+    ],
+    "trace": [
+        {"file": TRACES, "assign": "random", "begin": "anywhere"},
+        {"file": TRACES, "clock": "common", "gaps": "zero", "largest_gap_s": 6.5, "period_s": 77.7},
+        {"file": TRACES, "interpolation": "linear", "step_s": 0.7, "begin": "anywhere", "scale": 0.3},
+        {"file": TRACES, "loop": False, "interpolation": "linear", "step_s": 5},
     ],
     "sum": [{"parts": ["bursty", "bursty", {"name": "uniform", "jitter": 0.5, "changes_per_round": 3}]}],
 }

@@ -22,12 +22,13 @@ print(telemetry.FLWR_TELEMETRY_ENABLED, usage_lib.usage_stats_enabled())
 """
 
 LOADERS = {
-    "pickle": {"data/datasets/_unpickle.py", "grids/ray/shared_memory.py"},
+    "pickle": {"data/datasets/_unpickle.py", "devices/traces/files.py", "grids/ray/shared_memory.py"},
     "cloudpickle": set(),
     "dill": set(),
     "marshal": set(),
 }
-"""Who may import what can run code as it reads; _unpickle.py admits arrays only, arena.py reads what workers
+"""Who may import what can run code as it reads; _unpickle.py admits arrays only, files.py plain
+values only, arena.py reads what workers
 of this run answer, which Ray would pickle too."""
 
 RUNNERS = {"eval", "exec", "compile", "__import__"}

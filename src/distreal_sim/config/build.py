@@ -103,6 +103,8 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         links=experiment.link,
         availability=experiment.availability,
     )
+    with naming(f"profile {experiment.profile.name}"):
+        experiment.profile.check_fleet(len(split))
     devices.validate(range(min(VALIDATED, len(split))))
     task = Task(
         seed=experiment.seed,

@@ -138,6 +138,8 @@ def _profile(experiment: Experiment, task: Task, console: Console) -> None:
     console.print(shown)
     which = f"{len(capacities)} of {len(task.split):,} clients"
     say(console, f"{unit_line(experiment, task, list(capacities))}.")
+    for line in experiment.profile.notes():
+        say(console, f"{line}.")
     say(console, f"Over the first {n_rounds} rounds of {task.deadline_s:g} s; {which}.\n")
     busiest = max(capacities, key=lambda i: len(levels[i]))
     per_round = max(1, min(console.width, MAX_SPARKLINE) // n_rounds)

@@ -72,3 +72,10 @@ class Profile(Plugin):
     def lower_bound(self) -> float:
         """A lower bound on the level of every client at every time; 0 unless a profile knows better."""
         return 0.0
+
+    def notes(self) -> tuple[str, ...]:
+        """Lines about the levels for `inspect profile`, such as what was read from a file."""
+        return ()
+
+    def check_fleet(self, n_clients: int) -> None:
+        """Raises InputError where the profile has no levels for so many clients; called before round 1."""

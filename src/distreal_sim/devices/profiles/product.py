@@ -36,6 +36,13 @@ class Product(Profile):
     def timeline(self, client_id: OneOrMany, rng: Source, deadline_s: float) -> Together:
         return Together.of(self.parts, client_id, rng, deadline_s, product)
 
+    def notes(self) -> tuple[str, ...]:
+        return tuple(line for part in self.parts for line in part.notes())
+
+    def check_fleet(self, n_clients: int) -> None:
+        for part in self.parts:
+            part.check_fleet(n_clients)
+
     def lower_bound(self) -> float:
         bounds = [part.lower_bound() for part in self.parts]
         return 0.0 if 0 in bounds else math.prod(bounds)

@@ -1,0 +1,1 @@
+"""Traces: what devices did over time, read from files, checked, and looked up by time."""
