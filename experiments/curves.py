@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,28 @@ def half_width(values: np.ndarray) -> np.ndarray:
     """Of the 95 % t interval of the mean over the first axis, which holds at least two seeds."""
     n = len(values)
     return np.asarray(stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n))
+
+
+def interval(values: np.ndarray, form: str) -> str:
+    """Mean and half width of the 95 % t interval, over the seeds."""
+    return f"{format(values.mean(), form)} ± {format(float(half_width(values)), form.lstrip('+'))}"
+
+
+def between(values: Iterable[float], form: str) -> str:
+    """Smallest and largest, as in `0.4 to 0.6`; one number where both look alike."""
+    texts = [format(value, form) for value in sorted(values)]
+    return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
+
+
+def used_share(table: pd.DataFrame) -> pd.Series[float]:
+    """(runs,) MACs done in a run over those that the selected clients had to offer."""
+    last = table[table["round"] == table["round"].max()]
+    return last["macs"] / last["macs_available"]
+
+
+def late(table: pd.DataFrame, n_last: int) -> np.ndarray:
+    """(seeds,) mean accuracy of the last evaluations of the runs of one method in one setting."""
+    return np.asarray(by_seed(table)[1][:, -n_last:].mean(axis=1))
 
 
 def by_seed(table: pd.DataFrame, value: str = "accuracy") -> tuple[np.ndarray, np.ndarray]:

@@ -6,17 +6,22 @@ python experiments/front_ablation/analyse.py
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import t
-
-from distreal_sim.results.plots._legend import legend_above
-from distreal_sim.results.plots._save import look, save
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from curves import between, half_width  # noqa: E402
+
+from distreal_sim.results.plots._legend import legend_above  # noqa: E402
+from distreal_sim.results.plots._save import look, save  # noqa: E402
+
 FIGURE = HERE.parents[1] / "lab" / "figures" / "front_ablation.png"
 TITLES = {"mnist_writers": "MNIST by writer", "cifar10": "CIFAR-10"}
 LOOKS = {
@@ -53,18 +58,12 @@ class Curves:
         return np.array([own - uniform[seed] for seed, own in self.accuracy[kind].items() if seed in uniform])
 
 
-def half_width(values: np.ndarray) -> np.ndarray:
-    """Of the 95 % t interval of the mean over the first axis; needs at least two seeds."""
-    n = len(values)
-    return np.asarray(t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n))
-
-
 def lines(name: str, curves: Curves) -> list[str]:
     """Accuracy at fixed times, and paired differences to uniform rates."""
     places = [int(np.flatnonzero(curves.rounds == round(s * curves.rounds[-1]))[0]) for s in SHARES]
     heads = [f"round {curves.rounds[p]}" for p in places]
-    shown = [f"{name}: {', '.join(f'{k} {len(v)} seeds' for k, v in curves.accuracy.items())}"]
-    shown += ["| front | " + " | ".join(heads) + " | mean of all evaluations |", "|---|" + "---|" * 5]
+    (n_seeds,) = {len(seeds) for seeds in curves.accuracy.values()}
+    shown = [f"{name}, {n_seeds} seeds", "| front | " + " | ".join(heads) + " | mean of all evaluations |"]
     for kind in curves.accuracy:
         mean = curves.mean(kind)
         cells = [f"{mean[p]:.3f}" for p in places] + [f"{mean.mean():.3f}"]
@@ -107,12 +106,27 @@ def _band(axes: Axes, x: np.ndarray, differences: np.ndarray, style: dict[str, o
     axes.fill_between(x, middle - half, middle + half, color=str(style["color"]), alpha=0.15, linewidth=0)
 
 
+def read() -> dict[str, Curves]:
+    """The curves of each data set."""
+    return {name: Curves(HERE / "results" / f"{name}.csv") for name in TITLES}
+
+
+def texts() -> list[str]:
+    """What lab/results.md says, recomputed: rows of the tables, and parts of sentences."""
+    found = []
+    for name, curves in read().items():
+        found += lines(TITLES[name], curves)
+        gains = 100 * curves.difference("searched").mean(axis=0)
+        found.append(f"{TITLES[name]} by {between(gains, '.1f')} points")
+    table = pd.read_csv(HERE / "results" / "mnist_writers.csv")
+    shares = table[table["round"] == table["round"].max()].groupby("front")["share_of_macs"].mean()
+    return [*found, f"{between(100 * shares, '.0f')} % of the MACs"]
+
+
 def main() -> None:
-    """Prints the tables, writes the figure."""
-    found = {name: Curves(path) for name in TITLES if (path := HERE / "results" / f"{name}.csv").exists()}
-    for name, curves in found.items():
-        print("\n".join(lines(TITLES[name], curves)))
-    draw(found, FIGURE)
+    """Prints the texts, writes the figure."""
+    print("\n".join(texts()))
+    draw(read(), FIGURE)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ python experiments/heterogeneity/figures.py
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from curves import SHOWN, draw, half_width, load, markdown  # noqa: E402
+from curves import SHOWN, between, draw, interval, load, markdown, used_share  # noqa: E402
 
 from distreal_sim.results.plots._legend import legend_above  # noqa: E402
 from distreal_sim.results.plots._save import look, save  # noqa: E402
@@ -34,42 +35,71 @@ UNIT_S = 60.0
 
 
 def main() -> None:
-    """Writes the figures, prints the tables."""
+    """Writes the figures, prints the texts."""
     table = load(HERE / "results.csv")
-    settings = list(dict.fromkeys(table[SETTING].itertuples(index=False, name=None)))
+    settings, cells, methods = parts(table)
     labels = [f"{SPREADS[spread]},\n{CHANGES[change]},\n{skew}" for skew, spread, change in settings]
-    cells = dict(iter(table.groupby(SETTING, sort=False)))
-    methods = [name for name in SHOWN if name in set(table["method"])]
     draw_curves(cells, settings)
-    times = frame(cells, settings, methods, seconds_to)
-    draw_heat(relative(times), labels)
-    shares = frame(cells, settings, methods, used_share)
-    draw_shares(shares, labels)
-    print(f"accuracy, mean of rounds {late(table)}, {seeds(table)} seeds, half width of the 95 % interval\n")
-    print(text(cells, settings, methods, final_accuracy))
-    print(f"\nminus {BASELINE}, paired by seed\n")
-    others = [name for name in methods if name != BASELINE]
-    print(text(cells, settings, others, None))
-    print(f"\nmedian simulated seconds to {goals()}\n")
-    print(text(cells, settings, methods, lambda part: [seconds_to(part)]))
+    draw_heat(relative(frame(cells, settings, methods, seconds_to)), labels)
+    draw_shares(frame(cells, settings, methods, mean_share), labels)
+    print("\n".join(texts()))
 
+
+def texts() -> list[str]:
+    """What lab/results.md says, recomputed: rows of the tables, and parts of sentences."""
+    table = load(HERE / "results.csv")
+    settings, cells, methods = parts(table)
+    others = [name for name in methods if name != BASELINE]
+    rows = [
+        *rows_of(cells, settings, methods, final_accuracy),
+        *rows_of(cells, settings, others, None),
+        *rows_of(cells, settings, methods, lambda part: [seconds_to(part)]),
+    ]
+    shares = frame(cells, settings, methods, mean_share)
+    unequal = [i for i, s in enumerate(settings) if s[0] == "by writer" and s[1] == "1 to 20"]
+    writers = [i for i, s in enumerate(settings) if s[0] == "by writer"]
+    fixed = [name for name in ("heterofl", "federated-dropout") if name in methods]
+    last = table[table["round"] == table["round"].max()]
+    (n_updates,) = last["n_selected"].unique()
+    late_updates = last[(last["method"] == "fedavg-drop") & (last["spread"] == "equal")]
+    return [
+        *rows,
+        f"`small` uses {percent(shares.loc['small'].iloc[unequal])} of the MACs on offer",
+        f"`distreal` uses {percent(shares.loc['distreal'].iloc[writers])}",
+        f"{percent(shares.loc[fixed].to_numpy().ravel())} of the MACs (HeteroFL, Federated Dropout)",
+        f"{percent(shares.loc['fjord'])} (FjORD)",
+        f"completes {between(late_updates['n_completed'], 'd')} of {n_updates} updates",
+        *swing(cells),
+    ]
+
+
+def parts(
+    table: pd.DataFrame,
+) -> tuple[list[tuple[str, ...]], dict[tuple[str, ...], pd.DataFrame], list[str]]:
+    """Settings in the order of the table, the rows of each, and the methods in the order of the figures."""
+    settings = list(dict.fromkeys(table[SETTING].itertuples(index=False, name=None)))
+    methods = [name for name in SHOWN if name in set(table["method"])]
+    return settings, dict(iter(table.groupby(SETTING, sort=False))), methods
+
+
+def percent(shares: Iterable[float]) -> str:
+    """From the smallest to the largest share."""
+    return between([100 * share for share in shares], ".0f") + " %"
+
+
+def swing(cells: dict[tuple[str, ...], pd.DataFrame]) -> list[str]:
+    """Accuracies of one run of each method before and after its last round but one."""
+    part = cells[SWING]
+    run = part[part["seed"] == SWING_SEED]
+    before, after = sorted(run["round"].unique())[-2:]
+    wide = run.pivot(index="method", columns="round", values="accuracy")
+    return [f"{name} from {wide.at[name, before]:.2f} to {wide.at[name, after]:.2f}" for name in wide.index]
+
+
+SWING, SWING_SEED = ("by writer", "1 to 20", "10 a round"), 2
+"""A setting and seed whose last round has a cohort that lets the accuracy of most methods fall."""
 
 BASELINE = "small"
-
-
-def late(table: pd.DataFrame) -> str:
-    """The rounds of the final accuracy in words."""
-    return ", ".join(str(number) for number in sorted(table["round"].unique())[-LAST:])
-
-
-def goals() -> str:
-    """The targets in words."""
-    return ", ".join(f"{target:g} ({skew})" for skew, target in TARGETS.items())
-
-
-def seeds(table: pd.DataFrame) -> int:
-    """Number of seeds."""
-    return int(table["seed"].nunique())
 
 
 def seconds_to(part: pd.DataFrame) -> float:
@@ -78,10 +108,9 @@ def seconds_to(part: pd.DataFrame) -> float:
     return float(np.median(first.reindex(part["seed"].unique()).fillna(np.inf)))
 
 
-def used_share(part: pd.DataFrame) -> float:
+def mean_share(part: pd.DataFrame) -> float:
     """MACs done in the run over those that the selected clients had to offer, mean over the seeds."""
-    last = part[part["sim_s"] == part["sim_s"].max()]
-    return float((last["macs"] / last["macs_available"]).mean())
+    return float(used_share(part).mean())
 
 
 def final_accuracy(part: pd.DataFrame) -> list[float]:
@@ -163,7 +192,7 @@ def _table_figure(
     return figure, figure.colorbar(image, ax=axes)
 
 
-def text(cells, settings, methods, value) -> str:  # type: ignore[no-untyped-def]
+def rows_of(cells, settings, methods, value) -> list[str]:  # type: ignore[no-untyped-def]
     """A row a setting, a column a method; value: values by seed, or None for differences to the baseline."""
     rows = []
     for setting in settings:
@@ -173,16 +202,12 @@ def text(cells, settings, methods, value) -> str:  # type: ignore[no-untyped-def
         for name in methods:
             own = part[part["method"] == name]
             if value is None:
-                row.append(_interval(np.subtract(final_accuracy(own), base), "+.3f"))
+                row.append(interval(np.subtract(final_accuracy(own), base), "+.3f"))
             else:
                 values = np.array(value(own))
-                row.append(_interval(values, ".3f") if len(values) > 1 else _seconds(values[0]))
+                row.append(interval(values, ".3f") if len(values) > 1 else _seconds(values[0]))
         rows.append(row)
-    return markdown(["setting", *methods], rows)
-
-
-def _interval(values: np.ndarray, form: str) -> str:
-    return f"{format(values.mean(), form)} ± {half_width(values):.3f}"
+    return markdown(["setting", *methods], rows).splitlines()[2:]
 
 
 def _seconds(value: float) -> str:

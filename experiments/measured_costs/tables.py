@@ -13,7 +13,7 @@ import pandas as pd
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from curves import half_width, load, markdown  # noqa: E402
+from curves import between, interval, late, load  # noqa: E402
 
 from distreal_sim.costs.file import read_costs  # noqa: E402
 
@@ -29,53 +29,60 @@ LAST = 5
 TARGET = 0.9
 
 
-def main() -> None:
-    """Prints the tables."""
-    print(shares())
-    print()
-    print(ranking(load(HERE / "results.csv")))
+def texts() -> list[str]:
+    """What lab/results.md says, recomputed: rows of the tables, and parts of sentences."""
+    table = shares()
+    of_round = [row for row in table if row[0] != REDRAWN]
+    times = [100 - 100 * float(row[3].split()[0]) for row in of_round]
+    macs = [100 - 100 * float(row[2]) for row in of_round]
+    return [
+        *(f"| {' | '.join(row)} |" for row in table),
+        *ranking(load(HERE / "results.csv")),
+        f"save {between(times, '.0f')} % of the time and lose {between(macs, '.0f')} % of the MACs",
+    ]
 
 
-def shares() -> str:
+REDRAWN = "filters redrawn in every step"
+
+
+def shares() -> list[tuple[str, str, str, str]]:
     """Share of MACs and of time of some levels."""
     rows = []
     for level in read_costs(HERE / "cost.json").levels:
         if level.key.network != level.key.model:
             how = "`small`"
         elif level.key.redrawn:
-            how = "filters redrawn in every step"
+            how = REDRAWN
         elif level.macs_share == 1:
             how = "full"
         else:
             how = "filters kept for a round"
         time = f"{float(level.time_share):.2f} ({level.low:.2f} to {level.high:.2f})"
         rows.append((level.macs_share, how, " ".join(map(str, level.key.kept)), time))
-    drawn = sorted(row for row in rows if row[1].endswith("step"))
+    drawn = sorted(row for row in rows if row[1] == REDRAWN)
     chosen = [drawn[round(place * (len(drawn) - 1) / (N_SHOWN - 1))] for place in range(N_SHOWN)]
     kept = sorted(row for row in rows if row not in drawn and row[1] != "full")
     kept = [row for row in kept if row[1] == "`small`" or row[2] in HETEROFL]
-    text = [(how, counts, f"{macs:.3f}", time) for macs, how, counts, time in (*kept, *chosen)]
-    return markdown(["steps", "kept channels of 16 32 64", "MACs", "time (quartiles)"], text)
+    return [(how, counts, f"{macs:.3f}", time) for macs, how, counts, time in (*kept, *chosen)]
 
 
-def ranking(table: pd.DataFrame) -> str:
+def ranking(table: pd.DataFrame) -> list[str]:
     """Final accuracy and simulated time to the target with both costs, best first by time."""
     rows = []
     for method, of_method in table.groupby("method", sort=False):
         cells = [str(method)]
         for cost in ("macs", "time"):
             runs = of_method[of_method["cost"] == cost].sort_values(["seed", "round"])
-            final = runs.groupby("seed")["accuracy"].apply(lambda values: values.tail(LAST).mean()).to_numpy()
-            cells.append(f"{final.mean():.3f} ± {half_width(final):.3f}")
+            final = late(runs, LAST)
+            cells.append(interval(final, ".3f"))
             reached = runs[runs["accuracy"] >= TARGET].groupby("seed")["sim_s"].min()
             n_seeds = runs["seed"].nunique()
             every = len(reached) == n_seeds
             cells.append(f"{reached.mean():.0f}" if every else f"{len(reached)} of {n_seeds} seeds")
             rank = final.mean()
         rows.append((-rank, cells))
-    heads = ["method", "accuracy, MACs", f"s to {TARGET:g}", "accuracy, time", f"s to {TARGET:g}"]
-    return markdown(heads, [cells for _, cells in sorted(rows)])
+    return [f"| {' | '.join(cells)} |" for _, cells in sorted(rows)]
 
 
 if __name__ == "__main__":
-    main()
+    print("\n".join(texts()))

@@ -6,10 +6,11 @@ python experiments/proxy_study/analyse.py
 from __future__ import annotations
 
 import csv
+import functools
 import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,6 +20,10 @@ from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._save import look, save
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from curves import between  # noqa: E402
+
 RESULTS = HERE / "results"
 FIGURE = HERE.parents[1] / "lab" / "figures" / "proxy_study.png"
 RESAMPLES = 500
@@ -30,6 +35,9 @@ SNAPSHOT_SETS = (
     *((0,), (30,), (100,), (300,)),
     *((0, 30), (0, 100), (30, 100), (0, 30, 100), (30, 100, 300), (0, 30, 100, 300)),
 )
+
+Score = tuple[str, int, tuple[int, ...]]
+"""Pre-training, steps, snapshots."""
 
 SHOWN = (
     ("full", 10, (0, 30, 100)),
@@ -43,7 +51,7 @@ SHOWN = (
     ("mixed", 100, (300,)),
     ("mixed", 100, (0,)),
 )
-"""Scores in the table of lab/search.md: pre-training, steps, snapshots."""
+"""Scores in the table of lab/search.md."""
 
 
 def read(name: str) -> list[dict[str, str]]:
@@ -81,29 +89,51 @@ def drops() -> dict[tuple[str, int], dict[int, np.ndarray]]:
     }
 
 
-def within(score: np.ndarray, outcome: np.ndarray, level: np.ndarray) -> float:
-    """Rank correlation among vectors of about equal cost: ranks within each level, levels pooled."""
+def within(score: np.ndarray, outcome: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """(...) rank correlation among vectors of about equal cost: ranks within each level, levels pooled.
+
+    score, outcome: (..., vectors); level: (vectors,).
+    """
     ranks = []
     for values in (score, outcome):
-        own = np.empty(len(values))
+        own = np.empty(values.shape)
         for one in np.unique(level):
-            ranked = rankdata(values[level == one])
-            own[level == one] = ranked - ranked.mean()
+            ranked = rankdata(values[..., level == one], axis=-1)
+            own[..., level == one] = ranked - ranked.mean(axis=-1, keepdims=True)
         ranks.append(own)
-    norm = np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1])
-    return float(ranks[0] @ ranks[1] / norm) if norm else 0.0
+    return _correlation(*ranks)
 
 
 def partial(score: np.ndarray, outcome: np.ndarray, macs: np.ndarray) -> float:
     """Spearman's correlation given the rank of the cost."""
-    ab, ac, bc = (spearman(x, y) for x, y in ((score, outcome), (score, macs), (outcome, macs)))
+    ab, ac, bc = (float(spearman(x, y)) for x, y in ((score, outcome), (score, macs), (outcome, macs)))
     spread = (1 - ac**2) * (1 - bc**2)
     return (ab - ac * bc) / spread**0.5 if spread > 1e-9 else 0.0
 
 
-def spearman(score: np.ndarray, outcome: np.ndarray) -> float:
-    """Spearman's rank correlation."""
-    return float(np.corrcoef(rankdata(score), rankdata(outcome))[0, 1])
+def spearman(score: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+    """(...) Spearman's rank correlation of (..., vectors) and (..., vectors)."""
+    ranks = [rankdata(values, axis=-1) for values in (score, outcome)]
+    return _correlation(*(own - own.mean(axis=-1, keepdims=True) for own in ranks))
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of centred values along the last axis; 0 where one of them is constant."""
+    norm = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return np.asarray((a * b).sum(axis=-1) / np.where(norm > 0, norm, np.inf))
+
+
+@functools.cache
+def draws(level: bytes, n_repeats: int, n_seeds: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of every resample the vectors, repeats and seeds; level: (vectors,) float64, as bytes."""
+    levels = np.frombuffer(level)
+    rng = np.random.default_rng(1)
+    places = [np.flatnonzero(levels == one) for one in np.unique(levels)]
+    found = []
+    for _ in range(RESAMPLES):
+        v = np.concatenate([rng.choice(own, len(own)) for own in places])
+        found.append((v, *(rng.integers(n, size=n) for n in (n_repeats, n_seeds))))
+    return found
 
 
 class Study:
@@ -126,26 +156,24 @@ class Study:
             parts.append(values / abs(values[-1].mean()) if scaled else values)
         return np.mean(parts, axis=0)[:-1]
 
-    def interval(self, statistic: Any, score: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
-        """95 % percentile bootstrap: vectors within levels, repeats and seeds are drawn anew together."""
-        rng = np.random.default_rng(1)
-        values = []
-        places = [np.flatnonzero(self.level == one) for one in np.unique(self.level)]
-        for _ in range(RESAMPLES):
-            v = np.concatenate([rng.choice(own, len(own)) for own in places])
-            r, s = (rng.integers(x.shape[1], size=x.shape[1]) for x in (score, outcome))
-            values.append(statistic(score[v][:, r].mean(axis=1), outcome[v][:, s].mean(axis=1), v))
-        low, high = np.nanpercentile(values, [2.5, 97.5])
+    def interval(self, score: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
+        """Of `within`; 95 % bootstrap: vectors within levels, repeats and seeds are drawn together."""
+        resampled = [
+            (score[v][:, r].mean(axis=1), outcome[v][:, s].mean(axis=1))
+            for v, r, s in draws(self.level.tobytes(), score.shape[1], outcome.shape[1])
+        ]
+        a, b = (np.array(column) for column in zip(*resampled, strict=True))
+        low, high = np.percentile(within(a, b, self.level), [2.5, 97.5])
         return float(low), float(high)
 
     def correlations(self, score: np.ndarray, outcome: np.ndarray) -> dict[str, float]:
         """All the measures of agreement."""
         a, b = score.mean(axis=1), outcome.mean(axis=1)
         return {
-            "spearman": spearman(a, b),
+            "spearman": float(spearman(a, b)),
             "kendall": float(kendalltau(a, b).statistic),
             "partial": partial(a, b, self.macs),
-            "within": within(a, b, self.level),
+            "within": float(within(a, b, self.level)),
         }
 
     def ceiling(self, outcome: np.ndarray) -> float:
@@ -178,28 +206,79 @@ def _three(found: dict[str, float]) -> list[str]:
     return [f"{value:.3f}" for value in found.values()]
 
 
-def shown(study: Study) -> list[str]:
-    """The table of lab/search.md, with intervals."""
-    columns = [("alone", "early accuracy"), ("alone", "final loss"), ("mixture", "final loss")]
-    lines = ["| score | " + " | ".join(f"{a}, {b}: all, equal cost" for a, b in columns) + " |"]
-    lines.append("|---|" + "---|" * len(columns))
+COLUMNS = (("alone", "final loss"), ("mixture", "final loss"))
+"""Settings and outcomes of the table."""
+
+CHOSEN, FIRST = ("mixed", 100, (0, 100)), ("full", 30, (0, 30, 100))
+"""The scores that the text compares: the one that is recommended, and the first default."""
+
+
+def texts() -> list[str]:
+    """What lab/search.md says, recomputed: rows of the table, and sentences."""
+    return [*rows(Study()), *sentences(Study())]
+
+
+def rows(study: Study) -> list[str]:
+    """The table, with intervals at equal cost."""
     macs = np.repeat(study.macs[:, None], 2, axis=1)
-    named = [("MACs alone", macs)]
-    for pretraining, steps, snapshots in SHOWN:
-        name = f"{pretraining}, {steps} steps, snapshots {' '.join(map(str, snapshots))}"
-        named.append((name, study.score(pretraining, steps, snapshots, 6)))
+    named = [("MACs, no training at all", macs)]
+    for score in SHOWN:
+        named.append((name_of(score), study.score(*score, 6)))
+    lines = []
     for name, score in named:
-        cells = []
-        for column in columns:
+        cells = [name]
+        for column in COLUMNS:
             outcome = study.outcomes[column][:-1]
             found = study.correlations(score, outcome)
-            low, high = study.interval(lambda a, b, v: spearman(a, b), score, outcome)
-            cell = f"{found['spearman']:.2f} ({low:.2f} to {high:.2f})"
-            low, high = study.interval(lambda a, b, v: within(a, b, study.level[v]), score, outcome)
-            cells.append(f"{cell}, {found['within']:.2f} ({low:.2f} to {high:.2f})")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    ceilings = [f"{study.ceiling(study.outcomes[column][:-1]):.2f}" for column in columns]
-    return [*lines, f"two independent sets of seeds would agree at equal cost: {', '.join(ceilings)}"]
+            low, high = study.interval(score, outcome)
+            cells += [f"{found['spearman']:.2f}", f"{found['within']:.2f} ({low:.2f} to {high:.2f})"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def name_of(score: Score) -> str:
+    """As the table calls it."""
+    pretraining, steps, snapshots = score
+    places = " ".join(map(str, snapshots))
+    return f"`{pretraining}`, {steps} steps, snapshot{'s' * (len(snapshots) > 1)} {places}"
+
+
+def sentences(study: Study) -> list[str]:
+    """Parts of the text."""
+
+    def two(score: Score, key: str = "within", repeats: int = 6, *, scaled: bool = False) -> str:
+        values = study.score(*score, repeats, scaled=scaled)
+        both = [study.correlations(values, study.outcomes[column][:-1])[key] for column in COLUMNS]
+        return " and ".join(f"{value:.2f}" for value in both)
+
+    def early(score: Score) -> str:
+        values = study.score(*score, 6)
+        outcomes = [study.outcomes[setting, "early accuracy"][:-1] for setting, _ in COLUMNS]
+        return " and ".join(f"{study.correlations(values, own)['within']:.2f}" for own in outcomes)
+
+    macs = [study.correlations(study.macs[:, None], study.outcomes[c][:-1])["spearman"] for c in COLUMNS]
+    ceilings = [f"{study.ceiling(study.outcomes[c][:-1]):.2f}" for c in COLUMNS]
+    cheap, levels = study.level == study.level.min(), np.unique(study.level)
+    cheapest = f"{100 * levels[0]:.0f} %"
+    gains = study.score(*CHOSEN, 6).mean(axis=1)
+    assert (gains > 0).all()
+    before = study.score(*FIRST, 6).mean(axis=1)[study.level <= levels[1]]
+    loss = study.outcomes["mixture", "final loss"][:-1].mean(axis=1)
+    spread = {level: np.ptp(loss[study.level == level]) for level in levels}
+    return [
+        f"a Spearman correlation of {macs[0]:.2f} and {macs[1]:.2f}",
+        f"agree to {ceilings[0]} (alone) and {ceilings[1]} (mixture)",
+        f"has {two(CHOSEN)} at equal cost, the first default had {two(FIRST)}",
+        f"over all vectors is {two(CHOSEN, 'kendall')}",
+        f"partial correlation is {two(CHOSEN, 'partial')}",
+        f"({cheapest} of the MACs: {between(gains[cheap], '.2f')})",
+        f"gives {between(before, '.2f')} to the ten cheapest",
+        f"the recommended score has {early(CHOSEN)} at equal cost, the first default {early(FIRST)}",
+        f"Three repeats instead of six: {two(CHOSEN, repeats=3)}",
+        f"does not help: {two(CHOSEN, scaled=True)}",
+        f"the five vectors of {cheapest} end within {spread[levels[0]]:.2f}",
+        f"those of {100 * levels[2]:.0f} % within {spread[levels[2]]:.2f}",
+    ]
 
 
 def draw(study: Study, out: Path) -> None:
@@ -220,7 +299,7 @@ def draw(study: Study, out: Path) -> None:
                         label = f"{100 * level:.0f} %" if kind == "random" else None
                         axes.plot(outcome[chosen], score[chosen], marker, color=COLOURS[place], label=label)
                 at_cost = within(score, outcome, study.level)
-                text = f"Spearman {spearman(score, outcome):.2f}, at equal cost {at_cost:.2f}"
+                text = f"Spearman {float(spearman(score, outcome)):.2f}, at equal cost {float(at_cost):.2f}"
                 axes.text(0.03, 0.95, text, transform=axes.transAxes, fontsize=7.5, va="top")
                 if row == 0:
                     axes.set_title(title)
@@ -240,7 +319,7 @@ def main() -> None:
     with (RESULTS / "correlations.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *all_correlations(study)])
     draw(study, FIGURE)
-    print("\n".join(shown(study)))
+    print("\n".join(texts()))
 
 
 if __name__ == "__main__":
