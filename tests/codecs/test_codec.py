@@ -1,4 +1,7 @@
-"""What a lossy codec with a memory of its own does to a run: bytes, errors carried over, resuming."""
+"""What a lossy codec with a memory of its own does to a run: bytes, errors carried over, resuming.
+
+The bundled codecs: see test_bundled.py.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,15 @@ STEP = 0.25
 class Steps(Codec):
     """Changes as whole multiples of STEP, one byte each; what is left over is added to the next change."""
 
-    def encode(self, arrays: Arrays, known: Arrays, kept: Arrays) -> tuple[Arrays, Arrays]:
+    def encode(
+        self, arrays: Arrays, known: Arrays, kept: Arrays, rng: np.random.Generator
+    ) -> tuple[Arrays, Arrays]:
         change = {name: array - known[name] + kept.get(name, 0.0) for name, array in arrays.items()}
         steps = {name: np.round(own / STEP) for name, own in change.items()}
         left = {name: own - STEP * steps[name] for name, own in change.items()}
         return {name: own.astype(np.int8) for name, own in steps.items()}, left
 
-    def decode(self, encoded: Arrays, known: Arrays) -> Arrays:
+    def decode(self, encoded: Arrays, known: Arrays, rng: np.random.Generator) -> Arrays:
         return {name: known[name] + np.float32(STEP) * own for name, own in encoded.items()}
 
     def n_bytes(self, sizes: Iterable[int]) -> int:
@@ -61,7 +66,7 @@ def changes(n_rounds: int) -> list[float]:
         assert update.memory is not None
         memory = dict(update.memory)
         assert {array.dtype for array in update.arrays.values()} == {np.dtype(np.int8)}
-        decoded = task.codec.decode(update.arrays, arrays)
+        decoded = task.codec.decode(update.arrays, arrays, np.random.default_rng(0))
         moved = np.concatenate([(decoded[name] - arrays[name]).ravel() for name in arrays])
         np.testing.assert_allclose(moved, moved[0], atol=1e-6)
         found.append(round(float(moved[0]), 6))
@@ -124,9 +129,9 @@ def test_contract(name: str) -> None:
     known = {n: rng.normal(size=(3, 5)).astype(np.float32) for n in ("a", "b")}
     arrays = {"b": rng.normal(size=(3, 5)).astype(np.float32)}
     copy, kept = arrays["b"].copy(), {}
-    for _ in range(3):
-        encoded, kept = codec.encode(arrays, known, kept)
-        back = codec.decode(encoded, known)
+    for seed in range(3):
+        encoded, kept = codec.encode(arrays, known, kept, np.random.default_rng(seed))
+        back = codec.decode(encoded, known, np.random.default_rng(seed))
         assert {n: (a.shape, a.dtype) for n, a in back.items()} == {"b": ((3, 5), np.dtype(np.float32))}
         assert arrays["b"].tobytes() == copy.tobytes()
     assert codec.n_bytes([15, 7]) > codec.n_bytes([15]) > 0
@@ -137,8 +142,9 @@ def test_contract(name: str) -> None:
 def test_plain_is_float32() -> None:
     """4 * (15 + 7) bytes, and the arrays themselves."""
     arrays = {"a": np.ones(3, np.float32)}
-    encoded, kept = Plain().encode(arrays, arrays, {})
-    assert Plain().decode(encoded, arrays)["a"] is arrays["a"]
+    rng = np.random.default_rng(0)
+    encoded, kept = Plain().encode(arrays, arrays, {}, rng)
+    assert Plain().decode(encoded, arrays, rng)["a"] is arrays["a"]
     assert not kept
     assert Plain().n_bytes([15, 7]) == 88
 

@@ -12,12 +12,12 @@ import numpy as np
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
+from distreal_sim.client.coding import Parts, encode_update
 from distreal_sim.client.columns import CHARGED, Column, names_of
 from distreal_sim.client.messages import Arrays, Job, Round, Update
 from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
 from distreal_sim.client.traffic import Traffic
-from distreal_sim.codecs import Codec
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.devices.links import Link
 
@@ -91,6 +91,10 @@ class Trains(Protocol):
         """Trains one client on its job."""
         ...
 
+    def travels(self, task: Task, job: Job, update: Update) -> Parts:
+        """What travels of the update's arrays."""
+        ...
+
 
 def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
     """Runs one client's round; every random draw in it is keyed by seed, round and client.
@@ -113,13 +117,14 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
             f"train() of method {method.name} reports the metric '{strange[0]}', which is not among the "
             f"columns that the method declares ({declared}); add Column('{strange[0]}', ...) to its `columns`"
         )
-    return _encoded(task.codec, job, update, own, of_codec)
+    return _encoded(task, method, job, update, own, of_codec)
 
 
-def _encoded(codec: Codec, job: Job, update: Update, own: Arrays, of_codec: Arrays) -> Update:
+def _encoded(task: Task, method: Trains, job: Job, update: Update, own: Arrays, of_codec: Arrays) -> Update:
     """The update as it travels; own, of_codec: the client's memory so far for its method and its codec."""
-    if update.arrays:
-        arrays, of_codec = codec.encode(update.arrays, job.arrays, of_codec)
+    if update.arrays and not task.codec.exact:
+        parts = method.travels(task, job, update)
+        arrays, of_codec = encode_update(task, job, update, parts, of_codec)
         update = replace(update, arrays=arrays)
     if not of_codec:
         return update

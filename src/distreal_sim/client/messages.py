@@ -94,12 +94,14 @@ class Update:
 
     arrays: empty if the update was lost. coverage: which of the finished steps kept which channels. memory:
     arrays that the client keeps for its next round (they do not travel); None: its memory stays as it was.
+    travels_whole: whether the arrays travel whole, also what no step kept.
     """
 
     facts: Facts
     arrays: Arrays
     coverage: Coverage
     memory: Arrays | None = None
+    travels_whole: bool = False
 
     @property
     def n_steps(self) -> int:

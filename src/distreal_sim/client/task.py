@@ -20,7 +20,6 @@ from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.settings import Evaluation, Local, Overrun, Weight
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.codecs import Codec
-from distreal_sim.codecs.plain import plain_bytes
 from distreal_sim.costs.table import Charges
 from distreal_sim.data.datasets import Data, Examples
 from distreal_sim.data.partitions import Split
@@ -67,6 +66,7 @@ class Task:
     local: Local
     merge: Merges
     codec: Codec
+    download_codec: Codec
     evaluation: Evaluation
     data: Data
     split: Split
@@ -144,7 +144,7 @@ class Task:
         sent: the same as `sizes` if not given. coverage: see `Traffic`.
         """
         upload_bytes = self.codec.n_bytes(sizes if sent is None else sent)
-        return Traffic(plain_bytes(sizes), upload_bytes, coverage)
+        return Traffic(self.download_codec.n_bytes(sizes), upload_bytes, coverage)
 
     def predicted_macs(self, client_id: int, start_s: float) -> float:
         """Estimated MACs of a client's round that begins at start_s, without calling the method.
@@ -206,8 +206,3 @@ class Task:
 def _copy(array: np.ndarray, indices: np.ndarray | slice) -> np.ndarray:
     """Exactly one copy, for a slice as for an index array."""
     return np.array(array[indices]) if isinstance(indices, slice) else array.take(indices, axis=0)
-
-
-def network_bytes(module: nn.Module) -> int:
-    """Bytes of the trained parameters of a network, as they travel in either direction."""
-    return sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)

@@ -70,7 +70,8 @@ def train(
         metrics=_charged(client, plan.charged_macs),
     )
     examples, macs = [step.n_examples for step in plan.steps], [step.macs for step in plan.steps]
-    return Update(facts, arrays or {}, Coverage.of(structure, masks, examples, macs))
+    coverage = Coverage.of(structure, masks, examples, macs)
+    return Update(facts, arrays or {}, coverage, travels_whole=traffic.coverage)
 
 
 def skip(client: Client) -> Update:

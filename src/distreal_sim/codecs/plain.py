@@ -1,8 +1,11 @@
-"""Updates as they are: float32 numbers, and a bit for each step and channel that it may have kept."""
+"""Arrays as they are: float32 numbers, and a bit for each step and channel that it may have kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
+
+import numpy as np
 
 from distreal_sim.codecs import Arrays, Codec
 
@@ -10,12 +13,17 @@ BYTES_PER_NUMBER = 4
 
 
 class Plain(Codec):
-    """Nothing is compressed."""
+    """Nothing is compressed: 32 bits a number."""
 
-    def encode(self, arrays: Arrays, known: Arrays, kept: Arrays) -> tuple[Arrays, Arrays]:
+    exact: ClassVar[bool] = True
+    codes_models: ClassVar[bool] = True
+
+    def encode(
+        self, arrays: Arrays, known: Arrays, kept: Arrays, rng: np.random.Generator
+    ) -> tuple[Arrays, Arrays]:
         return arrays, {}
 
-    def decode(self, encoded: Arrays, known: Arrays) -> Arrays:
+    def decode(self, encoded: Arrays, known: Arrays, rng: np.random.Generator) -> Arrays:
         return encoded
 
     def n_bytes(self, sizes: Iterable[int]) -> int:

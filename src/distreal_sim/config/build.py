@@ -16,7 +16,6 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
-from distreal_sim.codecs.plain import plain_bytes
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import with_charges
 from distreal_sim.config.checks import check_parts
@@ -113,6 +112,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         local=experiment.local,
         merge=experiment.merge,
         codec=experiment.codec,
+        download_codec=experiment.download_codec,
         evaluation=experiment.evaluation,
         data=data,
         split=split,
@@ -236,7 +236,7 @@ def _network(
         link = experiment.link.slowest()
 
     def fits(macs_per_example: int, sizes: Sequence[int]) -> bool:
-        download_s = plain_bytes(sizes) / link.download_bytes_per_s
+        download_s = experiment.download_codec.n_bytes(sizes) / link.download_bytes_per_s
         transfer_s = download_s + experiment.codec.n_bytes(sizes) / link.upload_bytes_per_s
         time_s = max(0.0, experiment.deadline_s - transfer_s)
         with np.errstate(invalid="ignore"):  # endless capacity in no time at all

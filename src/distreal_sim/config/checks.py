@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.plugins import load, names
 from distreal_sim.client.settings import Evaluation, Overrun
+from distreal_sim.codecs import Codec
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.merging.merges import Merge
@@ -54,11 +58,13 @@ def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:
     )
 
 
-def check_statistics(evaluation: Evaluation, merge: Merge, method: Method) -> None:
+def check_statistics(
+    evaluation: Evaluation, merge: Merge, method: Method, codecs: Mapping[str, Codec]
+) -> None:
     """Raises ValueError unless merged running statistics are means of statistics of full-width steps.
 
     The activations of a sub-network differ from those of the full network that is tested, and a merge that
-    does not average could make a variance negative.
+    does not average, or a codec that loses something, could make a variance negative. codecs: by their keys.
     """
     if evaluation.batch_norm != "running":
         return
@@ -68,6 +74,8 @@ def check_statistics(evaluation: Evaluation, merge: Merge, method: Method) -> No
         why = f"method.name {method.name}, which has a merge of its own"
     elif not merge.averages:
         why = merge.title
+    elif lossy := [f"{key} {codec.name}" for key, codec in codecs.items() if not codec.exact]:
+        why = f"{lossy[0]}, which may make a variance negative"
     else:
         return
     raise ValueError(
@@ -82,4 +90,15 @@ def check_partition(partition: Partition, dataset: Dataset) -> None:
         raise ValueError(
             f"dataset.validation ({dataset.validation:g}) cannot be used with partition {partition.name}, "
             "whose indices count all training examples; set it to 0"
+        )
+
+
+def check_download_codec(codec: Codec) -> None:
+    """Raises ValueError for a codec of changes: a model is sent as it is."""
+    if not codec.codes_models:
+        kind: type[Codec] = Codec  # type: ignore[type-abstract]
+        able = ", ".join(name for name in names(kind) if load(kind, name).codes_models)
+        raise ValueError(
+            f"download_codec: {codec.name} encodes changes of a model that both sides know, and clients do "
+            f"not know the last model; valid: {able}"
         )

@@ -21,7 +21,13 @@ from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
-from distreal_sim.config.checks import check_merge, check_overrun, check_partition, check_statistics
+from distreal_sim.config.checks import (
+    check_download_codec,
+    check_merge,
+    check_overrun,
+    check_partition,
+    check_statistics,
+)
 from distreal_sim.config.kinds import KINDS, by_content, is_list, plain, plugins_in
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
@@ -72,6 +78,9 @@ class Experiment(ConfigModel):
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
     merge: SerializeAsAny[Merge] = Field(Average(), description="how updates are averaged")
     codec: SerializeAsAny[Codec] = Field(Plain(), description="how updates are encoded for the upload")
+    download_codec: SerializeAsAny[Codec] = Field(
+        Plain(), description="how the model is encoded for its way to the clients"
+    )
     cost: Literal["macs", "measured"] | ConfigPath = Field(
         "macs",
         description="what a training step costs on the simulated clock: its MACs; its time, measured on this "
@@ -100,7 +109,9 @@ class Experiment(ConfigModel):
         check_overrun(self.overrun, self.method)
         check_partition(self.partition, self.dataset)
         check_merge(self.merge, self.method, self.clients_per_round)
-        check_statistics(self.evaluation, self.merge, self.method)
+        codecs = {"codec": self.codec, "download_codec": self.download_codec}
+        check_statistics(self.evaluation, self.merge, self.method, codecs)
+        check_download_codec(self.download_codec)
         self._sources = sources_of(self._modules())
         return self
 

@@ -33,6 +33,7 @@ KINDS: dict[str, type[Plugin]] = {
     "method": Method,
     "merge": Merge,
     "codec": Codec,
+    "download_codec": Codec,
 }
 """The keys that hold a plug-in, or a list of them, each with the kind."""
 

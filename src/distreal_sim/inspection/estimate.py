@@ -18,7 +18,7 @@ from distreal_sim.client.client import do
 from distreal_sim.client.messages import Round, Update
 from distreal_sim.client.schedule import Moment, NeverDoneError
 from distreal_sim.client.settings import Evaluation
-from distreal_sim.client.task import Task, network_bytes
+from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front
@@ -55,9 +55,9 @@ def window(task: Task, client_id: int) -> Window:
     """The client's first round, with room for the whole model's way there and back."""
     sizes = batch_sizes(int(task.split.sizes[client_id]), task.local)
     link = task.devices.link(client_id)
-    model_bytes = network_bytes(task.module)
-    download_s = model_bytes / link.download_bytes_per_s
-    end_s = task.deadline_s - model_bytes / link.upload_bytes_per_s
+    model = task.traffic([p.numel() for p in task.module.parameters() if p.requires_grad])
+    download_s = model.download_bytes / link.download_bytes_per_s
+    end_s = task.deadline_s - model.upload_bytes / link.upload_bytes_per_s
     return Window(sizes, download_s, end_s, task.devices.capacity(client_id, 0.0)(0.0))
 
 

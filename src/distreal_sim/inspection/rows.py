@@ -192,6 +192,8 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
     yield "merge", describe(experiment.merge)
     if experiment.codec != Plain():
         yield "codec", describe(experiment.codec)
+    if experiment.download_codec != Plain():
+        yield "download codec", describe(experiment.download_codec)
     frames = [window(task, u.facts.client_id) for u in round_1]
     macs: dict[str, float] = {"the full model": training_macs(task.configured, task.configured.full_counts())}
     if task.is_narrowed:

@@ -16,6 +16,7 @@ from torch import nn
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin, answers_for
 from distreal_sim.client.client import Client
+from distreal_sim.client.coding import Parts, kept_parts
 from distreal_sim.client.columns import Column
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Choice, Compute, Moment, sgd_step
@@ -156,6 +157,12 @@ class Method(Plugin):
             return Choice(level.counts, level.macs_per_example, mask, compute, level.charged_macs)
 
         return train(client, job, choose, start.traffic, trained=start.trained)
+
+    def travels(self, task: Task, job: Job, update: Update) -> Parts:
+        """What travels of the update's arrays, which client and server both know; by default what its
+        coverage has (`kept_parts`). A codec that loses something is given this part alone.
+        """
+        return kept_parts(task.structure, job.arrays, update)
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""

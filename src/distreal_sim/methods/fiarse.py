@@ -40,6 +40,7 @@ from torch.func import functional_call
 
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.client import Client
+from distreal_sim.client.coding import Parts
 from distreal_sim.client.messages import Arrays, Job, Round, State, Update
 from distreal_sim.client.schedule import Choice
 from distreal_sim.client.task import Task
@@ -65,20 +66,18 @@ class Fiarse(Method):
 
     def train(self, client: Client, job: Job) -> Update:
         task = client.task
-        names = masked_names(task.structure)
-        theta = threshold(job.arrays, names, self.share(task, client.id))
-        held = {name: np.abs(job.arrays[name]) >= theta for name in names}
-        n_held = sum(int(mask.sum()) for mask in held.values())
-        n_others = sum(array.size for name, array in job.arrays.items() if name not in held)
+        theta, held = self.held(task, job)
+        n_held = [int(mask.sum()) for mask in held.values()]
+        n_others = [array.size for name, array in job.arrays.items() if name not in held]
 
         def run(module: nn.Module, x: Tensor) -> Any:
             own = dict(module.named_parameters())
-            return functional_call(module, {name: large_weights(own[name], theta) for name in names}, (x,))
+            return functional_call(module, {name: large_weights(own[name], theta) for name in held}, (x,))
 
         def compute(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
             return engine.step(x, y, mask, lr, run=run if theta else None)
 
-        traffic = task.traffic([n_held + n_others])
+        traffic = task.traffic([*n_held, *n_others])
         choice = Choice(task.full, task.macs_per_example(task.full), compute=compute)
         update = train(client, job, lambda moment: choice, traffic)
         arrays = {
@@ -86,6 +85,15 @@ class Fiarse(Method):
             for name, array in update.arrays.items()
         }
         return replace(update, arrays=arrays)
+
+    def held(self, task: Task, job: Job) -> tuple[float, dict[str, np.ndarray]]:
+        """(threshold of a client's weights, masks of those that it holds by the names of arrays)."""
+        names = masked_names(task.structure)
+        theta = threshold(job.arrays, names, self.share(task, job.client_id))
+        return theta, {name: np.abs(job.arrays[name]) >= theta for name in names}
+
+    def travels(self, task: Task, job: Job, update: Update) -> Parts:
+        return self.held(task, job)[1]
 
     def share(self, task: Task, client_id: int) -> float:
         """The share of weights that a client gets."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from distreal_sim.client.coding import decode_update, moved_as, sent_models
 from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
@@ -80,12 +81,15 @@ class Simulation:
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """One decoded update per job, in the order of the jobs."""
-        return map(self._decoded, jobs, self.fleet.train(jobs))
+        got = sent_models(self.task, jobs)
+        return map(self._decoded, jobs, got, self.fleet.train(got))
 
-    def _decoded(self, job: Job, update: Update) -> Update:
-        if not update.arrays:
-            return update
-        return replace(update, arrays=self.task.codec.decode(update.arrays, job.arrays))
+    def _decoded(self, sent: Job, got: Job, update: Update) -> Update:
+        arrays = update.arrays
+        if arrays and not self.task.codec.exact:
+            parts = self.method.travels(self.task, got, update)
+            arrays = decode_update(self.task, got, update, parts)
+        return replace(update, arrays=moved_as(arrays, got.arrays, sent.arrays))
 
     def merge(self, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state, published; the state itself if nothing is computed."""

@@ -144,6 +144,7 @@ def encode_update(update: Update) -> RecordDict:
             "widths": widths,
             "step_examples": update.coverage.examples.tolist(),
             "step_macs": update.coverage.macs.tolist(),
+            "travels_whole": update.travels_whole,
         }
     )
     return RecordDict(
@@ -171,7 +172,8 @@ def decode_update(content: RecordDict) -> Update:
     values = values_of(content, "facts")
     facts = Facts(status=config["status"], **values, metrics=dict(values_of(content, "metrics")))
     coverage = Coverage(kept, np.array(examples, np.int64), np.array(config["step_macs"], np.int64))
-    return Update(facts, decode_arrays(arrays_of(content, "arrays")), coverage)
+    arrays = decode_arrays(arrays_of(content, "arrays"))
+    return Update(facts, arrays, coverage, travels_whole=bool(config["travels_whole"]))
 
 
 def remember(memory: Arrays) -> ArrayRecord:
