@@ -22,6 +22,7 @@ LAYERS = [
     "grids inspection",
     "search run flower_app",
     "sweep",
+    "planning",
     "demo",
     "cli",
     "__init__ __main__",
@@ -142,14 +143,14 @@ def test_plug_ins_do_not_import_each_other() -> None:
 
 
 def test_nothing_else_imports_the_clock_of_many_rounds() -> None:
-    """Only `simulation.play` starts it."""
+    """Only runs and plans start it."""
     users = {
         name
         for name, path in NAMES.items()
         if not name.startswith("simulation.clock")
         and any(other.startswith("simulation.clock") for other in own(path))
     }
-    assert users == {"simulation.play"}
+    assert users == {"simulation.play", "planning.replay"}
 
 
 def test_no_circle() -> None:

@@ -34,18 +34,19 @@ if TYPE_CHECKING:
     from distreal_sim.devices.availability import Availability
     from distreal_sim.devices.links import Link, Links
     from distreal_sim.devices.profiles import Profile
+    from distreal_sim.inspection.check import Check, check
     from distreal_sim.inspection.listing import names
-    from distreal_sim.inspection.plan import Plan, plan
     from distreal_sim.inspection.tables import inspect
     from distreal_sim.inspection.timing import measure
     from distreal_sim.methods import Method
     from distreal_sim.models import Model
+    from distreal_sim.planning.plan import Plan, plan
     from distreal_sim.results.show import plot, table
     from distreal_sim.run import Run, load_experiment, load_runs, run
     from distreal_sim.search.run import search
     from distreal_sim.simulation.callbacks import Callback, StopRun
     from distreal_sim.submodels.levels import Always, Level, PerRound, PerStep
-    from distreal_sim.sweep.preview import plan_sweep
+    from distreal_sim.sweep.preview import check_sweep
     from distreal_sim.sweep.run import sweep
 
 _HOMES = {
@@ -62,17 +63,18 @@ _HOMES = {
     "devices.links": "Link Links",
     "devices.profiles": "Profile",
     "inspection.listing": "names",
-    "inspection.plan": "Plan plan",
+    "inspection.check": "Check check",
     "inspection.tables": "inspect",
     "inspection.timing": "measure",
     "methods": "Method",
     "models": "Model",
+    "planning.plan": "Plan plan",
     "results.show": "plot table",
     "run": "Run load_experiment load_runs run",
     "search.run": "search",
     "simulation.callbacks": "Callback StopRun",
     "submodels.levels": "Always Level PerRound PerStep",
-    "sweep.preview": "plan_sweep",
+    "sweep.preview": "check_sweep",
     "sweep.run": "sweep",
 }
 """The public names, by the module that each is imported from."""
@@ -83,6 +85,7 @@ __all__ = [
     "Always",
     "Availability",
     "Callback",
+    "Check",
     "Choice",
     "Client",
     "Coverage",
@@ -110,6 +113,8 @@ __all__ = [
     "StopRun",
     "Task",
     "Update",
+    "check",
+    "check_sweep",
     "inspect",
     "json_schema",
     "load_experiment",
@@ -117,7 +122,6 @@ __all__ = [
     "measure",
     "names",
     "plan",
-    "plan_sweep",
     "plot",
     "run",
     "search",

@@ -133,6 +133,7 @@ def run(
     path = default_directory(experiment, texts) if out is None else Path(out)
     prepare_process()
     directory = RunDirectory(path, experiment, resume=resume, training=training)
+    task: Task | None = None
     try:
         if not directory.finished:
             with progress_on_stderr(progress) as shown:
@@ -152,13 +153,14 @@ def run(
                         play(directory, experiment, task, fleet, on_round, verify=verify)
                 else:
                     play(directory, experiment, replace(task, computes=False), None, on_round, verify=verify)
-            for line in cautions.of_rounds(path):
-                warn(line)
+        found = results.read_run(path)
+        if found is None:
+            raise InputError(f"{path} has no finished round")
+        thinning = [] if task is None else cautions.of_thinning(found, experiment, task)
+        for line in [*cautions.of_world(found), *thinning]:
+            warn(line)
     finally:
         directory.close()
-    found = results.read_run(path)
-    if found is None:
-        raise InputError(f"{path} has no finished round")
     return _read(found)
 
 

@@ -1,4 +1,4 @@
-"""ds.sweep, ds.search, ds.plan, ds.table, ds.names; configs with dotted keys."""
+"""ds.sweep, ds.search, ds.check, ds.table, ds.names; configs with dotted keys."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_sweep(tmp_path: Path) -> None:
     """Two methods with one seed: two rows, two runs, none of them before and both of them after."""
     path = write_sweep(tmp_path, grid={"method": ["fedavg", "small"]}, baseline=None)
     changes = {"seeds": [7], "rounds": 1, "local": {"lr": 0.05}}
-    planned = ds.plan_sweep(path, **changes)
+    planned = ds.check_sweep(path, **changes)
     assert list(planned["label"]) == ["fedavg", "small"]
     assert list(planned["rounds"]) == [1, 1]
     done = ds.sweep(path, tmp_path / "out", n_workers=1, **changes)
@@ -63,7 +63,7 @@ def test_a_search(tmp_path: Path) -> None:
 
 def test_a_plan_is_what_check_prints() -> None:
     """A row for each of the twelve clients; seconds are measured, all else is printed the same twice."""
-    plan = ds.plan(TOY, rounds=2)
+    plan = ds.check(TOY, rounds=2)
     assert list(plan.clients["client_id"]) == list(range(12))
     assert list(plan.steps.columns) == ["macs_per_example", "wall_s"]
     assert str(plan).startswith("experiment  toy, seed 7")

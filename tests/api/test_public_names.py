@@ -98,7 +98,7 @@ more: dict[str, Any] = {"method.name": "fedavg"}
 run: ds.Run = ds.run("config.yaml", rounds=3, callbacks=[Early(), print], **more)
 table: pd.DataFrame = run.clients
 reveal_type(ds.load_runs("runs"))
-reveal_type(ds.plan({"rounds": 3}).clients)
+reveal_type(ds.check({"rounds": 3}).clients)
 reveal_type(ds.sweep("sweep.yaml", seeds=[1]).table)
 reveal_type(ds.search("search.yaml").front)
 ds.run(3)

@@ -152,7 +152,7 @@ def test_no_option_of_run_has_the_name_of_a_key() -> None:
         ds.run: [ds.Experiment],
         ds.search: [Search],
         ds.sweep: [Sweep, ds.Experiment],
-        ds.plan: [ds.Experiment],
+        ds.check: [ds.Experiment],
     }
     for function, models in kinds.items():
         own = {p.name for p in inspect.signature(function).parameters.values() if p.kind != p.VAR_KEYWORD}

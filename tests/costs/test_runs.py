@@ -25,7 +25,7 @@ from distreal_sim.run import run
 from distreal_sim.submodels.levels import Level
 from distreal_sim.sweep import costs as of_sweeps
 from distreal_sim.sweep.cells import load_cells
-from distreal_sim.sweep.preview import plan_sweep
+from distreal_sim.sweep.preview import check_sweep
 from distreal_sim.sweep.run import run_sweep
 
 Measured = Callable[..., CostTable]
@@ -142,10 +142,10 @@ def test_a_sweep_measures_once(calls: list[int], tmp_path: Path) -> None:
 
 
 def test_the_preview_of_a_sweep_measures_nothing(calls: list[int], tmp_path: Path) -> None:
-    assert len(plan_sweep(write_sweep(tmp_path, ["distreal", "fedavg"]))) == 2
+    assert len(check_sweep(write_sweep(tmp_path, ["distreal", "fedavg"]))) == 2
     assert not calls
     with pytest.raises(InputError, match=r"cell 'fiarse.*: cost: method fiarse"):
-        plan_sweep(write_sweep(tmp_path, ["distreal", "fiarse"]))
+        check_sweep(write_sweep(tmp_path, ["distreal", "fiarse"]))
 
 
 def test_where_nothing_can_be_measured() -> None:

@@ -94,6 +94,14 @@ def test_add_a_profile(folder: Path) -> None:
     assert timeline.piece(70.0) == (1.0, 88.0)
 
 
+def test_plan(folder: Path) -> None:
+    """A row for each of the three methods, and the column of the deadline."""
+    (printed,) = follow("how-to/plan.md", folder)
+    assert "100 rounds without training" in printed
+    for word in ("distreal", "fedavg", "heterofl", "90 % in"):
+        assert word in printed
+
+
 def test_the_files_it_points_to_are_there() -> None:
     text = (ROOT / "docs" / "how-to" / "add-a-method.md").read_text()
     for name in re.findall(r"`(\w+\.py)`", text.partition("## More to build on")[2]):

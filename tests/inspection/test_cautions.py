@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -17,8 +18,8 @@ from toys import TOY, toy
 
 from distreal_sim.base.plugins import load, names
 from distreal_sim.config.build import build
-from distreal_sim.inspection.cautions import of_rounds
-from distreal_sim.inspection.plan import print_plan
+from distreal_sim.inspection.cautions import ROW, _longest, of_rounds
+from distreal_sim.inspection.check import print_check
 from distreal_sim.models import Model
 from distreal_sim.run import run
 from distreal_sim.sweep.cells import load_cells
@@ -59,7 +60,7 @@ def warned(out: Path, **changes: Any) -> list[str]:
 
 def plan(**changes: Any) -> str:
     text = io.StringIO()
-    print_plan(toy(**changes), Console(file=text))
+    print_check(toy(**changes), Console(file=text))
     return text.getvalue()
 
 
@@ -262,3 +263,24 @@ def test_a_sweep_names_its_cells(tmp_path: Path) -> None:
         "constant level=0.0", "constant", "constant level=0.0, seed 1", "constant level=0.0, seed 2",
     ]  # fmt: skip
     assert ["zero vector only" in line for line in lines] == [True, True, False, False]
+
+
+def test_a_run_in_which_nobody_finishes_or_nothing_is_thinned(tmp_path: Path) -> None:
+    """Clients at half their need, then at nine times of it; 3 rounds of 5."""
+    weak = {"name": "constant", "level": 0.5}
+    (line,) = warned(tmp_path / "weak", method="fedavg", profile=weak, rounds=3)
+    assert line == (
+        "warning: not one of 15 selected clients completed its work; all that was merged is partial"
+    )
+    strong = {"name": "constant", "level": 9.0}
+    (line,) = warned(tmp_path / "strong", method="heterofl", profile=strong, rounds=3)
+    assert line.startswith("warning: method heterofl never thinned: ")
+    assert warned(tmp_path / "fedavg", method="fedavg", profile=strong, rounds=3) == []
+
+
+def test_many_rounds_in_a_row_without_a_merge() -> None:
+    """10 of 25 rounds in a row are told of, 9 are not."""
+    for n_empty, told in ((10, 1), (9, 0)):
+        n_merged = pd.Series([5] * 10 + [0] * n_empty + [5] * (15 - n_empty))
+        assert _longest(n_merged.eq(0)) == n_empty
+        assert (n_empty >= ROW) == bool(told)

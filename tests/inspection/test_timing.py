@@ -17,7 +17,7 @@ from distreal_sim.config.build import build
 from distreal_sim.config.charges import described_levels
 from distreal_sim.costs.file import read_costs
 from distreal_sim.inspection import timing
-from distreal_sim.inspection.plan import make_plan
+from distreal_sim.inspection.check import make_check
 from distreal_sim.inspection.timing import measured
 
 
@@ -83,8 +83,8 @@ def test_the_command(tmp_path: Path) -> None:
 
 def test_check_measures_where_a_run_would() -> None:
     """And says that a run measures again."""
-    lines = str(make_plan(toy(cost="measured")))
+    lines = str(make_check(toy(cost="measured")))
     assert "the time of a step, measured just now (a run measures on its own machine, so" in lines
-    assert "cost" not in str(make_plan(toy()))
+    assert "cost" not in str(make_check(toy()))
     with pytest.raises(InputError, match=r"method fiarse .* cannot have measured costs"):
-        make_plan(toy(cost="measured", method={"name": "fiarse"}))
+        make_check(toy(cost="measured", method={"name": "fiarse"}))

@@ -18,7 +18,7 @@ from toys import toy
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
-from distreal_sim.inspection.plan import print_plan
+from distreal_sim.inspection.check import print_check
 from distreal_sim.methods.depthfl import mutual_loss, ramp
 from distreal_sim.simulation.evaluation import statistics_shards
 from distreal_sim.submodels.depths import depths_of
@@ -163,7 +163,7 @@ def test_exits_are_drawn_by_seed_and_the_network_is_as_without_them() -> None:
 def test_check_shows_what_the_exits_add() -> None:
     """1,702 parameters, and 50 and 90 of the exits."""
     text = io.StringIO()
-    print_plan(toy(method={"name": "depthfl"}), Console(file=text))
+    print_check(toy(method={"name": "depthfl"}), Console(file=text))
     lines = text.getvalue().splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("trained"))
     assert lines[at].endswith("the model with what method depthfl adds to it")

@@ -20,6 +20,7 @@ from distreal_sim.cli.demo import demo
 from distreal_sim.cli.inspect import inspect
 from distreal_sim.cli.list import list_names
 from distreal_sim.cli.measure import measure
+from distreal_sim.cli.plan import plan
 from distreal_sim.cli.plot import plot
 from distreal_sim.cli.run import run
 from distreal_sim.cli.schema import schema
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (demo, run, search, sweep, check, inspect, measure, plot, table, schema):
+for command in (demo, run, search, sweep, check, plan, inspect, measure, plot, table, schema):
     app.command(cls=Command)(command)
 app.command("list")(list_names)
 

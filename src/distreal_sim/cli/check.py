@@ -14,7 +14,7 @@ def check(config: Config, overrides: Overrides = None, verbose: Verbose = False)
     """
     from distreal_sim.base.errors import naming
     from distreal_sim.config import kind_of, load_experiment, read_yaml
-    from distreal_sim.inspection.plan import print_plan
+    from distreal_sim.inspection.check import print_check
 
     if kind_of(read_yaml(config)) == "sweep":
         from distreal_sim.sweep.cells import load_cells
@@ -27,4 +27,4 @@ def check(config: Config, overrides: Overrides = None, verbose: Verbose = False)
     experiment, notes = load_experiment(config, overrides or [])
     say(notes)
     with naming("check"):
-        print_plan(experiment, Console())
+        print_check(experiment, Console())

@@ -8,12 +8,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from distreal_sim.client.messages import Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data
 from distreal_sim.fronts.fresh import below_fewer_steps
 from distreal_sim.inspection.data import missing_classes
+from distreal_sim.results.runs import Run
 from distreal_sim.thinning.cost import n_parameters
 
 FEW_PARAMETERS = 1000
@@ -25,6 +28,12 @@ PACKAGE = __name__.partition(".")[0]
 
 MANY = 0.5
 """Share of rounds without a merged update from which on they are mentioned."""
+
+ROW = 10
+"""Rounds in a row without a merged update that are mentioned too."""
+
+ENOUGH = 10
+"""Selected clients of which one should complete its work."""
 
 
 def python_warning(line: str) -> None:
@@ -87,6 +96,40 @@ def of_round_1(updates: Sequence[Update]) -> list[str]:
     if any(update.is_merged for update in updates):
         return []
     return ["warning: in round 1 nothing would be merged: no client finishes in time"]
+
+
+def of_world(run: Run) -> list[str]:
+    """Warnings after a run, or after its replay without training: nobody finishes, nothing is merged for many
+    rounds.
+    """
+    rounds = run.rounds
+    lines, n_merged = of_rounds(run.path), rounds["n_completed"] + rounds["n_partial"]
+    n_selected = int(rounds["n_selected"].sum())
+    if n_merged.any() and not rounds["n_completed"].any() and n_selected >= ENOUGH:
+        lines.append(
+            f"warning: not one of {n_selected:,} selected clients completed its work; all "
+            "that was merged is partial"
+        )
+    if ROW <= (longest := _longest(n_merged.eq(0))) < MANY * len(rounds):
+        lines.append(f"warning: nothing was merged in {longest} rounds in a row")
+    return lines
+
+
+def of_thinning(run: Run, experiment: Experiment, task: Task) -> list[str]:
+    """A warning after a run or its replay if the method could thin and never did."""
+    method, rates = experiment.method, run.clients["mean_keep_rate"].dropna()
+    could = method.trains_parts and (task.front is None or task.front.thins)
+    if not could or not len(rates) or (rates < 1).any():
+        return []
+    return [
+        f"warning: method {method.name} never thinned: every finished step trained the whole network, as "
+        "with fedavg; the devices are too strong, or deadline_s is too long, to tell them apart"
+    ]
+
+
+def _longest(empty: pd.Series) -> int:
+    """The most rounds in a row that are True."""
+    return int(empty.groupby((~empty).cumsum()).sum().max())
 
 
 def of_rounds(directory: Path) -> list[str]:

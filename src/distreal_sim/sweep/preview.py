@@ -18,7 +18,7 @@ from distreal_sim.sweep.run import check_cells
 from distreal_sim.sweep.settings import Sweep
 
 
-def plan_sweep(config: str | Path | Mapping[str, Any], **overrides: Any) -> pd.DataFrame:
+def check_sweep(config: str | Path | Mapping[str, Any], **overrides: Any) -> pd.DataFrame:
     """What a sweep would run: a row for each combination of values, with its seeds and number of rounds.
 
     config, overrides: see `sweep`. Builds the task of every cell. Raises InputError naming the cell.

@@ -1,4 +1,4 @@
-"""The plan of an experiment: its work, its costs, its time."""
+"""The check of an experiment: its work, its costs, its time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from distreal_sim.simulation.cohort import select_cohort
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Check:
     """What an experiment would do; printing it shows what `distreal-sim check` shows.
 
     rows: pairs of label and text, in the order in which they are shown. clients: a row for each of at most
@@ -67,7 +67,7 @@ class Plan:
         ]
 
 
-def plan(config: Config, **overrides: Any) -> Plan:
+def check(config: Config, **overrides: Any) -> Check:
     """What an experiment would do: clients, costs, simulated and estimated wall time.
 
     config, overrides: see `load_experiment`. Builds the task, forecasts round 1 and measures a few steps.
@@ -77,11 +77,11 @@ def plan(config: Config, **overrides: Any) -> Plan:
     for note in notes:
         cautions.python_warning(note)
     with naming("check"):
-        return make_plan(experiment)
+        return make_check(experiment)
 
 
-def make_plan(experiment: Experiment) -> Plan:
-    """The plan of an experiment. Raises InputError for a config that cannot work."""
+def make_check(experiment: Experiment) -> Check:
+    """The check of an experiment. Raises InputError for a config that cannot work."""
     prepare_process()
     experiment = with_costs(experiment)
     task = build(experiment)
@@ -96,9 +96,9 @@ def make_plan(experiment: Experiment) -> Plan:
     rows += [("warning", line) for line in warnings]
     clients = pd.DataFrame([asdict(update.facts) for update in round_1]).drop(columns="train_loss")
     steps = pd.DataFrame(times.steps, columns=["macs_per_example", "wall_s"])
-    return Plan(tuple(rows), clients, steps, warnings)
+    return Check(tuple(rows), clients, steps, warnings)
 
 
-def print_plan(experiment: Experiment, console: Console) -> None:
-    """Prints the plan of an experiment."""
-    make_plan(experiment).print(console)
+def print_check(experiment: Experiment, console: Console) -> None:
+    """Prints the check of an experiment."""
+    make_check(experiment).print(console)

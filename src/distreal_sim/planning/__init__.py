@@ -1,0 +1,1 @@
+"""What experiments would do, replayed without training."""

@@ -1,0 +1,138 @@
+"""One experiment without training: its rounds and clients, its sub-networks, the deadline that it needs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from distreal_sim.client.messages import Job, Update
+from distreal_sim.client.task import Task
+from distreal_sim.config import Experiment
+from distreal_sim.results.runs import Run, read_run
+from distreal_sim.simulation.clock.rounds import TimedFleet, known_levels, run_clock
+from distreal_sim.simulation.play import play
+from distreal_sim.simulation.rounds import Progress, Simulation, simulate, start
+from distreal_sim.simulation.rows import ClientRow, RoundRow, Timing
+from distreal_sim.simulation.run_directory import RunDirectory
+from distreal_sim.thinning.cost import training_macs
+from distreal_sim.thinning.structure import Counts
+
+ROUNDS_WATCHED = 20
+"""Rounds whose steps are looked at one by one."""
+
+CLIENT_ROUNDS_TRIED = 2000
+"""Client-rounds for each deadline that is tried, or one round."""
+
+PRECISION = 1.01
+"""Largest ratio of the deadline that is found to the shortest one that does."""
+
+MOST_DOUBLINGS = 20
+
+
+def replay(experiment: Experiment, task: Task, path: Path) -> Run:
+    """Times every round of the experiment into a run directory at `path`.
+
+    Its tables have the bytes of a trained run's wherever a column does not depend on training.
+    """
+    directory = RunDirectory(path, experiment, resume=False, training=False)
+    directory.costs = experiment.costs
+    try:
+        play(directory, experiment, replace(task, computes=False), None)
+    finally:
+        directory.close()
+    run = read_run(path)
+    assert run is not None
+    return run
+
+
+class Unrecorded:
+    """Keeps the clients' statuses only."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[str] = Counter()
+
+    def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
+        """Counts the clients of a round."""
+        self.statuses.update({"selected": row.n_selected, "completed": row.n_completed})
+
+    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
+        """Does nothing."""
+
+
+class Watched(TimedFleet):
+    """Counts the finished steps by their charged MACs per example."""
+
+    def __init__(self, task: Task, experiment: Experiment) -> None:
+        super().__init__(task, experiment.method)
+        self.n_steps: Counter[int] = Counter()
+
+    def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
+        """As in a timed run."""
+        for update in super().train(jobs):
+            covered = update.coverage
+            self.n_steps.update((covered.macs // np.maximum(covered.examples, 1)).tolist())
+            yield update
+
+
+def picked(experiment: Experiment, task: Task) -> pd.DataFrame:
+    """The sub-networks of the steps that are finished in the first ROUNDS_WATCHED rounds, cheapest first.
+
+    Columns: macs_share, the MACs of a step as a share of those of the config's whole network (charged ones
+    where costs were measured); steps_share; kept, a tuple with the share of the channels of each group that
+    stay, or None where the method does not say beforehand.
+    """
+    short = experiment.model_copy(update={"rounds": min(experiment.rounds, ROUNDS_WATCHED)})
+    timed = replace(task, computes=False)
+    fleet = Watched(timed, short)
+    simulate(Simulation(short, timed, fleet, Unrecorded()), start(short, timed))
+    levels = known_levels(experiment.method, timed)
+    kept = {level.charge: level.counts for level in levels.levels} if levels else {}
+    full = training_macs(task.configured, task.configured.full_counts())
+    n_all = sum(fleet.n_steps.values())
+    rows = [
+        (macs / full, n / n_all, _shares(task, kept[macs]) if macs in kept else None)
+        for macs, n in sorted(fleet.n_steps.items())
+    ]
+    return pd.DataFrame(rows, columns=["macs_share", "steps_share", "kept"])
+
+
+def _shares(task: Task, counts: Counts) -> tuple[float, ...]:
+    return tuple(n / of for n, of in zip(counts, task.configured.full_counts(), strict=True))
+
+
+def deadline_for(experiment: Experiment, task: Task, completion: float) -> float:
+    """The shortest deadline_s, to 1 %, with which that share of the selected clients completes its work.
+
+    The devices stay as they are, in MAC/s, whatever the unit of their levels. NaN where even a deadline a
+    million times longer is too short, as for clients without capacity.
+    """
+    if task.overrun == "wait":
+        return math.nan
+    n_rounds = max(1, CLIENT_ROUNDS_TRIED // experiment.clients_per_round)
+    short = experiment.model_copy(update={"rounds": min(experiment.rounds, n_rounds)})
+
+    def enough(deadline_s: float) -> bool:
+        seen = Unrecorded()
+        timed = replace(task, computes=False, deadline_s=deadline_s)
+        run_clock(short, timed, start(short, timed), seen)
+        return seen.statuses["completed"] >= completion * seen.statuses["selected"]
+
+    high = low = task.deadline_s
+    if enough(high):
+        while enough(low := low / 2) and low > task.deadline_s / 2**MOST_DOUBLINGS:
+            high = low
+    else:
+        while not enough(high := high * 2):
+            low = high
+            if high > task.deadline_s * 2**MOST_DOUBLINGS:
+                return math.nan
+    while high / low > PRECISION:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
