@@ -118,7 +118,8 @@ def run(
     config: a YAML file, what one would hold, or an experiment. overrides: keys of the config, see
     `load_experiment`. out: by default runs/NAME-METHOD-SEED-CHANGES. callbacks: each sees every round once it
     is recorded, and may end the run, which can be resumed then; without training, rounds are timed many at
-    once, and the tables may go on beyond the one that ended the run.
+    once, and the tables may go on beyond the one that ended the run. resume: with a larger number of rounds
+    a finished run goes on, where the learning rates and the method do not depend on that number.
     grid: `serial`, all in this process; `ray`, on worker processes; `auto`, by how much work there
     is. n_workers: by default as many as cores, of the whole cluster with ray_address. num_cpus,
     num_gpus: what Ray sets aside for each worker; by default the GPUs in equal shares if the device is cuda.
@@ -130,7 +131,7 @@ def run(
     experiment, notes = load_with_notes(config, texts)
     for note in notes:
         warn(note)
-    path = default_directory(experiment, texts) if out is None else Path(out)
+    path = default_directory(experiment, texts, resume=resume) if out is None else Path(out)
     prepare_process()
     directory = RunDirectory(path, experiment, resume=resume, training=training)
     task: Task | None = None

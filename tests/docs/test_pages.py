@@ -102,6 +102,11 @@ def test_plan(folder: Path) -> None:
         assert word in printed
 
 
+def test_runs(folder: Path) -> None:
+    """The extended run ends after its fourth round of 10 simulated seconds."""
+    assert "4 rounds, 40 simulated s" in follow("how-to/runs.md", folder)[-1]
+
+
 def test_the_files_it_points_to_are_there() -> None:
     text = (ROOT / "docs" / "how-to" / "add-a-method.md").read_text()
     for name in re.findall(r"`(\w+\.py)`", text.partition("## More to build on")[2]):

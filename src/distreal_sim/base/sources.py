@@ -41,7 +41,29 @@ def sources_of(modules: Iterable[str]) -> dict[str, str]:
     The names do not depend on where the files lie. Raises InputError for a file that was changed after it was
     imported: what it holds is not what would run.
     """
-    found: dict[str, str] = {}
+    found = {
+        label: _checked(name, path, hashlib.sha256(content).hexdigest()[:16])
+        for name, label, path, content in _own_files(modules)
+    }
+    return dict(sorted(found.items()))
+
+
+def reading(modules: Iterable[str], attribute: str) -> list[str]:
+    """Names of files whose code reads an attribute of this name, in whatever object.
+
+    The files are those of the modules themselves, this package's among them, and the user's that they import.
+    """
+    several = list(modules)
+    files = {label: content for _, label, _, content in _own_files(several)}
+    for name in several:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if name.partition(".")[0] == OURS and file is not None:
+            files[name.replace(".", "/") + ".py"] = Path(file).read_bytes()
+    return sorted(label for label, content in files.items() if attribute in _attributes(content))
+
+
+def _own_files(modules: Iterable[str]) -> Iterator[tuple[str, str, Path, bytes]]:
+    """(module, name of the file, file, content) of the user's modules among these and what they import."""
     seen: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -56,11 +78,10 @@ def sources_of(modules: Iterable[str]) -> dict[str, str]:
             continue
         content = path.read_bytes()
         package = spec.submodule_search_locations is not None
-        found[_label(name, path, package)] = _checked(name, path, hashlib.sha256(content).hexdigest()[:16])
+        yield name, _label(name, path, package), path, content
         if path.suffix == ".py":
             waiting += _imports(content, name if package else _package(name))
         waiting += _values(sys.modules.get(name))
-    return dict(sorted(found.items()))
 
 
 def changed(old: Sources, new: Sources) -> str | None:
@@ -174,11 +195,20 @@ def _foreign() -> tuple[Path, ...]:
 @lru_cache(maxsize=1024)
 def _imports(content: bytes, package: str) -> tuple[str, ...]:
     """Modules that a source names in its imports, or could mean by them; package: what `.` means."""
+    return tuple(dict.fromkeys(name for node in _nodes(content) for name in _named(node, package)))
+
+
+def _attributes(content: bytes) -> set[str]:
+    """Names of the attributes that a source reads or sets."""
+    return {node.attr for node in _nodes(content) if isinstance(node, ast.Attribute)}
+
+
+def _nodes(content: bytes) -> Iterator[ast.AST]:
+    """All nodes of a source; none where it is not Python."""
     try:
-        tree = ast.parse(content)
+        yield from ast.walk(ast.parse(content))
     except (SyntaxError, ValueError):
-        return ()
-    return tuple(dict.fromkeys(name for node in ast.walk(tree) for name in _named(node, package)))
+        return
 
 
 def _named(node: ast.AST, package: str) -> Iterator[str]:

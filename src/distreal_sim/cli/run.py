@@ -41,7 +41,9 @@ def run(
         float | None,
         typer.Option(min=0, help="GPUs, or a share of one, for each Ray actor", show_default="equal shares"),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="resume the run in the directory")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="resume the run in the directory; with more rounds, extend it")
+    ] = False,
     no_training: Annotated[
         bool, typer.Option("--no-training", help="simulate timing only; skip training")
     ] = False,
@@ -66,7 +68,7 @@ def run(
         notes.append(f"{UNWATCHED} with --grid serial")
     directory = out
     if directory is None:
-        directory = default_directory(experiment, overrides or [])
+        directory = default_directory(experiment, overrides or [], resume=resume)
         notes.append(f"run directory: {directory}")
     if not quiet:
         say(notes)

@@ -83,3 +83,7 @@ class Evaluation(ConfigModel):
     batch_size: int = Field(
         500, ge=2, description="test examples per forward pass; with batch_norm `batch` it changes results"
     )
+
+    def due(self, round_number: int) -> bool:
+        """Whether a round is tested whatever round is the last."""
+        return round_number % self.every == 0

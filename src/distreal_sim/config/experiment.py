@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, model_valid
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
-from distreal_sim.base.sources import Sources, check_same, sources_of
+from distreal_sim.base.sources import Sources, check_same, reading, sources_of
 from distreal_sim.base.values import ConfigModel, ConfigPath
 from distreal_sim.client.columns import CHARGED, Column
 from distreal_sim.client.settings import Evaluation, Local, Overrun
@@ -168,6 +168,14 @@ class Experiment(ConfigModel):
     def by_macs(self) -> Self:
         """The experiment with steps that cost their MACs."""
         return self.model_copy(update={"cost": "macs"})
+
+    def with_rounds(self, rounds: int) -> Self:
+        """The same experiment with another number of rounds."""
+        return self.model_copy(update={"rounds": rounds})
+
+    def readers(self, attribute: str) -> list[str]:
+        """Files of plug-ins, and of what the user's import, whose code reads an attribute of this name."""
+        return reading(self._modules(), attribute)
 
     def check_sources(self) -> None:
         """Raises InputError where this process has imported other source code than `sources`."""

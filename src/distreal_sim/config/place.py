@@ -16,11 +16,20 @@ MAX_SUFFIX = 60
 """Longest text of overrides in a directory's name; the config's hash replaces a longer one."""
 
 
-def default_directory(experiment: Experiment, overrides: Sequence[str]) -> Path:
+def default_directory(experiment: Experiment, overrides: Sequence[str], *, resume: bool = False) -> Path:
     """runs/NAME-METHOD-SEED, followed by the other overrides: another learning rate is another run.
 
-    Raises InputError for a name that would lead out of runs/.
+    resume: another number of rounds is the same run, if only that one is there. Raises InputError for a name
+    that would lead out of runs/.
     """
+    path = _directory(experiment, overrides)
+    if not resume or path.exists():
+        return path
+    shorter = _directory(experiment, [text for text in overrides if text.partition("=")[0] != "rounds"])
+    return shorter if shorter.exists() else path
+
+
+def _directory(experiment: Experiment, overrides: Sequence[str]) -> Path:
     if re.search(r"[/\\\0]", experiment.name):
         raise InputError(
             f"name = '{experiment.name}' cannot be part of the run directory runs/NAME-METHOD-SEED; choose a "

@@ -72,6 +72,17 @@ class Simulation:
         """Whether the start of every round is known in advance."""
         return self.experiment.round_end == "fixed" and self.task.overrun != "wait"
 
+    def is_committed(self, number: int) -> bool:
+        """Whether a checkpoint is due after this round.
+
+        The round before the last has one where the last is tested for being the last: in a longer run it is
+        not, so a run that is extended plays it again.
+        """
+        rounds = self.experiment.rounds
+        if number == rounds - 1 and not self.task.evaluation.due(rounds):
+            return True
+        return number == rounds or number % self.experiment.checkpoint_every == 0
+
     def next_round(self, before: Progress) -> Round:
         """The round after `before`; its cohort is a function of seed and round, the same for every method."""
         number, n_rounds = before.round_number + 1, self.experiment.rounds
@@ -114,7 +125,7 @@ class Simulation:
     def test(self, state: State, now: Round, facts: Sequence[Facts], statistics: Arrays) -> Scores | None:
         """Tests the model if a test is due in this round; statistics: those of the last test."""
         task, method = self.task, self.method
-        due = now.number % task.evaluation.every == 0 or now.number == now.n_rounds
+        due = task.evaluation.due(now.number) or now.number == self.experiment.rounds
         if not due or not task.computes:
             return None
         who = [f.client_id for f in facts if f.status in ("completed", "partial")] or now.cohort
@@ -181,8 +192,7 @@ def simulate(sim: Simulation, progress: Progress, on_round: OnRound = unseen) ->
     try:
         while progress.round_number < experiment.rounds:
             progress, row = play_round(sim, progress)
-            last = progress.round_number == experiment.rounds
-            if last or progress.round_number % experiment.checkpoint_every == 0:
+            if sim.is_committed(progress.round_number):
                 sim.recorder.commit(progress, sim.fleet.contexts())
             on_round(row, progress.state)
     except StopRun:

@@ -8,7 +8,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,9 +30,15 @@ from distreal_sim.client.messages import Arrays, State
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
+from distreal_sim.simulation.extension import check_extension, goes_on_from
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing, round_columns
-from distreal_sim.simulation.table_files import CsvTable, join_client_parts, write_client_rows
+from distreal_sim.simulation.table_files import (
+    CsvTable,
+    join_client_parts,
+    write_client_rows,
+    write_first_rounds,
+)
 
 PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
 
@@ -84,8 +90,9 @@ class RunDirectory:
 
     @property
     def finished(self) -> bool:
-        """Whether the run was played to its end."""
-        return read_status(self.path / "run.json").get("status") == "finished"
+        """Whether the run was played to its end, which may be later now than when it was."""
+        info = read_status(self.path / "run.json")
+        return info.get("status") == "finished" and info["config_hash"] == self.experiment.hash()
 
     def measured(self) -> CostTable | None:
         """What was measured for the run that is resumed; None for a new one.
@@ -114,35 +121,57 @@ class RunDirectory:
     def _resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
         self._begun, self._new = True, not (self.path / "config.yaml").exists()
         if self._new:
-            plain = dump_yaml(self.experiment.resolved(), sort_keys=False)
-            write_atomically(self.path / "config.yaml", plain.encode())
+            self._write_config()
         if self.costs is not None:
             self.costs.save(self.path / "cost.json")
         self.parts.mkdir(exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
         for leftover in self.checkpoints.glob("*.tmp"):
             shutil.rmtree(leftover)
-        saved = sorted(self.checkpoints.glob("r*"))
-        if not saved:
-            self.rounds.cut(None)
-            self.timing.cut(None)
-            meta: dict[str, Any] = {"round": 0}
-        else:
-            meta = json.loads((saved[-1] / "meta.json").read_text())
-            self.rounds.cut(meta["rounds_csv_bytes"])
-            self.timing.cut(meta["timing_csv_bytes"])
-            self._earlier_wall_s = meta["wall_s"]
+        saved, meta = self._last_checkpoint()
+        self._earlier_wall_s = meta["wall_s"]
+        self._reopen(meta["round"])
+        self._write_info("running")
+        if read_yaml(self.path / "config.yaml")["rounds"] != self.experiment.rounds:
+            self._write_config()
+        for name in ("clients.parquet", "model.safetensors"):
+            (self.path / name).unlink(missing_ok=True)
+        self._remove_checkpoints(but={saved})
+        self.rounds.cut(meta["rounds_csv_bytes"])
+        self.timing.cut(meta["timing_csv_bytes"])
         for part in self.parts.iterdir():
             if part.suffix == ".tmp" or int(part.stem) > meta["round"]:
                 part.unlink()
-        self._write_info("running")
-        if not saved:
+        if saved is None:
             return fresh, {}
-        tensors = load_file(saved[-1] / "state.safetensors")
+        tensors = load_file(saved / "state.safetensors")
         state = State(_under("arrays", tensors), _under("extras", tensors))
         contexts = {int(k): v.tobytes() for k, v in _under("contexts", tensors).items()}
         progress = Progress(meta["round"], meta["sim_s"], state, _under("statistics", tensors))
         return progress, contexts
+
+    def _write_config(self) -> None:
+        plain = dump_yaml(self.experiment.resolved(), sort_keys=False)
+        write_atomically(self.path / "config.yaml", plain.encode())
+
+    def _last_checkpoint(self) -> tuple[Path | None, dict[str, Any]]:
+        """The last checkpoint from which the experiment can go on, and its `meta.json`."""
+        for saved in sorted(self.checkpoints.glob("r*"), reverse=True):
+            meta: dict[str, Any] = json.loads((saved / "meta.json").read_text())
+            rounds, evaluation = self.experiment.rounds, self.experiment.evaluation
+            if goes_on_from(meta["round"], meta["rounds"], rounds, evaluation):
+                return saved, meta
+        return None, {"round": 0, "wall_s": 0.0, "rounds_csv_bytes": None, "timing_csv_bytes": None}
+
+    def _reopen(self, round_number: int) -> None:
+        """Of a finished run: its clients.parquet becomes a part again, up to this round."""
+        if read_status(self.path / "run.json").get("status") != "finished":
+            return
+        shutil.rmtree(self.parts)  # a run that was killed when it had just finished has left some
+        self.parts.mkdir()
+        if round_number:
+            part = self.parts / _part_name(round_number)
+            write_first_rounds(self.path / "clients.parquet", round_number, part)
 
     def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Adds a round; its client rows reach the disk with the next commit."""
@@ -166,19 +195,18 @@ class RunDirectory:
 
     def _commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
         if self._rows:
-            write_client_rows(
-                self.parts / f"{progress.round_number:06d}.parquet", ClientRows.join(self._rows)
-            )
+            write_client_rows(self.parts / _part_name(progress.round_number), ClientRows.join(self._rows))
             self._rows = []
         for path in (self.rounds.path, self.timing.path, self.parts):
             sync(path)
         if not self.training:
             return  # a timed run is repeated, not resumed
-        final = self.checkpoints / f"r{progress.round_number:06d}"
+        final = self._checkpoint(progress.round_number)
         temporary = final.with_name(final.name + ".tmp")
         temporary.mkdir()
         meta = {
             "round": progress.round_number,
+            "rounds": self.experiment.rounds,
             "sim_s": progress.sim_s,
             "rounds_csv_bytes": self.rounds.n_bytes,
             "timing_csv_bytes": self.timing.n_bytes,
@@ -195,9 +223,18 @@ class RunDirectory:
         sync(temporary)
         temporary.rename(final)
         sync(self.checkpoints)
+        rounds, evaluation = self.experiment.rounds, self.experiment.evaluation
+        usable = goes_on_from(progress.round_number, rounds, rounds + 1, evaluation)
+        kept = {final} if usable else {final, self._checkpoint(progress.round_number - 1)}
+        self._remove_checkpoints(but=kept)
+
+    def _remove_checkpoints(self, but: Collection[Path | None]) -> None:
         for old in self.checkpoints.glob("r*"):
-            if old != final:
-                shutil.rmtree(old)
+            if old not in but:  # renamed first: a checkpoint that is there is whole
+                shutil.rmtree(old.rename(old.with_suffix(".tmp")))
+
+    def _checkpoint(self, round_number: int) -> Path:
+        return self.checkpoints / f"r{round_number:06d}"
 
     def finish(self, model: Arrays) -> None:
         """Writes the model and the joined clients.parquet; marks the run as finished."""
@@ -246,6 +283,7 @@ class RunDirectory:
             "sources": dict(self.experiment.sources),
             "git": self._git,
             "seed": self.experiment.seed,
+            "rounds": self.experiment.rounds,
             "training": self.training,
             "version": version_of(),
             "packages": {name: version_of(name) for name in PACKAGES},
@@ -269,6 +307,11 @@ def _writing() -> Iterator[None]:
             f"cannot write {error.filename}: {error.strerror}; the last checkpoint is safe: fix the cause, "
             "then resume from it by adding --resume to the same command"
         ) from error
+
+
+def _part_name(round_number: int) -> str:
+    """The name of a part of clients.parquet; round_number: its last."""
+    return f"{round_number:06d}.parquet"
 
 
 def _over(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
@@ -296,6 +339,9 @@ def _check_same(path: Path, experiment: Experiment) -> None:
             f"{path} holds a run without training, which cannot be resumed; choose another --out"
         )
     if info and info["config_hash"] == experiment.hash():
+        return
+    if info and info["config_hash"] == experiment.with_rounds(info["rounds"]).hash():
+        check_extension(path, experiment, info["rounds"])
         return
     old, new = flat_keys(read_yaml(path / "config.yaml")), flat_keys(experiment.resolved())
     check_same_keys(path, "run", old, new, {*NO_EFFECT, "dataset.data_dir"})

@@ -68,6 +68,12 @@ def write_client_rows(path: Path, rows: ClientRows) -> None:
     _write_whole(path, table.schema, [table])
 
 
+def write_first_rounds(whole: Path, round_number: int, part: Path) -> None:
+    """Writes the rows of clients.parquet up to a round as one part."""
+    table = pq.read_table(whole, filters=[("round", "<=", round_number)])
+    _write_whole(part, table.schema, [table])
+
+
 def join_client_parts(parts: Sequence[Path], path: Path) -> None:
     """Writes clients.parquet from its parts, one at a time."""
     schema = pq.read_schema(parts[0]) if parts else schema_of(COLUMNS)
