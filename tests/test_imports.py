@@ -48,6 +48,8 @@ PLUGINS = (
     "devices.links",
     "devices.availability",
     "recipe.schedules",
+    "recipe.tasks",
+    "recipe.metrics",
     "methods",
     "codecs",
     "merging.merges",

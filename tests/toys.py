@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
 from serial_grid import SerialGrid
+from torch import Tensor, nn
 
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment, parse_experiment
 from distreal_sim.config.build import build
+from distreal_sim.data.datasets import IGNORED, Data, Dataset, Examples
+from distreal_sim.data.datasets.digits import Digits
 from distreal_sim.grids.flower.client_app import make_client_app
 from distreal_sim.grids.flower.fleet import GridFleet
 
@@ -41,3 +46,64 @@ def toy_fleet(experiment: Experiment) -> tuple[Task, GridFleet]:
     app = make_client_app(lambda context: (task, experiment.method))
     grid = SerialGrid(app, len(task.split))
     return task, GridFleet(grid, task, nodes=None, window=4, states=grid)
+
+
+class Brightness(Dataset):
+    """The digits' images, each with the mean brightness of its upper and of its lower half, 0 .. 1."""
+
+    def load(self) -> Data:
+        digits = Digits().load()
+
+        def halves(examples: Examples) -> Examples:
+            shares = examples.x.reshape(len(examples), 2, -1).mean(axis=2) / 16
+            return Examples(examples.x, shares.astype(np.float32))
+
+        return Data(halves(digits.train), halves(digits.test), 2, digits.mean, digits.std)
+
+
+class Counting(Dataset):
+    """Texts of 6 tokens: after token t comes (t + 1) or (t + 2) mod 5; the last place is not asked."""
+
+    def load(self) -> Data:
+        rng = np.random.default_rng(5)
+
+        def texts(n: int) -> Examples:
+            steps = rng.integers(1, 3, (n, 7))
+            tokens = (np.cumsum(steps, axis=1) + rng.integers(0, 5, (n, 1))) % 5
+            y = tokens[:, 1:].copy()
+            y[:, -1] = IGNORED
+            return Examples(tokens[:, :-1], y)
+
+        return Data(texts(240), texts(60), 5, vocabulary=5)
+
+
+class TinyText(nn.Module):
+    """An embedding and two layers at each place: scores (n, L, n_outputs)."""
+
+    def __init__(self, n_outputs: int, vocabulary: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, 6)
+        self.hidden, self.out = nn.Linear(6, 8), nn.Linear(8, n_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (n, L) token ids."""
+        scores: Tensor = self.out(torch.relu(self.hidden(self.embedding(x))))
+        return scores
+
+
+class Pooled(TinyText):
+    """Scores of the whole text, (n, n_outputs)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).mean(1)
+
+
+REGRESSION: dict[str, Any] = {"dataset": {"name": "toys.Brightness"}, "partition": {"name": "iid"}}
+"""Changes that make the toy a regression."""
+
+NEXT_TOKEN: dict[str, Any] = {
+    "dataset": {"name": "toys.Counting"},
+    "partition": {"name": "iid"},
+    "model": {"name": "toys.TinyText"},
+}
+"""Changes that make the toy a language model."""

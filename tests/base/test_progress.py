@@ -37,7 +37,7 @@ class Clock:
 
 
 def row(round_number: int, accuracy: float | None, n_merged: int) -> RoundRow:
-    tested = None if accuracy is None else (1.0, accuracy)
+    tested = None if accuracy is None else {"accuracy": accuracy, "loss": 1.0}
     none = RoundRow.of(
         round_number, 10.0 * round_number, tested and Scores(tested, None, {}), ClientRows.of([])
     )

@@ -20,6 +20,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
 from distreal_sim.inspection.check import print_check
 from distreal_sim.methods.depthfl import mutual_loss, ramp
+from distreal_sim.recipe.tasks.classification import Classification
 from distreal_sim.simulation.evaluation import statistics_shards
 from distreal_sim.submodels.depths import depths_of
 from distreal_sim.submodels.exits import WithExits
@@ -50,8 +51,10 @@ def test_mutual_loss_by_hand() -> None:
     a, b = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.75, 0.25]]).log()
     plain = -math.log(0.5) - math.log(0.75)
     divergence = 0.75 * math.log(1.5) + 0.25 * math.log(0.5) + 0.5 * math.log(2 / 3) + 0.5 * math.log(2)
-    assert mutual_loss([a, b], torch.tensor([0]), 0.0).item() == pytest.approx(plain, rel=1e-6)
-    loss = mutual_loss([a, b], torch.tensor([0]), 0.3)
+    assert mutual_loss(Classification(), [a, b], torch.tensor([0]), 0.0).item() == pytest.approx(
+        plain, rel=1e-6
+    )
+    loss = mutual_loss(Classification(), [a, b], torch.tensor([0]), 0.3)
     assert loss.item() == pytest.approx(plain + 0.3 * divergence, rel=1e-6)
 
 
@@ -63,7 +66,7 @@ def test_mutual_loss_against_a_plain_loop() -> None:
     torch.manual_seed(1)
     scores = [torch.randn(4, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
     y = torch.tensor([0, 3, 4, 1])
-    found = torch.autograd.grad(mutual_loss(scores, y, 0.7), scores)
+    found = torch.autograd.grad(mutual_loss(Classification(), scores, y, 0.7), scores)
     for i, own in enumerate(scores):
         loss = F.cross_entropy(own, y)
         for j, other in enumerate(scores):

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from rounds import play
+from scores import loss_and_hits
 from toys import toy
 
 from distreal_sim.base.rng import Rngs
@@ -23,7 +24,7 @@ from distreal_sim.simulation.evaluation import statistics_shard, statistics_shar
 from distreal_sim.simulation.rows import RoundRow
 from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.shrink import shrink
-from distreal_sim.thinning.statistics import evaluate, mean_statistics
+from distreal_sim.thinning.statistics import mean_statistics
 from distreal_sim.thinning.structure import kept_elements
 
 SLOW: dict[str, Any] = {"name": "constant", "level": 0.3}
@@ -159,7 +160,7 @@ def test_statistics_do_not_depend_on_the_order_of_the_batches() -> None:
 
     def loss(size: int, given: dict[str, np.ndarray]) -> float:
         batches = [task.batch(task.data.test, slice(i, i + size)) for i in range(0, 360, size)]
-        return sum(evaluate(task.engine, given, *batch)[0] for batch in batches)
+        return sum(loss_and_hits(task.engine, given, *batch)[0] for batch in batches)
 
     assert loss(360, statistics) == pytest.approx(loss(8, statistics), rel=1e-5)
     assert abs(loss(360, {}) - loss(8, {})) > 1

@@ -16,10 +16,11 @@ from toys import toy
 from distreal_sim.client.schedule import sgd_step
 from distreal_sim.config.build import build
 from distreal_sim.data.partitions import Split
+from distreal_sim.recipe.tasks.classification import Classification
 from distreal_sim.submodels.steps import (
     classes_of,
     distil_step,
-    masked_cross_entropy,
+    masked_loss,
     partial_steps,
     proximal_steps,
     steps_among,
@@ -80,7 +81,7 @@ def test_masked_loss_by_hand() -> None:
     gradient: softmax of (1, 2, 0) minus one-hot; exactly 0 at the absent class.
     """
     scores = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64, requires_grad=True)
-    loss = masked_cross_entropy(np.array([True, True, False]))(scores, torch.tensor([0]))
+    loss = masked_loss(F.cross_entropy, np.array([True, True, False]))(scores, torch.tensor([0]))
     total = math.e + math.e**2 + 1
     assert loss.item() == pytest.approx(math.log(total) - 1, rel=1e-12)
     assert abs(loss.item() - (math.log(math.e + math.e**2) - 1)) > 0.08
@@ -124,7 +125,7 @@ def test_the_distilled_gradient_is_that_of_soft_labels_held_constant() -> None:
         loss.backward()
         return {n: (p - 0.1 * p.grad).detach().numpy() for n, p in twin.named_parameters()}
 
-    loss = distil_step(engine, x, y, None, Mask((np.array([0, 1]),)), 0.1)
+    loss = distil_step(Classification(), engine, x, y, None, Mask((np.array([0, 1]),)), 0.1)
     assert loss == pytest.approx(F.cross_entropy(module(x), y).item(), abs=1e-12)
     after = engine.export()
     for name, expected in moved("constant").items():
@@ -165,7 +166,7 @@ def test_steps_among_some_classes() -> None:
     """Class 1 is absent: its bias has no gradient; among all classes it has one."""
     for classes, moves in ((np.array([True, False, True]), False), (None, True)):
         engine, before, x, _ = two_layers()
-        steps_among(classes, "cpu")(engine, x, torch.tensor([0, 2, 0, 2, 2, 0]), None, 0.1)
+        steps_among(Classification(), classes, "cpu")(engine, x, torch.tensor([0, 2, 0, 2, 2, 0]), None, 0.1)
         moved = engine.export()["b.bias"] != before["b.bias"]
         assert moved.tolist() == [True, moves, True]
 

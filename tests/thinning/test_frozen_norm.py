@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scores import loss_and_hits
 from torch import Tensor, nn
 
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
-from distreal_sim.thinning.statistics import batch_statistics, evaluate, mean_statistics
+from distreal_sim.thinning.statistics import batch_statistics, mean_statistics
 
 
 class Frozen(nn.Module):
@@ -130,4 +131,4 @@ def test_tests_use_them_too() -> None:
     for key in ("running_mean", "running_var"):
         setattr(plain.norm2, key, torch.from_numpy(statistics[f"norm2.{key}"]).double())
     expected = F.cross_entropy(plain(X), Y, reduction="sum").item()
-    assert evaluate(engine, statistics, X, Y)[0] == pytest.approx(expected, rel=1e-12)
+    assert loss_and_hits(engine, statistics, X, Y)[0] == pytest.approx(expected, rel=1e-12)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scores import loss_and_hits
 from torch import nn
 
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.coupling.trial import cut
 from distreal_sim.thinning.engine.engine import Engine
-from distreal_sim.thinning.statistics import batch_statistics, evaluate, mean_statistics
+from distreal_sim.thinning.statistics import batch_statistics, mean_statistics
 from distreal_sim.thinning.structure import axis_positions
 
 
@@ -42,7 +43,7 @@ def test_equals_torchs_cumulative_average(own_net):
     assert set(statistics) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(statistics[name], value, rtol=1e-6, atol=1e-7)
-    loss_sum, n_correct = evaluate(engine, statistics, own_net.x, own_net.y)
+    loss_sum, n_correct = loss_and_hits(engine, statistics, own_net.x, own_net.y)
     outputs = plain(own_net.x)
     assert loss_sum == pytest.approx(F.cross_entropy(outputs, own_net.y, reduction="sum").item(), rel=1e-5)
     assert n_correct == int((outputs.argmax(1) == own_net.y).sum())
@@ -52,7 +53,7 @@ def test_without_statistics_each_batch_has_its_own(own_net):
     """Equals the network in training mode (none of these has dropout), and training goes on undisturbed."""
     structure = find_groups(own_net.module, own_net.x)
     engine, other = (Engine(own_net.module, structure, dtype=torch.float64) for _ in range(2))
-    loss_sum, _ = evaluate(engine, {}, own_net.x, own_net.y)
+    loss_sum, _ = loss_and_hits(engine, {}, own_net.x, own_net.y)
     expected = F.cross_entropy(copy.deepcopy(own_net.module)(own_net.x), own_net.y, reduction="sum")
     assert loss_sum == pytest.approx(expected.item(), rel=1e-12)
     batch_statistics(engine, [own_net.x])
@@ -80,12 +81,12 @@ def test_a_sub_network_is_the_full_one_with_dropped_channels_zeroed(net, random_
                 whole[f"{name}.running_{key}"] = values
                 thinned[f"{name}.running_{key}"] = values[positions]
     engine = Engine(net.module, structure, dtype=torch.float64)
-    untouched = evaluate(engine, whole, net.x, net.y)
-    loss_sum, n_correct = evaluate(engine, thinned, net.x, net.y, mask)
+    untouched = loss_and_hits(engine, whole, net.x, net.y)
+    loss_sum, n_correct = loss_and_hits(engine, thinned, net.x, net.y, mask)
     outputs = full.eval()(net.x)
     assert loss_sum == pytest.approx(F.cross_entropy(outputs, net.y, reduction="sum").item(), rel=1e-9)
     assert n_correct == int((outputs.argmax(1) == net.y).sum())
-    assert evaluate(engine, whole, net.x, net.y) == untouched
+    assert loss_and_hits(engine, whole, net.x, net.y) == untouched
 
 
 def test_statistics_of_a_sub_network(own_net, random_mask):

@@ -69,7 +69,7 @@ Compute = Callable[[Engine, Tensor, Tensor, Mask | None, float], float]
 
 
 def sgd_step(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
-    """A step of SGD on the cross-entropy, thinned where there is a mask."""
+    """A step of SGD on the task's loss, thinned where there is a mask."""
     return engine.step(x, y, mask, lr)
 
 

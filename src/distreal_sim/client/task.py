@@ -25,6 +25,7 @@ from distreal_sim.data.datasets import Data, Examples
 from distreal_sim.data.partitions import Split
 from distreal_sim.devices.devices import Devices
 from distreal_sim.fronts.front import Front
+from distreal_sim.recipe.scoring import Scoring
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.engine.engine import Engine, Scaling
 from distreal_sim.thinning.engine.layout import layout_of
@@ -53,11 +54,12 @@ reading small batches takes less time than training on them."""
 class Task:
     """Network, data and devices of one run.
 
-    module: the network as initialised; structure: its coupling groups; configured: those of the experiment's
-    network, which the method may have narrowed or extended; devices: the clients' resources; overrun: what
-    becomes of a client that is still computing at the deadline; front: None unless the method uses one;
-    scaling: how a thinned network scales the activations that it keeps; computes: False if training is only
-    timed; charges: what the clock charges if time is measured, None if it charges MACs.
+    scoring: what the network learns, and its scores in tests; module: the network as initialised; structure:
+    its coupling groups; configured: those of the experiment's network, which the method may have narrowed or
+    extended; devices: the clients' resources; overrun: what becomes of a client that is still computing at
+    the deadline; front: None unless the method uses one; scaling: how a thinned network scales the
+    activations that it keeps; computes: False if training is only timed; charges: what the clock charges if
+    time is measured, None if it charges MACs.
     """
 
     seed: int
@@ -68,6 +70,7 @@ class Task:
     codec: Codec
     download_codec: Codec
     evaluation: Evaluation
+    scoring: Scoring
     data: Data
     split: Split
     module: nn.Module
@@ -91,6 +94,7 @@ class Task:
             scaling=self.scaling,
             precision=self.local.precision,
             running=self.evaluation.batch_norm == "running",
+            loss_fn=self.scoring.learning.loss_fn,
             device=self.device,
         )
 

@@ -18,7 +18,7 @@ from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import with_charges
-from distreal_sim.config.checks import check_parts
+from distreal_sim.config.checks import check_classes, check_parts
 from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.partitions import Split
@@ -26,6 +26,8 @@ from distreal_sim.devices.devices import Devices
 from distreal_sim.devices.profile_checks import check_bound
 from distreal_sim.devices.units import macs_per_s_of_level_1
 from distreal_sim.fronts.front import Front, fingerprint
+from distreal_sim.recipe.scoring import Scoring, default_metrics
+from distreal_sim.recipe.tasks import LearningTask
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Structure, ThinningError
@@ -51,6 +53,8 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
             )
         data = dataclasses.replace(data, test=held)
     data = dataclasses.replace(data, test=sample(data.test, experiment.evaluation.examples, rngs))
+    learning = experiment.task.settled(data, experiment.dataset.name)
+    check_classes(experiment.partition, experiment.dataset, data)
     with naming(f"partition {experiment.partition.name}"):
         split = experiment.partition.split(
             data.train.y, data.writers, experiment.n_clients, rngs("partition")
@@ -72,7 +76,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
                 f"method {experiment.method.name} needs it too: what a step costs is counted in the same way"
             )
             raise ThinningError(f"{error} ({why} for all methods)") from error
-        _check_outputs(experiment.model.name, full, data)
+        _check_outputs(experiment.model.name, full, data, learning)
     planned = planned_examples(split, experiment)
     full_macs = training_macs(full_structure, full_structure.full_counts())
     if not full_macs:
@@ -114,6 +118,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         codec=experiment.codec,
         download_codec=experiment.download_codec,
         evaluation=experiment.evaluation,
+        scoring=Scoring(learning, default_metrics(learning)),
         data=data,
         split=split,
         module=module,
@@ -199,16 +204,11 @@ def planned_examples(split: Split, experiment: Experiment) -> np.ndarray:
     return np.array([sum(batch_sizes(int(n), local)) for n in distinct])[which]
 
 
-def _check_outputs(name: str, module: nn.Module, data: Data) -> None:
-    """Raises InputError unless the network returns a score for every class."""
+def _check_outputs(name: str, module: nn.Module, data: Data, learning: LearningTask) -> None:
+    """Raises InputError unless the network returns what the task needs."""
     with torch.no_grad(), naming(f"model {name}"):
         outputs = copy.deepcopy(module)(torch.from_numpy(data.blank(2)))
-    if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != (2, data.n_outputs):
-        got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-        raise InputError(
-            f"model {name} must return scores of shape (n, {data.n_outputs}), one for each class; for n = 2 "
-            f"it returns {got}"
-        )
+    learning.check_outputs(name, data, outputs, 2)
 
 
 def _check_single_examples(name: str, module: nn.Module, data: Data) -> None:

@@ -8,10 +8,11 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import load, names
 from distreal_sim.client.settings import Evaluation, Overrun
 from distreal_sim.codecs import Codec
-from distreal_sim.data.datasets import Dataset
+from distreal_sim.data.datasets import Data, Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
+from distreal_sim.recipe.tasks import IN_WORDS
 from distreal_sim.thinning.structure import Structure
 
 
@@ -82,6 +83,15 @@ def check_statistics(
         f"evaluation.batch_norm running cannot be used with {why}: running statistics are averaged like "
         "weights, over clients that train the whole network; use reestimate or batch"
     )
+
+
+def check_classes(partition: Partition, dataset: Dataset, data: Data) -> None:
+    """Raises InputError for a partition by class of data without."""
+    if partition.by_class and data.targets != "class":
+        raise InputError(
+            f"partition {partition.name} divides the examples by their class, and y of data set "
+            f"{dataset.name} holds {IN_WORDS[data.targets]}; use iid, by_writer, bootstrap or indices"
+        )
 
 
 def check_partition(partition: Partition, dataset: Dataset) -> None:

@@ -42,6 +42,8 @@ from distreal_sim.merging.merges import Merge
 from distreal_sim.merging.merges.average import Average
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
+from distreal_sim.recipe.tasks import LearningTask
+from distreal_sim.recipe.tasks.auto import Auto
 
 NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s")
 """Keys that do not change the results."""
@@ -71,6 +73,9 @@ class Experiment(ConfigModel):
     dataset: SerializeAsAny[Dataset] = Field(description="the data")
     partition: SerializeAsAny[Partition] = Field(description="how the data are divided among the clients")
     model: SerializeAsAny[Model] = Field(description="the network")
+    task: SerializeAsAny[LearningTask] = Field(
+        Auto(), description="what the network learns: its loss, and what it needs of the data"
+    )
     local: Local = Field(description="a client's planned work: epochs or steps, batch_size, lr, ...")
     profile: SerializeAsAny[Profile] = Field(description="the clients' capacity as a function of time")
     link: SerializeAsAny[Links] = Field(Unlimited(), description="how fast bytes reach and leave a client")

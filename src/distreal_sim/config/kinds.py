@@ -21,11 +21,13 @@ from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
 from distreal_sim.recipe.schedules import Schedule
+from distreal_sim.recipe.tasks import LearningTask
 
 KINDS: dict[str, type[Plugin]] = {
     "dataset": Dataset,
     "partition": Partition,
     "model": Model,
+    "task": LearningTask,
     "local.lr_schedule": Schedule,
     "profile": Profile,
     "link": Links,

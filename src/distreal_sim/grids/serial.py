@@ -59,7 +59,7 @@ class SerialFleet:
 
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
-    ) -> tuple[float, float]:
+    ) -> dict[str, float]:
         """See `Fleet.evaluate`."""
         task, lent = self._task, self.publish(arrays)
         shards = pairwise(evaluation.test_shards(task))
@@ -67,8 +67,7 @@ class SerialFleet:
             results = [evaluation.test_shard(task, lent, statistics, *shard, part) for shard in shards]
         except Exception as error:
             raise _failure(f"round {round_number}", "testing", error) from error
-        n_examples = len(task.data.test)
-        return sum(loss for loss, _ in results) / n_examples, sum(n for _, n in results) / n_examples
+        return task.scoring.values(task.scoring.join(results))
 
     def contexts(self) -> dict[int, bytes]:
         """The clients' memory between rounds, by client id, in the grids' checkpoint format."""

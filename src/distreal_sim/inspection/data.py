@@ -1,4 +1,4 @@
-"""The data in a plan: examples of each class, missing classes, examples in both splits."""
+"""The data in a plan: what y holds, missing classes, examples in both splits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from distreal_sim.data.datasets import Data, Examples
+from distreal_sim.data.datasets import IGNORED, Data, Examples, Targets
 
 WIDTH = 68
 """Characters of a line, so that one with a label of twelve fits a terminal of 80 columns."""
@@ -19,16 +19,40 @@ HASHED_BYTES = 1 << 30
 Counts = dict[str, np.ndarray]
 
 
+NOUNS: dict[Targets, tuple[str, str]] = {
+    "class": ("class", "classes"),
+    "tokens": ("token", "tokens"),
+    "values": ("value", "values"),
+    "marks": ("label", "labels"),
+}
+"""What one output stands for: singular and plural."""
+
+
+def targets_of(data: Data) -> dict[str, np.ndarray]:
+    """y of each split."""
+    return {"training": data.train.y, "test": data.test.y}
+
+
 def class_counts(data: Data) -> Counts:
-    """(n_classes,) examples of each class in each split."""
-    ys = {"training": data.train.y, "test": data.test.y}
-    return {split: np.bincount(y, minlength=data.n_outputs) for split, y in ys.items()}
+    """(n_outputs,) examples of each class or with each label, in each split; empty for other targets."""
+    if data.targets == "marks":
+        return {split: y.sum(axis=0, dtype=np.int64) for split, y in targets_of(data).items()}
+    if data.targets != "class":
+        return {}
+    return {split: np.bincount(y, minlength=data.n_outputs) for split, y in targets_of(data).items()}
 
 
 def data_lines(data: Data) -> Iterator[str]:
-    """Class counts of both splits, then possible faults."""
+    """What y of both splits holds, then possible faults."""
     for split, counts in class_counts(data).items():
-        yield f"{split} examples of {_counts(counts)}"
+        yield f"{split} examples of {_counts(counts, *NOUNS[data.targets])}"
+    for split, y in targets_of(data).items():
+        if data.targets == "tokens":
+            asked = y[y != IGNORED]
+            yield f"{split} tokens: {asked.size:,}, {len(np.unique(asked)):,} different ones"
+        elif data.targets == "values":
+            means, spreads = y.mean(axis=0, dtype=float), y.std(axis=0, dtype=float)
+            yield f"{split} values: mean {_between(means)}, standard deviation {_between(spreads)}"
     yield from warnings_of(data)
     if n_constant := int((data.train.x == data.train.x[0]).all(axis=0).sum()):
         yield f"{n_constant:,} of {data.train.x[0].size:,} inputs are the same in all training examples"
@@ -45,18 +69,24 @@ def missing_classes(data: Data) -> Iterator[str]:
     """A line for each split that lacks some of the classes."""
     for split, counts in class_counts(data).items():
         if len(classes := np.flatnonzero(counts == 0)):
-            yield listed(f"classes without {split} examples: ", classes.tolist())
+            yield listed(f"{NOUNS[data.targets][1]} without {split} examples: ", classes.tolist())
 
 
-def _counts(counts: np.ndarray) -> str:
+def _between(numbers: np.ndarray) -> str:
+    """One number, or the smallest and the largest one."""
+    low, high = float(numbers.min()), float(numbers.max())
+    return f"{low:,.4g}" if len(numbers) == 1 else f"{low:,.4g} .. {high:,.4g}"
+
+
+def _counts(counts: np.ndarray, one: str, many: str) -> str:
     """`each class: 5,000`, or every count, or their spread where they do not fit."""
     low, high = int(counts.min()), int(counts.max())
     if low == high:
-        return f"each class: {low:,}"
-    every = f"classes 0 .. {len(counts) - 1}: {' '.join(map(str, counts))}"
+        return f"each {one}: {low:,}"
+    every = f"{many} 0 .. {len(counts) - 1}: {' '.join(map(str, counts))}"
     if len(every) + len("training examples of ") <= WIDTH:
         return every
-    return f"a class: min {low:,}, median {np.median(counts):,.4g}, max {high:,}"
+    return f"a {one}: min {low:,}, median {np.median(counts):,.4g}, max {high:,}"
 
 
 def listed(start: str, items: Sequence[int]) -> str:

@@ -21,7 +21,7 @@ from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.inspection.capacity import ends, fixing_line, shown_as_1, unit_line
 from distreal_sim.inspection.costs import cost_rows
-from distreal_sim.inspection.data import data_lines
+from distreal_sim.inspection.data import NOUNS, data_lines
 from distreal_sim.inspection.estimate import WallTimes, window
 from distreal_sim.inspection.levels import choices, levels_line
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
@@ -46,7 +46,7 @@ def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
 
 
 def label_counts(task: Task) -> np.ndarray:
-    """(n_clients, n_classes) examples of each class that each client holds."""
+    """(n_clients, n_classes) examples of each class that each client holds; y must hold classes."""
     n_clients, n_classes = len(task.split), task.data.n_outputs
     owner = np.repeat(np.arange(n_clients), task.split.sizes)
     cells = owner * n_classes + task.data.train.y[task.split.order]
@@ -75,11 +75,12 @@ def _options(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def data_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
     """Data, partition and clients."""
     yield "experiment", f"{experiment.name}, seed {experiment.seed}, config hash {experiment.hash()}"
-    data, sizes, counts = task.data, task.split.sizes, label_counts(task)
+    data, sizes = task.data, task.split.sizes
     shape = " x ".join(map(str, data.shape))
     yield "data set", describe(experiment.dataset)
     sets = f"{len(data.train):,} training and {len(data.test):,} test examples"
-    yield "data set", f"{sets} of {shape}, {data.n_outputs} classes"
+    one, many = NOUNS[data.targets]
+    yield "data set", f"{sets} of {shape}, {data.n_outputs} {one if data.n_outputs == 1 else many}"
     for line in data_lines(data):
         yield "data set", line
     yield "clients", f"{len(sizes):,}, of which {experiment.clients_per_round:,} a round"
@@ -87,6 +88,9 @@ def data_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> 
         yield "clients", f"availability {describe(experiment.availability)}"
     yield "partition", describe(experiment.partition)
     yield "partition", f"examples a client: {spread(sizes)}"
+    if data.targets != "class":
+        return
+    counts = label_counts(task)
     classes, largest = np.mean((counts > 0).sum(axis=1)), percent(float(np.mean(counts.max(axis=1) / sizes)))
     yield (
         "partition",
@@ -139,6 +143,7 @@ def _kept(task: Task) -> list[str]:
 
 def network_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
     """The network and the local work."""
+    yield "task", describe(task.scoring.learning)
     yield "model", describe(experiment.model)
     for line in _cost(task.configured):
         yield "model", line

@@ -25,7 +25,7 @@ from distreal_sim.fronts.file import read_front
 from distreal_sim.fronts.front import Front
 from distreal_sim.inspection.capacity import shown_as_1, unit_line
 from distreal_sim.inspection.cautions import python_warning
-from distreal_sim.inspection.data import warnings_of
+from distreal_sim.inspection.data import data_lines, warnings_of
 from distreal_sim.inspection.levels import choices, levels_table
 from distreal_sim.inspection.rows import (
     label_counts,
@@ -192,6 +192,15 @@ def _front(front: Front, console: Console) -> None:
 
 
 def _data(experiment: Experiment, task: Task, console: Console) -> None:
+    if task.data.targets == "class":
+        _classes(experiment, task, console)
+    else:
+        say(console, f"Examples a client: {spread(task.split.sizes)}.\n")
+        for line in data_lines(task.data):
+            say(console, line)
+
+
+def _classes(experiment: Experiment, task: Task, console: Console) -> None:
     counts = label_counts(task)
     sizes, n_classes = task.split.sizes, (counts > 0).sum(axis=1)
     largest = counts.max(axis=1) / sizes

@@ -17,6 +17,7 @@ Differs from the paper:
 - A tensor's average is weighted by examples; `merge.weight: clients` is the paper's unweighted one.
   (our choice)
 - FedAvg of the sub-models, the paper's variant without FedDyn; there is none with it.
+- Tasks without classes: an exit learns from another one's outputs by the task's loss. (our choice)
 - t is the number of rounds before this one, so that lambda begins with exp(-5). (our choice)
 - Networks: resnet20, resnet18, preresnet, and those that are an nn.Sequential with pooling between its
   convolutions, a stage ending with each pool; others are refused. (our choice)
@@ -37,6 +38,7 @@ from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
 from distreal_sim.methods import Fits, Method
+from distreal_sim.recipe.tasks import LearningTask
 from distreal_sim.submodels.depths import deepest_trained, depth_steps, depths_of, merge_depths
 from distreal_sim.submodels.exits import with_exits
 from distreal_sim.submodels.levels import Level, PerRound
@@ -67,7 +69,7 @@ class DepthFL(Method):
         strength = ramp(client.round.number - 1, self.ramp_rounds) if self.distil else 0.0
 
         def loss_of(scores: list[Tensor], y: Tensor) -> Tensor:
-            return mutual_loss(scores, y, strength)
+            return mutual_loss(client.task.scoring.learning, scores, y, strength)
 
         return depth_steps(client.task, level, depths_of(client.task, earlier_exits=True), loss_of)
 
@@ -83,17 +85,24 @@ def ramp(t: int, length: int) -> float:
     return math.exp(-5 * (1 - min(t, length) / length) ** 2)
 
 
-def mutual_loss(scores: list[Tensor], y: Tensor, strength: float) -> Tensor:
-    """Sum of the cross-entropies, and strength / (d - 1) times that of KL(j || i) over all pairs of exits."""
-    loss = F.cross_entropy(scores[0], y)
+def mutual_loss(learning: LearningTask, scores: list[Tensor], y: Tensor, strength: float) -> Tensor:
+    """Sum of the losses, and strength / (d - 1) times that of KL(j || i) over all pairs of exits.
+
+    Where the outputs are no scores of classes: times the sum of the losses of exit i towards exit j.
+    """
+    loss = learning.loss(scores[0], y)
     for own in scores[1:]:
-        loss = loss + F.cross_entropy(own, y)
+        loss = loss + learning.loss(own, y)
     if strength == 0 or len(scores) == 1:
         return loss
-    logs = [F.log_softmax(own, dim=1) for own in scores]
+    logs = [F.log_softmax(own, dim=1) for own in scores] if learning.names_classes else scores
     for i, own in enumerate(logs):
         for j, other in enumerate(logs):
-            if i != j:
-                divergence = F.kl_div(own, other.detach(), reduction="batchmean", log_target=True)
-                loss = loss + strength / (len(scores) - 1) * divergence
+            if i == j:
+                continue
+            if learning.names_classes:
+                lesson = F.kl_div(own, other.detach(), reduction="batchmean", log_target=True)
+            else:
+                lesson = learning.loss(own, learning.target(other.detach(), y))
+            loss = loss + strength / (len(scores) - 1) * lesson
     return loss

@@ -66,7 +66,8 @@ class FedRolex(Method):
         return lambda step, counts: take(client.task.structure, orders, counts)
 
     def compute(self, client: Client, job: Job, level: Level) -> Compute:
-        return steps_among(self._classes(client.task, client.id), client.task.device)
+        task = client.task
+        return steps_among(task.scoring.learning, self._classes(task, client.id), task.device)
 
     def orders(self, task: Task, round_number: int) -> list[np.ndarray]:
         """The channels of each group from the window's start on; sub-models of all levels begin there."""

@@ -86,7 +86,7 @@ class Fjord(Method):
         teacher_macs = held.macs_per_example if self.distil else 0
 
         def distil(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
-            return distil_step(engine, x, y, teacher, mask, lr)
+            return distil_step(task.scoring.learning, engine, x, y, teacher, mask, lr)
 
         def choose(moment: Moment) -> Choice:
             level = steps[moment.step]

@@ -109,7 +109,8 @@ class HeteroFL(Method):
         return prefix_masks(client.task.structure)
 
     def compute(self, client: Client, job: Job, level: Level) -> Compute:
-        return steps_among(self._classes(client.task, client.id), client.task.device, self.clip_norm)
+        task = client.task
+        return steps_among(task.scoring.learning, self._classes(task, client.id), task.device, self.clip_norm)
 
     def sub_models(self, task: Task) -> PerRound:
         """The sub-model of each width."""

@@ -34,7 +34,6 @@ from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
-import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
@@ -87,7 +86,8 @@ class InclusiveFL(Method):
 
     def compute(self, client: Client, job: Job, level: Level) -> Compute:
         depths = depths_of(client.task, earlier_exits=False)
-        return depth_steps(client.task, level, depths, lambda scores, y: F.cross_entropy(scores[0], y))
+        loss = client.task.scoring.learning.loss
+        return depth_steps(client.task, level, depths, lambda scores, y: loss(scores[0], y))
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         weight = task.merge.weighs_by

@@ -29,7 +29,7 @@ from distreal_sim.methods.distreal import Distreal
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Space
 from distreal_sim.thinning.masks import Mask, draw_orders, take
-from distreal_sim.thinning.statistics import batch_statistics, evaluate, mean_statistics
+from distreal_sim.thinning.statistics import batch_statistics, mean_statistics, outputs_in_test
 from distreal_sim.thinning.structure import Counts
 
 Stream = Literal["search", "reevaluation"]
@@ -152,11 +152,13 @@ class Objective:
         if task.engine.has_statistics and task.evaluation.batch_norm == "reestimate":
             inputs = (task.batch(task.data.train, indices)[0] for indices in self.statistics)
             statistics = mean_statistics(batch_statistics(task.engine, inputs), len(self.statistics))
-        total = 0.0
+        total, n = 0.0, 0
         for start in range(0, len(self.held), size):
             x, y = task.batch(self.held, slice(start, start + size))
-            total += evaluate(task.engine, statistics, x, y)[0]
-        mean = total / len(self.held)
+            outputs = outputs_in_test(task.engine, statistics, x)
+            losses, n_losses = task.scoring.learning.losses(outputs.double(), y)
+            total, n = total + losses.item(), n + n_losses
+        mean = total / n
         return mean if mean < WORST_LOSS else WORST_LOSS
 
     def with_snapshots(self) -> Objective:

@@ -15,7 +15,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Run
 from distreal_sim.thinning.masks import Mask, first_mask
-from distreal_sim.thinning.statistics import batch_statistics, evaluate, mean_statistics
+from distreal_sim.thinning.statistics import batch_statistics, mean_statistics, outputs_in_test
 
 BATCHES_PER_SHARD = 2
 """Test batches per message."""
@@ -28,7 +28,7 @@ class Exits(Protocol):
     """A network with a classifier (exit) after several of its parts, numbered from 0; its own is the last."""
 
     def test(self, x: Tensor, last: int) -> Tensor:
-        """Scores (n, n_classes) of the network that ends with exit `last`."""
+        """Outputs of the network that ends with exit `last`."""
         ...
 
 
@@ -52,22 +52,21 @@ def test_shard(
     start: int,
     stop: int,
     part: SubModel | None = None,  # noqa: PT028  (not a pytest test)
-) -> tuple[float, int]:
-    """(sum of losses, number of correct answers) on a shard of the test set.
+) -> dict[str, np.ndarray]:
+    """The statistics of the scores (`Scoring.join`) on a shard of the test set.
 
     statistics: batch-norm statistics; if empty, every test batch is normalised with its own. part: the tested
     part of the network; None: the whole network.
     """
-    loss_sum, n_correct = 0.0, 0
+    found = []
     mask, run = _part(task, part)
     task.engine.load(arrays)
     with Rngs(task.seed, (start,)).seeded_globals("testing"):
         for first, last in pairwise(_bounds(start, stop, task.evaluation.batch_size)):
             x, y = task.batch(task.data.test, slice(first, last))
-            loss, correct = evaluate(task.engine, statistics, x, y, mask, run)
-            loss_sum += loss
-            n_correct += correct
-    return loss_sum, n_correct
+            outputs = outputs_in_test(task.engine, statistics, x, mask, run)
+            found.append(task.scoring.statistics(outputs, y))
+    return task.scoring.join(found)
 
 
 def statistics_shards(task: Task, client_ids: Sequence[int]) -> list[tuple[list[int], list[int]]]:

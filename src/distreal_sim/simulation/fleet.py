@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from distreal_sim.client.messages import Arrays, Job, Update
@@ -37,8 +37,8 @@ class Fleet(Protocol):
 
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
-    ) -> tuple[float, float]:
-        """(mean loss, accuracy) on the test set; part: see `statistics`."""
+    ) -> Mapping[str, float]:
+        """The scores on the test set, by name (`Scoring.values`); part: see `statistics`."""
         ...
 
     def contexts(self) -> dict[int, bytes]:

@@ -15,8 +15,8 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.client.columns import Column, column, columns_of, names_of
 from distreal_sim.client.messages import STATUSES, Arrays, Facts
 
-Tested = tuple[float, float] | None
-"""(loss, accuracy) on the test set; None: not tested."""
+Tested = Mapping[str, float] | None
+"""Scores on the test set by name, `loss` among them; None: not tested."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,7 @@ class RoundRow:
         own: Sequence[Column] = (),
     ) -> RoundRow:
         """Sums up the clients' rows; losses are weighted by examples. own: the method's columns."""
-        loss, accuracy = (scores and scores.full) or (None, None)
-        submodel_loss, submodel_accuracy = (scores and scores.submodel) or (None, None)
+        full, submodel = (scores and scores.full) or {}, (scores and scores.submodel) or {}
         columns = rows.columns
         status = columns["status"]
         n_of = dict(zip(STATUSES, np.bincount(status, minlength=len(STATUSES)).tolist(), strict=True))
@@ -190,16 +189,16 @@ class RoundRow:
         return cls(
             round=round_number,
             sim_s=sim_s,
-            test_accuracy=accuracy,
-            test_loss=loss,
+            test_accuracy=full.get("accuracy"),
+            test_loss=full.get("loss"),
             train_loss=total(losses * n_examples) / int(n_examples.sum()) if trained else None,
             n_selected=len(rows),
             n_completed=n_of["completed"],
             n_partial=n_of["partial"],
             n_dropped=n_of["dropped"],
             **{name: sums.pop(name) for name in list(sums) if name in ROUND_COLUMNS},
-            submodel_accuracy=submodel_accuracy,
-            submodel_loss=submodel_loss,
+            submodel_accuracy=submodel.get("accuracy"),
+            submodel_loss=submodel.get("loss"),
             n_diverged=n_of["diverged"],
             more={**sums, **more},
         )

@@ -92,7 +92,7 @@ def distilled(client: Client, orders: Orders) -> Choose:
             return take(structure, order, teacher)
 
         def compute(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
-            return distil_step(engine, x, y, mask, narrow[0], lr)
+            return distil_step(task.scoring.learning, engine, x, y, mask, narrow[0], lr)
 
         return Choice(teacher, macs(teacher) + macs(pupil), draw, compute)
 

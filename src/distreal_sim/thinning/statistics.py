@@ -11,26 +11,24 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from distreal_sim.thinning.engine.engine import Engine, Run
 from distreal_sim.thinning.masks import Mask
 
 
-def evaluate(
+def outputs_in_test(
     engine: Engine,
     statistics: Mapping[str, np.ndarray],
     x: Tensor,
-    y: Tensor,
     mask: Mask | None = None,
     run: Run | None = None,
-) -> tuple[float, int]:
-    """(sum of cross-entropies, number of correct answers) of the loaded network on x, y.
+) -> Tensor:
+    """The loaded network's outputs for x, as in a test.
 
     statistics: from `mean_statistics`, for the same sub-network; empty: batch norm uses those of this batch.
-    mask: the sub-network to test; None: the full width. run(network, x): computes the scores, if they are not
-    the network's own outputs. The network is otherwise in evaluation mode (no dropout).
+    mask: the sub-network to test; None: the full width. run(network, x): computes them, if they are not the
+    network's own outputs. The network is otherwise in evaluation mode (no dropout).
     """
     with engine.testing(mask) as (module, norms), torch.no_grad():
         for name, norm in norms.items():
@@ -38,9 +36,8 @@ def evaluate(
                 if statistics:
                     value = torch.from_numpy(np.array(statistics[f"{name}.{key}"]))
                     norm._buffers[key] = value.to(device=x.device, dtype=engine.dtype)
-        outputs = module(x) if run is None else run(module, x)
-        loss = F.cross_entropy(outputs.double(), y, reduction="sum")
-        return loss.item(), int((outputs.argmax(1) == y).sum())
+        outputs: Tensor = module(x) if run is None else run(module, x)
+        return outputs
 
 
 def batch_statistics(
@@ -74,5 +71,5 @@ def batch_statistics(
 
 
 def mean_statistics(sums: Mapping[str, np.ndarray], n_batches: int) -> dict[str, np.ndarray]:
-    """Statistics for `evaluate`, float32, from the summed `batch_statistics` of n_batches batches."""
+    """Statistics for `outputs_in_test`, float32, from the summed `batch_statistics` of n_batches batches."""
     return {name: (value / n_batches).astype(np.float32) for name, value in sums.items()}

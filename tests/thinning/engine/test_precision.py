@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scores import loss_and_hits
 
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.engine.linear import MIN_ELEMENTS
-from distreal_sim.thinning.statistics import evaluate
 
 ROUNDING = 2.0**-8
 """Largest relative error of a number rounded to bfloat16's 8 significant bits."""
@@ -78,7 +78,7 @@ def test_tests_are_float32(step_net):
     module, x = step_net.module.float(), step_net.x.float()
     structure = find_groups(module, x)
     found = [
-        evaluate(Engine(module, structure, precision=precision), {}, x, step_net.y)
+        loss_and_hits(Engine(module, structure, precision=precision), {}, x, step_net.y)
         for precision in ("float32", "bfloat16")
     ]
     assert found[0] == found[1]

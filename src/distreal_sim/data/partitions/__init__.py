@@ -38,13 +38,15 @@ class Partition(Plugin):
     """Deals out training examples.
 
     disjoint: whether an example has one owner at most; counts_all: whether it names examples by their number
-    among all training examples, so that none may be held out before.
+    among all training examples, so that none may be held out before; by_class: whether it needs one class for
+    each example.
     """
 
     package: ClassVar[str] = "distreal_sim.data.partitions"
     label: ClassVar[str] = "partition"
     disjoint: ClassVar[bool] = True
     counts_all: ClassVar[bool] = False
+    by_class: ClassVar[bool] = False
 
     def remedy(self) -> str:
         """A change of the config that gives the client with the fewest examples more."""
@@ -57,6 +59,7 @@ class Partition(Plugin):
         """A cover of the N examples by n_clients non-empty clients, disjoint unless the partition says that
         it is not; a function of its arguments.
 
-        labels: (N,) int64; writers: (N,) int64 or None; n_clients: None where the data or a file decide.
+        labels: y of the training examples, (N,) int64 if `by_class`; writers: (N,) int64 or None; n_clients:
+        None where the data or a file decide.
         Raises InputError when the cover is impossible (fewer examples than clients, no writers, ...).
         """

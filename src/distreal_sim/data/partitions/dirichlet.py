@@ -16,7 +16,7 @@ have run out does not always fall on the last ids; NIID-Bench redraws for ever, 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +30,8 @@ _DRAWS = 100
 
 class Dirichlet(Partition):
     """Label skew: the smaller alpha, the fewer classes a client holds; alpha = inf deals out equal mixes."""
+
+    by_class: ClassVar[bool] = True
 
     alpha: float = Field(gt=0, examples=[0.5, 0.1, float("inf")], description="concentration")
     variant: Literal["by_class", "by_client"] = Field(

@@ -8,6 +8,8 @@ where the cut is not even.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import Field
 
@@ -22,6 +24,8 @@ class Shards(Partition):
     A client holds at most that many classes where class sizes are multiples of the shard size; a shard that
     straddles a class boundary brings another.
     """
+
+    by_class: ClassVar[bool] = True
 
     classes_per_client: int = Field(ge=1, examples=[2, 1], description="shards of one class per client")
 

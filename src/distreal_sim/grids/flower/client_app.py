@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 
-from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from distreal_sim.client.client import do
@@ -83,9 +83,8 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             arrays = decode_arrays(arrays_of(message.content, "arrays"))
             stats = decode_arrays(arrays_of(message.content, "statistics"))
             which = config["start"], config["stop"], decode_part(config)
-            loss_sum, n_correct = evaluation.test_shard(task, arrays, stats, *which)
-            result = MetricRecord({"loss_sum": loss_sum, "n_correct": n_correct})
-            return Message(RecordDict({"result": result}), reply_to=message)
+            found = evaluation.test_shard(task, arrays, stats, *which)
+            return Message(RecordDict({"result": encode_arrays(found)}), reply_to=message)
         except Exception as error:
             return _failure(message, f"round {config['round']}", "testing", error)
 

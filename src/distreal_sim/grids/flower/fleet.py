@@ -23,7 +23,6 @@ from distreal_sim.grids.flower.messages import (
     encode_job,
     encode_part,
     publish_arrays,
-    values_of,
 )
 from distreal_sim.simulation import evaluation
 from distreal_sim.submodels.submodel import SubModel
@@ -114,8 +113,8 @@ class GridFleet:
 
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
-    ) -> tuple[float, float]:
-        """(mean loss, accuracy) on the test set, summed over fixed shards; part: see `statistics`."""
+    ) -> dict[str, float]:
+        """The scores on the test set, joined over fixed shards; part: see `statistics`."""
         about: dict[str, Any] = {"round": round_number, **encode_part(part)}
         bounds = evaluation.test_shards(self.task)
         model, stats = self.publish(arrays).record, self.publish(statistics).record
@@ -133,13 +132,9 @@ class GridFleet:
             )
             for index, (start, stop) in enumerate(pairwise(bounds))
         ]
-        results: list[Mapping[str, Any]] = [
-            values_of(reply, "result") for reply in self._exchange("evaluate", str(round_number), parcels)
-        ]
-        n_examples = len(self.task.data.test)
-        return sum(r["loss_sum"] for r in results) / n_examples, sum(
-            r["n_correct"] for r in results
-        ) / n_examples
+        replies = self._exchange("evaluate", str(round_number), parcels)
+        results = [decode_arrays(arrays_of(reply, "result")) for reply in replies]
+        return self.task.scoring.values(self.task.scoring.join(results))
 
     def contexts(self) -> dict[int, bytes]:
         """The clients' memory between rounds, by client id."""

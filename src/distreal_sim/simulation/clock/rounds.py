@@ -129,7 +129,7 @@ class TimedFleet:
 
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
-    ) -> tuple[float, float]:
+    ) -> dict[str, float]:
         """Never called: a model that was not trained is not tested."""
         raise NotImplementedError
 

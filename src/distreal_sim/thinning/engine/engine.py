@@ -41,9 +41,10 @@ class Engine:
     names: the trainable parameters in the network's order. scaling: `inverted` multiplies the inputs that
     layers read from a thinned group by channels / kept. running: every step updates running statistics of the
     kept channels as torch does; otherwise none are kept. `load` and `export` cover `names`, followed by the
-    running statistics. precision: with bfloat16, PyTorch's autocast chooses the bfloat16 operations of a
-    training forward pass; large linear layers that are updated in the backward pass (`linear.py`), chains of
-    linear layers (`chain.py`), the loss, the parameters, and passes without a graph stay in full precision.
+    running statistics. loss_fn: (outputs, y) -> scalar, for steps that are given none. precision: with
+    bfloat16, PyTorch's autocast chooses the bfloat16 operations of a training forward pass; large linear
+    layers that are updated in the backward pass (`linear.py`), chains of linear layers (`chain.py`), the
+    loss, the parameters, and passes without a graph stay in full precision.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Engine:
         scaling: Scaling = "none",
         precision: Precision = "float32",
         running: bool = False,
+        loss_fn: Loss = F.cross_entropy,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -69,7 +71,7 @@ class Engine:
             # A norm that stays in evaluation mode (frozen) keeps its statistics as constants.
             if isinstance(part, _NormBase) and part.running_mean is not None and part.training
         }
-        self._running = running
+        self._running, self._loss_fn = running, loss_fn
         self._forget_statistics()
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
         kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
@@ -150,7 +152,7 @@ class Engine:
         y: Tensor,
         mask: Mask | None,
         lr: float,
-        loss_fn: Loss = F.cross_entropy,
+        loss_fn: Loss | None = None,
         *,
         trained: Collection[str] | None = None,
         proximal: float = 0.0,
@@ -161,7 +163,7 @@ class Engine:
 
         mask: the kept channels; None: a plain step of the full network, equal to torch.optim.SGD bit for bit
         except for large linear layers and chains of linear layers, which add the same terms in another order
-        and are as close to the float64 step as torch's. loss_fn: (outputs, y) -> scalar. trained: names of
+        and are as close to the float64 step as torch's. loss_fn: the engine's if not given. trained: names of
         the parameters that it changes, None: all; no gradient is computed for the others, and their momentum
         does not change. proximal: mu of the term mu / 2 * |w - w_0|^2, where w_0 are the loaded parameters;
         for plain steps only, and from the first step on. max_norm: the loss's gradient, as one vector, is
@@ -172,11 +174,11 @@ class Engine:
         plan = self._scratch.enter(mask, to_change=True)
         anchors = self._loaded() if proximal else []
         self._moved = True
-        objective = Objective(loss_fn, trained, max_norm, run)
+        objective = Objective(loss_fn or self._loss_fn, trained, max_norm, run)
         return plan.steps.step(x, y, objective, self._rule.at(lr, proximal), anchors)
 
     def gradients(
-        self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss = F.cross_entropy
+        self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss | None = None
     ) -> tuple[float, dict[str, Tensor]]:
         """The loss and its gradient for every parameter in `names`, at the mask's width; changes nothing.
 
@@ -184,17 +186,17 @@ class Engine:
         """
         plan = self._scratch.enter(mask)
         before = Snapshot(self._module)
-        loss, grads = plan.autograd.gradients(x, y, Objective(loss_fn))
+        loss, grads = plan.autograd.gradients(x, y, Objective(loss_fn or self._loss_fn))
         before.restore()
         return loss.item(), {n: g for n, g in zip(self.names, grads, strict=True) if g is not None}
 
-    def accumulate(self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss = F.cross_entropy) -> float:
+    def accumulate(self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss | None = None) -> float:
         """Adds a loss's gradient at the mask's width to the sum for the next `apply`; returns the loss.
 
         Changes no parameter and no momentum. Losses may come from sub-networks with different masks.
         """
         plan = self._scratch.enter(mask)
-        loss, grads = plan.autograd.gradients(x, y, Objective(loss_fn))
+        loss, grads = plan.autograd.gradients(x, y, Objective(loss_fn or self._loss_fn))
         if self._sums is None:
             self._sums = Sums(self._new_memory(), self.names)
         self._sums.add(grads, plan.cut, self._scratch.rows)
