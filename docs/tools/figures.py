@@ -1,4 +1,4 @@
-"""Draws the pictures of the docs that come from no run: each bundled profile, and one client's round.
+"""Draws the pictures of the docs without training: profiles, one client's round, and a plan's timeline.
 
 python docs/tools/figures.py
 """
@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import distreal_sim as ds
 from distreal_sim.base.plugins import names
 from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Round
@@ -47,11 +48,16 @@ OPTIONS: dict[str, str] = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 N_ROUNDS = 4
 
+PLANNED = ("distreal", "fedavg", "heterofl")
+"""Methods on the page on plans."""
+
 
 def main() -> None:
     for name in names(Profile):
         save(profile_figure(name), FIGURES / f"profile_{name}.png")
     save(one_client(), FIGURES / "one_client.png")
+    planned = ds.plan(ROOT / "configs" / "digits.yaml", methods=PLANNED, rounds=4)
+    planned.plot("timeline", FIGURES / "timeline.png")
 
 
 def profile_figure(name: str) -> Figure:

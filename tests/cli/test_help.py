@@ -15,7 +15,7 @@ from distreal_sim.cli import app
         ("search", ["runs/search-NAME-SEED", "number of cores"]),
         ("sweep", ["runs/sweep-NAME", "number of cores"]),
         ("demo", ["number of cores"]),
-        ("plot", ["accuracy.png or front.png"]),
+        ("plot", ["KIND.png"]),
         ("table", ["the sweep's"]),
     ],
 )

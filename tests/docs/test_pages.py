@@ -96,7 +96,8 @@ def test_add_a_profile(folder: Path) -> None:
 
 def test_plan(folder: Path) -> None:
     """A row for each of the three methods, and the column of the deadline."""
-    (printed,) = follow("how-to/plan.md", folder)
+    printed, _ = follow("how-to/plan.md", folder)
+    assert (folder / "runs" / "timeline.png").exists()
     assert "100 rounds without training" in printed
     for word in ("distreal", "fedavg", "heterofl", "90 % in"):
         assert word in printed

@@ -45,6 +45,9 @@ def test_methods_side_by_side(tmp_path: Path) -> None:
         assert row["macs_used"] == pytest.approx(run.clients["macs"].sum() / row["macs_offered"])
         assert row["upload_bytes"] == run.clients["upload_bytes"].sum()
     assert [run.path.parent for run in plan.runs] == [tmp_path / "out"] * 2
+    assert len(plan.plot().axes) == 3, "two panels and the colour bar"
+    with pytest.raises(InputError, match=r"unknown kind of figure 'timelin'; did you mean 'timeline'"):
+        plan.plot("timelin")
     shares = plan.picked.groupby("label")["steps_share"].sum()
     assert list(shares) == pytest.approx([1, 1])
     (own,) = ds.plan(TOY, methods=["heterofl"], method={"name": "heterofl", "widths": [0.5, 1.0]}).runs

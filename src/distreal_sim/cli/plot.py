@@ -20,8 +20,11 @@ def plot(
         Literal["sim_s", "round", "macs", "upload_bytes"],
         typer.Option(help="what the accuracy is drawn against"),
     ] = "sim_s",
+    kind: Annotated[
+        str, typer.Option(help="accuracy, timeline, participation, capacity or front")
+    ] = "accuracy",
     out: Annotated[
-        Path | None, typer.Option(help="figure: .png, .pdf or .svg", show_default="accuracy.png or front.png")
+        Path | None, typer.Option(help="figure: .png, .pdf or .svg", show_default="KIND.png")
     ] = None,
     target: Annotated[list[float] | None, typer.Option(help="accuracy to mark; may be repeated")] = None,
     metric: Metric = "trained",
@@ -29,7 +32,8 @@ def plot(
 ) -> None:
     """Draw accuracy against simulated time, a line per method, mean and 95 % band over seeds; or a front.
 
-    The runs of a sweep get a panel for each of its settings.
+    The runs of a sweep get a panel for each of its settings. Other kinds: who works when, in the first rounds
+    (timeline); whose work counts (participation); what one client could do and did (capacity).
     """
     os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever draws on this user's screen
     if len(directories) == 1 and directories[0].suffix == ".json":
@@ -40,6 +44,6 @@ def plot(
     else:
         from distreal_sim.results.show import plot as plot_runs
 
-        out = out or Path("accuracy.png")
-        plot_runs(directories, x, target, metric, out)
+        out = out or Path(f"{kind}.png")
+        plot_runs(directories, x, target, metric, out, kind)
     print(out)

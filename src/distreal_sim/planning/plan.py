@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
@@ -21,7 +21,11 @@ from distreal_sim.inspection import cautions
 from distreal_sim.inspection.timing import with_costs
 from distreal_sim.planning.replay import deadline_for, picked, replay
 from distreal_sim.results.runs import Run
+from distreal_sim.results.show import draw
 from distreal_sim.sweep.cells import load_cells
+
+if TYPE_CHECKING:
+    from distreal_sim.results.plots import Figure
 
 MOST_SHOWN = 4
 """Sub-networks of each method that are printed, those with most steps; `Plan.picked` has all."""
@@ -32,14 +36,18 @@ class Plan:
     """What experiments would do, without training; printing it shows what `distreal-sim plan` shows.
 
     table: a row for each experiment, see `summary`; picked: the sub-networks of their finished steps, see
-    `replay.picked`; runs: rounds and clients of each, which every figure of `ds.plot` draws; warnings: worlds
-    in which the comparison would say little.
+    `replay.picked`; runs: rounds and clients of each; warnings: worlds in which the comparison would say
+    little.
     """
 
     table: pd.DataFrame
     picked: pd.DataFrame
     runs: tuple[Run, ...]
     warnings: tuple[str, ...]
+
+    def plot(self, kind: str = "timeline", out: str | Path | None = None) -> Figure:
+        """Who works when in the first rounds, or another figure of `ds.plot` that needs no accuracy."""
+        return draw(kind, self.runs, out)
 
     def print(self, console: Console) -> None:
         """As two tables and a line for each warning."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from distreal_sim.base.errors import InputError
+from distreal_sim.base.errors import InputError, unknown
+from distreal_sim.results import plots
 from distreal_sim.results.compare import compare
 from distreal_sim.results.fleets import different_fleets, level_1_of
 from distreal_sim.results.protocols import cost, points, quality, robust
@@ -93,18 +95,33 @@ def plot(
     targets: Sequence[float] | None = None,
     metric: Metric = "trained",
     out: str | Path | None = None,
+    kind: str = "accuracy",
 ) -> Figure:
-    """Accuracy against simulated time, a line per method, mean and 95 % band over seeds.
+    """Accuracy against simulated time, a line per method, mean and 95 % band over seeds; or another figure.
 
     The runs of a sweep get a panel for each of its settings. directories: runs, or folders of them. targets:
-    accuracies to mark, by default the sweep's. metric: see `load_runs`. out: a .png, .pdf or .svg.
+    accuracies to mark, by default the sweep's. metric: see `load_runs`. out: a .png, .pdf or .svg. kind:
+    `accuracy`; `timeline`, who works when in the first rounds; `participation`, shares of the clients whose
+    work counts, over the rounds; `capacity`, of one client; `front`, the dropout vectors. x, targets and
+    metric are for accuracy. Raises InputError where there is no run.
     """
+    runs = _compared(directories, metric)
+    if kind != "accuracy":
+        return draw(kind, runs, out)
     from distreal_sim.results.plots.accuracy import accuracy  # matplotlib takes a second to import
 
-    runs = _compared(directories, metric)
     place = runs[0].place
     marked = targets or (place.targets if place is not None else ())
     return accuracy(runs, x=x, targets=marked, out=None if out is None else Path(out))
+
+
+def draw(kind: str, runs: Sequence[Run], out: str | Path | None = None) -> Figure:
+    """The figure `kind` of the runs. Raises InputError for a name that is none."""
+    if kind not in plots.names():
+        raise unknown("kind of figure", kind, plots.names())
+    module = importlib.import_module(f"{plots.__name__}.{kind}")
+    figure: Figure = getattr(module, kind)(runs, out=None if out is None else Path(out))
+    return figure
 
 
 def _compared(directories: Directories, metric: Metric, n_last: int = 1) -> list[Run]:
