@@ -42,6 +42,8 @@ UNITS = {
     "every": "rounds",
     "milestones": "rounds",
     "warmup_rounds": "rounds",
+    "after": "rounds",
+    "patience": "tests",
     "ramp_rounds": "rounds",
     "epochs": "epochs",
     "steps": "mini-batches",
@@ -108,6 +110,9 @@ EXAMPLES: dict[str, Any] = {
     "keep": 0.75,
     "width": 0.25,
     "client_learning_rate": 0.1,
+    "goal": "max",
+    "patience": 10,
+    "target": 0.9,
 }
 """Examples for keys whose schema has neither an example nor a default that is not empty."""
 

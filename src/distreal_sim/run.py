@@ -8,6 +8,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from safetensors import safe_open
 from safetensors.numpy import load_file
 from torch import nn
 
@@ -30,7 +31,7 @@ from distreal_sim.results import runs as results
 from distreal_sim.simulation.callbacks import AnyCallback, together
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.play import play
-from distreal_sim.simulation.run_directory import RunDirectory, trained_arrays
+from distreal_sim.simulation.run_directory import BEST, RunDirectory, trained_arrays
 
 if TYPE_CHECKING:
     from distreal_sim.results.plots import Figure
@@ -42,22 +43,33 @@ WINDOW_PER_WORKER = 4
 class Run(results.Run):
     """One run: `path`, `config`, `rounds`, `clients`, `seed`, `label`; its model and its figure."""
 
-    def model(self) -> nn.Module:
+    def model(self, which: Literal["last", "best"] = "last") -> nn.Module:
         """The network with the trained parameters, in evaluation mode; of an unfinished run those of its last
         checkpoint.
 
-        Reads the data set, which the network's shape may depend on. Raises InputError where nothing was
-        trained yet.
+        which: `best`, the model of round `best_round`, is there if the config has `best`. Reads the data set,
+        which the network's shape may depend on. Raises InputError where there is none yet.
         """
+        saved = self.path / ("model.safetensors" if which == "last" else BEST)
+        if which == "best" and not saved.exists():
+            raise InputError(f"{self.path} holds no best model; a config with `best` keeps one")
         experiment = parse_experiment(read_yaml(self.path / "config.yaml"), source=str(self.path))
         module = build(experiment.by_macs()).module
-        saved = self.path / "model.safetensors"
         arrays = load_file(saved) if saved.exists() else trained_arrays(self.path)
         state = module.state_dict()
         for name, value in arrays.items():
             state[name] = state[name].new_tensor(value)
         module.load_state_dict(state)
         return module.eval()
+
+    @property
+    def best_round(self) -> int | None:
+        """The round of the best model so far; None without one."""
+        saved = self.path / BEST
+        if not saved.exists():
+            return None
+        with safe_open(saved, "np") as file:
+            return int(file.metadata()["round"])
 
     def plot(
         self, x: Literal["sim_s", "round", "macs", "upload_bytes"] = "sim_s", out: str | Path | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -39,7 +39,9 @@ def model_of(block: Any) -> type[BaseModel] | None:
     if block.key in KINDS and " " not in block.name:
         return load(KINDS[block.key], block.name)
     kind = Experiment.model_fields[block.key].annotation
-    return kind if block.name is None and isinstance(kind, type) else None
+    kinds = [kind, *get_args(kind)]  # a block may be left out
+    found = (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
+    return next(found, None) if block.name is None else None
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.key}-{block.name}")

@@ -104,8 +104,11 @@ def test_plan(folder: Path) -> None:
 
 
 def test_runs(folder: Path) -> None:
-    """The extended run ends after its fourth round of 10 simulated seconds."""
-    assert "4 rounds, 40 simulated s" in follow("how-to/runs.md", folder)[-1]
+    """The extended run ends after its fourth round of 10 simulated seconds; the best round is one of 4."""
+    _, longer, _, kept, best = follow("how-to/runs.md", folder)
+    for printed in (longer, kept):
+        assert "4 rounds, 40 simulated s" in printed
+    assert re.fullmatch(r"round [1-4] \d+ parameters\n", best)
 
 
 def test_the_files_it_points_to_are_there() -> None:

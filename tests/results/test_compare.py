@@ -112,7 +112,9 @@ def test_a_table_for_each_setting(write_sweep: WriteSweep) -> None:
         True,
     ]
     assert (
-        to_csv(table).splitlines()[0].startswith("profile.low,partition.name,method,seeds,rounds,final_accur")
+        to_csv(table)
+        .splitlines()[0]
+        .startswith("profile.low,partition.name,method,seeds,rounds,stopped_early,")
     )
 
 

@@ -113,7 +113,7 @@ def test_what_does_not_exist_is_empty_in_csv_and_a_dash_in_print(write_run: Writ
     header, row = to_csv(table).splitlines()
     assert header.split(",")[-6:-3] == ["sim_s_to_0.5", "sim_s_to_0.5_ci95", "reached_0.5"]
     assert header.split(",")[-3:] == ["sim_s_to_0.9", "sim_s_to_0.9_ci95", "reached_0.9"]
-    assert row == "fedavg,1,2,0.75,,0.75,,0.75,,0.5,,0.75,10.0,,1 of 1,,,0 of 1"
+    assert row == "fedavg,1,2,0,0.75,,0.75,,0.75,,0.5,,0.75,10.0,,1 of 1,,,0 of 1"
     text = io.StringIO()
     render(table, Console(file=text, width=20))  # a pipe: nothing is cut to the width
     assert "10.0 (1 of 1)" in text.getvalue()

@@ -94,6 +94,15 @@ def check_classes(partition: Partition, dataset: Dataset, data: Data) -> None:
         )
 
 
+def check_watched_rounds(key: str, evaluation: Evaluation, rounds: int) -> None:
+    """Raises ValueError where no round is tested on schedule, so that `stop` or `best` has nothing to see."""
+    if evaluation.every > rounds:
+        raise ValueError(
+            f"{key} looks at the tests on schedule, of which there is none: evaluation.every "
+            f"({evaluation.every}) must not exceed rounds ({rounds})"
+        )
+
+
 def check_partition(partition: Partition, dataset: Dataset) -> None:
     """Raises ValueError where examples are held out before a partition that names them by number."""
     if partition.counts_all and dataset.validation:

@@ -27,8 +27,10 @@ from distreal_sim.config.checks import (
     check_overrun,
     check_partition,
     check_statistics,
+    check_watched_rounds,
 )
 from distreal_sim.config.kinds import KINDS, by_content, is_list, plain, plugins_in
+from distreal_sim.config.watched import Best, Stop
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
 from distreal_sim.data.datasets import Dataset
@@ -92,6 +94,12 @@ class Experiment(ConfigModel):
         "machine before the run; or its time in a file of `distreal-sim measure`",
     )
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
+    stop: Stop | None = Field(
+        None, description="when the run ends before its last round; left out: it does not"
+    )
+    best: Best | None = Field(
+        None, description="by which metric the best model is kept; left out: only the last one is"
+    )
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
     job_timeout_wall_s: float | None = Field(
         None,
@@ -117,6 +125,9 @@ class Experiment(ConfigModel):
         codecs = {"codec": self.codec, "download_codec": self.download_codec}
         check_statistics(self.evaluation, self.merge, self.method, codecs)
         check_download_codec(self.download_codec)
+        for key in ("stop", "best"):
+            if getattr(self, key) is not None:
+                check_watched_rounds(key, self.evaluation, self.rounds)
         self._sources = sources_of(self._modules())
         return self
 
@@ -174,9 +185,9 @@ class Experiment(ConfigModel):
         """The experiment with steps that cost their MACs."""
         return self.model_copy(update={"cost": "macs"})
 
-    def with_rounds(self, rounds: int) -> Self:
-        """The same experiment with another number of rounds."""
-        return self.model_copy(update={"rounds": rounds})
+    def ending(self, rounds: int, stop: Stop | None) -> Self:
+        """The same experiment with another end."""
+        return self.model_copy(update={"rounds": rounds, "stop": stop})
 
     def readers(self, attribute: str) -> list[str]:
         """Files of plug-ins, and of what the user's import, whose code reads an attribute of this name."""

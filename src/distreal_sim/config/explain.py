@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection, Iterator, Mapping
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -99,7 +100,7 @@ class _Located:
                 keys.append(part)
                 self.field = self.fields[part]
                 models = {m.__name__: m for m in _models_in(self.field.annotation)}
-                if self.field.annotation in models.values():
+                if len(models) == 1 and _is_one(self.field.annotation):
                     self.fields, models = next(iter(models.values())).model_fields, {}
                 elif part != mistake["loc"][-1]:
                     self.fields = {}
@@ -130,6 +131,12 @@ class _Located:
         """A hint that names the closest allowed word."""
         words = str(self.context.get("expected", "")).split("'")[1::2]
         return nearest(self.value, words) if isinstance(self.value, str) else ""
+
+
+def _is_one(annotation: Any) -> bool:
+    """Whether it is a model, or one that may be left out: then the location names no branch."""
+    parts = [part for part in get_args(annotation) if part is not NoneType] or [annotation]
+    return len(parts) == 1 and isinstance(parts[0], type) and issubclass(parts[0], BaseModel)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

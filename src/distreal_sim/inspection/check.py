@@ -26,6 +26,7 @@ from distreal_sim.inspection.rows import (
 )
 from distreal_sim.inspection.timing import with_costs
 from distreal_sim.simulation.cohort import select_cohort
+from distreal_sim.simulation.watch import check_watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,7 @@ def check(config: Config, **overrides: Any) -> Check:
 def make_check(experiment: Experiment) -> Check:
     """The check of an experiment. Raises InputError for a config that cannot work."""
     prepare_process()
+    check_watched(experiment)
     experiment = with_costs(experiment)
     task = build(experiment)
     round_1 = forecast(experiment, task, sample(len(task.split)))

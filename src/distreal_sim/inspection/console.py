@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+from distreal_sim.base.directory import read_status
 from distreal_sim.base.progress import Silent
 from distreal_sim.config import Experiment
 from distreal_sim.simulation.rows import RoundRow
@@ -43,4 +44,7 @@ def summary(directory: Path) -> str:
         outcome += f", {float(last['submodel_accuracy']):.4f} of the largest part that was trained"
     if not any(int(row["n_completed"]) + int(row["n_partial"]) for row in rows):
         outcome += ", nothing merged"
+    ended = read_status(directory / "run.json").get("stopped_early")
+    if ended:
+        outcome += f", stopped early: {ended}"
     return f"{directory}: {last['round']} rounds, {float(last['sim_s']):,.0f} simulated s, {outcome}"

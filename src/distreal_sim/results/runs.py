@@ -117,6 +117,11 @@ class Run:
         return float(used_macs(rows)[merged].sum()) / offered if 0 < offered < math.inf else math.nan
 
     @cached_property
+    def stopped_early(self) -> str | None:
+        """Why the run ended before its last planned round, if the config's `stop` ended it."""
+        return _info(self.path).get("stopped_early")
+
+    @cached_property
     def clients(self) -> pd.DataFrame:
         """The rows of `clients.parquet`, one per round and client, or those a running run committed so far.
 
@@ -177,10 +182,7 @@ def _with_code(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
 
 def _code(path: Path) -> str:
     """4 hex digits of the user's source code that a run had."""
-    try:
-        sources = json.loads((path / "run.json").read_text()).get("sources", {})
-    except (OSError, ValueError):
-        sources = {}
+    sources = _info(path).get("sources", {})
     return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:4] if sources else "none"
 
 
@@ -227,10 +229,15 @@ def _places(paths: Iterable[Path]) -> dict[Path, Place]:
 
 
 def _is_finished(path: Path) -> bool:
+    return bool(_info(path).get("status") == "finished")
+
+
+def _info(path: Path) -> Mapping[str, Any]:
+    """The run.json of a run; empty where it cannot be read."""
     try:
-        return bool(json.loads((path / "run.json").read_text())["status"] == "finished")
-    except (OSError, ValueError, KeyError):
-        return False
+        return dict(json.loads((path / "run.json").read_text()))
+    except (OSError, ValueError):
+        return {}
 
 
 def read_run(path: Path) -> Run | None:

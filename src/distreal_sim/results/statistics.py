@@ -59,11 +59,12 @@ def default_targets(runs: Sequence[Run]) -> tuple[float, ...]:
 def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None) -> pd.DataFrame:
     """One row per label: accuracies, and the simulated seconds to each target, over seeds.
 
-    `seeds`, `rounds` (finished by every seed), `final_accuracy` (see `Run.final`), `best_accuracy`,
-    `full_accuracy` (the final one of the whole network; see `runs.Metric`), `macs_share`, `merged_share` and
-    `completed_share` (see `Run`) are means over seeds; per target t: `sim_s_to_t` (mean over the seeds that
-    reached it) and `reached_t` ("k of n"). A column `..._ci95` holds the half-width of the 95 % t-interval,
-    NaN with fewer than two values. Targets default to `default_targets`; InputError for one outside (0, 1].
+    `seeds`, `rounds` (finished by every seed), `stopped_early` (seeds that `stop` ended), `final_accuracy`
+    (see `Run.final`), `best_accuracy`, `full_accuracy` (the final one of the whole network; see
+    `runs.Metric`), `macs_share`, `merged_share` and `completed_share` (see `Run`) are means over seeds; per
+    target t: `sim_s_to_t` (mean over the seeds that reached it) and `reached_t` ("k of n"). A column
+    `..._ci95` holds the half-width of the 95 % t-interval, NaN with fewer than two values. Targets default to
+    `default_targets`; InputError for one outside (0, 1].
     """
     chosen = default_targets(runs) if targets is None else tuple(dict.fromkeys(targets))
     for target in chosen:
@@ -79,6 +80,7 @@ def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None
             "method": label,
             "seeds": len(seeds),
             "rounds": min(int(run.rounds["round"].iloc[-1]) for run in seeds),
+            "stopped_early": sum(run.stopped_early is not None for run in seeds),
             "final_accuracy": final,
             "final_accuracy_ci95": final_ci95,
             "best_accuracy": best,

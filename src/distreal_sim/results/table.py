@@ -126,6 +126,9 @@ def _keys(table: pd.DataFrame) -> list[Column]:
 def _numbers(table: pd.DataFrame) -> list[Column]:
     rows = table.to_dict("records")
     columns = [Column(key, [str(row[key]) for row in rows]) for key in ("seeds", "rounds")]
+    if table["stopped_early"].any():
+        cells = [f"{row['stopped_early']} of {row['seeds']}" for row in rows]
+        columns.append(Column("stopped early", cells))
     for which in _accuracies(table):
         cells = [_plus_minus(row, f"{which}_accuracy", "{:.4f}", row["seeds"]) for row in rows]
         columns.append(Column(f"{which} accuracy", cells))

@@ -1,19 +1,60 @@
-"""Runs that go on to more rounds than they were planned for."""
+"""Runs that go on beyond the end that they were planned with."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.client.settings import Evaluation
 from distreal_sim.config import Experiment
+from distreal_sim.config.watched import Stop
+from distreal_sim.simulation.watch import Watch, rows_of
+
+ENDS = ("rounds", "stop")
+"""Keys that say when a run ends; those in which a run that goes on may differ from what it was."""
 
 
-def check_extension(path: Path, experiment: Experiment, before: int) -> None:
-    """Raises InputError where the first rounds of the experiment are not those of the run in a directory.
+def ends_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of ENDS in a resolved config, or in a run.json."""
+    return {key: config.get(key) for key in ENDS}
 
-    before: number of rounds that the run was planned for.
+
+def goes_on(path: Path, experiment: Experiment, info: Mapping[str, Any]) -> bool:
+    """Whether the experiment is that of the run in a directory, but for its end; info: the run's run.json.
+
+    Raises InputError where it is and the run's rounds are not the first ones of the experiment all the same.
     """
+    before = ends_of(info)
+    if before["rounds"] is None:
+        return False
+    stop = None if before["stop"] is None else Stop.model_validate(before["stop"])
+    if experiment.ending(before["rounds"], stop).hash() != info["config_hash"]:
+        return False
+    if before["rounds"] != experiment.rounds:
+        _check_rounds(path, experiment, before["rounds"])
+    if stop != experiment.stop:
+        _check_stop(path, experiment)
+    return True
+
+
+def _check_stop(path: Path, experiment: Experiment) -> None:
+    watch, last = Watch(experiment), 0
+    for row in rows_of(path / "rounds.csv"):
+        last = int(row["round"])
+        if watch.ended:
+            break
+        watch.see(row)
+    if watch.ended and not watch.ended.startswith(f"round {last}:"):
+        raise InputError(
+            f"{path} has more rounds than it would have had with this stop ({watch.ended}); choose another "
+            "--out"
+        )
+
+
+def _check_rounds(path: Path, experiment: Experiment, before: int) -> None:
+    """before: number of rounds that the run was planned for."""
     rounds = experiment.rounds
     if rounds < before:
         raise InputError(

@@ -12,6 +12,7 @@ from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.rounds import Progress, Simulation, simulate, start
 from distreal_sim.simulation.run_directory import RunDirectory
 from distreal_sim.simulation.verify import Verifying
+from distreal_sim.simulation.watch import Watch, rows_of
 
 
 def play(
@@ -37,7 +38,14 @@ def play(
             task.front.save(directory.path / "front.json")
         recorder = Verifying(directory, experiment, task, progress.sim_s) if verify else directory
         if fleet is not None:
-            progress = simulate(Simulation(experiment, task, fleet, recorder), progress, on_round)
+            watch = Watch(experiment, rows_of(directory.rounds.path))
+
+            def keep(now: Progress) -> None:
+                directory.keep_best(final_model(task, now), now.round_number)
+
+            sim = Simulation(experiment, task, fleet, recorder)
+            progress = simulate(sim, progress, on_round, watch, keep)
+            directory.notes |= watch.notes()
         else:
             progress = run_clock(experiment, task, progress, recorder, on_round)
         directory.finish(final_model(task, progress))

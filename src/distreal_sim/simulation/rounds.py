@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Scores, Timing
+from distreal_sim.simulation.watch import Watch
 from distreal_sim.submodels.submodel import SubModel
 
 
@@ -180,24 +181,34 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     return Progress(now.number, end_s, state, scores.statistics if scores else before.statistics), row
 
 
-def simulate(sim: Simulation, progress: Progress, on_round: OnRound = unseen) -> Progress:
-    """Plays all rounds after `progress`, recording and committing them.
+def simulate(
+    sim: Simulation,
+    progress: Progress,
+    on_round: OnRound = unseen,
+    watch: Watch | None = None,
+    keep: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Plays all rounds after `progress`, recording and committing them, or as many as `watch` wants.
 
-    StopRun from on_round is raised again after the round is committed, unless it was the last round.
-    Ctrl-C, or a signal with the same effect, commits the last finished round unless clients keep memory,
-    which then belongs to the middle of a round.
+    keep: told to keep the best model so far, before its round is committed. StopRun from on_round is raised
+    again after the round is committed, unless it was the last round. Ctrl-C, or a signal with the same
+    effect, commits the last finished round unless clients keep memory, which then belongs to the middle of a
+    round.
     """
     experiment = sim.experiment
+    watch = Watch(experiment) if watch is None else watch
     progress = replace(progress, state=sim.published(progress.state))
     try:
-        while progress.round_number < experiment.rounds:
+        while progress.round_number < experiment.rounds and not watch.ended:
             progress, row = play_round(sim, progress)
-            if sim.is_committed(progress.round_number):
+            if watch.see(row.cells):
+                keep(progress)
+            if watch.ended or sim.is_committed(progress.round_number):
                 sim.recorder.commit(progress, sim.fleet.contexts())
             on_round(row, progress.state)
     except StopRun:
         sim.recorder.commit(progress, sim.fleet.contexts())
-        if progress.round_number < experiment.rounds:
+        if progress.round_number < experiment.rounds and not watch.ended:
             raise
     except KeyboardInterrupt:
         if not sim.fleet.contexts():

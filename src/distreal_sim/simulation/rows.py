@@ -167,6 +167,11 @@ class RoundRow:
     n_diverged: int
     more: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
+    @property
+    def cells(self) -> Mapping[str, Any]:
+        """The value of every column."""
+        return {**{name: getattr(self, name) for name in ROUND_COLUMNS}, **self.more}
+
     @classmethod
     def of(
         cls,

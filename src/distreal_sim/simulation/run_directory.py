@@ -30,7 +30,7 @@ from distreal_sim.client.messages import Arrays, State
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
-from distreal_sim.simulation.extension import check_extension, goes_on_from
+from distreal_sim.simulation.extension import ends_of, goes_on, goes_on_from
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing, round_columns
 from distreal_sim.simulation.table_files import (
@@ -39,6 +39,10 @@ from distreal_sim.simulation.table_files import (
     write_client_rows,
     write_first_rounds,
 )
+from distreal_sim.simulation.watch import check_watched
+
+BEST = "best.safetensors"
+"""The best model, where the config wants it kept."""
 
 PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
 
@@ -70,6 +74,7 @@ class RunDirectory:
         self._last_written: int | None = (
             None  # the last round that was written completely, until it is committed
         )
+        check_watched(experiment)
         self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.columns))
         self.timing = CsvTable(path / "timing.csv", [f.name for f in dataclasses.fields(Timing)])
         self.parts = path / "clients.parts"
@@ -132,7 +137,7 @@ class RunDirectory:
         self._earlier_wall_s = meta["wall_s"]
         self._reopen(meta["round"])
         self._write_info("running")
-        if read_yaml(self.path / "config.yaml")["rounds"] != self.experiment.rounds:
+        if ends_of(read_yaml(self.path / "config.yaml")) != ends_of(self.experiment.resolved()):
             self._write_config()
         for name in ("clients.parquet", "model.safetensors"):
             (self.path / name).unlink(missing_ok=True)
@@ -177,7 +182,7 @@ class RunDirectory:
         """Adds a round; its client rows reach the disk with the next commit."""
         self._last_written = None
         with _writing():
-            self.rounds.append({**vars(row), **row.more})
+            self.rounds.append(row.cells)
             self.timing.append(vars(timing))
         self._rows.append(ClientRows.of(rows))
         self._new, self._last_written = False, row.round
@@ -236,6 +241,12 @@ class RunDirectory:
     def _checkpoint(self, round_number: int) -> Path:
         return self.checkpoints / f"r{round_number:06d}"
 
+    def keep_best(self, model: Arrays, round_number: int) -> None:
+        """Replaces the best model."""
+        content = save({k: np.asarray(v, order="C") for k, v in model.items()}, {"round": str(round_number)})
+        with _writing():
+            write_atomically(self.path / BEST, content)
+
     def finish(self, model: Arrays) -> None:
         """Writes the model and the joined clients.parquet; marks the run as finished."""
         with _writing():
@@ -261,7 +272,8 @@ class RunDirectory:
                 return
             self.rounds.close()
             self.timing.close()
-            for name in ("config.yaml", "run.json", "rounds.csv", "timing.csv", "front.json", "cost.json"):
+            tables = ("config.yaml", "run.json", "rounds.csv", "timing.csv")
+            for name in (*tables, "front.json", "cost.json", BEST):
                 (self.path / name).unlink(missing_ok=True)
             for folder in (self.parts, self.checkpoints):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -283,7 +295,7 @@ class RunDirectory:
             "sources": dict(self.experiment.sources),
             "git": self._git,
             "seed": self.experiment.seed,
-            "rounds": self.experiment.rounds,
+            **ends_of(self.experiment.resolved()),
             "training": self.training,
             "version": version_of(),
             "packages": {name: version_of(name) for name in PACKAGES},
@@ -340,8 +352,7 @@ def _check_same(path: Path, experiment: Experiment) -> None:
         )
     if info and info["config_hash"] == experiment.hash():
         return
-    if info and info["config_hash"] == experiment.with_rounds(info["rounds"]).hash():
-        check_extension(path, experiment, info["rounds"])
+    if info and goes_on(path, experiment, info):
         return
     old, new = flat_keys(read_yaml(path / "config.yaml")), flat_keys(experiment.resolved())
     check_same_keys(path, "run", old, new, {*NO_EFFECT, "dataset.data_dir"})

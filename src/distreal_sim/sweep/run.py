@@ -21,6 +21,7 @@ from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.inspection import cautions
 from distreal_sim.results.fleets import Level1, different_fleets
 from distreal_sim.run import Run, load_runs
+from distreal_sim.simulation.watch import check_watched
 from distreal_sim.sweep.cells import Cell, load_cells
 from distreal_sim.sweep.costs import share_costs
 from distreal_sim.sweep.directory import SweepDirectory, open_directory
@@ -181,6 +182,7 @@ def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[i
     levels_1: list[Level1] = []
     for cell in sorted(cells, key=lambda cell: repr(cell.experiment.dataset)):
         try:
+            check_watched(cell.experiment)
             if cell.experiment.dataset != dataset:
                 data = None
                 dataset, data = cell.experiment.dataset, load_data(cell.experiment.dataset)

@@ -1,0 +1,173 @@
+"""A run ends early and keeps its best model, as its tests say; cut short or extended, it does the same."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from command import distreal_sim
+from safetensors.numpy import load_file
+from toys import TOY, toy
+
+import distreal_sim as ds
+from distreal_sim.simulation.watch import Peak, Watch
+
+from .compare import assert_same_results
+
+LOSSES = {"stop": {"metric": "test_loss", "patience": 1}, "best": {"metric": "test_loss"}}
+
+CONFIG: dict[str, Any] = {**TOY, "method": "fedavg", "rounds": 12, "local": {**TOY["local"], "lr": 0.6}}
+"""A learning rate with which the test loss does not fall in every round."""
+
+
+def rows(values: list[float | None], metric: str = "test_accuracy") -> list[dict[str, Any]]:
+    return [{"round": number, metric: value} for number, value in enumerate(values, 1)]
+
+
+@pytest.mark.parametrize(
+    ("stop", "values", "last", "why"),
+    [
+        ({"patience": 2}, [0.1, 0.3, 0.2, 0.3, 0.9], 4, "2 tests without a better test_accuracy than .*2"),
+        ({"patience": 2}, [0.1, 0.3, 0.2, 0.4, 0.3], 0, ""),
+        ({"patience": 2, "min_delta": 0.1}, [0.1, 0.15, 0.19], 3, "2 tests without a .* than 0.1 of round 1"),
+        ({"patience": 2, "after": 5}, [0.3, 0.2, 0.2, 0.2, 0.2, 0.4], 5, "2 tests .* than 0.3 of round 1"),
+        ({"patience": 1}, [None, 0.3, None, 0.2], 4, "1 test without a better .* than 0.3 of round 2"),
+        ({"target": 0.5}, [0.1, 0.5, 0.1], 2, "test_accuracy reached 0.5"),
+        ({"target": 0.5, "goal": "min"}, [0.9, 0.6, 0.4], 3, "test_accuracy reached 0.4"),
+        ({"patience": 2}, [math.nan, math.nan, 0.1], 2, "2 tests without a better .* than a number"),
+    ],
+)  # fmt: skip
+def test_when_a_run_ends(stop: dict[str, Any], values: list[float | None], last: int, why: str) -> None:
+    """Equal is not better, nor is 0.19 by more than 0.1 than 0.1; rounds without a test do not count."""
+    watch = Watch(toy(stop=stop, rounds=9), rows(values))
+    if not last:
+        assert watch.ended is None
+    else:
+        assert re.fullmatch(f"round {last}: {why}", watch.ended or "")
+
+
+def test_only_tests_on_schedule_count() -> None:
+    """With a test every two rounds, rounds 2, 4 and 6: 0.3, 0.2, 0.1."""
+    experiment = toy(stop={"patience": 2}, best={}, rounds=9, evaluation={"every": 2})
+    watch = Watch(experiment, rows([0.9, 0.3, 0.9, 0.2, 0.9, 0.1]))
+    assert watch.ended is not None
+    assert watch.ended.startswith("round 6:")
+    assert watch.notes()["best"] == {"round": 2, "test_accuracy": 0.3}
+
+
+def test_the_first_of_equal_values_is_the_best() -> None:
+    peak = Peak("test_loss", "min")
+    seen = [peak.see(row) for row in rows([math.nan, 0.5, 0.4, 0.4, None, 0.3, math.nan], "test_loss")]
+    assert seen == [False, True, True, False, False, True, False]
+    assert (peak.round, peak.value, peak.n_since) == (6, 0.3, 1)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> ds.Run:
+    """The same run without an early end."""
+    return ds.run({**CONFIG, "best": LOSSES["best"]}, tmp_path_factory.mktemp("long") / "out", grid="serial")
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> ds.Run:
+    """The run that ends with the first test loss that is not the lowest yet."""
+    return ds.run({**CONFIG, **LOSSES}, tmp_path_factory.mktemp("short") / "out", grid="serial")
+
+
+def test_the_run_ends_with_the_first_loss_that_is_no_new_low(long: ds.Run, short: ds.Run) -> None:
+    """Found in the table of the run that goes on; up to there both have the same rows."""
+    losses = long.rounds["test_loss"].to_numpy()
+    last = 1 + next(n for n in range(1, len(losses)) if losses[n] >= losses[:n].min())
+    assert last < 12
+    assert len(short.rounds) == last
+    assert short.rounds.equals(long.rounds.iloc[:last])
+    info = json.loads((short.path / "run.json").read_text())
+    low = losses[last - 2]
+    assert info["status"] == "finished"
+    assert info["stopped_early"] == (
+        f"round {last}: 1 test without a better test_loss than {low:.6g} of round {last - 1}"
+    )
+    assert info["best"] == {"round": last - 1, "test_loss": low}
+    assert short.stopped_early == info["stopped_early"]
+    assert long.stopped_early is None
+
+
+def test_the_best_model_is_that_of_its_round(long: ds.Run, tmp_path: Path) -> None:
+    """A run that is as long as the best round ends with the same model."""
+    best = int(long.rounds["test_loss"].idxmin()) + 1
+    assert long.best_round == best
+    other = ds.run({**CONFIG, "rounds": best}, tmp_path / "out", grid="serial")
+    same = load_file(other.path / "model.safetensors")
+    mine = load_file(long.path / "best.safetensors")
+    assert mine.keys() == same.keys()
+    assert all(np.array_equal(mine[name], same[name]) for name in same)
+    for name, value in long.model("best").state_dict().items():
+        assert np.array_equal(value.numpy(), same[name])
+    with pytest.raises(ds.InputError, match="holds no best model; a config with `best` keeps one"):
+        other.model("best")
+    assert other.best_round is None
+
+
+def test_cut_short_it_ends_in_the_same_round(short: ds.Run, tmp_path: Path) -> None:
+    """A callback stops it after every round; the last one ends it for good."""
+    for n_rounds in range(1, len(short.rounds) + 1):
+        stopped = [lambda row: row.round == n_rounds]  # noqa: B023  (called in this turn of the loop)
+        ds.run({**CONFIG, **LOSSES}, tmp_path, grid="serial", resume=tmp_path.exists(), callbacks=stopped)
+    assert_same_results(tmp_path, short.path)
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "finished"
+
+
+def test_more_rounds_do_not_undo_an_early_end(short: ds.Run, tmp_path: Path) -> None:
+    ds.run({**CONFIG, **LOSSES}, tmp_path, grid="serial")
+    longer = ds.run({**CONFIG, **LOSSES, "rounds": 20}, tmp_path, grid="serial", resume=True)
+    assert longer.rounds.equals(short.rounds)
+    assert longer.config["rounds"] == 20
+    assert longer.stopped_early == short.stopped_early
+
+
+def test_more_patience_does(long: ds.Run, short: ds.Run, tmp_path: Path) -> None:
+    """The run goes on to its last round. It could not have ended before the rounds that it has."""
+    ds.run({**CONFIG, **LOSSES}, tmp_path, grid="serial")
+    patient = {**CONFIG, **LOSSES, "stop": {"metric": "test_loss", "patience": 12}}
+    whole = ds.run(patient, tmp_path, grid="serial", resume=True)
+    assert whole.rounds.equals(long.rounds)
+    assert whole.stopped_early is None
+    assert (whole.path / "best.safetensors").read_bytes() == (long.path / "best.safetensors").read_bytes()
+    with pytest.raises(ds.InputError, match=r"has more rounds than it would have had with this stop \(round"):
+        ds.run({**CONFIG, **LOSSES}, tmp_path, grid="serial", resume=True)
+
+
+def test_the_table_and_the_command_say_so(short: ds.Run) -> None:
+    table = ds.table(short.path)
+    assert list(table["stopped_early"]) == [1]
+    done = distreal_sim("table", short.path)
+    assert "stopped early" in done.stdout
+    assert "1 of 1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["stop.metric=test_acuracy", "stop.patience=3"], r"stop.metric = 'test_acuracy' is no column of "
+         r"rounds.csv; did you mean 'test_accuracy'\? \(valid: sim_s, test_accuracy, "),
+        (["stop.metric=macs", "stop.patience=3"], r"stop.goal is missing: give max or min, .* 'macs'"),
+        (["stop.min_delta=0.1"], "stop: give patience or target, or both"),
+        (["stop.pateince=3"], r"unknown key 'stop.pateince' = 3; did you mean 'stop.patience'\?"),
+        (["best.goal=high"], "best.goal = 'high' must be max or min"),
+        (["best.metric=test_loss", "evaluation.every=9"], r"best looks at the tests on schedule, .* "
+         r"evaluation.every \(9\) must not exceed rounds \(4\)"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_mistakes(command: str, words: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(TOY))
+    more = ("--out", tmp_path / "out") if command == "run" else ()
+    done = distreal_sim(command, tmp_path / "toy.yaml", *words, *more)
+    assert done.code == 2
+    assert re.search(message, done.stderr), done.stderr
