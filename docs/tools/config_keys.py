@@ -66,6 +66,10 @@ UNITS = {
     "job_timeout_wall_s": "real s",
     "download_bytes_per_s": "bytes / s",
     "upload_bytes_per_s": "bytes / s",
+    "latency_s": "s",
+    "rtt_s": "s",
+    "mss_bytes": "bytes",
+    "most_clients": "clients",
 }
 """Units of the keys that have one, whichever block they stand in."""
 

@@ -12,7 +12,7 @@ from distreal_sim.base.rng import generator
 from distreal_sim.devices.availability import Availability
 from distreal_sim.devices.availability.random import Random
 from distreal_sim.devices.devices import Devices
-from distreal_sim.devices.links import Link, Links
+from distreal_sim.devices.links import Link, Links, Use
 from distreal_sim.devices.links.unlimited import Unlimited
 from distreal_sim.devices.processes import Steady
 from distreal_sim.devices.profiles import Profile, Timeline
@@ -23,7 +23,7 @@ from distreal_sim.devices.rngs import Keyed
 class OwnLinks(Links):
     """A speed for each client, of generators that know more than `random`."""
 
-    def link(self, client_id: int, rng: Keyed) -> Link:
+    def link(self, client_id: int, use: Use, rng: Keyed) -> Link:
         return Link(1 + rng("down").exponential(), 1 + client_id)
 
     def slowest(self) -> Link:
@@ -53,6 +53,7 @@ class OwnProfile(Profile):
 
 DEVICES = Devices(7, 10.0, 2.0, Uniform(low=0.1, high=1.1), Unlimited(), Random(share=0.5))
 IDS = np.array([5, 2, 5, 9])
+USE = Use(1, 0.0, 4)
 
 
 def test_draws_have_the_key_of_seed_kind_and_client() -> None:
@@ -72,7 +73,7 @@ def test_plugins_that_know_one_client_are_asked_one_by_one() -> None:
     levels = [generator(7, "profile level", c).exponential() for c in IDS.tolist()]
     assert own.capacities(IDS, np.zeros(4)).macs_per_s.tolist() == [2.0 * level for level in levels]
     assert [own.capacity(c, 0.0)(0.0) for c in IDS.tolist()] == [2.0 * level for level in levels]
-    down, up = own.speeds(IDS)
+    down, up, _ = own.links_of(IDS, USE)
     assert down.tolist() == [1 + generator(7, "network down", c).exponential() for c in IDS.tolist()]
     assert up.tolist() == [6, 3, 6, 10]
     there = [generator(7, "availability there", c, 4).normal() > 0 for c in IDS.tolist()]
@@ -88,13 +89,12 @@ def test_a_new_method_for_one_client_is_not_asked_for_many() -> None:
 def test_nobody() -> None:
     none = np.array([], np.int64)
     assert DEVICES.capacities(none, np.zeros(0)).macs_per_s.shape == DEVICES.available(none, 1).shape == (0,)
-    assert [speed.shape for speed in DEVICES.speeds(none)] == [(0,), (0,)]
+    assert DEVICES.links_of(none, USE).download_s(none).shape == (0,)
 
 
 @pytest.mark.parametrize("clients", [IDS, np.array([2])])
 def test_a_number_that_all_share(clients: np.ndarray) -> None:
-    """Plug-ins may give one number for all: arrays of the clients' shape come back."""
-    down, up = DEVICES.speeds(clients)
-    assert down.shape == up.shape == clients.shape
-    assert np.isinf(down).all()
-    assert np.isinf(up).all()
+    """Plug-ins may give one number for all: durations have the clients' shape."""
+    link = DEVICES.links_of(clients, USE)
+    assert link.download_s(np.ones(len(clients))).tolist() == [0.0] * len(clients)
+    assert link.upload_s(np.ones(len(clients)), 0.0).tolist() == [0.0] * len(clients)

@@ -9,6 +9,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import bundled
 import numpy as np
 import pytest
 from choices import from_front
@@ -18,6 +19,7 @@ from pieces import Pieces
 from rounds import Rows
 from shares import front_of_shares
 from toys import toy
+from traces import with_traces
 
 from distreal_sim.base.plugins import load, names
 from distreal_sim.client.schedule import NeverDoneError, schedule
@@ -25,6 +27,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
 from distreal_sim.devices.capacity import Capacity
+from distreal_sim.devices.links import Links
 from distreal_sim.devices.many import Capacities, OneByOne
 from distreal_sim.devices.processes import Steady
 from distreal_sim.devices.profiles import Profile, Timeline
@@ -102,6 +105,21 @@ def test_rows_of_a_front_of_shares(tmp_path: Path) -> None:
     """As above. Some picks are wide and for few examples: thinned and full steps follow each other."""
     front = front_of_shares(tmp_path / "front.json")
     assert_timed_alike({"name": "distreal", "front": str(front)}, "partial")
+
+
+@pytest.mark.parametrize("method", [{"name": "distreal"}, {"name": "heterofl"}])
+def test_rows_with_every_link(method: dict[str, Any], tmp_path: Path) -> None:
+    """As above; where links change during a transfer some updates are lost on their way."""
+    base, found = build(toy(method=method)), []
+    for name in names(Links):
+        link = {"name": name, **with_traces(bundled.example(Links, name), tmp_path)}
+        experiment = toy(method=method, link=link, rounds=2)
+        task = dataclasses.replace(base, computes=False, devices=build(experiment).devices)
+        at_once, alone = timed(experiment, task, True), timed(experiment, task, False)
+        assert [repr(row) for row in at_once.rounds] == [repr(row) for row in alone.rounds], name
+        assert [repr(row) for row in at_once.clients] == [repr(row) for row in alone.clients], name
+        found += alone.clients
+    assert {row.status for row in found} >= {"completed", "dropped"}
 
 
 def assert_timed_alike(method: dict[str, Any], overrun: str) -> None:

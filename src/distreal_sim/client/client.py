@@ -19,7 +19,7 @@ from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.devices.capacity import Capacity
-from distreal_sim.devices.links import Link
+from distreal_sim.devices.links import Transfers, Use
 
 Empty = Callable[..., np.ndarray]
 
@@ -55,9 +55,10 @@ class Client:
         return self.task.devices.capacity(self.id, self.round.start_s)
 
     @cached_property
-    def link(self) -> Link:
-        """Speeds of its network link."""
-        return self.task.devices.link(self.id)
+    def link(self) -> Transfers:
+        """Its network link in this round."""
+        now = self.round
+        return self.task.devices.link(self.id, Use(now.number, now.start_s, now.n_selected))
 
     @cached_property
     def rngs(self) -> Rngs:
@@ -65,9 +66,12 @@ class Client:
         return Rngs(self.task.seed, (self.round.number, self.id))
 
     def compute_window(self, traffic: Traffic) -> tuple[float, float]:
-        """(start_s, end_s) between the download and the upload, relative to the start of the round."""
-        start_s = traffic.download_bytes / self.link.download_bytes_per_s
-        return start_s, self.task.deadline_s - traffic.upload_bytes / self.link.upload_bytes_per_s
+        """(start_s, end_s) between the download and the upload, relative to the start of the round.
+
+        The upload takes as long as the client expects.
+        """
+        start_s: float = self.link.download_s(traffic.download_bytes)
+        return start_s, self.task.deadline_s - self.link.expected_upload_s(traffic.upload_bytes)
 
     def fits(self, work_macs: int, traffic: Traffic) -> bool:
         """Whether work and both transfers end in time if the capacity at the round's start holds.

@@ -35,7 +35,7 @@ class Round:
 
     number: from 1; n_rounds: the planned number of rounds; start_s: absolute simulated time of its start;
     lr: learning rate of its steps; cohort: ids of its clients, ascending; () on a client, which does not
-    know the others.
+    know the others; n_selected: how many they are.
     """
 
     number: int
@@ -43,6 +43,7 @@ class Round:
     start_s: float
     lr: float
     cohort: tuple[int, ...] = ()
+    n_selected: int = 0
 
 
 @dataclass(frozen=True)

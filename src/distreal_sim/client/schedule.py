@@ -16,6 +16,7 @@ from torch import Tensor
 from distreal_sim.client.messages import Status
 from distreal_sim.client.settings import Overrun
 from distreal_sim.devices.capacity import Capacity
+from distreal_sim.devices.rngs import OneOrMany
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts
@@ -37,6 +38,11 @@ def never_done(index: int, n_planned: int) -> str:
         f"too little capacity to finish step {index + 1} of {n_planned} within {PATIENCE:,.0f} deadlines, "
         "and overrun is wait"
     )
+
+
+def too_late(done_s: OneOrMany, deadline_s: float, overrun: Overrun) -> OneOrMany:
+    """Whether an update that arrives at done_s is lost: links that change can be slower than expected."""
+    return (overrun != "wait") & (done_s > deadline_s * (1 + TOLERANCE))
 
 
 class Moment(NamedTuple):

@@ -14,7 +14,7 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.columns import CHARGED
 from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
 from distreal_sim.client.messages import Facts, Job, Update
-from distreal_sim.client.schedule import Choose, Step, schedule
+from distreal_sim.client.schedule import Choose, Step, schedule, too_late
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.thinning.masks import Mask
 
@@ -47,22 +47,23 @@ def train(
         overrun=task.overrun,
         deadline_s=task.deadline_s,
     )
-    lost = plan.status == "dropped"
+    steps = [step.choice.counts for step in plan.steps]
+    told = sent_bytes(task.codec, structure, steps) if traffic.coverage else 0
+    upload_bytes = traffic.upload_bytes + told
+    done_s = plan.compute_end_s + client.link.upload_s(upload_bytes, plan.compute_end_s)
+    lost = plan.status == "dropped" or bool(too_late(done_s, task.deadline_s, task.overrun))
     computed = plan.steps if task.computes and not lost else ()
     masks = [step.choice.mask() for step in computed]
     losses, arrays = _compute(client, job, masks, computed, trained) if computed else ([], {})
     diverged = arrays is None
-    steps = [step.choice.counts for step in plan.steps]
-    told = sent_bytes(task.codec, structure, steps) if traffic.coverage else 0
-    upload_bytes = traffic.upload_bytes + told
     facts = Facts(
         client_id=client.id,
-        status="diverged" if diverged else plan.status,
+        status="dropped" if lost else "diverged" if diverged else plan.status,
         n_examples=len(client.examples),
         n_steps_planned=plan.n_planned,
         n_steps_done=len(plan.steps),
         macs=plan.macs,
-        sim_s=task.deadline_s if lost else plan.compute_end_s + upload_bytes / client.link.upload_bytes_per_s,
+        sim_s=task.deadline_s if lost else done_s,
         mean_keep_rate=mean_keep_rate(structure, steps),
         download_bytes=traffic.download_bytes,
         upload_bytes=0 if lost else upload_bytes,

@@ -236,8 +236,8 @@ def _network(
         link = experiment.link.slowest()
 
     def fits(macs_per_example: int, sizes: Sequence[int]) -> bool:
-        download_s = experiment.download_codec.n_bytes(sizes) / link.download_bytes_per_s
-        transfer_s = download_s + experiment.codec.n_bytes(sizes) / link.upload_bytes_per_s
+        download_s = link.download_s(experiment.download_codec.n_bytes(sizes))
+        transfer_s = download_s + link.upload_s(experiment.codec.n_bytes(sizes))
         time_s = max(0.0, experiment.deadline_s - transfer_s)
         with np.errstate(invalid="ignore"):  # endless capacity in no time at all
             budget_macs = bound * np.asarray(macs_per_s) * time_s * (1 + TOLERANCE)

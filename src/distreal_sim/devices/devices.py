@@ -9,8 +9,9 @@ import numpy as np
 
 from distreal_sim.devices.availability import Availability
 from distreal_sim.devices.capacity import Capacity
-from distreal_sim.devices.links import Link, Links
+from distreal_sim.devices.links import Links, Transfers, Use
 from distreal_sim.devices.many import Capacities, OneByOne
+from distreal_sim.devices.many_links import links_of
 from distreal_sim.devices.profile_checks import Checked, is_ours, validate
 from distreal_sim.devices.profiles import Profile, Timeline, Timelines
 from distreal_sim.devices.rngs import ClientRngs, OneOrMany, bulk
@@ -61,17 +62,13 @@ class Devices:
         if not is_ours(self.profile):
             validate(self.profile, self._timeline, client_ids, self.deadline_s)
 
-    def link(self, client_id: int) -> Link:
-        """Speeds of the client's link."""
-        return self.links.link(client_id, self._rngs("network", client_id))
+    def link(self, client_id: int, use: Use) -> Transfers:
+        """The client's link in a round."""
+        return self.links.link(client_id, use, self._rngs("network", client_id))
 
-    def speeds(self, client_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) download and (n,) upload speeds of many clients, in bytes per simulated second."""
-        if ask := bulk(self.links.link):
-            down, up = ask(client_ids, self._rngs("network", client_ids))
-            return np.broadcast_to(down, client_ids.shape), np.broadcast_to(up, client_ids.shape)
-        speeds = np.array([self.link(client_id) for client_id in client_ids.tolist()]).reshape(-1, 2)
-        return speeds[:, 0], speeds[:, 1]
+    def links_of(self, client_ids: np.ndarray, use: Use) -> Transfers:
+        """The links of many clients, each in a round of its own; use: of (n,) arrays."""
+        return links_of(self.links, client_ids, use, self._rngs("network", client_ids))
 
     def available(self, client_ids: np.ndarray, round_number: int) -> np.ndarray:
         """(n,) bool: which of these clients can be selected for the round."""

@@ -20,6 +20,7 @@ from distreal_sim.client.schedule import Moment, NeverDoneError
 from distreal_sim.client.settings import Evaluation
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
+from distreal_sim.devices.links import Use
 from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front
 from distreal_sim.simulation import evaluation
@@ -51,13 +52,13 @@ class Window:
         return macs_per_example * moment.n_left <= moment.budget_macs
 
 
-def window(task: Task, client_id: int) -> Window:
+def window(task: Task, client_id: int, n_selected: int) -> Window:
     """The client's first round, with room for the whole model's way there and back."""
     sizes = batch_sizes(int(task.split.sizes[client_id]), task.local)
-    link = task.devices.link(client_id)
+    link = task.devices.link(client_id, Use(1, 0.0, n_selected))
     model = task.traffic([p.numel() for p in task.module.parameters() if p.requires_grad])
-    download_s = model.download_bytes / link.download_bytes_per_s
-    end_s = task.deadline_s - model.upload_bytes / link.upload_bytes_per_s
+    download_s = link.download_s(model.download_bytes)
+    end_s = task.deadline_s - link.expected_upload_s(model.upload_bytes)
     return Window(sizes, download_s, end_s, task.devices.capacity(client_id, 0.0)(0.0))
 
 
@@ -69,7 +70,12 @@ def forecast(experiment: Experiment, task: Task, client_ids: Sequence[int]) -> l
     method, timed = experiment.method, replace(task, computes=False)
     state = start(experiment, task).state
     lr = task.local.rate(1, experiment.rounds)
-    jobs = jobs_of(method, timed, state, Round(1, experiment.rounds, 0.0, lr, tuple(client_ids)))
+    jobs = jobs_of(
+        method,
+        timed,
+        state,
+        Round(1, experiment.rounds, 0.0, lr, tuple(client_ids), experiment.clients_per_round),
+    )
     updates = []
     for job in jobs:
         with naming(f"profile {experiment.profile.name}, asked for client {job.client_id},"):

@@ -169,7 +169,7 @@ def network_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) 
 def capacity_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
     """Capacity and links of the clients."""
     client_ids = [update.facts.client_id for update in round_1]
-    absolute = np.array([window(task, i).macs_per_s for i in client_ids])
+    absolute = np.array([window(task, i, experiment.clients_per_round).macs_per_s for i in client_ids])
     unit = shown_as_1(experiment, task, client_ids)
     bounds = experiment.profile.lower_bound() * task.devices.level_1(np.array(client_ids))
     yield "capacity", describe(experiment.profile)
@@ -199,7 +199,7 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
         yield "codec", describe(experiment.codec)
     if experiment.download_codec != Plain():
         yield "download codec", describe(experiment.download_codec)
-    frames = [window(task, u.facts.client_id) for u in round_1]
+    frames = [window(task, u.facts.client_id, experiment.clients_per_round) for u in round_1]
     macs: dict[str, float] = {"the full model": training_macs(task.configured, task.configured.full_counts())}
     if task.is_narrowed:
         macs["the narrowed model"] = task.charge_per_example(task.structure.full_counts())

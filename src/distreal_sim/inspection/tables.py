@@ -1,4 +1,4 @@
-"""Tables of the parts of an experiment: the model's layers, the capacities, the front, the data."""
+"""Tables of the parts of an experiment: the layers, the capacities, the links, the front, the data."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from distreal_sim.inspection.capacity import shown_as_1, unit_line
 from distreal_sim.inspection.cautions import python_warning
 from distreal_sim.inspection.data import data_lines, warnings_of
 from distreal_sim.inspection.levels import choices, levels_table
+from distreal_sim.inspection.links import show_links
 from distreal_sim.inspection.rows import (
     label_counts,
     left_whole,
@@ -44,11 +45,11 @@ PROFILE_ROUNDS = 10
 """Rounds over which capacities are looked at."""
 
 
-What = Literal["model", "profile", "front", "data"]
+What = Literal["model", "profile", "link", "front", "data"]
 
 
 def inspect(what: What, config: Config, **overrides: Any) -> None:
-    """Prints a table of the model's layers, the clients' capacities, the front, or the data's partition.
+    """Prints a table of the model's layers, the clients' capacities or links, the front, or the partition.
 
     config, overrides: see `load_experiment`; a front is also read from a JSON file of its own.
     """
@@ -70,6 +71,9 @@ def inspect_experiment(what: What, experiment: Experiment, console: Console) -> 
         _model(experiment, task, console)
     elif what == "profile":
         _profile(experiment, task, console)
+    elif what == "link":
+        n_rounds = min(PROFILE_ROUNDS, experiment.rounds)
+        show_links(experiment, task, console, n_rounds=n_rounds, n_clients=MAX_ROWS)
     elif what == "data":
         _data(experiment, task, console)
     elif task.front is None:

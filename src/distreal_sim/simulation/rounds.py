@@ -89,7 +89,7 @@ class Simulation:
         number, n_rounds = before.round_number + 1, self.experiment.rounds
         cohort = select_cohort(self.experiment, self.task, number)
         lr = self.task.local.rate(number, n_rounds)
-        return Round(number, n_rounds, before.sim_s, lr, tuple(cohort))
+        return Round(number, n_rounds, before.sim_s, lr, tuple(cohort), len(cohort))
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """One decoded update per job, in the order of the jobs."""

@@ -9,6 +9,7 @@ from distreal_sim.base.errors import RunError
 from distreal_sim.client.columns import CHARGED
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
+from distreal_sim.devices.links import Use
 from distreal_sim.simulation.rounds import Progress, Recorder
 from distreal_sim.simulation.rows import ClientRow, RoundRow, Timing
 
@@ -32,7 +33,8 @@ class Verifying:
     - The round's MACs, bytes and numbers of clients are the sums over its clients.
     - A client whose work counts did as many MACs as its capacity offered from the end of its download to the
       end of its computation; no client did more than its capacity offered; if time is measured, this
-      holds for the MACs that it was charged.
+      holds for the MACs that it was charged; where the speed of its link changes during a transfer, they
+      are at most those from the end of the download until it was done.
     - A client whose update was lost sent nothing; the numbers of steps done and planned match its status.
     """
 
@@ -73,7 +75,7 @@ class Verifying:
     def _check_client(self, row: RoundRow, client: ClientRow) -> None:
         where = f"client {client.client_id}: "
         capacity = self._task.devices.capacity(client.client_id, self._sim_s)
-        link = self._task.devices.link(client.client_id)
+        link = self._task.devices.link(client.client_id, Use(row.round, self._sim_s, row.n_selected))
         done, planned = client.n_steps_done, client.n_steps_planned
         fits = {"completed": done == planned, "partial": 0 < done < planned}.get(client.status, True)
         _expect(row, f"{where}{client.status} with these steps", done, fits and done <= planned, planned)
@@ -93,10 +95,10 @@ class Verifying:
         most = offered * (1 + RELATIVE) + 1
         _expect(row, f"{where}macs at most what was offered", macs, macs <= most, offered)
         if client.status != "dropped":
-            start_s = client.download_bytes / link.download_bytes_per_s
-            end_s = client.sim_s - client.upload_bytes / link.upload_bytes_per_s
-            worked = capacity.offered(start_s, end_s)
-            exact = math.isinf(worked) or _close(macs, worked)
+            upload_s = link.expected_upload_s(client.upload_bytes) if link.is_steady else 0.0
+            start_s = link.download_s(client.download_bytes)
+            worked = capacity.offered(start_s, client.sim_s - upload_s)
+            exact = math.isinf(worked) or _close(macs, worked) or (not link.is_steady and macs <= worked)
             _expect(row, f"{where}macs are the integral of its capacity", macs, exact, worked)
 
 

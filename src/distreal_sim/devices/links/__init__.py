@@ -3,33 +3,95 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 from distreal_sim.base.plugins import Plugin
-from distreal_sim.devices.rngs import Keyed
+from distreal_sim.devices.rngs import Keyed, OneOrMany
+
+
+class Use(NamedTuple):
+    """The round in which a link is used.
+
+    number: from 1; start_s: its start, absolute; n_selected: the clients that are selected for it. Of many
+    clients' rounds: arrays (n,).
+    """
+
+    number: OneOrMany
+    start_s: OneOrMany
+    n_selected: OneOrMany
+
+
+class Transfers(Protocol):
+    """How long transfers of one client take in one round, in seconds; times are relative to its start.
+
+    The steady one is `Link`. That of many clients takes numbers of bytes (n,), one for each of n clients.
+    """
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether a transfer takes the same time whenever it begins, which a client then knows before."""
+        ...
+
+    def download_s(self, n_bytes: OneOrMany) -> OneOrMany:
+        """Duration of a download that begins with the round."""
+        ...
+
+    def upload_s(self, n_bytes: OneOrMany, from_s: OneOrMany) -> OneOrMany:
+        """Duration of an upload that begins at from_s."""
+        ...
+
+    def expected_upload_s(self, n_bytes: OneOrMany) -> OneOrMany:
+        """Duration of an upload as the client expects it, who knows no future speed."""
+        ...
 
 
 class Link(NamedTuple):
-    """Speeds of one client's link, in bytes per simulated second; inf is legal."""
+    """Speeds of one client's link in one round, in bytes per simulated second; inf is legal.
 
-    download_bytes_per_s: float
-    upload_bytes_per_s: float
+    latency_s: what each transfer takes besides. With arrays (n,) the links of n clients.
+    """
+
+    download_bytes_per_s: OneOrMany
+    upload_bytes_per_s: OneOrMany
+    latency_s: OneOrMany = 0.0
+
+    @property
+    def is_steady(self) -> bool:
+        """See `Transfers`."""
+        return True
+
+    def download_s(self, n_bytes: OneOrMany) -> OneOrMany:
+        """See `Transfers`."""
+        return self.latency_s + n_bytes / self.download_bytes_per_s
+
+    def upload_s(self, n_bytes: OneOrMany, from_s: OneOrMany = 0.0) -> OneOrMany:
+        """See `Transfers`."""
+        return self.latency_s + n_bytes / self.upload_bytes_per_s
+
+    def expected_upload_s(self, n_bytes: OneOrMany) -> OneOrMany:
+        """See `Transfers`."""
+        return self.upload_s(n_bytes)
 
 
 class Links(Plugin):
-    """Gives each client its link."""
+    """Gives each client its link in each round.
+
+    steady: whether it gives `Link`s; otherwise they are other `Transfers`.
+    """
 
     package: ClassVar[str] = "distreal_sim.devices.links"
     label: ClassVar[str] = "link"
 
-    @abstractmethod
-    def link(self, client_id: int, rng: Keyed) -> Link:
-        """The client's link; rng: keyed generators that belong to this client.
+    steady: ClassVar[bool] = True
 
-        If it is marked `rngs.for_many`, client_id may also be an array (n,) of ids; the speeds then may be
-        arrays (n,).
+    @abstractmethod
+    def link(self, client_id: int, use: Use, rng: Keyed) -> Transfers:
+        """The client's link in a round; rng: keyed generators that belong to this client.
+
+        If it is marked `rngs.for_many`, client_id may also be an array (n,) of ids, and `use` hold arrays;
+        the speeds of the Link then may be arrays (n,).
         """
 
     @abstractmethod
     def slowest(self) -> Link:
-        """A link whose speeds are lower bounds on those of all clients."""
+        """A link of which no client expects a transfer to take longer."""

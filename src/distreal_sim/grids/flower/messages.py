@@ -118,13 +118,20 @@ def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
     config["n_rounds"] = job.round.n_rounds
     config["start_s"] = job.round.start_s
     config["lr"] = job.round.lr
+    config["n_selected"] = job.round.n_selected
     return RecordDict({"arrays": arrays, "job": config})
 
 
 def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
     """The job of a train message, given its decoded arrays and the client's memory."""
     config = values_of(content, "job")
-    now = Round(config["round"], config["n_rounds"], config["start_s"], config["lr"])
+    now = Round(
+        config["round"],
+        config["n_rounds"],
+        config["start_s"],
+        config["lr"],
+        n_selected=config["n_selected"],
+    )
     return Job(config["client_id"], now, arrays, memory)
 
 

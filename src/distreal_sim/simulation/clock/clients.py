@@ -12,7 +12,9 @@ from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.columns import CHARGED
 from distreal_sim.client.coverage import keep_rate
 from distreal_sim.client.messages import STATUSES
+from distreal_sim.client.schedule import too_late
 from distreal_sim.client.task import Task
+from distreal_sim.devices.links import Transfers, Use
 from distreal_sim.devices.many import Capacities
 from distreal_sim.simulation.clock.schedules import Moments, Schedules, Work, schedules
 from distreal_sim.submodels.levels import Levels, PerRound, PerStep
@@ -49,23 +51,21 @@ class TimedClients:
     def _planned_charges(self) -> np.ndarray:
         return np.array([level.planned_charge for level in self.choice.levels])
 
-    def facts(self, client_ids: np.ndarray, start_s: np.ndarray) -> tuple[Columns, Capacities]:
+    def facts(self, client_ids: np.ndarray, use: Use) -> tuple[Columns, Capacities]:
         """The facts of each client's round, and its capacities, walked to the end of its work.
 
-        start_s: (n,) when the rounds begin, absolute.
+        use: the round of each, (n,) arrays.
         """
         task, levels = self.task, self.choice.levels
         work, kinds = self._kinds
         kind = kinds[client_ids]
-        capacities = task.devices.capacities(client_ids, start_s)
-        down, up = task.devices.speeds(client_ids)
+        capacities = task.devices.capacities(client_ids, use.start_s)
+        link = task.devices.links_of(client_ids, use)
         download = np.array([level.traffic.download_bytes for level in levels])
         upload = np.array([level.traffic.upload_bytes for level in levels])
         level = np.zeros(len(kind), np.int64)
         if isinstance(self.choice, PerRound):
-            level = self._that_fits(
-                work.n_left[kind, 0], capacities, download / down[:, None], upload / up[:, None]
-            )
+            level = self._that_fits(work.n_left[kind, 0], capacities, link)
         coverage = levels[0].traffic.coverage
         most = self._coverage_bytes(work.n_planned).sum(axis=1)[kind] if coverage else 0
         timed = schedules(
@@ -76,8 +76,8 @@ class TimedClients:
             self._charges,
             self._lookup if isinstance(self.choice, PerStep) else lambda moments: level[moments.rows],
             rows=np.flatnonzero(level != SKIPS),
-            start_s=download[level] / down,
-            end_s=task.deadline_s - (upload[level] + most) / up,
+            start_s=np.broadcast_to(link.download_s(download[level]), kind.shape),
+            end_s=task.deadline_s - link.expected_upload_s(upload[level] + most),
             overrun=task.overrun,
             deadline_s=task.deadline_s,
         )
@@ -85,9 +85,11 @@ class TimedClients:
         if coverage:
             sent = sent + np.where(self._dropped(timed), self._coverage_bytes(timed.n_done), 0).sum(axis=1)
         n_planned, skips = work.n_planned[kind], level == SKIPS
+        done_s = timed.compute_end_s + link.upload_s(sent, timed.compute_end_s)
         lost = (timed.n_done < n_planned) & ((task.overrun != "partial") | (timed.n_done == 0))
+        lost |= too_late(done_s, task.deadline_s, task.overrun)
         partly = (timed.n_done < n_planned) & ~lost
-        sim_s = np.where(lost, task.deadline_s, timed.compute_end_s + sent / up)
+        sim_s = np.where(lost, task.deadline_s, done_s)
         code = {status: STATUSES.index(status) for status in STATUSES}
         columns = {
             "client_id": client_ids,
@@ -106,19 +108,16 @@ class TimedClients:
             columns[CHARGED.name] = timed.charged_macs.astype(float)
         return columns, capacities
 
-    def _that_fits(
-        self, n_examples: np.ndarray, capacities: Capacities, start_s: np.ndarray, upload_s: np.ndarray
-    ) -> np.ndarray:
-        """(n,) the level that `largest_that_fits` chooses.
-
-        start_s, upload_s: (n, E) start of the work and duration of the upload with each level.
-        """
+    def _that_fits(self, n_examples: np.ndarray, capacities: Capacities, link: Transfers) -> np.ndarray:
+        """(n,) the level that `largest_that_fits` chooses."""
         rows = np.arange(len(n_examples))
         level = np.full(len(rows), SKIPS)
         order = sorted(range(len(self._macs)), key=lambda index: (self._macs[index], -index))
         for index in order:
-            end_s = self.task.deadline_s - upload_s[:, index]
-            moments = Moments(rows, start_s[:, index], end_s, capacities.macs_per_s, n_examples)
+            traffic = self.choice.levels[index].traffic
+            start_s = link.download_s(traffic.download_bytes)
+            end_s = self.task.deadline_s - link.expected_upload_s(traffic.upload_bytes)
+            moments = Moments(rows, start_s, end_s, capacities.macs_per_s, n_examples)
             level[self._charges[index] * n_examples <= moments.budget_macs] = index
         return level
 

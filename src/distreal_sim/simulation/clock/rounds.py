@@ -18,6 +18,7 @@ from distreal_sim.client.client import do
 from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
+from distreal_sim.devices.links import Use
 from distreal_sim.methods import Method
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.clock.clients import TimedClients
@@ -84,7 +85,9 @@ def time_rounds(
     round_of = np.repeat(numbers, np.diff(bounds))
     scheduled = sim.on_schedule
     start_s = (round_of - 1) * deadline_s if scheduled else np.full(len(round_of), before.sim_s)
-    facts, capacities = clients.facts(np.concatenate(cohorts).astype(np.int64), start_s)
+    n_selected = np.repeat(np.diff(bounds), np.diff(bounds))
+    use = Use(round_of, start_s, n_selected)
+    facts, capacities = clients.facts(np.concatenate(cohorts).astype(np.int64), use)
     duration_s = deadline_s if scheduled else sim.duration_s(facts["sim_s"].tolist())
     offered = capacities.offered(np.full(len(round_of), duration_s))
     own = experiment.columns
