@@ -114,7 +114,7 @@ def ideal_plan(
         "shape": task.data.shape,
         "lr": 1e-3,  # a step costs the same at any rate, and random labels should not be learnt by heart
         "momentum": task.local.momentum,
-        "weight_decay": task.local.weight_decay,
+        "weight_decay": task.local.optimizer.weight_decay,
         "test_sizes": [min(size, n_test - start) for start in range(0, n_test, size)],
         "networks": list(networks),
         "rounds": plans,

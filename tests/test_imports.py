@@ -47,6 +47,7 @@ PLUGINS = (
     "devices.profiles",
     "devices.links",
     "devices.availability",
+    "recipe.optimizers",
     "recipe.schedules",
     "recipe.tasks",
     "recipe.metrics",

@@ -17,6 +17,8 @@ from distreal_sim.data.datasets.digits import Digits
 from distreal_sim.grids.flower.client_app import make_client_app
 from distreal_sim.grids.flower.fleet import GridFleet
 
+SGD = {"name": "sgd", "momentum": 0.9, "weight_decay": 0.001}
+
 TOY: dict[str, Any] = {
     "name": "toy",
     "seed": 7,
@@ -27,7 +29,7 @@ TOY: dict[str, Any] = {
     "dataset": {"name": "digits"},
     "partition": {"name": "dirichlet", "alpha": 1.0},
     "model": {"name": "small_cnn", "width": 4},
-    "local": {"epochs": 1, "batch_size": 16, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.001},
+    "local": {"epochs": 1, "batch_size": 16, "lr": 0.1, "optimizer": SGD},
     "profile": {"name": "markov", "levels": [0.1, 0.3, 1.0], "changes_per_round": 3},
     "method": {"name": "distreal"},
     "checkpoint_every": 2,

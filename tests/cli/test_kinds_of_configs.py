@@ -67,9 +67,9 @@ def test_check_of_a_sweep(command: Run) -> None:
 
 def test_check_of_a_sweep_looks_at_every_cell(command: Run) -> None:
     """A key that is wrong in one cell, and a mistake that only the data show."""
-    code, out, err = command("check", "sweep.yaml", "local.momentum=2")
+    code, out, err = command("check", "sweep.yaml", "local.optimizer.momentum=2")
     assert (code, out) == (2, "")
-    assert "local.momentum = 2 must be less than 1" in err
+    assert "local.optimizer.momentum = 2 must be less than 1" in err
     Path("sweep.yaml").write_text(yaml.safe_dump({**SWEEP, "grid": {"n_clients": [12, 100_000]}}))
     code, out, err = command("check", "sweep.yaml")
     assert (code, out, err.count("\n")) == (2, "", 1)

@@ -22,7 +22,7 @@ def test_the_training_loss_is_a_mean_over_examples() -> None:
 
     The network has no batch norm, so a mean over batches would only be equal for batches of equal size.
     """
-    local = {**TOY["local"], "lr": 0.0, "weight_decay": 0.0}
+    local = {**TOY["local"], "lr": 0.0, "optimizer": {"momentum": 0.9}}
     experiment = toy(
         local=local, model={"name": "nets.TinyChain"}, method={"name": "fedavg"},
         profile={"name": "constant", "level": 100.0},

@@ -278,7 +278,7 @@ def test_clients_train_the_model_that_they_decode_and_the_server_keeps_its_own()
     """Of the model w the clients get q(w) and return q(w) + c; the server merges w + c. With a learning rate
     of 0 nothing moves, to the last bit, although q(w) is not w.
     """
-    still = {"local": {**TOY["local"], "lr": 0.0, "weight_decay": 0.0}, "method": "fedavg"}
+    still = {"local": {**TOY["local"], "lr": 0.0, "optimizer": {"momentum": 0.9}}, "method": "fedavg"}
     played = play(2, download_codec="int8", profile=STEADY, **still)
     assert [played.states[2].arrays[n].tobytes() for n in played.states[0].arrays] == [
         array.tobytes() for array in played.states[0].arrays.values()

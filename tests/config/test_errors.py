@@ -61,9 +61,15 @@ def test_the_good_one_is_good() -> None:
         (
             {"local": {"epochs": 1, "batchsize": 8}},
             "unknown key 'local.batchsize' = 8; did you mean 'local.batch_size'? (local has: "
-            "batch_size, epochs, lr, "
-            "lr_schedule, memory_format, momentum, nonfinite, "
-            "precision, steps, weight_decay)",
+            "batch_size, clip_norm, epochs, lr, "
+            "lr_schedule, memory_format, nonfinite, optimizer, "
+            "precision, steps)",
+        ),
+        (
+            {"local": {"epochs": 1, "momentum": 0.9}},
+            "unknown key 'local.momentum' = 0.9; did you mean 'local.optimizer.momentum'? (local has: "
+            "batch_size, clip_norm, epochs, lr, lr_schedule, memory_format, nonfinite, optimizer, precision, "
+            "steps)",
         ),
         (
             {"profile": {"name": "constant", "levle": 2}},
@@ -128,8 +134,9 @@ def test_the_good_one_is_good() -> None:
             "local.lr = nan must be a finite number (learning rate at the start of the schedule)",
         ),
         (
-            {"local": {"epochs": 1, "momentum": 1}},
-            "local.momentum = 1 must be less than 1 (SGD momentum; starts from zero in every round)",
+            {"local": {"epochs": 1, "optimizer": {"momentum": 1}}},
+            "local.optimizer.momentum = 1 must be less than 1 (share of the last step that the next one "
+            "repeats)",
         ),
         (
             {"profile": {"name": "markov", "levels": []}},

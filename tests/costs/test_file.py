@@ -77,7 +77,7 @@ def without(key: str) -> Callable[[dict[str, Any]], None]:
         (first(time_share=float("inf")), r"level 1: time_share \(inf\) must be greater than 0"),
         (first(time_share=float("nan")), r"level 1: time_share \(nan\) must be greater than 0"),
         (first(time_share=1e-13), r"level 1: time_share \(1E-13\) has more than 12 decimal places"),
-        (first(momentum=1), r"level 1: momentum \(1\) must be true or false"),
+        (first(redrawn=1), r"level 1: redrawn \(1\) must be true or false"),
         (first(kept=[1.5]), r"damaged: .*Decimal"),
         (first(precision="float8"), r"level 1: memory_format channels_last, precision float8"),
         (without("time_share"), r"is not a file of measured costs: key 'time_share' is missing"),
@@ -117,8 +117,8 @@ def test_no_file(tmp_path: Path) -> None:
         ),
         (
             {"local": {"epochs": 1, "batch_size": 32, "lr": 0.1}},
-            r"measured for batches of 16, momentum, channels_last, float32, but this run has batches of 32, "
-            r"no momentum, channels_last, float32; ",
+            r"measured for batches of 16, sgd momentum_buffer, channels_last, float32, but this run has "
+            r"batches of 32, sgd, channels_last, float32; ",
         ),
         (
             {"method": {"name": "heterofl"}},

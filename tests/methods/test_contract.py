@@ -26,6 +26,12 @@ from distreal_sim.simulation.rounds import Progress, Simulation, play_round, sta
 
 NAMES = names(Method)
 
+RECIPES: dict[str, dict[str, Any]] = {
+    "sgd": TOY["local"],
+    "adam": {**TOY["local"], "lr": 0.01, "optimizer": {"name": "adam"}, "clip_norm": 1.0},
+}
+"""`local` by what a recipe is known by; the methods know none of it."""
+
 
 class NoRecords:
     """A recorder for tests that look at states."""
@@ -59,25 +65,31 @@ Updates = Callable[[str], tuple[Task, State, list[Update]]]
 Round = Callable[[str], tuple[Task, Progress, Progress]]
 
 
+@pytest.fixture(scope="module", params=["sgd", pytest.param("adam", marks=pytest.mark.slow)])
+def local(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A recipe."""
+    return RECIPES[request.param]
+
+
 @pytest.fixture(scope="module")
-def first_round() -> Updates:
+def first_round(local: dict[str, Any]) -> Updates:
     """(task, initial state, updates of eight clients) of a method in the toy experiment; only to be read."""
-    return cache(lambda name: updates_of(toy(method={"name": name})))
+    return cache(lambda name: updates_of(toy(method={"name": name}, local=local)))
 
 
 @pytest.fixture(scope="module")
-def steady_round() -> Updates:
+def steady_round(local: dict[str, Any]) -> Updates:
     """As `first_round`, with STEADY clients."""
-    return cache(lambda name: updates_of(toy(method={"name": name}, profile=STEADY)))
+    return cache(lambda name: updates_of(toy(method={"name": name}, profile=STEADY, local=local)))
 
 
 @pytest.fixture(scope="module")
-def unequal_round() -> Round:
+def unequal_round(local: dict[str, Any]) -> Round:
     """(task, before, after) of a round of a method with all twelve UNEQUAL clients; only to be read."""
 
     @cache
     def played(name: str) -> tuple[Task, Progress, Progress]:
-        experiment = toy(method={"name": name}, profile=UNEQUAL, clients_per_round=12)
+        experiment = toy(method={"name": name}, profile=UNEQUAL, clients_per_round=12, local=local)
         task, fleet = toy_fleet(experiment)
         before = start(experiment, task)
         after, _ = play_round(Simulation(experiment, task, fleet, NoRecords()), before)
@@ -97,11 +109,11 @@ def test_cites_and_confesses(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_zero_learning_rate_changes_no_byte(name: str) -> None:
+def test_zero_learning_rate_changes_no_byte(name: str, local: dict[str, Any]) -> None:
     """lr 0: every step runs, masks are drawn, nothing moves, and the merge gives the same bytes back."""
-    experiment = toy(
-        method={"name": name}, local={"epochs": 2, "batch_size": 16, "lr": 0.0, "weight_decay": 0.1}
-    )
+    optimizer = {**local["optimizer"], "weight_decay": 0.1}
+    still = {**local, "epochs": 2, "lr": 0.0, "optimizer": optimizer}
+    experiment = toy(method={"name": name}, local=still)
     task, fleet = toy_fleet(experiment)
     before = start(experiment, task)
     after, row = play_round(Simulation(experiment, task, fleet, NoRecords()), before)
@@ -119,13 +131,15 @@ def test_training_moves_the_model(name: str, unequal_round: Round) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_job_done_twice_gives_the_same_update(name: str, first_round: Updates) -> None:
+def test_a_job_done_twice_gives_the_same_update(
+    name: str, first_round: Updates, local: dict[str, Any]
+) -> None:
     """The worker's scratch memory, what it did before, and torch's own generator leave no trace.
 
     So the clients may be done in any order: the other way round each has had other clients before it.
     """
     _, _, first = first_round(name)
-    _, _, second = updates_of(toy(method={"name": name}), clients=range(8)[::-1])
+    _, _, second = updates_of(toy(method={"name": name}, local=local), clients=range(8)[::-1])
     for a, b in zip(first, second[::-1], strict=True):
         assert repr(a.facts) == repr(b.facts)
         assert all(a.arrays[k].tobytes() == b.arrays[k].tobytes() for k in a.arrays)
@@ -210,17 +224,33 @@ def test_facts_are_consistent(name: str, first_round: Updates) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_bfloat16_changes_the_arithmetic_only(name: str, steady_round: Updates) -> None:
+def test_bfloat16_changes_the_arithmetic_only(
+    name: str, steady_round: Updates, local: dict[str, Any]
+) -> None:
     """Other bits and a loss near the exact one; the same facts, for time and cost depend on no arithmetic."""
     _, _, exact = steady_round(name)
-    local = {**TOY["local"], "precision": "bfloat16"}
-    rounded = updates_of(toy(method={"name": name}, profile=STEADY, local=local))[2]
+    rounding = {**local, "precision": "bfloat16"}
+    rounded = updates_of(toy(method={"name": name}, profile=STEADY, local=rounding))[2]
     for a, b in zip(exact, rounded, strict=True):
         assert b.facts.train_loss == pytest.approx(a.facts.train_loss, rel=0.05, nan_ok=True)
         assert repr(replace(b.facts, train_loss=0.0)) == repr(replace(a.facts, train_loss=0.0))
         assert all(array.dtype == np.float32 for array in b.arrays.values())
     pairs = [(a.arrays[k], b.arrays[k]) for a, b in zip(exact, rounded, strict=True) for k in a.arrays]
     assert any((a != b).any() for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_changes_the_arithmetic_only(name: str, steady_round: Updates) -> None:
+    """Other steps, so other parameters; the same facts, whichever rule the clients' steps follow."""
+    _, state, plain = steady_round(name)
+    others = updates_of(toy(method={"name": name}, profile=STEADY, local=RECIPES["adam"]))[2]
+    for a, b in zip(plain, others, strict=True):
+        assert repr(replace(b.facts, train_loss=0.0)) == repr(replace(a.facts, train_loss=0.0))
+        assert a.arrays.keys() == b.arrays.keys()
+    merged = [update for update in others if update.is_merged]
+    for key in {key for update in merged for key in update.arrays}:
+        moved = [u.arrays[key] for u in merged if key in u.arrays]
+        assert any(new.shape != state.arrays[key].shape or (new != state.arrays[key]).any() for new in moved)
 
 
 @pytest.mark.parametrize("name", ["distreal", "fedavg", "fednova", "fedprox", "small"])

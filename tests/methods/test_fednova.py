@@ -90,7 +90,7 @@ def test_momentum() -> None:
     """rho = 0.5: |a| = 1 after one step, 1 + 1.5 = 2.5 after two. From 0 to -0.1 and -0.5 with lr 0.1:
     d = (1, 2), tau_eff = (1 + 2.5) / 2 = 1.75, w = -0.1 * 1.75 * 1.5 = -0.2625.
     """
-    local = {"lr": 0.1, "momentum": 0.5}
+    local = {"lr": 0.1, "optimizer": {"momentum": 0.5}}
     assert merged(local, {}, [(-0.1, 1, 1), (-0.5, 2, 1)]) == pytest.approx(-0.2625, rel=1e-6)
 
 

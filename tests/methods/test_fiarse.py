@@ -70,7 +70,8 @@ def test_changes_are_averaged_over_those_who_changed() -> None:
 
 def test_local_steps_against_a_plain_loop() -> None:
     """A client with a quarter of the weights: two SGD steps with momentum and weight decay in plain torch."""
-    local = {"steps": 2, "batch_size": 16, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}
+    local = {"steps": 2, "batch_size": 16, "lr": 0.1}
+    local["optimizer"] = {"momentum": 0.9, "weight_decay": 0.01}
     experiment = toy(method={"name": "fiarse", "shares": [0.25]}, local=local, **STEADY)
     task, state, (update,) = updates_of(experiment, 1)
     names = masked_names(task.structure)

@@ -27,7 +27,8 @@ from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.structure import kept_elements
 
 UNLIMITED = {"name": "constant", "level": math.inf}
-DECAYING = {"epochs": 2, "batch_size": 8, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}
+DECAYING = {"epochs": 2, "batch_size": 8, "lr": 0.1}
+DECAYING["optimizer"] = {"momentum": 0.9, "weight_decay": 0.1}
 
 
 def outside(task: Task, update: Update, name: str, counts: tuple[int, ...]) -> np.ndarray:
@@ -137,7 +138,7 @@ def test_weight_decay_spares_the_units_that_a_step_left_out() -> None:
     experiment = toy(
         method={"name": "fjord", "widths": [0.5, 1.0]},
         profile=UNLIMITED,
-        local={"steps": 1, "batch_size": 8, "lr": 0.1, "weight_decay": 0.1},
+        local={"steps": 1, "batch_size": 8, "lr": 0.1, "optimizer": {"weight_decay": 0.1}},
     )
     task, state, updates = updates_of(experiment)
     half = width_counts(task.structure, 0.5, "ceil")
@@ -187,7 +188,8 @@ def test_momentum_lives_through_the_round() -> None:
     def models(steps: int) -> set[bytes]:
         found = set()
         for momentum in (0.0, 0.9):
-            local = {"steps": steps, "batch_size": 8, "lr": 0.1, "momentum": momentum}
+            local = {"steps": steps, "batch_size": 8, "lr": 0.1}
+            local["optimizer"] = {"momentum": momentum}
             _, _, updates = updates_of(toy(method={"name": "fjord"}, profile=UNLIMITED, local=local), 1)
             found.add(updates[0].arrays["conv1.conv.weight"].tobytes())
         return found

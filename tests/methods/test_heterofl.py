@@ -19,7 +19,7 @@ from distreal_sim.submodels.widths import width_counts
 from distreal_sim.thinning.cost import n_parameters
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
-from distreal_sim.thinning.masks import Mask, first_mask
+from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.structure import kept_elements
 
 UNLIMITED = {"name": "constant", "level": math.inf}
@@ -109,7 +109,8 @@ def test_rows_of_absent_classes_rest() -> None:
     """
     sharded: dict[str, Any] = {"partition": {"name": "shards", "classes_per_client": 2}}
     for decay in (0.0, 0.01):
-        local = {"epochs": 1, "batch_size": 16, "lr": 0.1, "momentum": 0.9, "weight_decay": decay}
+        local = {"epochs": 1, "batch_size": 16, "lr": 0.1}
+        local["optimizer"] = {"momentum": 0.9, "weight_decay": decay}
         experiment = toy(**sharded, local=local, method={"name": "heterofl"}, profile=UNLIMITED)
         task, state, updates = updates_of(experiment)
         cohort = updates[:3]
@@ -201,37 +202,3 @@ def test_scaler_before_a_normalisation_is_undone_by_it() -> None:
         assert HeteroFL().scaling_of(nn.Sequential(nn.Conv2d(1, 4, 3), layer)) == "none"
     assert HeteroFL(scaler=False).scaling_of(Chain()) == "none"
     assert HeteroFL().scaling_of(Chain(norm=True)) == "none"
-
-
-@pytest.mark.parametrize("cut", [False, True])
-def test_clipped_steps_are_torchs(cut: bool) -> None:
-    """Two steps with momentum and weight decay against clip_grad_norm_ and SGD, float64, 1e-12; with a hidden
-    linear layer large enough for the engine's in-place updates.
-    """
-    torch.manual_seed(2)
-    net = nn.Sequential(nn.Linear(300, 256), nn.ReLU(), nn.Linear(256, 300), nn.ReLU(), nn.Linear(300, 5))
-    structure = find_groups(net, torch.zeros(2, 300))
-    counts = (128, 250) if cut else structure.full_counts()
-    mask: Mask | None = first_mask(structure, counts) if cut else None
-    engine = Engine(net, structure, momentum=0.9, weight_decay=0.01, dtype=torch.float64)
-    twin = nn.Sequential(
-        nn.Linear(300, counts[0]), nn.ReLU(), nn.Linear(*counts), nn.ReLU(), nn.Linear(counts[1], 5)
-    ).double()
-    kept = first_mask(structure, counts).kept
-    with torch.no_grad():
-        for name, parameter in twin.named_parameters():
-            value = dict(net.named_parameters())[name].detach().numpy()
-            parameter.copy_(torch.from_numpy(value[kept_elements(structure.tensors[name], kept)]))
-    sgd = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
-    for norm in (0.05, 1e6):
-        x, y = 5 * torch.randn(8, 300, dtype=torch.float64), torch.arange(8) % 5
-        engine.step(x, y, mask, 0.1, max_norm=norm)
-        sgd.zero_grad()
-        F.cross_entropy(twin(x), y).backward()
-        length = torch.nn.utils.clip_grad_norm_(twin.parameters(), norm)
-        assert (length > norm) == (norm < 1)
-        sgd.step()
-    got = engine.export()
-    for name, parameter in twin.named_parameters():
-        cut_out = got[name][kept_elements(structure.tensors[name], kept)]
-        np.testing.assert_allclose(cut_out, parameter.detach(), rtol=0, atol=1e-12, err_msg=name)

@@ -70,7 +70,7 @@ def updates_at(level: float, method: dict[str, Any], net: str) -> tuple[Any, Tas
         model={"name": f"nets.{net}"},
         partition={"name": "iid"},
         profile={"name": "constant", "level": level},
-        local={"epochs": 2, "batch_size": 8, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01},
+        local={"epochs": 2, "batch_size": 8, "lr": 0.1, "optimizer": {"momentum": 0.9, "weight_decay": 0.01}},
     )
     try:
         task = build(experiment)
@@ -115,7 +115,12 @@ def test_cut_out_and_put_back_untrained_is_the_same_model(name: str, net: str) -
             3,
             method=options(name),
             model={"name": f"nets.{net}"},
-            local={"steps": 2, "batch_size": 8, "lr": 0.0, "momentum": 0.9, "weight_decay": 0.1},
+            local={
+                "steps": 2,
+                "batch_size": 8,
+                "lr": 0.0,
+                "optimizer": {"momentum": 0.9, "weight_decay": 0.1},
+            },
             evaluation={"statistics_batches": 1, "every": 3},
         )
     except InputError as error:

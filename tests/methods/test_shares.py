@@ -11,7 +11,7 @@ import pytest
 from choices import from_front
 from pieces import Pieces
 from shares import VECTORS, front_of_shares
-from toys import toy
+from toys import SGD, toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.client.schedule import schedule
@@ -22,7 +22,7 @@ from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front, fingerprint, make_front, uniform_rates
 from distreal_sim.run import run
 
-LOCAL = {"epochs": 2, "batch_size": 8, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.001}
+LOCAL = {"epochs": 2, "batch_size": 8, "lr": 0.1, "optimizer": SGD}
 LINK = {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000}
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from toys import toy
 
-from distreal_sim.client.schedule import sgd_step
+from distreal_sim.client.schedule import plain_step
 from distreal_sim.config.build import build
 from distreal_sim.data.partitions import Split
 from distreal_sim.recipe.tasks.classification import Classification
@@ -146,7 +146,7 @@ def two_layers() -> tuple[Engine, dict[str, np.ndarray], torch.Tensor, torch.Ten
 def test_partial_steps_move_only_these() -> None:
     """As the full step moves them, the gradient being the same; the others keep their bytes."""
     full, _, x, y = two_layers()
-    sgd_step(full, x, y, None, 0.1)
+    plain_step(full, x, y, None, 0.1)
     engine, before, x, y = two_layers()
     partial_steps(["b.weight", "a.bias"])(engine, x, y, None, 0.1)
     after, whole = engine.export(), full.export()
@@ -159,7 +159,7 @@ def test_partial_steps_move_only_these() -> None:
 
 
 def test_without_a_proximal_term_it_is_plain_sgd() -> None:
-    assert proximal_steps(0.0) is sgd_step
+    assert proximal_steps(0.0) is plain_step
 
 
 def test_steps_among_some_classes() -> None:

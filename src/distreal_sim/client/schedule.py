@@ -74,8 +74,8 @@ Compute = Callable[[Engine, Tensor, Tensor, Mask | None, float], float]
 """compute(engine, x, y, mask, lr): computes one step and returns its loss."""
 
 
-def sgd_step(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
-    """A step of SGD on the task's loss, thinned where there is a mask."""
+def plain_step(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
+    """A step on the task's loss, thinned where there is a mask."""
     return engine.step(x, y, mask, lr)
 
 
@@ -95,7 +95,7 @@ class Choice(NamedTuple):
     counts: Counts
     macs_per_example: int
     mask: Callable[[], Mask | None] = keep_all
-    compute: Compute = sgd_step
+    compute: Compute = plain_step
     charged_macs: int | None = None
 
     @property

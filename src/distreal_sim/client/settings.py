@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field, SerializeAsAny, model_validator
 
 from distreal_sim.base.values import ConfigModel
+from distreal_sim.recipe.optimizers import Optimizer
+from distreal_sim.recipe.optimizers.sgd import Sgd
 from distreal_sim.recipe.schedules import Schedule
 from distreal_sim.recipe.schedules.constant import Constant
 from distreal_sim.thinning.structure import MemoryFormat, Precision
@@ -20,7 +22,7 @@ Weight = Literal["examples", "clients", "trained_examples", "macs"]
 
 
 class Local(ConfigModel):
-    """The work that a client plans for a round: plain SGD over shuffled epochs or a number of steps."""
+    """The work that a client plans for a round: steps over shuffled epochs, or a number of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -28,8 +30,12 @@ class Local(ConfigModel):
     steps: int | None = Field(None, ge=1, description="mini-batches, instead of epochs")
     batch_size: int = Field(32, ge=1, description="examples per mini-batch")
     lr: float = Field(0.1, ge=0, description="learning rate at the start of the schedule")
-    momentum: float = Field(0.0, ge=0, lt=1, description="SGD momentum; starts from zero in every round")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient")
+    optimizer: SerializeAsAny[Optimizer] = Field(
+        Sgd(), description="the rule of a step; its state starts from zero in every round"
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, description="longest gradient of a step; longer ones are scaled down to it"
+    )
     memory_format: MemoryFormat = Field(
         "channels_last",
         description="memory layout of images, which affects speed and rounding; contiguous (PyTorch's "
@@ -54,6 +60,11 @@ class Local(ConfigModel):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of epochs and steps")
         return self
+
+    @property
+    def momentum(self) -> float:
+        """Share of a gradient's step that the next step repeats; 0 for rules other than SGD."""
+        return self.optimizer.momentum if isinstance(self.optimizer, Sgd) else 0.0
 
     def rate(self, round_number: int, rounds: int) -> float:
         """Learning rate of round 1 ... rounds."""

@@ -89,8 +89,8 @@ class Task:
         return Engine(
             self.module,
             self.structure,
-            momentum=self.local.momentum,
-            weight_decay=self.local.weight_decay,
+            **self.local.optimizer.engine_options(),
+            clip_norm=self.local.clip_norm,
             scaling=self.scaling,
             precision=self.local.precision,
             running=self.evaluation.batch_norm == "running",

@@ -19,7 +19,8 @@ from distreal_sim.submodels.levels import Level, charged_level
 
 def setting_of(local: Local) -> Setting:
     """How the steps of this planned work are computed."""
-    return Setting(local.batch_size, local.momentum > 0, local.memory_format, local.precision)
+    rule = [local.optimizer.name, *local.optimizer.states, *(["clipped"] if local.clip_norm else [])]
+    return Setting(local.batch_size, " ".join(rule), local.memory_format, local.precision)
 
 
 def with_charges(experiment: Experiment, task: Task, configured: nn.Module, full_macs: int) -> Task:

@@ -155,10 +155,10 @@ def _unknown(
     near = closest(name, [*mistake.fields, "name"] if of_plugin else mistake.fields)
     guess = f"{parent}.{near}".removeprefix(".") if near else ""
     elsewhere = [
-        f"{key}.{name}"
-        for key, field in cls.model_fields.items()
-        for model in _models_in(field.annotation)
-        if name in model.model_fields and not parent
+        f"{parent}.{key}.{name}".removeprefix(".")
+        for key, field in mistake.fields.items()
+        for model in (*_models_in(field.annotation), *_models_in(type(field.default)))
+        if name in model.model_fields and not of_plugin
     ]
     if name not in mistake.fields and elsewhere:
         guess = elsewhere[0]

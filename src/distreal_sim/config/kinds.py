@@ -20,6 +20,7 @@ from distreal_sim.devices.profiles import Profile
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
+from distreal_sim.recipe.optimizers import Optimizer
 from distreal_sim.recipe.schedules import Schedule
 from distreal_sim.recipe.tasks import LearningTask
 
@@ -28,6 +29,7 @@ KINDS: dict[str, type[Plugin]] = {
     "partition": Partition,
     "model": Model,
     "task": LearningTask,
+    "local.optimizer": Optimizer,
     "local.lr_schedule": Schedule,
     "profile": Profile,
     "link": Links,

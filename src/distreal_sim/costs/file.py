@@ -47,11 +47,10 @@ def _level(number: int, own: Mapping[str, Any]) -> TimedLevel:
     where = f"level {number}"
     if own["memory_format"] not in get_args(MemoryFormat) or own["precision"] not in get_args(Precision):
         raise ValueError(f"{where}: memory_format {own['memory_format']}, precision {own['precision']}")
-    for name in ("momentum", "redrawn"):
-        if not isinstance(own[name], bool):
-            raise ValueError(f"{where}: {name} ({own[name]!r}) must be true or false")
+    if not isinstance(own["redrawn"], bool):
+        raise ValueError(f"{where}: redrawn ({own['redrawn']!r}) must be true or false")
     setting = Setting(
-        operator.index(own["batch_size"]), own["momentum"], own["memory_format"], own["precision"]
+        operator.index(own["batch_size"]), str(own["optimizer"]), own["memory_format"], own["precision"]
     )
     trained = None if own["trained"] is None else str(own["trained"])
     kept = tuple(operator.index(n) for n in own["kept"])

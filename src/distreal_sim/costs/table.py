@@ -24,17 +24,17 @@ FORMAT = 1
 class Setting(NamedTuple):
     """How steps are computed: whatever of a client's planned work the time of a step depends on.
 
-    momentum: whether there is any, which is gathered and written back like the weights.
+    optimizer: its name and those of its states, which are gathered and written back like the weights, and
+    whether gradients are clipped.
     """
 
     batch_size: int
-    momentum: bool
+    optimizer: str
     memory_format: MemoryFormat
     precision: Precision
 
     def __str__(self) -> str:
-        momentum = "momentum" if self.momentum else "no momentum"
-        return f"batches of {self.batch_size}, {momentum}, {self.memory_format}, {self.precision}"
+        return f"batches of {self.batch_size}, {self.optimizer}, {self.memory_format}, {self.precision}"
 
 
 class LevelKey(NamedTuple):

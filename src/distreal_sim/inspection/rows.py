@@ -159,9 +159,9 @@ def network_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) 
             yield "trained", line
     local = experiment.local
     work = f"{local.epochs} epoch{'s' * (local.epochs != 1)}" if local.epochs else f"{local.steps} steps"
-    momentum = f", momentum {local.momentum:g}" if local.momentum else ""
-    decay = f", weight decay {local.weight_decay:g}" if local.weight_decay else ""
-    yield "local work", f"{work} of SGD, lr {local.lr:g} ({describe(local.lr_schedule)}){momentum}{decay}"
+    clipped = f", gradients of norm {local.clip_norm:g} at most" if local.clip_norm else ""
+    yield "local work", f"{work}, lr {local.lr:g} ({describe(local.lr_schedule)}){clipped}"
+    yield "local work", f"optimizer {describe(local.optimizer)}"
     steps = spread([update.facts.n_steps_planned for update in round_1])
     yield "local work", f"mini-batches of {local.batch_size}; a client has {steps}"
 

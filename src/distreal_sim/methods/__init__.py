@@ -19,7 +19,7 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.coding import Parts, kept_parts
 from distreal_sim.client.columns import Column
 from distreal_sim.client.messages import Job, Round, State, Update
-from distreal_sim.client.schedule import Choice, Compute, Moment, sgd_step
+from distreal_sim.client.schedule import Choice, Compute, Moment, plain_step
 from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
@@ -140,8 +140,8 @@ class Method(Plugin):
         return whole
 
     def compute(self, client: Client, job: Job, level: Level) -> Compute:
-        """The arithmetic of the steps of a round that begins with this level; by default plain SGD."""
-        return sgd_step
+        """The arithmetic of the steps of a round that begins with this level; by default plain steps."""
+        return plain_step
 
     def train(self, client: Client, job: Job) -> Update:
         """One client's round."""

@@ -12,7 +12,8 @@ How it meets a learning rate that changes over the rounds: lr is one number in a
 needed only for |a_i| with a proximal term, where it is that of the round.
 
 Differs from the paper: steps differ because of capacities and the deadline (`overrun: partial`, the default),
-not because epochs are drawn; p_i is the share of another weight if `merge.weight` is set (our choice). With
+not because epochs are drawn; p_i is the share of another weight if `merge.weight` is set (our choice). Under
+a `local.optimizer` other than SGD, whose steps are no sums of gradients, |a_i| is tau_i (our choice). With
 momentum and proximal term at once, |a_i| is that of the steps really taken, in which the momentum carries the
 proximal term along (derived); weight decay counts as part of the gradient. No momentum on the server.
 """
@@ -31,6 +32,7 @@ from distreal_sim.client.schedule import Compute
 from distreal_sim.client.task import Task
 from distreal_sim.merging.average import client_weight, weighted_average
 from distreal_sim.methods import Method
+from distreal_sim.recipe.optimizers.sgd import Sgd
 from distreal_sim.submodels.levels import Always, Level, whole_network
 from distreal_sim.submodels.steps import proximal_steps
 
@@ -48,12 +50,13 @@ class FedNova(Method):
 
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         weight = task.merge.weighs_by
+        mu = self.mu if isinstance(task.local.optimizer, Sgd) else 0.0
         effective = everyone = 0.0
 
         def per_step() -> Iterator[Update]:
             nonlocal effective, everyone
             for update in updates:
-                norm = gradient_norm(update.n_steps, now.lr, task.local.momentum, self.mu)
+                norm = gradient_norm(update.n_steps, now.lr, task.local.momentum, mu)
                 own = client_weight(update, weight)
                 effective += own * (update.n_steps if self.mu else norm)
                 everyone += own

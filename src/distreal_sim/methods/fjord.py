@@ -39,7 +39,7 @@ from torch import Tensor
 from distreal_sim.client.client import Client
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Job, Round, State, Update
-from distreal_sim.client.schedule import Choice, Moment, sgd_step
+from distreal_sim.client.schedule import Choice, Moment, plain_step
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
 from distreal_sim.methods import Method
@@ -94,7 +94,7 @@ class Fjord(Method):
                 level.counts,
                 teacher_macs + level.macs_per_example,
                 partial(first, moment.step, level.counts),
-                distil if self.distil else sgd_step,
+                distil if self.distil else plain_step,
                 level.charged_macs,
             )
 

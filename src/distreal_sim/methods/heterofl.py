@@ -18,8 +18,8 @@ Differs from the paper:
   epsilon, so with any normalisation in the network we leave it out. Without one, kept activations are
   multiplied by channels / kept where the next layer reads them, which is 1 / r wherever r K is whole, and
   less where it was rounded up. (derived)
-- Gradients are clipped only with `clip_norm`, so that all methods take the same steps; the public code clips
-  to norm 1. (our choice)
+- Gradients are clipped only with `local.clip_norm`, so that all methods take the same steps; the public code
+  clips to norm 1. (our choice)
 - Statistics for testing are estimated on some batches of the round's clients, in the public code on the whole
   training set. (our choice)
 - The average is weighted by examples; `merge.weight: clients` is the paper's unweighted one. (our choice)
@@ -70,9 +70,6 @@ class HeteroFL(Method):
     scaler: bool = Field(
         True, description="without normalisation in the network: activations times channels / kept"
     )
-    clip_norm: float | None = Field(
-        None, gt=0, description="longest gradient of a step; longer ones are scaled down to it"
-    )
 
     trains_parts: ClassVar[bool] = True
     thins: ClassVar[bool] = True
@@ -110,7 +107,7 @@ class HeteroFL(Method):
 
     def compute(self, client: Client, job: Job, level: Level) -> Compute:
         task = client.task
-        return steps_among(task.scoring.learning, self._classes(task, client.id), task.device, self.clip_norm)
+        return steps_among(task.scoring.learning, self._classes(task, client.id), task.device)
 
     def sub_models(self, task: Task) -> PerRound:
         """The sub-model of each width."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distreal_sim.client.schedule import Compute, sgd_step
+from distreal_sim.client.schedule import Compute, plain_step
 from distreal_sim.client.task import Task
 from distreal_sim.data.datasets import IGNORED
 from distreal_sim.recipe.tasks import LearningTask
@@ -17,12 +17,12 @@ from distreal_sim.thinning.masks import Mask
 
 
 def proximal_steps(mu: float) -> Compute:
-    """Full-network SGD on loss + mu / 2 * |w - w_start|^2, w_start being what was loaded; mu 0: plain SGD.
+    """Full-network steps on loss + mu / 2 * |w - w_start|^2, w_start being what was loaded; 0: plain steps.
 
     The term's gradient joins the loss's before weight decay and momentum, as if autograd had found it.
     """
     if mu == 0:
-        return sgd_step
+        return plain_step
 
     def compute(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
         return engine.step(x, y, mask, lr, proximal=mu)
@@ -54,14 +54,12 @@ def classes_of(task: Task, client_id: int) -> np.ndarray | None:
     return None if present.all() else present
 
 
-def steps_among(
-    learning: LearningTask, classes: np.ndarray | None, device: str, max_norm: float | None = None
-) -> Compute:
-    """Steps on the task's loss masked to these classes; max_norm: of the gradient, None for any."""
+def steps_among(learning: LearningTask, classes: np.ndarray | None, device: str) -> Compute:
+    """Steps on the task's loss masked to these classes."""
     loss_fn = None if classes is None else masked_loss(learning.loss, classes, device)
 
     def compute(engine: Engine, x: Tensor, y: Tensor, mask: Mask | None, lr: float) -> float:
-        return engine.step(x, y, mask, lr, loss_fn, max_norm=max_norm)
+        return engine.step(x, y, mask, lr, loss_fn)
 
     return compute
 
@@ -85,7 +83,7 @@ def distil_step(
     narrow: Mask | None,
     lr: float,
 ) -> float:
-    """One SGD step on loss(wide, y) + loss(narrow, target(wide)); returns the first.
+    """One step on loss(wide, y) + loss(narrow, target(wide)); returns the first.
 
     A sub-network learns the labels, and a smaller one within it learns its outputs: in classification their
     softmax. wide, narrow: masks, of which the first keeps every channel of the second. The target is a

@@ -341,16 +341,3 @@ def test_a_large_weight_that_the_loss_uses_too_is_refused():
 
     with pytest.raises(ThinningError, match=r"^'2.weight' is used by its layer and beside it too"):
         engine.step(x, y, None, 0.1, run=run)
-
-
-def test_a_clipped_step_may_follow_one_that_was_not():
-    """A layer whose weight a backward pass has updated before is left to autograd, as on a fresh engine."""
-    module = torch.nn.Sequential(torch.nn.Linear(2 * MIN_ELEMENTS // 300, 300), torch.nn.Linear(300, 3))
-    x, y = torch.randn(4, module[0].in_features), torch.tensor([0, 1, 2, 0])
-    engine, fresh = (Engine(module, find_groups(module, x)) for _ in range(2))
-    start = engine.export()
-    engine.step(x, y, None, 0.1, max_norm=None, trained=engine.names)
-    engine.load(start)
-    assert engine.step(x, y, None, 0.1, max_norm=0.5) == fresh.step(x, y, None, 0.1, max_norm=0.5)
-    for name, array in fresh.export().items():
-        assert engine.export()[name].tobytes() == array.tobytes(), name

@@ -1,4 +1,4 @@
-"""Runs plain and thinned SGD steps of an unmodified network."""
+"""Runs plain and thinned training steps of an unmodified network."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.thinning.engine.memory import Memory, RowIndex
+from distreal_sim.thinning.engine.optimizer import Optimizer, OptimizerRule
 from distreal_sim.thinning.engine.passes import Loss, Objective, Run
 from distreal_sim.thinning.engine.plans import Plans, Scaling
 from distreal_sim.thinning.engine.scratch import Scratch
 from distreal_sim.thinning.engine.sums import Sums
-from distreal_sim.thinning.engine.update import Sgd
+from distreal_sim.thinning.engine.update import Rule, Sgd
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.snapshot import Snapshot
 from distreal_sim.thinning.structure import Precision, Structure, ThinningError
@@ -30,15 +31,17 @@ __all__ = ["Engine", "Loss", "Run", "Scaling"]
 
 
 class Engine:
-    """Runs plain and thinned SGD steps of an unmodified network, on a private copy of it.
+    """Runs plain and thinned training steps of an unmodified network, on a private copy of it.
 
     The resident tensors are full-width. A thinned step gathers the kept channels of its mask and runs forward
-    and backward on small dense kernels; the result is written back when another mask follows. Weights and
-    momenta of dropped channels do not change. Batch norm uses the batch's statistics, or its initial
-    statistics where the network keeps it in evaluation mode. The network's own dropout draws from torch's
-    default generator.
+    and backward on small dense kernels; the result is written back when another mask follows. Weights of
+    dropped channels, and the states that the rule keeps for them (momentum), do not change. Batch norm uses
+    the batch's statistics, or its initial statistics where the network keeps it in evaluation mode. The
+    network's own dropout draws from torch's default generator.
 
-    names: the trainable parameters in the network's order. scaling: `inverted` multiplies the inputs that
+    names: the trainable parameters in the network's order. momentum, weight_decay: of SGD; optimizer: another
+    rule instead. clip_norm: a longer gradient of a step, all trained parameters as one vector, is scaled down
+    to it, as by torch's clip_grad_norm_. scaling: `inverted` multiplies the inputs that
     layers read from a thinned group by channels / kept. running: every step updates running statistics of the
     kept channels as torch does; otherwise none are kept. `load` and `export` cover `names`, followed by the
     running statistics. loss_fn: (outputs, y) -> scalar, for steps that are given none. precision: with
@@ -54,6 +57,8 @@ class Engine:
         *,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
+        optimizer: Optimizer | None = None,
+        clip_norm: float | None = None,
         scaling: Scaling = "none",
         precision: Precision = "float32",
         running: bool = False,
@@ -62,7 +67,7 @@ class Engine:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.structure = structure
-        self._rule = Sgd(momentum, weight_decay)
+        self._rule: Rule = Sgd(momentum, weight_decay) if optimizer is None else OptimizerRule(optimizer)
         self._module = copy.deepcopy(module).to(device=device, dtype=dtype).train()
         self.dtype = dtype
         self._norms = {
@@ -85,11 +90,15 @@ class Engine:
         rows = RowIndex(layouts)
         self._new_memory = partial(Memory, layouts, rows.arenas, device, dtype)
         self._memory = self._new_memory()
-        self._momenta = self._new_memory() if self._rule.has_velocity else None
+        self._states = [self._new_memory() for _ in self._rule.states]
         for name, full in self._memory.full.items():
             full.copy_(values[name].detach())
-        memories = self._memory, self._momenta
-        plans = Plans(self._module, structure, self.names, *memories, rows, scaling, precision)
+        memories = self._memory, self._states
+        fast = optimizer is None and clip_norm is None
+        plans = Plans(
+            self._module, structure, self.names, *memories, rows, scaling, precision, clip_norm, fast
+        )
+        self._n_steps = plans.n_steps
         self._scratch = Scratch(structure, plans, rows, *memories)
         self._sums: Sums | None = None
         self._anchors: list[Tensor] | None = None
@@ -98,7 +107,7 @@ class Engine:
         self._initial = Snapshot(self._module, but=self._carried)
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Copies in parameters and running statistics, by name and at full width, and clears the momentum.
+        """Copies in parameters and running statistics, by name and at full width, and forgets the states.
 
         All other buffers and attributes of the network are reset to their initial values. Raises InputError
         for a missing name or a wrong shape.
@@ -124,8 +133,10 @@ class Engine:
                     norm.num_batches_tracked is not None
                 ):  # a cumulative average covers this job's batches only
                     norm.num_batches_tracked.zero_()
-        if self._momenta is not None:
-            self._momenta.clear()
+        for state in self._states:
+            state.clear()
+        for n_steps in self._n_steps:
+            n_steps.zero_()
         if self._sums is not None:
             self._sums.clear()
         self._anchors, self._moved = None, False
@@ -156,25 +167,23 @@ class Engine:
         *,
         trained: Collection[str] | None = None,
         proximal: float = 0.0,
-        max_norm: float | None = None,
         run: Run | None = None,
     ) -> float:
-        """One SGD step on examples x, labels y; returns the loss.
+        """One step on examples x, labels y; returns the loss.
 
-        mask: the kept channels; None: a plain step of the full network, equal to torch.optim.SGD bit for bit
-        except for large linear layers and chains of linear layers, which add the same terms in another order
-        and are as close to the float64 step as torch's. loss_fn: the engine's if not given. trained: names of
-        the parameters that it changes, None: all; no gradient is computed for the others, and their momentum
-        does not change. proximal: mu of the term mu / 2 * |w - w_0|^2, where w_0 are the loaded parameters;
-        for plain steps only, and from the first step on. max_norm: the loss's gradient, as one vector, is
-        scaled down to this norm where it is longer, as by torch's clip_grad_norm_. run: computes the outputs;
-        the network's own forward pass if not given.
+        mask: the kept channels; None: a plain step of the full network, which for SGD is equal to
+        torch.optim.SGD bit for bit except for large linear layers and chains of linear layers, which add the
+        same terms in another order and are as close to the float64 step as torch's. loss_fn: the engine's if
+        not given. trained: names of the parameters that it changes, None: all; no gradient is computed for
+        the others, and their states do not change. proximal: mu of the term mu / 2 * |w - w_0|^2, where w_0
+        are the loaded parameters; for plain steps only, and from the first step on. run: computes the
+        outputs; the network's own forward pass if not given.
         """
         assert not proximal or mask is None
         plan = self._scratch.enter(mask, to_change=True)
         anchors = self._loaded() if proximal else []
         self._moved = True
-        objective = Objective(loss_fn or self._loss_fn, trained, max_norm, run)
+        objective = Objective(loss_fn or self._loss_fn, trained, run)
         return plan.steps.step(x, y, objective, self._rule.at(lr, proximal), anchors)
 
     def gradients(
@@ -193,7 +202,7 @@ class Engine:
     def accumulate(self, x: Tensor, y: Tensor, mask: Mask | None, loss_fn: Loss | None = None) -> float:
         """Adds a loss's gradient at the mask's width to the sum for the next `apply`; returns the loss.
 
-        Changes no parameter and no momentum. Losses may come from sub-networks with different masks.
+        Changes no parameter and no state. Losses may come from sub-networks with different masks.
         """
         plan = self._scratch.enter(mask)
         loss, grads = plan.autograd.gradients(x, y, Objective(loss_fn or self._loss_fn))
@@ -203,10 +212,11 @@ class Engine:
         return loss.item()
 
     def apply(self, mask: Mask | None, lr: float) -> None:
-        """One SGD step of the mask's channels along the sum of gradients since the last `apply`.
+        """One step of the mask's channels along the sum of gradients since the last `apply`.
 
         The mask must keep every channel that the masks of the gradients kept. The gradient is 0 for a pair of
-        channels that none of these masks kept together, but momentum and weight decay still act there.
+        channels that none of these masks kept together, but momentum, other states and weight decay still act
+        there.
         """
         assert self._sums is not None
         plan = self._scratch.enter(mask, to_change=True)

@@ -1,6 +1,6 @@
 """Ways to compute a step: by autograd, with large linear layers updated during it, or without autograd.
 
-A plan selects the fastest one that its network allows, once; all of them compute the same SGD steps.
+A plan selects the fastest one that its network and its rule allow, once; all of them compute the same steps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from distreal_sim.thinning.engine.chain import Chain
 from distreal_sim.thinning.engine.linear import LargeLinear
-from distreal_sim.thinning.engine.update import Descent, clipped
+from distreal_sim.thinning.engine.update import Descent, StepRule, clipped, pulled
 from distreal_sim.thinning.structure import ThinningError
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -29,7 +29,6 @@ class Objective(NamedTuple):
 
     loss_fn: Loss = F.cross_entropy
     trained: Collection[str] | None = None
-    max_norm: float | None = None
     run: Run | None = None
 
 
@@ -41,15 +40,22 @@ class Parameters:
     """The trained parameters of a network at some width.
 
     leaves: their values, as views of scratch memory or the resident tensors themselves; values: the same
-    without autograd; momenta: in the order of the leaves, or empty; scales: (index into leaves, factor, where
-    modules keep it) of the weights that inverted scaling multiplies.
+    without autograd; states: a list for each of the rule's states, in the order of the leaves; n_steps: the
+    same, counted by rules that need it; scales: (index into leaves, factor, where modules keep it) of the
+    weights that inverted scaling multiplies.
     """
 
     names: tuple[str, ...]
     leaves: list[Tensor]
     values: list[Tensor]
-    momenta: list[Tensor]
+    states: tuple[list[Tensor], ...]
+    n_steps: list[Tensor]
     scales: list[tuple[int, Tensor, list[tuple[dict[str, Any], str]]]]
+
+    @property
+    def momenta(self) -> list[Tensor]:
+        """The velocities of SGD; empty without momentum."""
+        return self.states[0] if self.states else []
 
     def scaled(self) -> list[Tensor]:
         """The leaves that the module reads; scaled leaves are written into it for each pass."""
@@ -67,9 +73,9 @@ class Pass(Protocol):
     """A way to compute a step."""
 
     def step(
-        self, x: Tensor, y: Tensor, objective: Objective, descent: Descent, anchors: list[Tensor]
+        self, x: Tensor, y: Tensor, objective: Objective, rule: StepRule, anchors: list[Tensor]
     ) -> float:
-        """Updates parameters and momenta; returns the loss. anchors: in the order of the leaves, or empty."""
+        """Updates parameters and states; returns the loss. anchors: in the order of the leaves, or empty."""
         ...
 
 
@@ -77,27 +83,27 @@ class Pass(Protocol):
 class Autograd:
     """Forward and backward passes by autograd.
 
-    forward(module, x, run): the outputs; thinned: whether the module runs at less than its full width.
+    forward(module, x, run): the outputs; thinned: whether the module runs at less than its full width;
+    clip_norm: the longest gradient of a step, all parameters together, None for any.
     """
 
     module: nn.Module
     parameters: Parameters
     forward: Callable[[nn.Module, Tensor, Run | None], Any]
     thinned: bool
+    clip_norm: float | None
 
     def step(
-        self, x: Tensor, y: Tensor, objective: Objective, descent: Descent, anchors: list[Tensor]
+        self, x: Tensor, y: Tensor, objective: Objective, rule: StepRule, anchors: list[Tensor]
     ) -> float:
         """See `Pass.step`."""
         loss, gradients = self.gradients(x, y, objective)
-        if objective.max_norm is not None:
-            gradients = clipped(gradients, objective.max_norm)
-        self.update(gradients, descent, anchors)
+        self.update(gradients, rule, anchors)
         return loss.item()
 
     def gradients(self, x: Tensor, y: Tensor, objective: Objective) -> tuple[Tensor, list[Tensor | None]]:
         """The loss and its gradient for each leaf; None for leaves without a gradient or not trained."""
-        loss_fn, trained, _, run = objective
+        loss_fn, trained, run = objective
         leaves = self.parameters.scaled()
         try:
             outputs = self.forward(self.module, x, run)
@@ -121,9 +127,19 @@ class Autograd:
         return loss, gradients
 
     @torch.no_grad()
-    def update(self, gradients: Sequence[Tensor | None], descent: Descent, anchors: list[Tensor]) -> None:
-        """Updates the parameters along these gradients."""
-        descent.along_all(self.parameters.leaves, gradients, self.parameters.momenta, anchors)
+    def update(self, gradients: Sequence[Tensor | None], rule: StepRule, anchors: list[Tensor]) -> None:
+        """Updates the parameters along these gradients; those without a gradient do not change."""
+        own = self.parameters
+        used = [index for index, gradient in enumerate(gradients) if gradient is not None]
+        if not used:
+            return
+        weights, *states, n_steps = ([of[i] for i in used] for of in (own.leaves, *own.states, own.n_steps))
+        found = [gradient for gradient in gradients if gradient is not None]
+        if anchors:
+            found = pulled(weights, found, [anchors[i] for i in used], rule.proximal)
+        if self.clip_norm is not None:
+            found = clipped(found, self.clip_norm)
+        rule.along_all(weights, found, states, n_steps)
 
 
 @dataclass(frozen=True)
@@ -137,18 +153,15 @@ class UpdatesLinears:
     linears: list[tuple[LargeLinear, int]]
 
     def step(
-        self, x: Tensor, y: Tensor, objective: Objective, descent: Descent, anchors: list[Tensor]
+        self, x: Tensor, y: Tensor, objective: Objective, rule: StepRule, anchors: list[Tensor]
     ) -> float:
         """See `Pass.step`."""
-        if (
-            objective.max_norm is not None
-        ):  # the norm of all gradients is known only once there are all of them
-            return self.autograd.step(x, y, objective, descent, anchors)
+        assert isinstance(rule, Descent)
         parameters, trained = self.autograd.parameters, objective.trained
         for linear, index in self.linears:
             if trained is None or parameters.names[index] in trained:
                 velocity, anchor = (of[index] if of else None for of in (parameters.momenta, anchors))
-                linear.on(descent, parameters.leaves[index], velocity, anchor)
+                linear.on(rule, parameters.leaves[index], velocity, anchor)
         try:
             loss, gradients = self.autograd.gradients(x, y, objective)
         finally:
@@ -160,7 +173,7 @@ class UpdatesLinears:
                     f"'{parameters.names[index]}' is used by its layer and beside it too, so that its update "
                     "would be wrong; run the network by torch.func.functional_call with weights of your own"
                 )
-        self.autograd.update(gradients, descent, anchors)
+        self.autograd.update(gradients, rule, anchors)
         return loss.item()
 
 
@@ -173,12 +186,13 @@ class WrittenOut:
     otherwise: Pass
 
     def step(
-        self, x: Tensor, y: Tensor, objective: Objective, descent: Descent, anchors: list[Tensor]
+        self, x: Tensor, y: Tensor, objective: Objective, rule: StepRule, anchors: list[Tensor]
     ) -> float:
         """See `Pass.step`."""
         if objective != PLAIN:
-            return self.otherwise.step(x, y, objective, descent, anchors)
-        return self.chain.step(x, y, self.parameters.values, self.parameters.momenta, anchors, descent)
+            return self.otherwise.step(x, y, objective, rule, anchors)
+        assert isinstance(rule, Descent)
+        return self.chain.step(x, y, self.parameters.values, self.parameters.momenta, anchors, rule)
 
 
 def outputs_of(module: nn.Module, x: Tensor, run: Run | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -52,7 +53,9 @@ class Plan:
 class Plans:
     """The plans of one engine, for its private network `module` and its resident memory.
 
-    names: the trained parameters. The constructor analyses the network and adds its hooks.
+    names: the trained parameters; states: memory of each of the rule's states; fast: whether the rule is SGD
+    without clipping, which can be applied in the backward pass. The constructor analyses the network and adds
+    its hooks.
     """
 
     def __init__(
@@ -61,19 +64,24 @@ class Plans:
         structure: Structure,
         names: tuple[str, ...],
         memory: Memory,
-        momenta: Memory | None,
+        states: Sequence[Memory],
         rows: RowIndex,
         scaling: Scaling,
         precision: Precision,
+        clip_norm: float | None,
+        fast: bool,
     ) -> None:
         self._module, self._structure, self._names = module, structure, names
-        self._memory, self._momenta, self._rows, self._scaling = memory, momenta, rows, scaling
+        self._memory, self._states, self._rows, self._scaling = memory, tuple(states), rows, scaling
+        self._clip_norm, self._fast = clip_norm, fast
+        self.n_steps = [torch.zeros(()) for _ in names]
+        """Steps of each parameter, for rules that count them."""
         self._full = structure.full_counts()
         self._slots = _find_slots(module, memory)
         self._chain = find_chain(module, names)  # before it gets hooks: a module with hooks is in no chain
         keep_layout(module)
         follow_weights(module)
-        self._linears = self._find_linears()
+        self._linears = self._find_linears() if fast else {}
         mixed = precision == "bfloat16" and self._chain is None
         self._forward = partial(bfloat16_outputs_of, dtype=memory.dtype) if mixed else outputs_of
         self._plans: dict[tuple[int, ...], Plan] = {}
@@ -112,7 +120,9 @@ class Plans:
         values = self._memory.thinned(cut)
         for name in self._names:
             values[name].requires_grad_()
-        momenta = self._momenta.thinned(cut) if self._momenta is not None else {}
+        states = tuple(
+            [thinned[n] for n in self._names] for thinned in (s.thinned(cut) for s in self._states)
+        )
         slots = [(tensors, key, values[n]) for n, places in self._slots.items() for tensors, key in places]
         attributes = [
             (self._module.get_submodule(o.module), o.attribute, o.value(counts))
@@ -125,9 +135,9 @@ class Plans:
                 if factor is not None and name in self._names:
                     scales.append((self._names.index(name), factor, self._slots[name]))
         leaves = [values[n] for n in self._names]
-        own_momenta = [momenta[n] for n in self._names] if momenta else []
-        own = Parameters(self._names, leaves, [leaf.detach() for leaf in leaves], own_momenta, scales)
-        autograd = Autograd(self._module, own, self._forward, thinned=cut is not None)
+        values_only = [leaf.detach() for leaf in leaves]
+        own = Parameters(self._names, leaves, values_only, states, self.n_steps, scales)
+        autograd = Autograd(self._module, own, self._forward, cut is not None, self._clip_norm)
         return Plan(cut, own, slots, attributes, autograd, self._fastest(autograd))
 
     def _fastest(self, autograd: Autograd) -> Pass:
@@ -139,7 +149,7 @@ class Plans:
         linears = [(linear, index) for linear, index in linears if index not in scaled]
         if linears:
             steps = UpdatesLinears(autograd, linears)
-        if self._chain is not None and not scaled:
+        if self._chain is not None and self._fast and not scaled:
             steps = WrittenOut(self._chain, parameters, steps)
         return steps
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from distreal_sim.thinning.engine.memory import Memory, RowIndex
@@ -18,17 +20,17 @@ class Scratch:
     """
 
     def __init__(
-        self, structure: Structure, plans: Plans, index: RowIndex, memory: Memory, momenta: Memory | None
+        self, structure: Structure, plans: Plans, index: RowIndex, memory: Memory, states: Sequence[Memory]
     ) -> None:
         self._structure, self._full = structure, structure.full_counts()
-        self._plans, self._index, self._memory, self._momenta = plans, index, memory, momenta
+        self._plans, self._index, self._memory, self._states = plans, index, memory, tuple(states)
         self._held: Mask | None = None
-        self._momenta_held = self._changed = False
+        self._states_held = self._changed = False
         self.rows: list[np.ndarray] = []
         """Resident rows, per arena, of the tensors in scratch memory; empty at full width."""
 
     def enter(self, mask: Mask | None, *, to_change: bool = False) -> Plan:
-        """Puts the mask's parameters into the network; to_change: its momenta too, before a step."""
+        """Puts the mask's parameters into the network; to_change: the rule's states too, before a step."""
         if mask is None or mask.is_full:
             self.put_back()
             self._held, self.rows = None, []
@@ -39,11 +41,12 @@ class Scratch:
             self.put_back()
             self.rows = self._index.rows(plan.cut, mask.kept)
             self._memory.gather(self.rows)
-            self._held, self._momenta_held = mask, False
+            self._held, self._states_held = mask, False
         if to_change:
-            if self._momenta is not None and not self._momenta_held:
-                self._momenta.gather(self.rows)
-                self._momenta_held = True
+            if not self._states_held:
+                for state in self._states:
+                    state.gather(self.rows)
+                self._states_held = True
             self._changed = True
         return plan
 
@@ -51,6 +54,6 @@ class Scratch:
         """Writes tensors that steps have changed back to resident memory."""
         if self._changed:
             self._memory.scatter(self.rows)
-            if self._momenta is not None:
-                self._momenta.scatter(self.rows)
+            for state in self._states:
+                state.scatter(self.rows)
             self._changed = False

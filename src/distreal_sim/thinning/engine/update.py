@@ -1,4 +1,4 @@
-"""The update rule of a step, that of torch.optim.SGD; no other module depends on the optimiser.
+"""The update rule of a step, that of torch.optim.SGD; other rules: `optimizer.py`.
 
 With the gradient g of a loss, and a proximal term mu / 2 * |w - anchor|^2 where there is one:
 
@@ -10,10 +10,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+
+class Rule(Protocol):
+    """An update rule, with the options that are the same for all steps."""
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the tensors that it keeps for a parameter, of its shape and 0 at first."""
+        ...
+
+    def at(self, lr: float, proximal: float = 0.0) -> StepRule:
+        """The rule of one step; proximal: mu."""
+        ...
+
+
+class StepRule(Protocol):
+    """The rule of one step. Callers disable autograd."""
+
+    @property
+    def proximal(self) -> float:
+        """mu, of which `pulled` takes account in the gradients."""
+        ...
+
+    def along_all(
+        self,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        states: Sequence[list[Tensor]],
+        n_steps: list[Tensor],
+    ) -> None:
+        """Updates parameters and their states.
+
+        states: a list for each of `Rule.states`; n_steps: a scalar for each parameter, the steps so far, for
+        rules that count them.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,9 +60,9 @@ class Sgd:
     weight_decay: float = 0.0
 
     @property
-    def has_velocity(self) -> bool:
-        """Whether a parameter has a velocity v that persists between steps."""
-        return self.momentum > 0
+    def states(self) -> tuple[str, ...]:
+        """The velocity v, which only momentum keeps between steps."""
+        return ("velocity",) if self.momentum else ()
 
     def at(self, lr: float, proximal: float = 0.0) -> Descent:
         """The rule of one step; proximal: mu."""
@@ -43,32 +79,22 @@ class Descent(NamedTuple):
 
     def along(self, weight: Tensor, gradient: Tensor, velocity: Tensor | None, anchor: Tensor | None) -> None:
         """Updates a parameter and its velocity."""
-        self._apply(_One, weight, gradient, velocity, anchor)
+        if anchor is not None:
+            gradient = torch.add(gradient, weight - anchor, alpha=self.proximal)
+        self._apply(_One, weight, gradient, velocity)
 
     def along_all(
         self,
         weights: list[Tensor],
-        gradients: Sequence[Tensor | None],
-        velocities: list[Tensor],
-        anchors: list[Tensor],
+        gradients: list[Tensor],
+        states: Sequence[list[Tensor]],
+        n_steps: list[Tensor],
     ) -> None:
-        """Updates parameters and their velocities together; parameters without a gradient do not change.
+        """Updates parameters and their velocities together."""
+        self._apply(_Many, weights, gradients, states[0] if states else None)
 
-        velocities, anchors: one for each parameter, or empty where the rule has none.
-        """
-        if any(g is None for g in gradients):
-            used = [i for i, g in enumerate(gradients) if g is not None]
-            weights = [weights[i] for i in used]
-            gradients = [gradients[i] for i in used]
-            velocities = [velocities[i] for i in used] if velocities else []
-            anchors = [anchors[i] for i in used] if anchors else []
-        if weights:
-            self._apply(_Many, weights, gradients, velocities, anchors)
-
-    def _apply(self, ops: Any, weight: Any, gradient: Any, velocity: Any, anchor: Any) -> None:
+    def _apply(self, ops: Any, weight: Any, gradient: Any, velocity: Any) -> None:
         """The rule itself; ops: `_One` for tensors, `_Many` for lists of them."""
-        if self.proximal:
-            gradient = ops.add(gradient, ops.sub(weight, anchor), alpha=self.proximal)
         if self.weight_decay:
             gradient = ops.add(gradient, weight, alpha=self.weight_decay)
         if self.momentum:
@@ -104,18 +130,24 @@ class Descent(NamedTuple):
 class _One:
     """Operations on single tensors."""
 
-    add, sub, add_, mul_ = torch.add, torch.sub, Tensor.add_, Tensor.mul_
+    add, add_, mul_ = torch.add, Tensor.add_, Tensor.mul_
 
 
 class _Many:
     """The same operations on lists of tensors, with fewer calls."""
 
-    add, sub = torch._foreach_add, torch._foreach_sub
-    add_, mul_ = torch._foreach_add_, torch._foreach_mul_
+    add, add_, mul_ = torch._foreach_add, torch._foreach_add_, torch._foreach_mul_
 
 
-def clipped(gradients: Sequence[Tensor | None], max_norm: float) -> list[Tensor | None]:
+def pulled(
+    weights: Sequence[Tensor], gradients: Sequence[Tensor], anchors: Sequence[Tensor], proximal: float
+) -> list[Tensor]:
+    """The gradients with those of the proximal term, as if autograd had found both."""
+    away = torch._foreach_sub(list(weights), list(anchors))
+    return list(torch._foreach_add(list(gradients), away, alpha=proximal))
+
+
+def clipped(gradients: Sequence[Tensor], max_norm: float) -> list[Tensor]:
     """All gradients as one vector, scaled down to this norm where it is longer (torch's clip_grad_norm_)."""
-    norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
-    factor = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
-    return [None if g is None else g * factor for g in gradients]
+    factor = torch.clamp(max_norm / (torch.nn.utils.get_total_norm(gradients) + 1e-6), max=1.0)
+    return [gradient * factor for gradient in gradients]
