@@ -30,7 +30,12 @@ SOURCES = {
         "reproductions/tables.py",
         "front_ablation/analyse.py",
     ],
-    "lab/search.md": ["bundled_fronts.py", "cheaper_search/tables.py", "proxy_study/analyse.py"],
+    "lab/search.md": [
+        "bundled_fronts.py",
+        "when_thinning_pays/figure.py",
+        "cheaper_search/tables.py",
+        "proxy_study/analyse.py",
+    ],
 }
 """The pages, and the scripts that compute their texts, by `texts` or the function named."""
 
