@@ -5,7 +5,7 @@ python experiments/when_thinning_pays/measure.py small_cnn-mnist --data-dir data
 python experiments/when_thinning_pays/figure.py
 
 Short trainings as those of `distreal-sim search`, with uniform rates and three ways to choose the filters
-that stay: drawn for every mini-batch, drawn once (as a client does that keeps them for a round), and the first
+that stay: drawn for every mini-batch, drawn once (as a client that keeps them for a round), and the first
 ones. Those that are drawn start from the same snapshots; the first ones from snapshots of a network that was
 trained with first filters.
 """
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def measure(kind: str, objective: Objective) -> Iterator[tuple[str, float, float, int, int, float]]:
-    """Rows: filters, relative MACs of a step, share of the steps, the snapshot's steps, repeat, drop of the loss."""
+    """Rows: filters, relative MACs, share of the steps, the snapshot's steps, repeat, drop of the loss."""
     for counts in objective.space.uniform(VECTORS):
         macs = objective.space.relative_macs(counts)
         for share, score in objective.score(counts, "search").by_share.items():
