@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from bundled import inputs_of, options_for
 from rich.console import Console
 from shares import front_of_shares
 from torch import nn
@@ -78,14 +79,16 @@ def test_auto_thins_what_there_is_to_thin(method: str, model: str, only_linear: 
 
 
 @pytest.mark.parametrize("name", names(Model))
-def test_no_bundled_network_needs_a_look(name: str) -> None:
-    """Whatever has hidden linear layers has convolutions too, so auto is false without building it."""
+def test_bundled_networks_need_no_look(name: str) -> None:
+    """Each says itself whether linear layers are all that can be thinned, so none is built to know it."""
+    inputs = inputs_of(name)
     with torch.random.fork_rng(devices=[]):
-        module = load(Model, name)().build((3, 32, 32), 10)
-    structure = find_groups(module, torch.zeros(2, 3, 32, 32))
-    assert structure.thinnable("auto") == structure.thinnable(False)
-    assert structure.thinnable(False) or not structure.thinnable(True)
-    assert toy(model=name).resolved()["method"]["drop_linear"] is False
+        module = inputs.build(load(Model, name).model_validate(options_for(name)), 10)
+    structure = find_groups(module, inputs.examples(2))
+    only_linear = not structure.thinnable(False) and bool(structure.thinnable(True))
+    assert load(Model, name).only_linear is only_linear
+    assert structure.thinnable("auto") == structure.thinnable(only_linear)
+    assert toy(model=name).resolved()["method"]["drop_linear"] is only_linear
 
 
 @pytest.mark.parametrize(

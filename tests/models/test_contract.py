@@ -8,6 +8,7 @@ import re
 
 import pytest
 import torch
+from bundled import IMAGES, Inputs, all_inputs_of, inputs_of, options_for
 from pydantic import ValidationError
 from torch import fx, nn
 
@@ -17,17 +18,15 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.models import Model
 
 every_model = pytest.mark.parametrize("name", names(Model))
-OBLONG = (2, 32, 40)
-"""A shape no network was made for, with H != W, that all of them take."""
+every_input = pytest.mark.parametrize(
+    ("name", "inputs"),
+    [pytest.param(n, of, id=f"{n} {of.kind}") for n in names(Model) for of in all_inputs_of(n)],
+)
 
 
-def build(name: str, seed: int = 0, shape: tuple[int, ...] = OBLONG, n_classes: int = 7) -> nn.Module:
+def build(name: str, inputs: Inputs, seed: int = 0, n_classes: int = 7) -> nn.Module:
     with Rngs(seed).seeded_globals("init"):
-        return load(Model, name)().build(shape, n_classes)
-
-
-def examples(n: int, shape: tuple[int, ...] = OBLONG) -> torch.Tensor:
-    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(0))
+        return inputs.build(load(Model, name).model_validate(options_for(name)), n_classes)
 
 
 def test_private_modules_are_no_plugins() -> None:
@@ -57,10 +56,10 @@ def test_options_are_frozen_and_checked(name: str) -> None:
         setattr(model(), next(iter(model.model_fields), "any_field"), 1)
 
 
-@every_model
-def test_default_generator_decides_every_byte(name: str) -> None:
+@every_input
+def test_default_generator_decides_every_byte(name: str, inputs: Inputs) -> None:
     """Same torch seed, same parameters and buffers; another seed, other weights in every layer."""
-    first, again, other = build(name, 0), build(name, 0), build(name, 1)
+    first, again, other = (build(name, inputs, seed) for seed in (0, 0, 1))
     assert list(first.state_dict()) == list(again.state_dict())
     for key, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[key]), key
@@ -69,8 +68,8 @@ def test_default_generator_decides_every_byte(name: str) -> None:
             assert not torch.equal(layer.weight, other.get_submodule(path).weight), path
 
 
-@every_model
-def test_logits_and_trace(name: str) -> None:
+@every_input
+def test_logits_and_trace(name: str, inputs: Inputs) -> None:
     """Logits are (n, n_classes), an example's own, and the same from the traced graph.
 
     They are no probabilities, and no logarithms of them: a public baseline's network ends in a softmax that
@@ -78,8 +77,8 @@ def test_logits_and_trace(name: str) -> None:
 
     The graph holds no call that could fix a width (view, reshape, size), so the module runs thinned.
     """
-    net = build(name).eval()
-    x = examples(2)
+    net = build(name, inputs).eval()
+    x = inputs.examples(2)
     with torch.no_grad():
         logits = net(x)
         assert logits.shape == (2, 7)
@@ -94,18 +93,21 @@ def test_logits_and_trace(name: str) -> None:
     assert not methods & {"view", "reshape", "size", "expand", "repeat"}
 
 
-@every_model
-def test_every_parameter_gets_a_gradient(name: str) -> None:
+@every_input
+def test_every_parameter_gets_a_gradient(name: str, inputs: Inputs) -> None:
     """In training mode no parameter is unused and none is dead."""
-    net = build(name).train()
+    net = build(name, inputs).train()
     with Rngs(0).seeded_globals("units"):
-        nn.functional.cross_entropy(net(examples(2)), torch.tensor([0, 6])).backward()
+        nn.functional.cross_entropy(net(inputs.examples(2)), torch.tensor([0, 6])).backward()
     for key, parameter in net.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.abs().max() > 0, key
 
 
-@every_model
+every_image_model = pytest.mark.parametrize("name", [n for n in names(Model) if all_inputs_of(n) == [IMAGES]])
+
+
+@every_image_model
 @pytest.mark.parametrize("shape", [(3, 32), (3, 0, 32), (0, 32, 32), (1, 3, 32, 32)])
 def test_impossible_shape(name: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=rf"model '{name}' .*{re.escape(str(shape))}.*height >= \d+"):
@@ -113,12 +115,21 @@ def test_impossible_shape(name: str, shape: tuple[int, ...]) -> None:
 
 
 @every_model
-def test_no_output(name: str) -> None:
-    with pytest.raises(InputError, match=f"model '{name}' needs n_outputs >= 1, not 0"):
-        load(Model, name)().build((3, 32, 32), 0)
+@pytest.mark.parametrize(("shape", "vocabulary"), [((0,), 13), ((9, 0), 13), ((0, 3), None), ((), None)])
+def test_shape_that_no_network_takes(name: str, shape: tuple[int, ...], vocabulary: int | None) -> None:
+    with pytest.raises(
+        InputError, match=rf"model '{name}' cannot take inputs of shape {re.escape(str(shape))}"
+    ):
+        load(Model, name)().build(shape, 10, vocabulary)
 
 
 @every_model
+def test_no_output(name: str) -> None:
+    with pytest.raises(InputError, match=f"model '{name}' needs n_outputs >= 1, not 0"):
+        inputs_of(name).build(load(Model, name)(), 0)
+
+
+@every_image_model
 def test_smallest_shape_of_the_message_works(name: str) -> None:
     """The bound that the error names is tight: it works, one pixel less is refused."""
     model = load(Model, name)()
@@ -127,7 +138,8 @@ def test_smallest_shape_of_the_message_works(name: str) -> None:
     found = re.search(r"height >= (\d+)", str(caught.value))
     assert found
     side = int(found.group(1))
-    net = build(name, shape=(1, side, side), n_classes=3).eval()
-    assert net(examples(1, (1, side, side))).shape == (1, 3)
+    smallest = Inputs("images", (1, side, side))
+    net = build(name, smallest, n_classes=3).eval()
+    assert net(smallest.examples(1)).shape == (1, 3)
     with pytest.raises(InputError):
         model.build((1, side, side - 1), 3)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from bundled import IMAGES, inputs_of, options_for
 from torch import Tensor, nn
 
 import distreal_sim.models
@@ -22,7 +23,7 @@ from distreal_sim.models import Model
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.masks import Mask, keep_counts, sample_mask
 from distreal_sim.thinning.shrink import shrink
-from distreal_sim.thinning.structure import Structure, axis_positions
+from distreal_sim.thinning.structure import Structure, axis_positions, kept_elements
 
 
 class ResidualConcat(nn.Module):
@@ -143,7 +144,10 @@ def _bundled() -> list[tuple[str, type[Model], dict[str, str]]]:
         for cls in vars(module).values():
             if inspect.isclass(cls) and issubclass(cls, Model) and cls.__module__ == module.__name__:
                 norms = ["none", "batch"] if "norm" in cls.model_fields else [""]
-                found += [(f"{info.name} {n}".strip(), cls, {"norm": n} if n else {}) for n in norms]
+                plain = options_for(info.name)
+                found += [
+                    (f"{info.name} {n}".strip(), cls, plain | ({"norm": n} if n else {})) for n in norms
+                ]
     return found
 
 
@@ -168,14 +172,18 @@ def _narrow(name: str) -> nn.Module:
 
 def make_net(name: str) -> Net:
     """The network called `name`, its parameters, inputs and labels drawn from fixed seeds."""
+    tokens = None
     if name in _OWN:
         module, shape, n_classes = globals()[name](), _OWN[name], 4
     elif name.endswith(_EIGHTH):
         module, shape, n_classes = copy.deepcopy(_narrow(name.removesuffix(_EIGHTH))), (3, 32, 32), 10
     else:
         cls, options = _BUNDLED[name]
-        shape, n_classes = (1, 28, 28) if "femnist" in name else (3, 32, 32), 10
-        module = cls(**options).build(shape, n_classes)
+        inputs, n_classes = inputs_of(name.split()[0]), 10
+        shape, tokens = inputs.shape, inputs.vocabulary
+        if inputs is IMAGES:
+            shape = (1, 28, 28) if "femnist" in name else (3, 32, 32)
+        module = cls(**options).build(shape, n_classes, tokens)
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0  # its draws depend on the width
@@ -185,7 +193,7 @@ def make_net(name: str) -> Net:
             fan = max(1, parameter[0].numel())
             values = rng.normal(0.1 if parameter.dim() == 1 else 0, fan**-0.5, tuple(parameter.shape))
             parameter.copy_(torch.from_numpy(values))
-    x = torch.from_numpy(rng.normal(size=(4, *shape)))
+    x = torch.from_numpy(rng.integers(tokens, size=(4, *shape)) if tokens else rng.normal(size=(4, *shape)))
     y = torch.from_numpy(rng.integers(0, n_classes, 4))
     grouped = any(getattr(part, "groups", 1) > 1 for part in module.modules())
     return Net(module.double().train(), x, y, grouped)
@@ -233,16 +241,30 @@ def _zero_dropped(module: nn.Module, structure: Structure, mask: Mask) -> nn.Mod
         def zero(part: nn.Module, args: tuple[Tensor], out: Tensor) -> Tensor:
             keep = last[0] if positions is None else positions
             last[0] = keep
+            if isinstance(out, tuple):  # of a recurrent layer
+                return (zero(part, args, out[0]), *out[1:])
             zeros = torch.zeros(out.shape[dim], dtype=out.dtype)
             zeros[torch.from_numpy(keep)] = 1
-            return out * zeros.view(-1, *(1,) * (out.dim() - 1 - dim))
+            return out * zeros.view(-1, *(1,) * (out.dim() - 1 - dim % out.dim()))
 
         return zero
 
     for name, part in full.named_modules():
-        if f"{name}.weight" in structure.tensors:
+        if isinstance(part, nn.Embedding):
+            columns = axis_positions(structure.tensors[f"{name}.weight"].axes[1], mask.kept)
+            part.register_forward_hook(hook_for(columns, -1))
+        elif isinstance(part, nn.LSTM):  # a unit is zero in every step if its weights are
+            for key, parameter in part.named_parameters():
+                kept_only = torch.zeros_like(parameter)
+                index = kept_elements(structure.tensors[f"{name}.{key}"], mask.kept)
+                kept_only[index] = parameter.detach()[index]
+                parameter.data.copy_(kept_only)
+            units = axis_positions(structure.tensors[f"{name}.weight_hh_l0"].axes[1], mask.kept)
+            part.register_forward_hook(hook_for(units, -1))
+        elif f"{name}.weight" in structure.tensors:
             axis = structure.tensors[f"{name}.weight"].axes[0]
-            part.register_forward_hook(hook_for(axis_positions(axis, mask.kept), 1))
+            dim = -1 if isinstance(part, nn.Linear | nn.LayerNorm) else 1
+            part.register_forward_hook(hook_for(axis_positions(axis, mask.kept), dim))
         elif isinstance(part, nn.Sigmoid):  # sigmoid(0) is not 0: its channels are those of the layer before
             part.register_forward_hook(hook_for(None, 1))
     return full

@@ -77,7 +77,7 @@ def test_the_rest_is_thinned_and_the_share_is_said() -> None:
     assert whole.macs == 1288 + 60
     (line,) = left_whole(structure)
     assert line.startswith(
-        "module 'rnn' (LSTM), 94 % of the MACs, because no rule says what the operation 'lstm'"
+        "module 'rnn' (LSTM), 94 % of the MACs, because no rule covers a projection of the hidden units"
     )
 
 

@@ -16,14 +16,14 @@ from distreal_sim.thinning.coupling.groups import find_groups
 def settled_linear(method: Method, model: Model, dataset: Dataset) -> Method:
     """The method with `auto` replaced: true where only linear layers can be thinned, false elsewhere.
 
-    It is false for every bundled network. A user's network is built and inspected, which reads its data.
+    A bundled network says so itself. A user's network is built and inspected, which reads its data.
     """
     if getattr(method, "drop_linear", None) != "auto":
         return method
-    own = type(model).__module__.rpartition(".")[0] != type(model).package
-    only = own and _only_linear(
-        type(model), model.model_dump_json(), type(dataset), dataset.model_dump_json()
-    )
+    if type(model).__module__.rpartition(".")[0] == type(model).package:
+        only = type(model).only_linear
+    else:
+        only = _only_linear(type(model), model.model_dump_json(), type(dataset), dataset.model_dump_json())
     return method.model_copy(update={"drop_linear": only})
 
 

@@ -25,10 +25,15 @@ class Staged(Protocol):
 
 
 class Model(Plugin):
-    """Builds a network."""
+    """Builds a network.
+
+    only_linear: whether linear layers are all that can be thinned of it, so that `method.drop_linear: auto`
+    thins them; for bundled networks, users' own are inspected.
+    """
 
     package: ClassVar[str] = "distreal_sim.models"
     label: ClassVar[str] = "model"
+    only_linear: ClassVar[bool] = False
 
     @classmethod
     def adapt(cls, target: Any) -> type[Self] | None:

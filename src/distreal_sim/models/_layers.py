@@ -1,4 +1,4 @@
-"""Pieces that several networks share: the check of the input shape and layer + norm + ReLU."""
+"""Pieces that several networks share: checks of the input and layer + norm + ReLU."""
 
 from __future__ import annotations
 
@@ -27,6 +27,28 @@ def check_input(model: str, shape: tuple[int, ...], n_outputs: int, min_side: in
     if n_outputs < 1:
         raise InputError(f"model '{model}' needs n_outputs >= 1, not {n_outputs}")
     return shape[0], shape[1], shape[2]
+
+
+def check_tokens(
+    model: str, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None
+) -> tuple[int, int]:
+    """(L, vocabulary), once `shape` is that of a text.
+
+    Raises InputError for other inputs, or no output.
+    """
+    if vocabulary is None:
+        raise InputError(
+            f"model '{model}' cannot take inputs of shape {tuple(shape)} that are no tokens; allowed are "
+            "texts, such as those of data set text"
+        )
+    if len(shape) != 1 or shape[0] < 1:
+        raise InputError(
+            f"model '{model}' cannot take inputs of shape {tuple(shape)}; allowed are (length,) of tokens "
+            "with length >= 1"
+        )
+    if n_outputs < 1:
+        raise InputError(f"model '{model}' needs n_outputs >= 1, not {n_outputs}")
+    return shape[0], vocabulary
 
 
 def conv_relu(

@@ -108,9 +108,11 @@ def listed() -> nn.Module:
 
 WHOLE = [
     # operations that read weights, and what they cost
-    (Net(lambda m, y, x: y + m.r(x.mean(2).transpose(1, 2))[1][0].mean(), r=nn.LSTM(3, 5, batch_first=True)),
-     r"module 'r' \(LSTM\) .*'lstm'"),
-    (Net(lambda m, y, x: y + m.r(x.mean((2, 3))).mean(), r=nn.GRUCell(3, 5)), "'gru_cell'"),
+    (Net(lambda m, y, x: y + m.r(x.mean(2).transpose(1, 2))[1][0].mean(),
+         r=nn.LSTM(3, 5, batch_first=True, proj_size=2)), r"module 'r' \(LSTM\) .*projection"),
+    (Net(lambda m, y, x: y + m.r(x.mean((2, 3)), torch.ones(len(x), 5, dtype=x.dtype)).mean(),
+         r=nn.GRUCell(3, 5)),
+     "fixes the width at 5 channels"),
     (Net(lambda m, y, x: y + (x @ x.mT).mean()), "matrix product of two activations"),
     (Net(lambda m, y, x: F.conv2d(y, m.w / m.w.norm()), w=nn.Parameter(torch.randn(8, 8, 1, 1))),
      "its weight is computed"),

@@ -60,17 +60,65 @@ def _sequence(m: Any, x: Any) -> Any:
     return m.head(F.relu(m.a(m.rnn(x)[0][:, -1])))
 
 
-@whole("'lstm'", 6, shape=(4, 3), groups=(6,))
-def lstm_on_the_input(a: int) -> nn.Module:
-    return Net(_sequence, rnn=nn.LSTM(3, 5, batch_first=True), a=Linear(5, a), head=Linear(a, 3))
+@right(5, 6, shape=(4, 3))
+def lstm_on_the_input(u: int, a: int) -> nn.Module:
+    return Net(_sequence, rnn=nn.LSTM(3, u, batch_first=True), a=Linear(u, a), head=Linear(a, 3))
 
 
-@whole("'gru'", 6, shape=(4, 3), groups=(6,))
-def gru_on_the_input(a: int) -> nn.Module:
-    return Net(_sequence, rnn=nn.GRU(3, 5, batch_first=True), a=Linear(5, a), head=Linear(a, 3))
+@right(5, 6, shape=(4, 3))
+def gru_on_the_input(u: int, a: int) -> nn.Module:
+    return Net(_sequence, rnn=nn.GRU(3, u, batch_first=True), a=Linear(u, a), head=Linear(a, 3))
 
 
-@whole("'gru_cell'", 6, shape=(4, 3), groups=(6,))
+@right(5, 4, shape=(4, 3))
+def layers_of_recurrent_units_both_ways(a: int, u: int) -> nn.Module:
+    """Two layers in both directions, with time on the first axis: unit i is the same in all four."""
+
+    def run(m, x):
+        states, (h, c) = m.rnn(F.relu(m.a(x)).transpose(0, 1))
+        return m.head(torch.cat([states.mean(0), h[0] + c[-1]], 1))
+
+    return Net(run, a=Linear(3, a), rnn=nn.LSTM(a, u, 2, bidirectional=True), head=Linear(3 * u, 3))
+
+
+@right(5, 4, shape=(4, 3))
+def learned_initial_state(a: int, u: int) -> nn.Module:
+    """The initial state is a parameter, so that the state of the first step needs a gradient too."""
+
+    def run(m, x):
+        return m.head(m.rnn(F.relu(m.a(x)), m.start.expand(-1, len(x), -1).contiguous())[0].mean(1))
+
+    return Net(
+        run, a=Linear(3, a), rnn=nn.RNN(a, u, batch_first=True), start=vector(1, 1, u), head=Linear(u, 3)
+    )
+
+
+@right(5, 4, shape=(4, 3))
+def encoder_and_decoder(u: int, a: int) -> nn.Module:
+    """The decoder begins with the encoder's state, so that their units are the same."""
+
+    def run(m, x):
+        _, state = m.encoder(x)
+        return m.head(F.relu(m.a(m.decoder(x.flip(1), state)[0])).amax(1))
+
+    return Net(
+        run, encoder=nn.GRU(3, u, batch_first=True), decoder=nn.GRU(3, u, batch_first=True), a=Linear(u, a),
+        head=Linear(a, 3),
+    )  # fmt: skip
+
+
+@right(5, 6, shape=(4, 3))
+def cells_with_their_own_zeros(u: int, a: int) -> nn.Module:
+    def run(m, x):
+        state = m.cell(x[:, 0])
+        for t in range(1, x.shape[1]):
+            state = m.cell(x[:, t], state)
+        return m.head(F.relu(m.a(state[0])))
+
+    return Net(run, cell=nn.LSTMCell(3, u), a=Linear(u, a), head=Linear(a, 3))
+
+
+@whole("a tensor made in its code fixes the width at 5 channels", 6, shape=(4, 3), groups=(6,))
 def cells_on_the_input(a: int) -> nn.Module:
     def run(m, x):
         h = torch.zeros(len(x), 5, dtype=x.dtype)
@@ -81,12 +129,54 @@ def cells_on_the_input(a: int) -> nn.Module:
     return Net(run, cell=nn.GRUCell(3, 5), a=Linear(5, a), head=Linear(a, 3))
 
 
-@whole("'lstm'", 6, shape=(7,), n_tokens=11, groups=(6,))
-def embedding_and_lstm(a: int) -> nn.Module:
+@whole("dropout between its layers", 6, shape=(4, 3), groups=(6,))
+def dropout_between_recurrent_layers(a: int) -> nn.Module:
+    """The draws, of whole tensors here, depend on the width."""
+    return Net(
+        _sequence, rnn=nn.LSTM(3, 5, 2, batch_first=True, dropout=0.5), a=Linear(5, a), head=Linear(a, 3)
+    )
+
+
+@whole("packed", 6, shape=(4, 3), groups=(6,))
+def packed_sequences(a: int) -> nn.Module:
+    def run(m, x):
+        packed = nn.utils.rnn.pack_padded_sequence(x, torch.full((len(x),), 4), batch_first=True)
+        return m.head(F.relu(m.a(m.rnn(packed)[1][-1])))
+
+    return Net(run, rnn=nn.GRU(3, 5, batch_first=True), a=Linear(5, a), head=Linear(a, 3))
+
+
+@right(4, 5, 6, shape=(7,), n_tokens=11)
+def embedding_and_lstm(e: int, u: int, a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(F.relu(m.a(m.rnn(m.embed(x))[1][0][-1]))),
-        embed=nn.Embedding(11, 4), rnn=nn.LSTM(4, 5, batch_first=True), a=Linear(5, a), head=Linear(a, 3),
+        embed=nn.Embedding(11, e), rnn=nn.LSTM(e, u, batch_first=True), a=Linear(u, a), head=Linear(a, 3),
     )  # fmt: skip
+
+
+@right(4, 6, shape=(7,), n_tokens=11)
+def sum_of_embeddings(e: int, a: int) -> nn.Module:
+    """Tokens and places, one of them not trained for padding; the mean of a bag beside them."""
+
+    def run(m, x):
+        y = m.tokens(x) + m.places(torch.arange(x.shape[1])) + m.bag(x)[:, None]
+        return m.head(F.relu(m.a(y)).mean(1))
+
+    return Net(
+        run, tokens=nn.Embedding(11, e, padding_idx=0), places=nn.Embedding(7, e),
+        bag=nn.EmbeddingBag(11, e, mode="sum"), a=Linear(e, a), head=Linear(a, 3),
+    )  # fmt: skip
+
+
+@whole("its weight is a table of tokens too", 6, shape=(7,), n_tokens=3, groups=(6,))
+def tied_table(a: int) -> nn.Module:
+    """Scores are products with the table's rows, which inverted scaling would scale and the look-up not."""
+
+    def run(m, x):
+        y = m.two(F.relu(m.one(m.embed(x)))).mean(1)
+        return F.linear(y, m.embed.weight)
+
+    return Net(run, embed=nn.Embedding(3, 4), one=Linear(4, a), two=Linear(a, 4))
 
 
 @right(5, 6)

@@ -70,7 +70,7 @@ def squeezes_of_named_axes(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@right(6, 8)
+@whole("it normalises a residual stream", 6, 8, groups=(8,))
 def channels_last_linear_layers(a: int, b: int) -> nn.Module:
     """ConvNeXt's block: depthwise, layer norm and two linear layers with the channels last."""
 
@@ -297,14 +297,14 @@ def unit_length_features(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(F.normalize(pooled(m.a(x)))), a=conv(3, a), head=Linear(a, 3))
 
 
-@right(5, 6, shape=(9,), n_tokens=11)
-def text_cnn(a: int, b: int) -> nn.Module:
+@right(4, 5, 6, shape=(9,), n_tokens=11)
+def text_cnn(e: int, a: int, b: int) -> nn.Module:
     def run(m, x):
         x = m.embed(x).transpose(1, 2)
         return m.head(torch.cat([F.relu(m.a(x)).amax(2), F.relu(m.b(x)).amax(2)], 1))
 
     return Net(
-        run, embed=nn.Embedding(11, 4), a=nn.Conv1d(4, a, 2), b=nn.Conv1d(4, b, 3), head=Linear(a + b, 3)
+        run, embed=nn.Embedding(11, e), a=nn.Conv1d(e, a, 2), b=nn.Conv1d(e, b, 3), head=Linear(a + b, 3)
     )
 
 
@@ -315,7 +315,7 @@ def _tokens(m: Any, x: Any) -> Any:
     return m.head(m.last(x)[:, 0])
 
 
-@right(6, 9)
+@whole("it normalises a residual stream", 6, 9, groups=(9,))
 def tokens_with_a_class_token(a: int, b: int) -> nn.Module:
     """A vision transformer without its attention."""
     return Net(
@@ -344,3 +344,27 @@ def as_many_channels_as_rows(a: int) -> nn.Module:
         return m.head(x.sum((2, 3)) / math.sqrt(x.shape[2]))
 
     return Net(run, a=conv(3, a), head=Linear(a, 3))
+
+
+@right(6, 5, shape=(6,))
+def layer_norm_of_hidden_units(a: int, b: int) -> nn.Module:
+    """No stream: the norm takes the statistics of the kept units."""
+    return Net(
+        lambda m, x: m.head(F.relu(m.b(F.gelu(m.norm(m.a(x)))))), a=Linear(6, a), norm=nn.LayerNorm(a),
+        b=Linear(a, b), head=Linear(b, 3),
+    )  # fmt: skip
+
+
+@whole("it normalises a residual stream", 6, 9, groups=(9, 9), shape=(5, 4))
+def norms_after_the_sum(a: int, b: int) -> nn.Module:
+    """The transformer's first form, without its attention; the second norm is an RMS norm."""
+
+    def run(m, x):
+        x = m.first(m.enter(x) + m.mix(x))
+        x = m.second(x + m.two(F.relu(m.one(x))))
+        return m.head(x.mean(1) + m.four(F.relu(m.three(x))).amax(1))
+
+    return Net(
+        run, enter=Linear(4, a), mix=Linear(4, a), first=nn.LayerNorm(a), second=nn.RMSNorm(a),
+        one=Linear(a, b), two=Linear(b, a), three=Linear(a, b), four=Linear(b, a), head=Linear(a, 3),
+    )  # fmt: skip

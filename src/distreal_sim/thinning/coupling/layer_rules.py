@@ -26,14 +26,14 @@ def conv(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, 
     """F.conv1d, conv2d, conv3d: dense, grouped and depthwise."""
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
     groups = int(argument(args, kwargs, 6, "groups", 1))
-    channels = _input(trace, x, 1)
+    channels = channels_on(trace, x, 1)
     n_in, n_out = len(channels.atoms), weight.shape[0]
     name = _weight(trace, weight)
     depthwise = groups == n_in > 1 and not trace.couplings.is_fixed(channels.atoms)
     if depthwise:
         atoms = np.repeat(channels.atoms, n_out // n_in)
         trace.bind(name, 0, atoms)
-        _width_attribute(trace, "groups", channels.atoms, groups)
+        width_attribute(trace, "groups", channels.atoms, groups)
     else:
         trace.bind(name, 1, channels.atoms)
         if groups > 1:
@@ -52,7 +52,7 @@ def conv_transpose(
     """F.conv_transpose1d, 2d, 3d: the weight has its input channels first and is used at every input."""
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
     groups = int(argument(args, kwargs, 6, "groups", 1))
-    channels = _input(trace, x, 1)
+    channels = channels_on(trace, x, 1)
     name = _weight(trace, weight)
     trace.bind(name, 0, channels.atoms)
     trace.transposed.add(name)
@@ -61,7 +61,7 @@ def conv_transpose(
         trace.scaled[name] = channels.atoms
     elif groups == len(channels.atoms):
         atoms = np.repeat(channels.atoms, weight.shape[1])
-        _width_attribute(trace, "groups", channels.atoms, groups)
+        width_attribute(trace, "groups", channels.atoms, groups)
     else:
         trace.whole(channels.atoms, "a grouped transposed convolution has no rule")
         atoms = np.zeros(out.shape[1], np.int64)
@@ -71,10 +71,12 @@ def conv_transpose(
 def linear(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
     """F.linear over the last axis."""
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
-    channels = _input(trace, x, x.dim() - 1)
+    channels = channels_on(trace, x, x.dim() - 1)
     name = _weight(trace, weight)
     trace.bind(name, 1, channels.atoms)
     trace.scaled[name] = channels.atoms
+    if name in trace.tables:
+        trace.whole(channels.atoms, "its weight is a table of tokens too")
     atoms = trace.produced(name, weight.shape[0], "linear")
     _finish(trace, args, kwargs, x, name, out, out.dim() - 1, atoms, out.numel() // weight.shape[0])
 
@@ -89,7 +91,7 @@ def matmul(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
         raise trace.refuse(
             "no rule says what a matrix product of two activations costs, or of computed weights (attention)"
         )
-    channels = _input(trace, x, x.dim() - 1)
+    channels = channels_on(trace, x, x.dim() - 1)
     trace.couplings.unite(axes[0], channels.atoms)
     trace.scaled[name] = channels.atoms
     dim = next(d for d, atoms in trace.axes[name].items() if atoms is axes[1])
@@ -99,16 +101,10 @@ def matmul(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
     _finish(trace, (), {}, x, name, out, out.dim() - 1, atoms, out.numel() // weight.shape[1], weight)
 
 
-def embedding(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
-    """F.embedding, embedding_bag: the table stays whole; a look-up costs no multiplication."""
-    for tensor in tensors_in((args, kwargs)):
-        trace.lose(tensor, "no rule says what looking up does to channels")
-
-
 def batch_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
     """F.batch_norm: each channel by itself."""
     x = argument(args, kwargs, 0, "input")
-    channels = _input(trace, x, 1)
+    channels = channels_on(trace, x, 1)
     for place, key in ((1, "running_mean"), (2, "running_var"), (3, "weight"), (4, "bias")):
         _vector(trace, argument(args, kwargs, place, key), channels.atoms)
     trace.set_channels(out, 1, channels.atoms)
@@ -119,16 +115,16 @@ def instance_norm(
 ) -> None:
     """F.instance_norm, whose module checks its own width."""
     batch_norm(trace, args, kwargs, out, before)
-    channels = _input(trace, argument(args, kwargs, 0, "input"), 1)
-    _width_attribute(trace, "num_features", channels.atoms, len(channels.atoms))
+    channels = channels_on(trace, argument(args, kwargs, 0, "input"), 1)
+    width_attribute(trace, "num_features", channels.atoms, len(channels.atoms))
 
 
 def group_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
     """F.group_norm: the statistics are over the kept channels."""
     x, groups = argument(args, kwargs, 0, "input"), int(argument(args, kwargs, 1, "num_groups"))
-    channels = _input(trace, x, 1)
+    channels = channels_on(trace, x, 1)
     if groups == len(channels.atoms):
-        _width_attribute(trace, "num_groups", channels.atoms, groups)
+        width_attribute(trace, "num_groups", channels.atoms, groups)
     elif groups > 1:
         trace.blocked.append((trace.where, channels.atoms, groups))
     for place, key in ((2, "weight"), (3, "bias")):
@@ -139,7 +135,10 @@ def group_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out:
 def layer_norm(
     trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before, bias: bool = True
 ) -> None:
-    """F.layer_norm: over the kept channels where the channel axis is among the normalised ones."""
+    """F.layer_norm: over the kept channels where the channel axis is among the normalised ones.
+
+    A residual stream stays whole, see `Trace.keep_streams`.
+    """
     x = argument(args, kwargs, 0, "input")
     shape = tuple(argument(args, kwargs, 1, "normalized_shape"))
     channels = trace.channels(x)
@@ -150,7 +149,8 @@ def layer_norm(
     axis = channels.dim - (x.dim() - len(shape))
     vectors = [argument(args, kwargs, 2, "weight"), argument(args, kwargs, 3, "bias") if bias else None]
     if axis >= 0:
-        _width_attribute(trace, "normalized_shape", channels.atoms, shape, axis)
+        trace.normed.append((trace.current[0], trace.where, channels.atoms))
+        width_attribute(trace, "normalized_shape", channels.atoms, shape, axis)
         for vector in vectors:
             _vector(trace, vector, channels.atoms, axis)
     trace.set_channels(out, channels.dim, channels.atoms)
@@ -165,13 +165,13 @@ def prelu(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any,
     """F.prelu with one slope, or one slope per channel."""
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
     if weight.numel() > 1:
-        _vector(trace, weight, _input(trace, x, 1).atoms)
+        _vector(trace, weight, channels_on(trace, x, 1).atoms)
     channels = trace.channels(x)
     if channels is not None:
         trace.set_channels(out, channels.dim, channels.atoms)
 
 
-def _input(trace: Trace, x: Tensor, dim: int) -> Channels:
+def channels_on(trace: Trace, x: Tensor, dim: int) -> Channels:
     """The input's channels on axis `dim`; all fixed if none of them could be dropped."""
     if trace.is_parameter(x):
         raise trace.refuse("its input is a parameter: weights are computed in the forward pass")
@@ -220,6 +220,19 @@ def _finish(
 ) -> None:
     """Records a layer; total: how often the pass uses each of its weights."""
     _vector(trace, argument(args, kwargs, 2, "bias"), atoms)
+    positions = positions_of(trace, total)
+    used = argument(args, kwargs, 1, "weight") if weight is None else weight
+    needed = x.requires_grad + used.requires_grad
+    trace.now.nodes.append([out.grad_fn] if out.grad_fn is not None else [])
+    trace.now.layers.append(Layer(trace.current[0], name, positions, needed, trace.upstream(x)))
+    trace.set_channels(out, dim, atoms)
+
+
+def positions_of(trace: Trace, total: int) -> int:
+    """Positions per example of a layer that has `total` of them for all examples.
+
+    Raises ThinningError if that is no whole number.
+    """
     n = trace.now.n_examples
     positions, left = divmod(total, n)
     if left:
@@ -227,14 +240,10 @@ def _finish(
             f"{trace.where} cannot be simulated: it has {total} positions for {n} examples, so that its cost "
             "is not that of an example times their number"
         )
-    used = argument(args, kwargs, 1, "weight") if weight is None else weight
-    needed = x.requires_grad + used.requires_grad
-    trace.now.nodes.append(out.grad_fn)
-    trace.now.layers.append(Layer(trace.current[0], name, positions, needed, trace.upstream(x)))
-    trace.set_channels(out, dim, atoms)
+    return positions
 
 
-def _width_attribute(
+def width_attribute(
     trace: Trace, attribute: str, atoms: np.ndarray, full: tuple[int, ...] | int, index: int | None = None
 ) -> None:
     """Records that the current module's attribute holds the width `atoms`; functional calls have none."""
@@ -250,7 +259,6 @@ LAYER_RULES = {
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), conv_transpose),
     "linear": linear,
     **dict.fromkeys(("matmul", "__matmul__", "mm"), matmul),
-    **dict.fromkeys(("embedding", "embedding_bag"), embedding),
     "batch_norm": batch_norm,
     "instance_norm": instance_norm,
     "group_norm": group_norm,

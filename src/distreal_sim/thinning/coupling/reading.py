@@ -30,6 +30,7 @@ def read_structure(seen: Trace, first: Pass) -> Structure:
 
     Channels whose places no group describes are kept whole, and noted.
     """
+    seen.keep_streams()
     while True:
         try:
             structure = _Reading(seen).structure(first)

@@ -15,6 +15,7 @@ from torch import Tensor
 from distreal_sim.thinning.coupling.layer_rules import LAYER_RULES
 from distreal_sim.thinning.coupling.moves import move
 from distreal_sim.thinning.coupling.operations import results_of, tensors_in
+from distreal_sim.thinning.coupling.sequence_rules import SEQUENCE_RULES
 from distreal_sim.thinning.coupling.shape_rules import SHAPE_RULES
 from distreal_sim.thinning.coupling.trace import Trace
 
@@ -34,10 +35,15 @@ ELEMENTWISE = re.compile(
 )
 """Elementwise operations, with broadcasting; also in place (`name_`)."""
 
+SUM = re.compile(r"(add|sub|subtract|rsub|__[ri]?(add|sub)__)_?")
+
 PER_CHANNEL = re.compile(
     r"_?((max|avg|lp|adaptive_avg|adaptive_max)_pool([123])d(_with_indices)?|interpolate|upsample)"
 )
 """Operations on each feature map (n, c) separately: dimensions 0 and 1 stay, the others may change."""
+
+IN_PLACE = re.compile(r"(?!__).*_|__(i[a-z]+|setitem)__")
+"""Operations that change their first operand."""
 
 HARMLESS = re.compile(r"new_(zeros|ones|empty|full|tensor)|\.(grad|shape)")
 """Operations that return a tensor without channels of its own."""
@@ -57,7 +63,12 @@ def apply_rule(
     Raises NoRuleError for an operation without a rule.
     """
     operands = tensors_in((args, kwargs))
-    rule = LAYER_RULES.get(name) or SHAPE_RULES.get(name.removesuffix("_")) or SHAPE_RULES.get(name)
+    rule = (
+        LAYER_RULES.get(name)
+        or SEQUENCE_RULES.get(name)
+        or SHAPE_RULES.get(name.removesuffix("_"))
+        or SHAPE_RULES.get(name)
+    )
     if name in ("max", "min") and sum(isinstance(a, Tensor) for a in args) == 2:
         rule = None
     pooling = PER_CHANNEL.fullmatch(name)
@@ -67,12 +78,14 @@ def apply_rule(
     elif rule is not None:
         rule(trace, args, kwargs, out, before)
     elif ELEMENTWISE.fullmatch(name) or name in ("max", "min"):
+        if SUM.fullmatch(name):
+            _add_up(trace, operands)
         elementwise(trace, operands, tensors_in(out)[0])
     elif pooling is not None:
         per_channel(trace, args, kwargs, out, pooling.group(3))
     elif not HARMLESS.fullmatch(name) and any(trace.is_derived(t) or trace.axes_of(t) for t in operands):
         raise trace.refuse(f"no rule says what the operation '{name}' does to channels")
-    if name.endswith("_") or name in ("__setitem__", "copy_"):
+    if IN_PLACE.fullmatch(name):
         _changed_in_place(trace, results_of(name, args, out)[0])
 
 
@@ -119,6 +132,13 @@ def elementwise(trace: Trace, tensors: list[Tensor], result: Tensor) -> None:
     parameters = [t for t in tensors if trace.is_parameter(t)]
     axes = {result.dim() - place: atoms for place, atoms in places.items()}
     trace.put(result, axes, parameters[0] if parameters and not own else None, same=False)
+
+
+def _add_up(trace: Trace, tensors: list[Tensor]) -> None:
+    """Records the channels of a sum of activations with other channels: a residual stream."""
+    terms = [c.atoms for c in map(trace.channels, tensors) if c is not None and len(c.atoms) > 1]
+    if len({tuple(trace.couplings.find(atoms)) for atoms in terms}) > 1:
+        trace.sums.append(terms[0])
 
 
 def per_channel(

@@ -73,13 +73,13 @@ class Visit:
 class Pass:
     """The record of one forward pass: its layers, operations, and uses of each tensor.
 
-    nodes: each layer's node in the autograd graph, if it has one. products: operations with a cost that are
+    nodes: the nodes of each layer's results in the autograd graph. products: operations with a cost that are
     no layers; product_axes: the axis to which the cost of each is proportional, if there is one;
     product_nodes: their nodes. asked: whether a tensor's values reached the Python code.
     """
 
     layers: list[Layer] = field(default_factory=list)
-    nodes: list[Any] = field(default_factory=list)
+    nodes: list[list[Any]] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     product_axes: list[Atoms | None] = field(default_factory=list)
     product_nodes: list[list[Any]] = field(default_factory=list)
@@ -104,8 +104,11 @@ class Trace(TorchFunctionMode):
         self.producers: dict[tuple[str, int], Producer] = {}
         self.blocked: list[tuple[str, Atoms, int]] = []
         self.attributes: dict[tuple[str, str], WidthAttribute] = {}
+        self.sums: list[Atoms] = []
+        self.normed: list[tuple[str, str, Atoms]] = []
         self.scaled: dict[str, Atoms] = {}
         self.transposed: set[str] = set()
+        self.tables: set[str] = set()
         self.weight_blocks: dict[str, int] = {}
         self.names: dict[int, str] = {}
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
@@ -127,6 +130,7 @@ class Trace(TorchFunctionMode):
         self._upstream: dict[int, frozenset[str]] = {}
         self._derived: set[int] = set()
         self._alive: dict[int, Tensor] = {}
+        self._made: dict[int, tuple[str, dict[int, Atoms]]] = {}
 
     # -- the forward pass
 
@@ -174,10 +178,10 @@ class Trace(TorchFunctionMode):
         """Sets the number of gradients to 0 for layers that no gradient of the outputs reaches."""
         reached = graph_of(outputs)
         hidden = any(isinstance(n, BackwardCFunction) for n in reached)
-        for place, (layer, node) in enumerate(zip(self.now.layers, self.now.nodes, strict=True)):
-            if layer.n_gradients and node is None and hidden:
+        for place, (layer, nodes) in enumerate(zip(self.now.layers, self.now.nodes, strict=True)):
+            if layer.n_gradients and not nodes and hidden:
                 self.unwatched = f"module '{layer.module}'", _NO_GRADIENTS
-            if node is None or node not in reached:
+            if reached.isdisjoint(nodes):
                 self.now.layers[place] = replace(layer, n_gradients=0, upstream=frozenset())
         for place, nodes in enumerate(self.now.product_nodes):
             if reached.isdisjoint(nodes):
@@ -266,6 +270,7 @@ class Trace(TorchFunctionMode):
             self._leave_whole(func, name, args, kwargs, out, found.reason)
         axes = tuple(dict(self.axes_of(r)) if not self.name_of(r) else {} for r in results)
         own = tuple(not self.is_parameter(r) for r in results)
+        self._made.update((id(r), (self.current[0], of)) for r, of in zip(results, axes, strict=True))
         self.now.visits.append(Visit(self.where, name, axes, own, self.current[0], reads))
         return out
 
@@ -325,6 +330,14 @@ class Trace(TorchFunctionMode):
                 note.weights.add(name)
         self.couplings.fix(np.array(sorted(roots), np.int64))
         return bool(roots)
+
+    def keep_streams(self) -> None:
+        """Keeps residual streams whole: sums of activations that a layer norm normalises."""
+        sums = {int(r) for atoms in self.sums for r in self.couplings.find(atoms)} - {0}
+        for module, where, atoms in self.normed:
+            if not sums.isdisjoint(self.couplings.find(atoms).tolist()):
+                reason = "it normalises a residual stream, so a dropped channel would change all the others"
+                self.note(module, where, reason, [atoms])
 
     def lose(self, tensor: Tensor, reason: str) -> None:
         """Records that the tensor's axes cannot be followed further and stay whole."""
@@ -442,6 +455,18 @@ class Trace(TorchFunctionMode):
     def set_channels(self, tensor: Tensor, dim: int, atoms: Atoms) -> None:
         """Records the channel axis of an activation."""
         self.put(tensor, {dim: atoms})
+
+    def give(self, tensor: Tensor, dim: int, atoms: Atoms) -> None:
+        """Records that a tensor made in the current module's code, such as zeros, has these channels.
+
+        Those of another module's code fix the width.
+        """
+        module, axes = self._made.get(id(tensor), ("", {}))
+        if module != self.current[0]:
+            self.whole(atoms, f"a tensor made in its code fixes the width at {len(atoms)} channels")
+            return
+        self.set_channels(tensor, dim, atoms)
+        axes[dim] = atoms
 
     def is_parameter(self, tensor: Any) -> bool:
         """Whether the tensor is a parameter or buffer, or made only from those and constants."""
