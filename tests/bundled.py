@@ -54,10 +54,11 @@ class Inputs:
         return torch.randn(n, *self.shape, generator=rng, dtype=dtype)
 
 
-IMAGES, TEXTS = Inputs("images", (2, 32, 40)), Inputs("texts", (9,), 13)
+IMAGES, SERIES = Inputs("images", (2, 32, 40)), Inputs("series", (3, 11))
+ROWS, TEXTS = Inputs("rows", (6,)), Inputs("texts", (9,), 13)
 """Shapes that no network was made for; the images are not square."""
 
-EVERY = (IMAGES, TEXTS)
+EVERY = (IMAGES, SERIES, ROWS, TEXTS)
 
 
 def options_for(name: str) -> dict[str, Any]:

@@ -43,6 +43,8 @@ TABLE: dict[str, list[tuple[tuple[int, ...], int, int, float]]] = {
     "vit": [(RGB_32, 10, 207_178, 14.877)],
     "char_lstm": [((80,), 80, 819_920, 65.208)],
     "text_transformer": [((80,), 80, 822_608, 70.287)],
+    "fcn1d": [((9, 128), 6, 272_006, 34.587)],
+    "mlp": [(GREY_28, 10, 199_210, 0.199)],
     "logistic": [(GREY_28, 10, 7_850, 0.008)],
     "pfl_cnn": [(RGB_32, 10, 1_626_442, 16.835)],
     "mobilenet_v2": [(RGB_32, 10, 2_296_922, 91.155), (RGB_32, 100, 2_412_212, 91.270)],
@@ -74,7 +76,11 @@ def macs_by_hooks(net: nn.Module, shape: tuple[int, ...]) -> int:
         per_output = layer.weight[0].numel()  # (C_in / groups) * k * k, or the inputs of a linear layer
         total += output[0].numel() * per_output
 
-    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    hooks = [
+        m.register_forward_hook(count)
+        for m in net.modules()
+        if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Linear))
+    ]
     with torch.no_grad():
         net(torch.zeros(1, *shape))
     for hook in hooks:
@@ -96,7 +102,7 @@ def test_counts_equal_the_table(
     name: str, shape: tuple[int, ...], n_classes: int, n_params: int, millions: float
 ) -> None:
     """The counters agree exactly and round to the table; the module's docstring states the same counts."""
-    vocabulary = None if len(shape) > 1 else n_classes
+    vocabulary = n_classes if shape == (80,) else None
     net = load(Model, name)().build(shape, n_classes, vocabulary).eval()
     assert n_parameters(net) == n_params
 

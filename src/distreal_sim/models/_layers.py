@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import Literal
 
@@ -24,8 +25,7 @@ def check_input(model: str, shape: tuple[int, ...], n_outputs: int, min_side: in
             f"model '{model}' cannot take inputs of shape {tuple(shape)}; allowed are "
             f"(channels, height, width) with channels >= 1, height >= {min_side} and width >= {min_side}"
         )
-    if n_outputs < 1:
-        raise InputError(f"model '{model}' needs n_outputs >= 1, not {n_outputs}")
+    _check_outputs(model, n_outputs)
     return shape[0], shape[1], shape[2]
 
 
@@ -46,9 +46,39 @@ def check_tokens(
             f"model '{model}' cannot take inputs of shape {tuple(shape)}; allowed are (length,) of tokens "
             "with length >= 1"
         )
+    _check_outputs(model, n_outputs)
+    return shape[0], vocabulary
+
+
+def check_series(
+    model: str, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None
+) -> tuple[int, int]:
+    """(C, L), once `shape` is that of a series. Raises InputError for other inputs, or no output."""
+    if vocabulary is not None or len(shape) != 2 or min(shape) < 1:
+        kind = "" if vocabulary is None else " of tokens"
+        raise InputError(
+            f"model '{model}' cannot take inputs of shape {tuple(shape)}{kind}; allowed are (channels, "
+            "length) with channels >= 1 and length >= 1"
+        )
+    _check_outputs(model, n_outputs)
+    return shape[0], shape[1]
+
+
+def check_numbers(model: str, shape: tuple[int, ...], n_outputs: int, vocabulary: int | None) -> int:
+    """How many numbers an example has. Raises InputError for tokens, for none, or for no output."""
+    if vocabulary is not None or not shape or min(shape) < 1:
+        kind = "" if vocabulary is None else " of tokens"
+        raise InputError(
+            f"model '{model}' cannot take inputs of shape {tuple(shape)}{kind}; allowed are numbers of any "
+            "shape, such as (features,) or (channels, height, width)"
+        )
+    _check_outputs(model, n_outputs)
+    return math.prod(shape)
+
+
+def _check_outputs(model: str, n_outputs: int) -> None:
     if n_outputs < 1:
         raise InputError(f"model '{model}' needs n_outputs >= 1, not {n_outputs}")
-    return shape[0], vocabulary
 
 
 def conv_relu(
