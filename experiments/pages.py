@@ -23,6 +23,7 @@ SOURCES = {
     "README.md": ["demo.py readme"],
     "lab/results.md": [
         "demo.py",
+        "benchmark/page.py",
         "measured_costs/tables.py",
         "heterogeneity/figures.py",
         "results/tables.py",

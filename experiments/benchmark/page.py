@@ -1,0 +1,93 @@
+"""Figure and numbers of the scenario `digits` in lab/results.md, from results/digits.
+
+python experiments/benchmark/page.py
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import scenario as scenarios  # noqa: E402
+from tables import HOLD, final, paired, plus_minus, points  # noqa: E402
+from tuning import choose  # noqa: E402
+
+from distreal_sim.results.plots.accuracy import accuracy  # noqa: E402
+from distreal_sim.results.protocols import cost  # noqa: E402
+from distreal_sim.results.runs import Run  # noqa: E402
+from distreal_sim.results.statistics import t_interval  # noqa: E402
+
+SCENARIO = scenarios.load("digits")
+RESULTS = HERE / "results" / "digits"
+FIGURE = HERE.parents[1] / "lab" / "figures" / "digits_equal_terms.png"
+
+
+def main() -> None:
+    """Draws the figure, prints the texts."""
+    accuracy(runs(), targets=SCENARIO.targets, out=FIGURE)
+    print("\n".join(texts()))
+
+
+def texts() -> list[str]:
+    """Rows of the table, best first: accuracy, differences to the baselines, seconds, what was tuned."""
+    finals, times, rates = of_methods(), seconds(), tuned()
+    rows = []
+    for method in ranked(finals):
+        own = finals[method]
+        minus = ["" if method == rival else paired(own, finals[rival]) for rival in SCENARIO.baselines]
+        cells = [method, plus_minus(*t_interval(own)), *minus, *times[method], rates[method]]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def of_methods() -> dict[str, pd.Series[float]]:
+    """By method and seed the final accuracy."""
+    return final(RESULTS / "evaluations.csv", SCENARIO.last)
+
+
+def ranked(finals: dict[str, pd.Series[float]]) -> list[str]:
+    """Methods, that of highest mean first."""
+    return sorted(finals, key=lambda name: -finals[name].mean())
+
+
+def seconds() -> dict[str, list[str]]:
+    """By method the median simulated seconds to each target; `-` where half of the seeds do not get there."""
+    found: dict[str, list[str]] = {}
+    for target in SCENARIO.targets:
+        for row in cost(points(RESULTS / "evaluations.csv"), target, HOLD).to_dict("records"):
+            there = row["sim_s"] < float("inf")
+            found.setdefault(row["method"], []).append(f"{row['sim_s']:.0f}" if there else "-")
+    return found
+
+
+def tuned() -> dict[str, str]:
+    """By method the learning rate that was chosen, and the other tuned keys. None stands at an edge."""
+    found = {}
+    for method, grid in pd.read_csv(RESULTS / "tuning.csv").groupby("method"):
+        best = choose(grid)
+        more = "".join(f", {key.rpartition('.')[2]} {value}" for key, value in best.tuned.items())
+        edge = f" (edge: {best.at_edge})" if best.at_edge else ""
+        found[str(method)] = f"{best.lr:g}{more}{edge}"
+    return found
+
+
+def runs() -> list[Run]:
+    """The rows of each method and seed as a run."""
+    table = pd.read_csv(RESULTS / "evaluations.csv").rename(columns={"accuracy": "test_accuracy"})
+    known = scenarios.known_methods()
+    groups = dict(iter(table.groupby(["method", "seed"], sort=False)))
+    return [
+        Run(Path(method), {"method": {"name": known[method].sets["method.name"]}}, rows, method, seed)
+        for name in ranked(of_methods())
+        for (method, seed), rows in groups.items()
+        if method == name
+    ]
+
+
+if __name__ == "__main__":
+    main()
