@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -11,11 +12,13 @@ import hypothesis
 import pytest
 import ray
 import torch
+import torch._dynamo  # the first flop counter would import it, which takes long once there are many objects
 from clusters import two_nodes
 
 from distreal_sim.grids.ray.cluster import ray_instance
 
 torch.set_num_threads(1)
+gc.freeze()  # collections need not walk through what the libraries hold
 
 # No time limits: a busy machine is not a bug.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=50)

@@ -54,7 +54,11 @@ def test_a_name_is_there_and_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "first", ["", "import distreal_sim.run, distreal_sim.sweep.cells, distreal_sim.search; "]
+    "first",
+    [
+        pytest.param("", marks=pytest.mark.slow),
+        "import distreal_sim.run, distreal_sim.sweep.cells, distreal_sim.search; ",
+    ],
 )
 def test_a_function_and_the_module_of_its_name_do_not_hide_each_other(first: str) -> None:
     """Whichever is imported first: `ds.run` can be called, and `distreal_sim.run.run` is the function."""

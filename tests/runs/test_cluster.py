@@ -58,11 +58,14 @@ def test_a_node_that_is_lost_in_the_middle_of_a_round(tmp_path: Path, cluster: i
     assert_same_results(tmp_path / "here", tmp_path / "there")
 
 
-def test_no_cluster_there(own_ray: ExitStack, four_cores: None, tmp_path: Path) -> None:
-    """Nor where this process is connected to another instance, which would be used in its place."""
-    experiment = toy(method={"name": "fedavg"})
+def test_another_instance_would_be_used_in_its_place(four_cores: None, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^--ray-address 127\.0\.0\.1:1: this process is connected"):
-        run(experiment, tmp_path / "out", grid="ray", ray_address="127.0.0.1:1")
+        run(toy(method="fedavg"), tmp_path / "out", grid="ray", ray_address="127.0.0.1:1")
+
+
+@pytest.mark.slow
+def test_no_cluster_there(own_ray: ExitStack, tmp_path: Path) -> None:
+    experiment = toy(method={"name": "fedavg"})
     own_ray.close()
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(InputError, match=rf"^--ray-address {address}: no Ray cluster can be joined there"):

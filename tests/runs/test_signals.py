@@ -22,8 +22,6 @@ from distreal_sim.simulation.rows import RoundRow
 from .compare import assert_same_results
 from .test_resume import COMMAND, start_run, uninterrupted, wait_for_rounds, write_config
 
-SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
-
 
 @pytest.fixture
 def hangup_heard() -> Iterator[None]:
@@ -34,7 +32,10 @@ def hangup_heard() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hangup_heard")
-@pytest.mark.parametrize(("number", "code"), SIGNALS.items())
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow)],
+)
 def test_a_signal_is_like_ctrl_c(number: signal.Signals, code: int, tmp_path: Path) -> None:
     """One line, its exit code, `stopped`, a checkpoint of the last finished round; then the same bytes."""
     config, out = write_config(tmp_path, rounds=30, checkpoint_every=1000), tmp_path / "out"
@@ -55,6 +56,7 @@ def test_a_signal_is_like_ctrl_c(number: signal.Signals, code: int, tmp_path: Pa
     assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_nohup(tmp_path: Path) -> None:
     """A signal that is ignored stays ignored: the run outlives its terminal."""
     config, out = write_config(tmp_path, rounds=30), tmp_path / "out"

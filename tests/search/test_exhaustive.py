@@ -25,7 +25,7 @@ def test_a_grid_of_six_by_six(tmp_path: Path) -> None:
     reaches 90 % of their hypervolume, which all uniform vectors together do not.
     """
     search, _ = tiny_search(
-        tmp_path, population=8, generations=200, evaluations=36, smallest=0.0, snapshots=[0], steps=30
+        tmp_path, population=8, generations=200, evaluations=36, smallest=0.0, snapshots=[0], steps=20
     )
     experiment = parse_experiment({**TOY, "model": {"name": "search.two_layers.TwoLayers"}}, source="toy")
     objective = make_objective(search, experiment)
