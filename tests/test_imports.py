@@ -47,6 +47,7 @@ PLUGINS = (
     "devices.profiles",
     "devices.links",
     "devices.availability",
+    "recipe.augmentations",
     "recipe.optimizers",
     "recipe.schedules",
     "recipe.tasks",

@@ -13,6 +13,7 @@ from contextlib import chdir, redirect_stdout
 from pathlib import Path
 
 import pytest
+import yaml
 from command import distreal_sim
 
 ROOT = Path(__file__).parent.parent.parent
@@ -109,6 +110,21 @@ def test_runs(folder: Path) -> None:
     for printed in (longer, kept):
         assert "4 rounds, 40 simulated s" in printed
     assert re.fullmatch(r"round [1-4] \d+ parameters\n", best)
+
+
+def test_recipe(folder: Path) -> None:
+    """The recipe as `check` shows it; two methods and two plug-ins of the page's own train by it."""
+    checked, *others = follow("how-to/recipe.md", folder)
+    shown = " ".join(checked.split())
+    assert "lr 0.003 (cosine: warmup_rounds=1, final=0.0), gradients of norm 1 at most" in shown
+    assert "optimizer adam: weight_decay=0.0001, beta1=0.9, beta2=0.999" in shown
+    assert "augmentation crop: padding=1" in shown
+    assert len(others) == 3
+    own = yaml.safe_load((folder / "runs" / "own_recipe" / "config.yaml").read_text())["local"]
+    assert (own["optimizer"]["name"], own["augment"]) == (
+        "my_recipe.Lion",
+        [{"name": "my_recipe.Noise", "size": 0.1}],
+    )
 
 
 def test_the_files_it_points_to_are_there() -> None:

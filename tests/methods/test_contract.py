@@ -28,7 +28,13 @@ NAMES = names(Method)
 
 RECIPES: dict[str, dict[str, Any]] = {
     "sgd": TOY["local"],
-    "adam": {**TOY["local"], "lr": 0.01, "optimizer": {"name": "adam"}, "clip_norm": 1.0},
+    "adam": {
+        **TOY["local"],
+        "lr": 0.01,
+        "optimizer": {"name": "adam"},
+        "clip_norm": 1.0,
+        "augment": ["flip", {"name": "crop", "padding": 2}, {"name": "cutout", "size": 3}],
+    },
 }
 """`local` by what a recipe is known by; the methods know none of it."""
 

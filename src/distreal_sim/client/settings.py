@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, SerializeAsAny, model_validator
 
 from distreal_sim.base.values import ConfigModel
+from distreal_sim.recipe.augmentations import Augmentation
 from distreal_sim.recipe.optimizers import Optimizer
 from distreal_sim.recipe.optimizers.sgd import Sgd
 from distreal_sim.recipe.schedules import Schedule
@@ -46,6 +47,9 @@ class Local(ConfigModel):
         description="precision of training steps; bfloat16: PyTorch's autocast, faster on processors with "
         "bfloat16 units (measured: AMX), with products of 8 significant bits; parameters, updates and tests "
         "are float32",
+    )
+    augment: tuple[SerializeAsAny[Augmentation], ...] = Field(
+        (), description="random changes of the images of a mini-batch, in this order"
     )
     lr_schedule: SerializeAsAny[Schedule] = Field(
         Constant(), description="the learning rate as a function of the round"

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.settings import Evaluation, Local, Overrun, Weight
@@ -191,6 +192,19 @@ class Task:
             return x, y
         mean, std = self._normalisation
         return x.sub_(mean).div_(std), y
+
+    def augmented(self, x: Tensor, rngs: Rngs) -> Tensor:
+        """Normalised images x (n, C, H, W), changed by `local.augment`; rngs: those of their mini-batch."""
+        mean, std = self._normalisation or (torch.zeros(()), torch.ones(()))
+        top = 255.0 if self.data.train.x.dtype == np.uint8 else 1.0
+        for place, change in enumerate(self.local.augment):
+            own = Rngs(rngs.seed, (*rngs.key, place))
+            if change.in_unit_range:
+                x = (change.apply((x * std + mean) / top, own) * top - mean) / std
+            else:
+                x = change.apply(x, own)
+        last = self._memory_format == "channels_last"
+        return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
     def batches(self, examples: Examples, batches: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields `batch` for each of the index arrays in `batches`."""

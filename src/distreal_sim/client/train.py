@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from distreal_sim.base.errors import RunError
+from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_indices
 from distreal_sim.client.client import Client
 from distreal_sim.client.columns import CHARGED
@@ -117,7 +118,9 @@ def _compute(
     examples = task.batches(task.data.train, [client.examples[batch] for batch in batches])
     losses = []
     with rngs.seeded_globals("torch"):
-        for step, mask, (x, y) in zip(steps, masks, examples, strict=True):
+        for number, (step, mask, (x, y)) in enumerate(zip(steps, masks, examples, strict=True)):
+            if task.local.augment:
+                x = task.augmented(x, Rngs(rngs.seed, (*rngs.key, number)))
             losses.append(step.choice.compute(engine, x, y, mask, job.round.lr))
     if engine.is_finite and all(map(math.isfinite, losses)):
         return losses, engine.export(trained, client.empty)

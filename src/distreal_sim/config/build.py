@@ -18,7 +18,7 @@ from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import with_charges
-from distreal_sim.config.checks import check_classes, check_parts
+from distreal_sim.config.checks import check_augmentations, check_classes, check_parts
 from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.partitions import Split
@@ -55,6 +55,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     data = dataclasses.replace(data, test=sample(data.test, experiment.evaluation.examples, rngs))
     learning = experiment.task.settled(data, experiment.dataset.name)
     check_classes(experiment.partition, experiment.dataset, data)
+    check_augmentations(experiment.local.augment, experiment.dataset.name, data)
     with naming(f"partition {experiment.partition.name}"):
         split = experiment.partition.split(
             data.train.y, data.writers, experiment.n_clients, rngs("partition")

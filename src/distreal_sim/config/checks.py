@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from distreal_sim.base.errors import InputError
+import torch
+from torch import Tensor
+
+from distreal_sim.base.errors import InputError, naming
 from distreal_sim.base.plugins import load, names
+from distreal_sim.base.rng import Rngs
 from distreal_sim.client.settings import Evaluation, Overrun
 from distreal_sim.codecs import Codec
 from distreal_sim.data.datasets import Data, Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
+from distreal_sim.recipe.augmentations import Augmentation
 from distreal_sim.recipe.tasks import IN_WORDS
 from distreal_sim.thinning.structure import Structure
 
@@ -38,6 +43,32 @@ def check_parts(method: Method, model: str, structure: Structure) -> None:
         f"method.name {method.name} {what}: {most.module} is left whole, because {most.reason}; use a method "
         "that trains the whole network, such as fedavg"
     )
+
+
+def check_augmentations(augment: Sequence[Augmentation], dataset: str, data: Data) -> None:
+    """Raises InputError for augmentations of data that are no images, and those that give other shapes."""
+    for change in augment:
+        if data.vocabulary is not None or len(data.shape) != 3:
+            raise InputError(
+                f"local.augment: {change.name} changes images (C, H, W), and an example of data set "
+                f"{dataset} has the shape {data.shape}; leave local.augment out"
+            )
+        try:
+            change.check(data.shape)
+        except ValueError as error:
+            raise InputError(f"local.augment: {change.name}: {error}") from error
+        with naming(f"local.augment: {change.name}"):
+            changed = change.apply(torch.zeros(2, *data.shape), Rngs(0))
+        if (
+            not isinstance(changed, Tensor)
+            or changed.shape != (2, *data.shape)
+            or changed.dtype != torch.float32
+        ):
+            got = f"{changed.dtype} {tuple(changed.shape)}" if isinstance(changed, Tensor) else type(changed)
+            raise InputError(
+                f"local.augment: {change.name} must return float32 images of the same shape, for "
+                f"{data.shape} it returns {got}"
+            )
 
 
 def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:

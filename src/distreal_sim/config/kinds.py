@@ -20,6 +20,7 @@ from distreal_sim.devices.profiles import Profile
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
+from distreal_sim.recipe.augmentations import Augmentation
 from distreal_sim.recipe.optimizers import Optimizer
 from distreal_sim.recipe.schedules import Schedule
 from distreal_sim.recipe.tasks import LearningTask
@@ -30,6 +31,7 @@ KINDS: dict[str, type[Plugin]] = {
     "model": Model,
     "task": LearningTask,
     "local.optimizer": Optimizer,
+    "local.augment": Augmentation,
     "local.lr_schedule": Schedule,
     "profile": Profile,
     "link": Links,

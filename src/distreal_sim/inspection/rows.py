@@ -162,6 +162,8 @@ def network_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) 
     clipped = f", gradients of norm {local.clip_norm:g} at most" if local.clip_norm else ""
     yield "local work", f"{work}, lr {local.lr:g} ({describe(local.lr_schedule)}){clipped}"
     yield "local work", f"optimizer {describe(local.optimizer)}"
+    for change in local.augment:
+        yield "local work", f"augmentation {describe(change)}"
     steps = spread([update.facts.n_steps_planned for update in round_1])
     yield "local work", f"mini-batches of {local.batch_size}; a client has {steps}"
 
