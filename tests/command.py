@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +12,11 @@ from unittest import mock
 
 from distreal_sim.cli import main
 
+PROGRESS = re.compile(r"\S+: round \d+ of \d+, ")
+
 
 class Done(NamedTuple):
-    """What a command left: exit code and what it printed."""
+    """What a command left: exit code and what it printed, but for the lines on stderr for single rounds."""
 
     code: int
     stdout: str
@@ -38,4 +41,6 @@ def distreal_sim(*words: object, cwd: Path | None = None) -> Done:
     for name in set(sys.modules) - before if cwd else ():
         if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(cwd):
             del sys.modules[name]
-    return Done(code, out.getvalue(), err.getvalue())
+    lines = err.getvalue().splitlines(keepends=True)
+    rest = "".join(line for line in lines if not PROGRESS.match(line))
+    return Done(code, out.getvalue(), rest)

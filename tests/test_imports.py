@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 LAYERS = [
     "base",
     "thinning data models devices codecs",
-    "fronts costs recipe",
+    "fronts costs recipe trackers",
     "results",
     "client",
     "merging",
@@ -37,6 +37,9 @@ HOME = {
     "ray": ("grids.ray", "search", "sweep"),
     "pymoo": ("search",),
     "matplotlib": ("results.plots",),
+    "tensorboard": ("trackers.tensorboard",),
+    "mlflow": ("trackers.mlflow",),
+    "wandb": ("trackers.wandb",),
 }
 """The only modules that may know these packages, by how their names begin."""
 
@@ -54,6 +57,7 @@ PLUGINS = (
     "recipe.metrics",
     "methods",
     "codecs",
+    "trackers",
     "merging.merges",
     "results.plots",
 )

@@ -76,6 +76,7 @@ UNITS = {
 """Units of the keys that have one, whichever block they stand in."""
 
 EXAMPLES: dict[str, Any] = {
+    "trackers.folder": "runs/events",
     "rounds": 60,
     "deadline_s": 10,
     "n_clients": 40,
@@ -242,7 +243,7 @@ def _key(path: str, plain: Mapping[str, Any], required: bool, definitions: Mappi
     elif default not in (None, "", [], {}):
         example = default
     else:
-        example = EXAMPLES[path.rpartition(".")[2]]
+        example = EXAMPLES[path if path in EXAMPLES else path.rpartition(".")[2]]
     return Key(path, _values(plain, definitions), shown, example, plain.get("description", ""))
 
 

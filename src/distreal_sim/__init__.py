@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from distreal_sim.submodels.levels import Always, Level, PerRound, PerStep
     from distreal_sim.sweep.preview import check_sweep
     from distreal_sim.sweep.run import sweep
+    from distreal_sim.trackers import Log, Tracked, Tracker
 
 _HOMES = {
     "base.errors": "InputError RunError",
@@ -76,6 +77,7 @@ _HOMES = {
     "submodels.levels": "Always Level PerRound PerStep",
     "sweep.preview": "check_sweep",
     "sweep.run": "sweep",
+    "trackers": "Log Tracked Tracker",
 }
 """The public names, by the module that each is imported from."""
 
@@ -98,6 +100,7 @@ __all__ = [
     "Level",
     "Link",
     "Links",
+    "Log",
     "Method",
     "Model",
     "Partition",
@@ -112,6 +115,8 @@ __all__ = [
     "State",
     "StopRun",
     "Task",
+    "Tracked",
+    "Tracker",
     "Update",
     "check",
     "check_sweep",

@@ -32,6 +32,7 @@ from distreal_sim.simulation.callbacks import AnyCallback, together
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.play import play
 from distreal_sim.simulation.run_directory import BEST, RunDirectory, trained_arrays
+from distreal_sim.trackers import Tracker
 
 if TYPE_CHECKING:
     from distreal_sim.results.plots import Figure
@@ -53,7 +54,8 @@ class Run(results.Run):
         saved = self.path / ("model.safetensors" if which == "last" else BEST)
         if which == "best" and not saved.exists():
             raise InputError(f"{self.path} holds no best model; a config with `best` keeps one")
-        experiment = parse_experiment(read_yaml(self.path / "config.yaml"), source=str(self.path))
+        config = {**read_yaml(self.path / "config.yaml"), "trackers": []}
+        experiment = parse_experiment(config, source=str(self.path))
         module = build(experiment.by_macs()).module
         arrays = load_file(saved) if saved.exists() else trained_arrays(self.path)
         state = module.state_dict()
@@ -109,7 +111,7 @@ def run(
     config: Config,
     out: str | Path | None = None,
     *,
-    callbacks: Sequence[AnyCallback] = (),
+    callbacks: Sequence[AnyCallback | Tracker] = (),
     grid: GridName = "auto",
     n_workers: int | None = None,
     ray_address: str | None = None,
@@ -129,9 +131,10 @@ def run(
 
     config: a YAML file, what one would hold, or an experiment. overrides: keys of the config, see
     `load_experiment`. out: by default runs/NAME-METHOD-SEED-CHANGES. callbacks: each sees every round once it
-    is recorded, and may end the run, which can be resumed then; without training, rounds are timed many at
-    once, and the tables may go on beyond the one that ended the run. resume: with a larger number of rounds
-    a finished run goes on, where the learning rates and the method do not depend on that number.
+    is recorded, a tracker as one of the config's `trackers`, and may end the run, which can be resumed then;
+    without training, rounds are timed many at once, and the tables may go on beyond the one that ended the
+    run. resume: with a larger number of rounds a finished run goes on, where the learning rates and the
+    method do not depend on that number.
     grid: `serial`, all in this process; `ray`, on worker processes; `auto`, by how much work there
     is. n_workers: by default as many as cores, of the whole cluster with ray_address. num_cpus,
     num_gpus: what Ray sets aside for each worker; by default the GPUs in equal shares if the device is cuda.
@@ -143,6 +146,8 @@ def run(
     experiment, notes = load_with_notes(config, texts)
     for note in notes:
         warn(note)
+    own = tuple(callback for callback in callbacks if isinstance(callback, Tracker))
+    functions = [callback for callback in callbacks if not isinstance(callback, Tracker)]
     path = default_directory(experiment, texts, resume=resume) if out is None else Path(out)
     prepare_process()
     directory = RunDirectory(path, experiment, resume=resume, training=training)
@@ -150,7 +155,7 @@ def run(
     try:
         if not directory.finished:
             with progress_on_stderr(progress) as shown:
-                on_round = together([rounds_shown(experiment, shown), *callbacks])
+                on_round = together([rounds_shown(experiment, shown, every=training), *functions])
                 if experiment.cost == "measured":
                     known = directory.measured()
                     experiment = with_costs(experiment) if known is None else experiment.with_measured(known)
@@ -163,9 +168,17 @@ def run(
                     say(str(choice))
                     directory.notes["grid"] = asdict(choice)
                     with open_fleet(choice, task, experiment, ray_address, num_cpus, num_gpus) as fleet:
-                        play(directory, experiment, task, fleet, on_round, verify=verify)
+                        play(directory, experiment, task, fleet, on_round, own, verify=verify)
                 else:
-                    play(directory, experiment, replace(task, computes=False), None, on_round, verify=verify)
+                    play(
+                        directory,
+                        experiment,
+                        replace(task, computes=False),
+                        None,
+                        on_round,
+                        own,
+                        verify=verify,
+                    )
         found = results.read_run(path)
         if found is None:
             raise InputError(f"{path} has no finished round")

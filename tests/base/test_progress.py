@@ -44,10 +44,21 @@ def row(round_number: int, accuracy: float | None, n_merged: int) -> RoundRow:
     return replace(none, n_selected=5, n_completed=max(0, n_merged - 1), n_partial=min(1, n_merged))
 
 
-def test_a_run_says_a_line_every_few_seconds() -> None:
-    """Rounds 1 and 2 pass at once, 3 when a line is due, 4 at once; the accuracy is the last one known."""
+def test_a_run_says_a_line_a_round() -> None:
     clock = Clock()
     on_round = rounds_shown(toy(), clock.progress)
+    on_round(row(1, 0.5, 3))
+    on_round(row(2, None, 3))
+    assert clock.lines() == [
+        "distreal: round 1 of 4, accuracy 0.500, simulated 10 s, 3 of 5 clients merged",
+        "distreal: round 2 of 4, accuracy 0.500, simulated 20 s, 3 of 5 clients merged",
+    ]
+
+
+def test_a_run_without_training_says_a_line_every_few_seconds() -> None:
+    """Rounds 1 and 2 pass at once, 3 when a line is due, 4 at once; the accuracy is the last one known."""
+    clock = Clock()
+    on_round = rounds_shown(toy(), clock.progress, every=False)
     on_round(row(1, 0.5, 3))
     on_round(row(2, None, 3))
     assert clock.lines(EVERY_WALL_S) == []

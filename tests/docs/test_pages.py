@@ -106,10 +106,11 @@ def test_plan(folder: Path) -> None:
 
 def test_runs(folder: Path) -> None:
     """The extended run ends after its fourth round of 10 simulated seconds; the best round is one of 4."""
-    _, longer, _, kept, best = follow("how-to/runs.md", folder)
+    _, longer, _, kept, best, own = follow("how-to/runs.md", folder)
     for printed in (longer, kept):
         assert "4 rounds, 40 simulated s" in printed
     assert re.fullmatch(r"round [1-4] \d+ parameters\n", best)
+    assert own == "rounds of digits-fedavg-1 from 1\n1 10.0\n2 20.0\nfinished\n"
 
 
 def test_recipe(folder: Path) -> None:

@@ -145,18 +145,19 @@ def import_dotted(path: str, label: str) -> Any:
     raise InputError(f"{label} '{path}' cannot be imported: no module of that name on the Python path")
 
 
-def library(name: str, attribute: str, who: str) -> Any:
+def library(name: str, attribute: str, who: str, extra: str = "hf") -> Any:
     """A library that only some plug-ins need.
 
-    attribute: something that it has; who: the user of the library, for messages. Raises InputError where it
-    is not installed, or where a file of the user's is found in its place.
+    attribute: something that it has; who: the user of the library, for messages; extra: of this package that
+    installs it. Raises InputError where it is not installed, or where a file of the user's is found in its
+    place.
     """
     try:
         module = importlib.import_module(name)
     except Exception as error:
         place = _place_of(name)
         if place is None:
-            raise InputError(f"{who} ({error}): pip install distreal-sim[hf]") from error
+            raise InputError(f"{who} ({error}): pip install distreal-sim[{extra}]") from error
         raise InputError(f"{who}, but {place} fails: {type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
         raise InputError(

@@ -46,8 +46,9 @@ from distreal_sim.methods import Method
 from distreal_sim.models import Model
 from distreal_sim.recipe.tasks import LearningTask
 from distreal_sim.recipe.tasks.auto import Auto
+from distreal_sim.trackers import Tracker
 
-NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s")
+NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s", "trackers")
 """Keys that do not change the results."""
 
 
@@ -99,6 +100,9 @@ class Experiment(ConfigModel):
     )
     best: Best | None = Field(
         None, description="by which metric the best model is kept; left out: only the last one is"
+    )
+    trackers: tuple[SerializeAsAny[Tracker], ...] = Field(
+        (), description="where the rounds are sent while the run goes on"
     )
     checkpoint_every: int = Field(10, ge=1, description="rounds between checkpoints")
     job_timeout_wall_s: float | None = Field(
@@ -200,7 +204,7 @@ class Experiment(ConfigModel):
 
     def _modules(self) -> list[str]:
         """The modules of the plug-ins and of their base classes."""
-        used = [plugin for _, plugin in plugins_in(self)]
+        used = [plugin for key, plugin in plugins_in(self) if key not in NO_EFFECT]
         kinds = [kind for plugin in used for kind in type(plugin).__mro__]
         named = [path for plugin in used for path in plugin.code]
         return [*dict.fromkeys(kind.__module__ for kind in kinds), *named]

@@ -24,6 +24,7 @@ from distreal_sim.recipe.augmentations import Augmentation
 from distreal_sim.recipe.optimizers import Optimizer
 from distreal_sim.recipe.schedules import Schedule
 from distreal_sim.recipe.tasks import LearningTask
+from distreal_sim.trackers import Tracker
 
 KINDS: dict[str, type[Plugin]] = {
     "dataset": Dataset,
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Plugin]] = {
     "merge": Merge,
     "codec": Codec,
     "download_codec": Codec,
+    "trackers": Tracker,
 }
 """The keys that hold a plug-in, or a list of them, each with the kind."""
 

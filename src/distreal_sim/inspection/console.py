@@ -12,8 +12,13 @@ from distreal_sim.config import Experiment
 from distreal_sim.simulation.rows import RoundRow
 
 
-def rounds_shown(experiment: Experiment, progress: Silent) -> Callable[[RoundRow], None]:
-    """A function to be called after every round, which shows it."""
+def rounds_shown(
+    experiment: Experiment, progress: Silent, *, every: bool = True
+) -> Callable[[RoundRow], None]:
+    """A function to be called after every round, which shows it.
+
+    every: where there is no bar, a line for each round, not only now and then.
+    """
     name, accuracy = experiment.method.name, "-"
     progress.begin(name, experiment.rounds)
 
@@ -23,7 +28,8 @@ def rounds_shown(experiment: Experiment, progress: Silent) -> Callable[[RoundRow
             accuracy = f"{row.test_accuracy:.3f}"
         facts = f"accuracy {accuracy}, simulated {row.sim_s:,.0f} s, {merged(row)}"
         progress.update(row.round, facts)
-        progress.line(lambda: f"{name}: round {row.round} of {experiment.rounds}, {facts}")
+        text = f"{name}: round {row.round} of {experiment.rounds}, {facts}"
+        progress.line(lambda: text, pressing=every)
 
     return on_round
 

@@ -31,7 +31,7 @@ def kinds() -> list[str]:
 def names(kind: str) -> dict[str, str]:
     """What there is of a kind, each name with a line on it.
 
-    kind: methods, models, datasets, partitions, profiles, links, availability or fronts.
+    kind: methods, models, datasets, partitions, profiles, links, availability, trackers, ...
     Raises InputError for another.
     """
     if kind == FRONTS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from distreal_sim.client.task import Task
@@ -11,8 +13,10 @@ from distreal_sim.simulation.clock.rounds import run_clock
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.rounds import Progress, Simulation, simulate, start
 from distreal_sim.simulation.run_directory import RunDirectory
+from distreal_sim.simulation.tracking import tracked
 from distreal_sim.simulation.verify import Verifying
 from distreal_sim.simulation.watch import Watch, rows_of
+from distreal_sim.trackers import Tracker
 
 
 def play(
@@ -21,12 +25,14 @@ def play(
     task: Task,
     fleet: Fleet | None,
     on_round: OnRound = unseen,
+    trackers: Sequence[Tracker] = (),
     *,
     verify: bool = False,
 ) -> None:
     """Plays the run to its end, starting from the last checkpoint in its directory.
 
-    fleet: None for the clock alone. on_round: may raise StopRun to end the run, which can be resumed. verify:
+    fleet: None for the clock alone. on_round: may raise StopRun to end the run, which can be resumed.
+    trackers: beside those of the experiment. verify:
     check the bookkeeping of every round; raises InvariantError if it does not hold.
     """
     directory.notes["level_1_macs_per_s"] = task.devices.median_level_1
@@ -37,17 +43,19 @@ def play(
         if task.front is not None:
             task.front.save(directory.path / "front.json")
         recorder = Verifying(directory, experiment, task, progress.sim_s) if verify else directory
-        if fleet is not None:
-            watch = Watch(experiment, rows_of(directory.rounds.path))
+        every = (*experiment.trackers, *trackers)
+        with tracked(every, experiment, directory.path, on_round) as shown:
+            if fleet is not None:
+                watch = Watch(experiment, rows_of(directory.rounds.path))
 
-            def keep(now: Progress) -> None:
-                directory.keep_best(final_model(task, now), now.round_number)
+                def keep(now: Progress) -> None:
+                    directory.keep_best(final_model(task, now), now.round_number)
 
-            sim = Simulation(experiment, task, fleet, recorder)
-            progress = simulate(sim, progress, on_round, watch, keep)
-            directory.notes |= watch.notes()
-        else:
-            progress = run_clock(experiment, task, progress, recorder, on_round)
+                sim = Simulation(experiment, task, fleet, recorder)
+                progress = simulate(sim, progress, shown, watch, keep)
+                directory.notes |= watch.notes()
+            else:
+                progress = run_clock(experiment, task, progress, recorder, shown)
         directory.finish(final_model(task, progress))
     except StopRun as stop:
         directory.notes["stopped_by"] = str(stop)
