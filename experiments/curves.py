@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from distreal_sim.results.plots._lines import method_line
+from distreal_sim.results.runs import Run
 
 SHOWN = {
     "full": "fedavg",
@@ -69,6 +70,17 @@ def by_seed(table: pd.DataFrame, value: str = "accuracy") -> tuple[np.ndarray, n
     """(simulated seconds (E,), values (seeds, E)) of the runs of one method in one setting."""
     wide = table.pivot(index="seed", columns="sim_s", values=value).sort_index()
     return wide.columns.to_numpy(dtype=float), wide.to_numpy(dtype=float)
+
+
+def runs_of(table: pd.DataFrame, methods: Mapping[str, str]) -> list[Run]:
+    """Runs for the package's figures: labels in the order of `methods`, which has the method of each."""
+    groups = dict(iter(table.rename(columns={"accuracy": "test_accuracy"}).groupby(["method", "seed"])))
+    return [
+        Run(Path(label), {"method": {"name": method}}, rows, label, seed)
+        for label, method in methods.items()
+        for (own, seed), rows in groups.items()
+        if own == label
+    ]
 
 
 def draw(axes: Axes, table: pd.DataFrame, unit_s: float, shift: float) -> None:

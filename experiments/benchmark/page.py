@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import scenario as scenarios  # noqa: E402
+from curves import runs_of  # noqa: E402
 from tables import HOLD, final, paired, plus_minus, points  # noqa: E402
 from tuning import choose  # noqa: E402
 
@@ -77,16 +78,10 @@ def tuned() -> dict[str, str]:
 
 
 def runs() -> list[Run]:
-    """The rows of each method and seed as a run."""
-    table = pd.read_csv(RESULTS / "evaluations.csv").rename(columns={"accuracy": "test_accuracy"})
+    """The rows of each method and seed as a run, best method first."""
     known = scenarios.known_methods()
-    groups = dict(iter(table.groupby(["method", "seed"], sort=False)))
-    return [
-        Run(Path(method), {"method": {"name": known[method].sets["method.name"]}}, rows, method, seed)
-        for name in ranked(of_methods())
-        for (method, seed), rows in groups.items()
-        if method == name
-    ]
+    methods = {name: known[name].sets["method.name"] for name in ranked(of_methods())}
+    return runs_of(pd.read_csv(RESULTS / "evaluations.csv"), methods)
 
 
 if __name__ == "__main__":
