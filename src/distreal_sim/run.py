@@ -83,16 +83,20 @@ class Run(results.Run):
 
 
 def load_runs(
-    directories: str | Path | Iterable[str | Path], metric: results.Metric = "trained", n_last: int = 1
+    directories: str | Path | Iterable[str | Path],
+    metric: results.Metric = "trained",
+    n_last: int = 1,
+    y: str | None = None,
 ) -> list[Run]:
     """Every run that is one of the directories or lies below one, labelled by what tells it from the others.
 
-    metric: whose accuracy counts, that of the largest part that was trained or of the whole network; n_last:
-    evaluations whose mean is the final accuracy. Runs without a finished round are left out, with a warning
+    metric: whose score counts, that of the largest part that was trained or of the whole network; n_last:
+    evaluations whose mean is the final score; y: the score, such as accuracy, by default the first one that
+    the first run measured. Runs without a finished round are left out, with a warning
     on stderr. Raises InputError for a directory without a run.
     """
     tops = [directories] if isinstance(directories, str | Path) else directories
-    return [_read(run) for run in results.find_runs(map(Path, tops), metric, n_last)]
+    return [_read(run) for run in results.find_runs(map(Path, tops), metric, n_last, y)]
 
 
 def load_experiment(config: Config, **overrides: Any) -> Experiment:

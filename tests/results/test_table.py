@@ -344,8 +344,8 @@ def test_mistakes_in_what_is_given(write_run: WriteRun, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"clients.parquet does not exist"):
         len(find_runs([path])[0].clients)
     whole = (path / "rounds.csv").read_text()
-    (path / "rounds.csv").write_text(whole.replace("test_accuracy,", "accuracy,"))
-    with pytest.raises(InputError, match=r"rounds.csv lacks the column\(s\) test_accuracy"):
+    (path / "rounds.csv").write_text(whole.replace("test_loss,", "loss,"))
+    with pytest.raises(InputError, match=r"rounds.csv lacks the column\(s\) test_loss"):
         find_runs([path])
     (path / "rounds.csv").write_text(whole.replace("0.5", "half"))
     with pytest.raises(InputError, match=r"rounds.csv is not a table of rounds: .*half"):

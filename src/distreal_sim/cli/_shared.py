@@ -24,8 +24,12 @@ RayAddress = Annotated[str | None, typer.Option(help="a running Ray cluster to w
 Metric = Annotated[
     Literal["trained", "full"],
     typer.Option(
-        help="accuracy of the largest part of the network that was trained so far, or of the whole network"
+        help="score of the largest part of the network that was trained so far, or of the whole network"
     ),
+]
+Score = Annotated[
+    str | None,
+    typer.Option("--y", help="score that is shown, such as loss", show_default="the first that was measured"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress, notes or warnings")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="a traceback with every error")]

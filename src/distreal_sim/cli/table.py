@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.cli._shared import Metric, Verbose
+from distreal_sim.cli._shared import Metric, Score, Verbose
 
 
 def table(
@@ -24,6 +24,7 @@ def table(
         ),
     ] = None,
     metric: Metric = "trained",
+    y: Score = None,
     last: Annotated[
         int, typer.Option(min=1, help="final accuracy: the mean of so many last evaluations")
     ] = 1,
@@ -55,10 +56,10 @@ def table(
     from distreal_sim.results.table import render, to_csv
 
     if protocol is None:
-        result = table_of_runs(directories, target, baseline, metric, last)
+        result = table_of_runs(directories, target, baseline, metric, last, y)
     else:
         result, title = judge(
-            directories, protocol, budget or [], target, hold, baseline, nominal, metric, last
+            directories, protocol, budget or [], target, hold, baseline, nominal, metric, last, y
         )
     if csv is not None:
         try:

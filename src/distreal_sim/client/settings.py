@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, SerializeAsAny, model_validator
 
 from distreal_sim.base.values import ConfigModel
 from distreal_sim.recipe.augmentations import Augmentation
+from distreal_sim.recipe.metrics import Metric
 from distreal_sim.recipe.optimizers import Optimizer
 from distreal_sim.recipe.optimizers.sgd import Sgd
 from distreal_sim.recipe.schedules import Schedule
@@ -81,6 +82,11 @@ class Evaluation(ConfigModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     every: int = Field(1, ge=1, description="rounds between evaluations")
+    metrics: tuple[SerializeAsAny[Metric], ...] = Field(
+        (),
+        description="what is measured beside the loss, the first being the one that tables and figures show; "
+        "empty: the metrics of the task",
+    )
     data: Literal["test", "validation"] = Field(
         "test",
         description="what the model is tested on: validation is the share of the training examples that "

@@ -26,7 +26,7 @@ from distreal_sim.devices.devices import Devices
 from distreal_sim.devices.profile_checks import check_bound
 from distreal_sim.devices.units import macs_per_s_of_level_1
 from distreal_sim.fronts.front import Front, fingerprint
-from distreal_sim.recipe.scoring import Scoring, default_metrics
+from distreal_sim.recipe.scoring import scoring_of
 from distreal_sim.recipe.tasks import LearningTask
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
@@ -54,6 +54,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         data = dataclasses.replace(data, test=held)
     data = dataclasses.replace(data, test=sample(data.test, experiment.evaluation.examples, rngs))
     learning = experiment.task.settled(data, experiment.dataset.name)
+    scoring = scoring_of(learning, experiment.evaluation.metrics, data.targets)
     check_classes(experiment.partition, experiment.dataset, data)
     check_augmentations(experiment.local.augment, experiment.dataset.name, data)
     with naming(f"partition {experiment.partition.name}"):
@@ -119,7 +120,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         codec=experiment.codec,
         download_codec=experiment.download_codec,
         evaluation=experiment.evaluation,
-        scoring=Scoring(learning, default_metrics(learning)),
+        scoring=scoring,
         data=data,
         split=split,
         module=module,

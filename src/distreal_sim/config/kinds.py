@@ -21,6 +21,7 @@ from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
 from distreal_sim.models import Model
 from distreal_sim.recipe.augmentations import Augmentation
+from distreal_sim.recipe.metrics import Metric
 from distreal_sim.recipe.optimizers import Optimizer
 from distreal_sim.recipe.schedules import Schedule
 from distreal_sim.recipe.tasks import LearningTask
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Plugin]] = {
     "method": Method,
     "merge": Merge,
     "codec": Codec,
+    "evaluation.metrics": Metric,
     "download_codec": Codec,
     "trackers": Tracker,
 }

@@ -84,9 +84,9 @@ def check(config: Config, **overrides: Any) -> Check:
 def make_check(experiment: Experiment) -> Check:
     """The check of an experiment. Raises InputError for a config that cannot work."""
     prepare_process()
-    check_watched(experiment)
     experiment = with_costs(experiment)
     task = build(experiment)
+    check_watched(experiment, task.scoring.better)
     round_1 = forecast(experiment, task, sample(len(task.split)))
     parts = (data_rows, network_rows, capacity_rows, method_rows)
     rows = [row for part in parts for row in part(experiment, task, round_1)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from distreal_sim.base.directory import read_status
 from distreal_sim.base.progress import Silent
 from distreal_sim.config import Experiment
-from distreal_sim.simulation.rows import RoundRow
+from distreal_sim.simulation.rows import SUBMODEL, TEST, RoundRow
 
 
 def rounds_shown(
@@ -19,19 +19,30 @@ def rounds_shown(
 
     every: where there is no bar, a line for each round, not only now and then.
     """
-    name, accuracy = experiment.method.name, "-"
+    name, score = experiment.method.name, ""
     progress.begin(name, experiment.rounds)
 
     def on_round(row: RoundRow) -> None:
-        nonlocal accuracy
-        if row.test_accuracy is not None:
-            accuracy = f"{row.test_accuracy:.3f}"
-        facts = f"accuracy {accuracy}, simulated {row.sim_s:,.0f} s, {merged(row)}"
+        nonlocal score
+        column, value = next(iter(row.scores.items()))
+        if value is not None or not score:
+            score = f"{said(column)} {'-' if value is None else _brief(value)}"
+        facts = f"{score}, simulated {row.sim_s:,.0f} s, {merged(row)}"
         progress.update(row.round, facts)
         text = f"{name}: round {row.round} of {experiment.rounds}, {facts}"
         progress.line(lambda: text, pressing=every)
 
     return on_round
+
+
+def said(column: str) -> str:
+    """The name of a score in words: `test_macro_f1` is `macro f1`."""
+    return column.removeprefix(TEST).replace("_", " ")
+
+
+def _brief(value: float) -> str:
+    """Three decimals, or three digits of numbers beyond them."""
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"
 
 
 def merged(row: RoundRow) -> str:
@@ -45,9 +56,11 @@ def summary(directory: Path) -> str:
     with (directory / "rounds.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     last = rows[-1]
-    outcome = f"test accuracy {float(last['test_accuracy']):.4f}" if last["test_accuracy"] else "not trained"
-    if last["submodel_accuracy"] not in ("", last["test_accuracy"]):
-        outcome += f", {float(last['submodel_accuracy']):.4f} of the largest part that was trained"
+    main = next(column for column in last if column.startswith(TEST))
+    outcome = f"test {said(main)} {float(last[main]):.4f}" if last[main] else "not trained"
+    part = last[SUBMODEL + main.removeprefix(TEST)]
+    if part not in ("", last[main]):
+        outcome += f", {float(part):.4f} of the largest part that was trained"
     if not any(int(row["n_completed"]) + int(row["n_partial"]) for row in rows):
         outcome += ", nothing merged"
     ended = read_status(directory / "run.json").get("stopped_early")

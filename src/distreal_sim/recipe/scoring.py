@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from distreal_sim.base.plugins import load
-from distreal_sim.recipe.metrics import Metric
-from distreal_sim.recipe.tasks import LearningTask
+from distreal_sim.base.errors import InputError
+from distreal_sim.base.plugins import load, names
+from distreal_sim.data.datasets import Targets
+from distreal_sim.recipe.metrics import Better, Metric
+from distreal_sim.recipe.tasks import IN_WORDS, LearningTask
 
 LOSS = "loss"
 """Name of the mean loss among the scores."""
@@ -20,9 +22,31 @@ Statistics = Mapping[str, np.ndarray]
 """Arrays by the name of the score that follows from them."""
 
 
-def default_metrics(learning: LearningTask) -> tuple[Metric, ...]:
-    """The metrics of a task for which the config names none."""
-    return tuple(load(Metric, name)() for name in learning.metrics)  # type: ignore[type-abstract]
+def scoring_of(learning: LearningTask, metrics: Sequence[Metric], targets: Targets) -> Scoring:
+    """The loss of a task and these metrics, or the task's own for none.
+
+    Raises InputError for a metric that is not for these targets, and for two of one name.
+    """
+    if not metrics:
+        named: list[type[Metric]] = [load(Metric, name) for name in learning.metrics]  # type: ignore[type-abstract]
+        return Scoring(learning, tuple(kind() for kind in named))
+    seen = {LOSS}
+    for metric in metrics:
+        if targets not in metric.targets:
+            raise InputError(
+                f"evaluation.metrics: {metric.name} cannot be measured where y holds {IN_WORDS[targets]}; "
+                f"those that can: {', '.join(_for(targets))}"
+            )
+        if metric.column in seen:
+            raise InputError(f"evaluation.metrics: two scores are called {metric.column}; name each once")
+        seen.add(metric.column)
+    return Scoring(learning, tuple(metrics))
+
+
+def _for(targets: Targets) -> list[str]:
+    """Names of the bundled metrics for these targets."""
+    every: dict[str, type[Metric]] = {name: load(Metric, name) for name in names(Metric)}  # type: ignore[type-abstract]
+    return [name for name, kind in every.items() if targets in kind.targets]
 
 
 @dataclass(frozen=True)
@@ -31,6 +55,11 @@ class Scoring:
 
     learning: LearningTask
     metrics: tuple[Metric, ...]
+
+    @property
+    def better(self) -> dict[str, Better]:
+        """The scores in the order of `values`, and which values of each are better."""
+        return {metric.column: metric.better for metric in self.metrics} | {LOSS: "lower"}
 
     def statistics(self, outputs: Tensor, y: Tensor) -> dict[str, np.ndarray]:
         """Of some examples. outputs: the network's; y: their targets. The loss is computed in float64."""

@@ -19,8 +19,8 @@ def compare(
     """`time_to_accuracy`'s table for each setting, below one another, and how the methods compare there.
 
     The swept keys of the setting are the first columns, with `(swept)` after one that has the name of
-    another column. `rank`: by final accuracy, 1 is the best, equals share theirs. With a baseline (a
-    label; where not given, the sweep's own): `difference`, final accuracy minus the baseline's, mean over
+    another column. `rank`: by final score, 1 is the best, equals share theirs. With a baseline (a
+    label; where not given, the sweep's own): `difference`, final score minus the baseline's, mean over
     the seeds that both have; `difference_ci95`, half-width of the 95 % t-interval of that paired
     difference; `pairs`, the number of those seeds. Raises InputError for an unknown baseline.
     """
@@ -37,7 +37,7 @@ def compare(
         part = time_to_accuracy(named, targets)
         for column, (key, value) in enumerate(setting.items()):
             part.insert(column, f"{key} (swept)" if key in part.columns else key, value)
-        part["rank"] = part["final_accuracy"].rank(ascending=False, method="min")
+        part["rank"] = part[f"final_{runs[0].y}"].rank(ascending=runs[0].lower, method="min")
         if baseline is not None:
             part = part.assign(**_differences(group(named), baseline))
         parts.append(part)

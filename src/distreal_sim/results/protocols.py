@@ -19,31 +19,34 @@ from distreal_sim.results.statistics import t_interval
 COSTS = ("sim_s", "round", "macs", "download_bytes", "upload_bytes")
 """What an evaluation has cost since the start; all but sim_s and round are sums over the clients."""
 
+RUN = ("method", "setting", "seed")
+"""Columns that name a run."""
+
 SLACK = 1e-12
-"""An accuracy this far below a target counts as the target."""
+"""A score this far from a target counts as the target."""
 
 
 def points(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row per run and evaluation: method, setting (empty outside a sweep), seed, the costs, accuracy."""
+    """One row per run and evaluation: method, setting (empty outside a sweep), seed, the costs, and last the
+    score of the runs, such as accuracy.
+    """
     tables = []
     for run in runs:
         rows = run.evaluated
         sums = run.rounds[[cost for cost in COSTS if cost not in ("sim_s", "round")]].cumsum().loc[rows.index]
         setting = ", ".join(f"{key}={value}" for key, value in run.setting.items())
-        known = rows[["sim_s", "round", "accuracy"]].assign(
-            method=run.variant, setting=setting, seed=run.seed
-        )
+        known = rows[["sim_s", "round", run.y]].assign(method=run.variant, setting=setting, seed=run.seed)
         tables.append(pd.concat([known, sums], axis=1))
-    return pd.concat(tables, ignore_index=True)[["method", "setting", "seed", *COSTS, "accuracy"]]
+    return pd.concat(tables, ignore_index=True)[[*RUN, *COSTS, runs[0].y]]
 
 
-def quality(table: pd.DataFrame, budget: Mapping[str, float]) -> pd.DataFrame:
-    """The best accuracy so far at the last evaluation before the first budget is exhausted.
+def quality(table: pd.DataFrame, budget: Mapping[str, float], lower: bool = False) -> pd.DataFrame:
+    """The best score so far at the last evaluation before the first budget is exhausted.
 
-    table: as of `points`. budget: limits of `COSTS`. A row per setting and method: `quality` and
-    `quality_ci95` over the seeds that were tested within the budget, `tested` ("k of n" seeds), `binding`,
-    the budget that is exhausted first in most seeds, empty where the runs end within all of them. Raises
-    InputError for an unknown or empty budget.
+    table: as of `points`. lower: whether lower scores are better. budget: limits of `COSTS`. A row per
+    setting and method: `quality` and `quality_ci95` over the seeds that were tested within the budget,
+    `tested` ("k of n" seeds), `binding`, the budget that is exhausted first in most seeds, empty where the
+    runs end within all of them. Raises InputError for an unknown or empty budget.
     """
     if not budget:
         raise InputError(f"a budget is needed, for example sim_s=3600; costs: {', '.join(COSTS)}")
@@ -52,7 +55,7 @@ def quality(table: pd.DataFrame, budget: Mapping[str, float]) -> pd.DataFrame:
             raise unknown("cost", cost, COSTS)
     rows = []
     for (setting, method), seeds in _groups(table):
-        found = [_within(run, budget) for run in seeds]
+        found = [_within(run, budget, lower) for run in seeds]
         mean, half = t_interval(value for value, _ in found)
         bindings = [binding for _, binding in found]
         rows.append(
@@ -68,8 +71,14 @@ def quality(table: pd.DataFrame, budget: Mapping[str, float]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def cost(table: pd.DataFrame, target: float, hold: int = 2, reference: str | None = None) -> pd.DataFrame:
-    """Each cost at the first of `hold` consecutive evaluations with at least the accuracy `target`.
+def cost(
+    table: pd.DataFrame,
+    target: float,
+    hold: int = 2,
+    reference: str | None = None,
+    lower: bool = False,
+) -> pd.DataFrame:
+    """Each cost at the first of `hold` consecutive evaluations at least as good as the `target`.
 
     A run that never gets there is censored: its cost counts as infinite. A row per setting and method:
     `reached` ("k of n" seeds), for each cost its median over all seeds, infinite where half of them or more
@@ -77,13 +86,13 @@ def cost(table: pd.DataFrame, target: float, hold: int = 2, reference: str | Non
     reference's, left out (NaN) where both are censored. Raises InputError for a target outside (0, 1], a hold
     below 1 or an unknown reference.
     """
-    if not 0 < target <= 1:
+    if _score(table) == "accuracy" and not 0 < target <= 1:
         raise InputError(f"target {target:g} must be an accuracy in (0, 1], for example 0.8")
     if hold < 1:
         raise InputError(f"hold {hold} must be at least 1")
     if reference is not None and reference not in set(table["method"]):
         raise unknown("reference", reference, dict.fromkeys(table["method"]))
-    spent = {key: _spent(seeds, target, hold) for key, seeds in _groups(table)}
+    spent = {key: _spent(seeds, target, hold, lower) for key, seeds in _groups(table)}
     rows = []
     for (setting, method), costs in spent.items():
         n_reached = int(np.isfinite(costs["sim_s"]).sum())
@@ -102,14 +111,19 @@ def cost(table: pd.DataFrame, target: float, hold: int = 2, reference: str | Non
 
 
 def robust(
-    table: pd.DataFrame, nominal: str, target: float | None = None, hold: int = 2, n_last: int = 1
+    table: pd.DataFrame,
+    nominal: str,
+    target: float | None = None,
+    hold: int = 2,
+    n_last: int = 1,
+    lower: bool = False,
 ) -> pd.DataFrame:
-    """What each method keeps of its accuracy, and how much slower it gets, where the setting changes.
+    """What each method keeps of its score, and how much slower it gets, where the setting changes.
 
     nominal: the setting that the others are compared with, seed by seed. A row per method and other setting,
-    and one called `worst`: `retention`, final accuracy (mean of the last n_last evaluations) / the nominal
+    and one called `worst`: `retention`, final score (mean of the last n_last evaluations) / the nominal
     one, mean over the seeds, and `retention_ci95`; with a target `slow_down`, the median ratio of simulated
-    seconds to it; `rank` by final accuracy in the setting and `nominal_rank`. Raises InputError for an
+    seconds to it; `rank` by final score in the setting and `nominal_rank`. Raises InputError for an
     unknown setting.
     """
     settings = list(dict.fromkeys(table["setting"]))
@@ -119,8 +133,8 @@ def robust(
         raise InputError(f"the runs have one setting only, {nominal!r}; robustness needs others beside it")
     groups = _groups(table)
     final = {key: _finals(seeds, n_last) for key, seeds in groups}
-    seconds = {key: _spent(seeds, target, hold)["sim_s"] for key, seeds in groups} if target else {}
-    ranks = {setting: _ranks(final, setting) for setting in settings}
+    seconds = {key: _spent(seeds, target, hold, lower)["sim_s"] for key, seeds in groups} if target else {}
+    ranks = {setting: _ranks(final, setting, lower) for setting in settings}
     rows = []
     for method in dict.fromkeys(table["method"]):
         own: list[dict[str, object]] = []
@@ -139,7 +153,7 @@ def robust(
             row |= {"rank": ranks[setting][method], "nominal_rank": ranks[nominal][method]}
             own.append(row)
         if own:
-            worst = min(own, key=lambda row: float(str(row["retention"])))
+            worst = (max if lower else min)(own, key=lambda row: float(str(row["retention"])))
             rows += [*own, {**worst, "setting": f"worst: {worst['setting']}"}]
     return pd.DataFrame(rows)
 
@@ -155,20 +169,27 @@ def _groups(table: pd.DataFrame) -> list[tuple[tuple[str, str], list[pd.DataFram
     return found
 
 
-def _within(run: pd.DataFrame, budget: Mapping[str, float]) -> tuple[float, str]:
-    """Best accuracy within the budget, NaN without an evaluation there; the cost that is exhausted first."""
+def _score(table: pd.DataFrame) -> str:
+    """The score that the table is about: the column that names no run and is no cost."""
+    return next(str(name) for name in table.columns if name not in (*RUN, *COSTS))
+
+
+def _within(run: pd.DataFrame, budget: Mapping[str, float], lower: bool) -> tuple[float, str]:
+    """Best score within the budget, NaN without an evaluation there; the cost that is exhausted first."""
     used = pd.DataFrame({key: run[key] / limit if limit else np.inf for key, limit in budget.items()})
     inside = (used <= 1 + SLACK).all(axis=1)
-    best = float(run.loc[inside, "accuracy"].max()) if inside.any() else math.nan
+    values = run.loc[inside, _score(run)]
+    best = float(values.min() if lower else values.max()) if inside.any() else math.nan
     beyond = used[~inside]
     return best, "" if beyond.empty else str(beyond.iloc[0].idxmax())
 
 
-def _spent(seeds: Sequence[pd.DataFrame], target: float, hold: int) -> pd.DataFrame:
+def _spent(seeds: Sequence[pd.DataFrame], target: float, hold: int, lower: bool) -> pd.DataFrame:
     """(seeds, costs) at the target; infinite where it was not reached and held."""
     rows = {}
     for run in seeds:
-        there = (run["accuracy"] >= target - SLACK).to_numpy()
+        score = run[_score(run)]
+        there = (score <= target + SLACK if lower else score >= target - SLACK).to_numpy()
         starts = [i for i in range(len(there) - hold + 1) if there[i : i + hold].all()]
         at = run[list(COSTS)].iloc[starts[0]] if starts else pd.Series(np.inf, index=list(COSTS))
         rows[int(run["seed"].iloc[0])] = at.astype(float)
@@ -176,13 +197,13 @@ def _spent(seeds: Sequence[pd.DataFrame], target: float, hold: int) -> pd.DataFr
 
 
 def _finals(seeds: Sequence[pd.DataFrame], n_last: int) -> pd.Series[float]:
-    return pd.Series({int(run["seed"].iloc[0]): run["accuracy"].iloc[-n_last:].mean() for run in seeds})
+    return pd.Series({int(run["seed"].iloc[0]): run[_score(run)].iloc[-n_last:].mean() for run in seeds})
 
 
-def _ranks(final: Mapping[tuple[str, str], pd.Series[float]], setting: str) -> dict[str, int]:
-    """By mean final accuracy in a setting; 1 is the best, equals share theirs."""
+def _ranks(final: Mapping[tuple[str, str], pd.Series[float]], setting: str, lower: bool) -> dict[str, int]:
+    """By mean final score in a setting; 1 is the best, equals share theirs."""
     means = pd.Series({method: own.mean() for (where, method), own in final.items() if where == setting})
-    return {str(method): int(rank) for method, rank in means.rank(ascending=False, method="min").items()}
+    return {str(method): int(rank) for method, rank in means.rank(ascending=lower, method="min").items()}
 
 
 def _ratio(own: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:

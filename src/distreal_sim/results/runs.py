@@ -22,21 +22,22 @@ from typing import Any, Literal
 import pandas as pd
 import yaml
 
-from distreal_sim.base.errors import InputError
+from distreal_sim.base.errors import InputError, unknown
 from distreal_sim.results.labels import labels_of, natural
 from distreal_sim.results.sweep_table import Place, read_places
 
 ROUND_COLUMNS = (
-    "round", "sim_s", "test_accuracy", "test_loss", "train_loss", "n_selected", "n_completed", "n_partial",
+    "round", "sim_s", "test_loss", "train_loss", "n_selected", "n_completed", "n_partial",
     "n_dropped", "macs", "macs_available", "download_bytes", "upload_bytes",
 )  # fmt: skip
 
-SUBMODEL = "submodel_accuracy"
-"""A column that may be missing or empty."""
+TEST, SUBMODEL = "test_", "submodel_"
+"""Prefixes of the columns of a score: of the whole network, and of the largest sub-network trained so far,
+which may be missing or empty."""
 
 
 Metric = Literal["trained", "full"]
-"""Whose accuracy counts: that of the largest sub-network trained so far, or of the whole network.
+"""Whose score counts: that of the largest sub-network trained so far, or of the whole network.
 
 Methods that train first channels or first stages leave the rest of the network at its initial values where
 no client is strong enough for it. For all others, and where the whole is trained, both are the same.
@@ -49,8 +50,9 @@ class Run:
 
     `rounds`: the rows of `rounds.csv`; `label`: the method's name and whatever else tells this run's
     experiment from the others it was found with, the same for all its seeds; `place`: its place in the
-    sweep that all the runs it was found with belong to; `metric`: what `evaluated` calls accuracy; `n_last`:
-    evaluations whose mean is the final accuracy.
+    sweep that all the runs it was found with belong to; `y`: the score that tables and figures show, by
+    default the first one measured; `metric`: whose score; `lower`: whether lower values of it are better;
+    `n_last`: evaluations whose mean is the final score.
     """
 
     path: Path
@@ -61,6 +63,8 @@ class Run:
     place: Place | None = None
     metric: Metric = "trained"
     n_last: int = 1
+    y: str = "accuracy"
+    lower: bool = False
 
     @property
     def variant(self) -> str:
@@ -79,16 +83,34 @@ class Run:
 
     @property
     def evaluated(self) -> pd.DataFrame:
-        """The rows of `rounds` that have a test accuracy, and as a further column `accuracy`."""
-        rows = self.rounds[self.rounds["test_accuracy"].notna()]
-        accuracy = rows["test_accuracy"]
-        if self.metric == "trained" and SUBMODEL in rows:
-            accuracy = rows[SUBMODEL].fillna(accuracy)
-        return rows.assign(accuracy=accuracy)
+        """The rows of `rounds` that were tested, and the score as a further column of its name."""
+        rows = self.rounds[self.rounds[TEST + self.y].notna()]
+        score, part = rows[TEST + self.y], SUBMODEL + self.y
+        if self.metric == "trained" and part in rows:
+            score = rows[part].fillna(score)
+        return rows.assign(**{self.y: score})
 
-    def final(self, column: str = "accuracy") -> float:
-        """Mean of a column of `evaluated` over the last `n_last` evaluations, or all; NaN without one."""
-        return float(self.evaluated[column].iloc[-self.n_last :].mean())
+    @property
+    def scores(self) -> list[str]:
+        """Every score that was measured."""
+        return scores_in(self.rounds)
+
+    def final(self, column: str | None = None) -> float:
+        """Mean of a column of `evaluated`, by default the score, over the last `n_last` evaluations, or all;
+        NaN without one.
+        """
+        return float(self.evaluated[column or self.y].iloc[-self.n_last :].mean())
+
+    def best(self) -> float:
+        """The best score of all evaluations; NaN without one."""
+        values = self.evaluated[self.y]
+        return float(values.min() if self.lower else values.max())
+
+    def showing(self, y: str) -> Run:
+        """The run with another score. Raises InputError for one that was not measured."""
+        if y not in self.scores:
+            raise InputError(f"{self.path}: {unknown('score', y, self.scores)}")
+        return replace(self, y=y, lower=_lower(self.path, y))
 
     @property
     def macs_share(self) -> float:
@@ -137,13 +159,16 @@ class Run:
             raise InputError(f"{self.path}: cannot read the rows of its clients: {error}") from None
 
 
-def find_runs(dirs: Iterable[Path], metric: Metric = "trained", n_last: int = 1) -> list[Run]:
+def find_runs(
+    dirs: Iterable[Path], metric: Metric = "trained", n_last: int = 1, y: str | None = None
+) -> list[Run]:
     """Every run that is one of `dirs` or lies below one, at any depth, sorted by label, seed and path.
 
     A run without a finished round, and a second run of the same experiment and seed, are left out with
     a warning on stderr. Raises InputError for a directory that does not exist or holds no run, for a
     file that cannot be read, and when no run has a finished round. Of a sweep only finished runs are taken,
-    in its order; together with anything else, its runs are like any others.
+    in its order; together with anything else, its runs are like any others. y: the score that counts, by
+    default the first one that the first run measured; InputError where a run did not measure it.
     """
     paths: dict[Path, Path] = {}
     tops = [Path(given) for given in dirs]
@@ -158,7 +183,8 @@ def find_runs(dirs: Iterable[Path], metric: Metric = "trained", n_last: int = 1)
     if places:
         paths = {path: shown for path, shown in paths.items() if path in places}
     found = [run for path in sorted(paths.values()) if (run := read_run(path)) is not None]
-    runs = [replace(run, metric=metric, n_last=n_last) for run in found]
+    shown_y = y or (found[0].y if found else None)
+    runs = [replace(run.showing(shown_y or run.y), metric=metric, n_last=n_last) for run in found]
     if paths and not runs:
         raise InputError(f"no run in {', '.join(map(str, tops))} has finished a round yet")
     if places:
@@ -253,21 +279,35 @@ def read_run(path: Path) -> Run | None:
         return None
     try:
         rounds = pd.read_csv(io.StringIO(whole_lines))
+        known = scores_in(rounds)
         missing = [column for column in ROUND_COLUMNS if column not in rounds.columns]
         if missing:
             raise InputError(f"{rounds_path} lacks the column(s) {', '.join(missing)}")
-        numbers = [*ROUND_COLUMNS, *(SUBMODEL for column in rounds.columns if column == SUBMODEL)]
+        scores = [c for c in rounds.columns if c.removeprefix(TEST).removeprefix(SUBMODEL) in known]
+        numbers = [*ROUND_COLUMNS, *scores]
         rounds = rounds.astype(dict.fromkeys(numbers, "float64") | {"round": "int64"})
     except (ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{rounds_path} is not a table of rounds: {error}") from None
     config_path = path / "config.yaml"
     try:
         config = yaml.safe_load(config_path.read_text(encoding="utf-8"))
-        return Run(path, config, rounds, str(config["method"]["name"]), int(config["seed"]))
+        run = Run(path, config, rounds, str(config["method"]["name"]), int(config["seed"]))
+        return run.showing(known[0])
     except FileNotFoundError:
         raise InputError(f"{path} has a rounds.csv and no config.yaml") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{config_path} is not the config of a run (method.name, seed): {error!r}") from None
+
+
+def scores_in(rounds: pd.DataFrame) -> list[str]:
+    """The scores that a rounds.csv has columns of, in their order."""
+    return [str(column).removeprefix(TEST) for column in rounds.columns if str(column).startswith(TEST)]
+
+
+def _lower(path: Path, score: str) -> bool:
+    """Whether lower values of a score are better; `run.json` says so of every score but the loss."""
+    better = _info(path).get("scores", {})
+    return bool(better.get(score, "lower" if score == "loss" else "higher") == "lower")
 
 
 def _without_repeats(runs: Iterable[Run]) -> Iterator[Run]:

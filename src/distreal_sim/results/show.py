@@ -16,7 +16,7 @@ from distreal_sim.results.compare import compare
 from distreal_sim.results.fleets import different_fleets, level_1_of
 from distreal_sim.results.protocols import cost, points, quality, robust
 from distreal_sim.results.runs import Metric, Run, find_runs
-from distreal_sim.results.statistics import time_to_accuracy
+from distreal_sim.results.statistics import check_target, time_to_accuracy
 
 if TYPE_CHECKING:
     from distreal_sim.results.plots import Figure
@@ -30,14 +30,15 @@ def table(
     baseline: str | None = None,
     metric: Metric = "trained",
     n_last: int = 1,
+    y: str | None = None,
 ) -> pd.DataFrame:
     """Final accuracy and time to accuracy per method: mean and 95 % interval over seeds; in a sweep ranks.
 
     directories: runs, or folders of them. targets: accuracies to reach; by default the sweep's, or round
     numbers that are in reach. baseline: the method that the others are compared with, seed by seed; by
-    default the sweep's. metric, n_last: see `load_runs`. Raises InputError where there is no run.
+    default the sweep's. metric, n_last, y: see `load_runs`. Raises InputError where there is no run.
     """
-    runs = _compared(directories, metric, n_last)
+    runs = _compared(directories, metric, n_last, y)
     if baseline is not None or runs[0].place is not None:
         return compare(runs, targets or None, baseline)
     return time_to_accuracy(runs, targets or None)
@@ -53,6 +54,7 @@ def judge(
     nominal: str | None = None,
     metric: Metric = "trained",
     n_last: int = 1,
+    y: str | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """A table of `protocols`, and its title.
 
@@ -60,25 +62,27 @@ def judge(
     it is wanted; baseline: the reference of the ratios; nominal: the setting that robust compares with.
     Raises InputError where one that the protocol needs is missing.
     """
-    runs = _compared(directories, metric, n_last)
+    runs = _compared(directories, metric, n_last, y)
     place = runs[0].place
     baseline = baseline or (place.baseline if place is not None else None)
     targets = targets or (place.targets if place is not None else ())
-    found = points(runs)
+    found, lower, y = points(runs), runs[0].lower, runs[0].y
     if protocol == "quality":
         limits = dict(_limit(text) for text in budget)
-        return quality(found, limits), f"best accuracy within {', '.join(budget)}"
+        return quality(found, limits, lower), f"best {y} within {', '.join(budget)}"
     if protocol == "cost":
         if not targets:
             raise InputError("--protocol cost needs a --target, for example 0.8")
-        title = f"medians of the costs to an accuracy of {targets[0]:g}, held for {hold} evaluations"
-        return cost(found, targets[0], hold, baseline), title
+        article = "an" if y[0] in "aeiou" else "a"
+        title = f"medians of the costs to {article} {y} of {targets[0]:g}, held for {hold} evaluations"
+        check_target(targets[0], y, runs)
+        return cost(found, targets[0], hold, baseline, lower), title
     settings = list(dict.fromkeys(found["setting"]))
     if nominal is None:
         raise InputError(f"--protocol robust needs a --nominal setting, one of: {'; '.join(settings)}")
     target = targets[0] if targets else None
-    title = f"final accuracy beside that under {nominal}"
-    return robust(found, nominal, target, hold, n_last), title
+    title = f"final {y} beside that under {nominal}"
+    return robust(found, nominal, target, hold, n_last, lower), title
 
 
 def _limit(text: str) -> tuple[str, float]:
@@ -96,16 +100,17 @@ def plot(
     metric: Metric = "trained",
     out: str | Path | None = None,
     kind: str = "accuracy",
+    y: str | None = None,
 ) -> Figure:
     """Accuracy against simulated time, a line per method, mean and 95 % band over seeds; or another figure.
 
     The runs of a sweep get a panel for each of its settings. directories: runs, or folders of them. targets:
-    accuracies to mark, by default the sweep's. metric: see `load_runs`. out: a .png, .pdf or .svg. kind:
-    `accuracy`; `timeline`, who works when in the first rounds; `participation`, shares of the clients whose
-    work counts, over the rounds; `capacity`, of one client; `front`, the dropout vectors. x, targets and
-    metric are for accuracy. Raises InputError where there is no run.
+    values to mark, by default the sweep's. metric, y: see `load_runs`. out: a .png, .pdf or .svg. kind:
+    `accuracy`, or the score y; `timeline`, who works when in the first rounds; `participation`, shares of the
+    clients whose work counts, over the rounds; `capacity`, of one client; `front`, the dropout vectors. x,
+    targets, metric and y are for accuracy. Raises InputError where there is no run.
     """
-    runs = _compared(directories, metric)
+    runs = _compared(directories, metric, y=y)
     if kind != "accuracy":
         return draw(kind, runs, out)
     from distreal_sim.results.plots.accuracy import accuracy  # matplotlib takes a second to import
@@ -124,10 +129,10 @@ def draw(kind: str, runs: Sequence[Run], out: str | Path | None = None) -> Figur
     return figure
 
 
-def _compared(directories: Directories, metric: Metric, n_last: int = 1) -> list[Run]:
+def _compared(directories: Directories, metric: Metric, n_last: int = 1, y: str | None = None) -> list[Run]:
     """The runs; on stderr a warning where their fleets differ."""
     tops = [directories] if isinstance(directories, str | Path) else directories
-    runs = find_runs([Path(top) for top in tops], metric, n_last)
+    runs = find_runs([Path(top) for top in tops], metric, n_last, y)
     for line in different_fleets(level_1 for run in runs if (level_1 := level_1_of(run)) is not None):
         print(line, file=sys.stderr)
     return runs

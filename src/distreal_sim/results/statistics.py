@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.results.runs import Run, find_runs, group
+from distreal_sim.results.runs import TEST, Run, find_runs, group
 
 __all__ = ["Run", "default_targets", "find_runs", "group", "seconds_to", "t_interval",
            "time_to_accuracy"]  # fmt: skip
@@ -31,8 +31,9 @@ def t_interval(values: Iterable[float]) -> tuple[float, float]:
 
 
 def seconds_to(run: Run, target: float) -> float:
-    """Simulated seconds at the first evaluation with at least the accuracy `target`; NaN if none has."""
-    reached = run.evaluated[run.evaluated["accuracy"] >= target - 1e-12]
+    """Simulated seconds at the first evaluation that is at least as good as `target`; NaN if none is."""
+    score = run.evaluated[run.y]
+    reached = run.evaluated[score <= target + 1e-12 if run.lower else score >= target - 1e-12]
     return float(reached["sim_s"].iloc[0]) if len(reached) else math.nan
 
 
@@ -40,14 +41,14 @@ def default_targets(runs: Sequence[Run]) -> tuple[float, ...]:
     """Up to three round accuracies (multiples of 0.05, or 0.01 if that is too coarse) worth timing.
 
     The highest that all seeds of every label reach, that all seeds of the best label reach, and one
-    half-way; none that every run has at its first evaluation already.
+    half-way; none that every run has at its first evaluation already, and none of scores that are no shares.
     """
     runs = [run for run in runs if len(run.evaluated)]
-    if not runs:
+    if not runs or runs[0].lower or not all(is_share(run.evaluated[run.y]) for run in runs):
         return ()
-    best = {run: float(run.evaluated["accuracy"].max()) for run in runs}
+    best = {run: run.best() for run in runs}
     reached = [min(best[run] for run in seeds) for seeds in group(runs).values()]
-    start = min(float(run.evaluated["accuracy"].iloc[0]) for run in runs)
+    start = min(float(run.evaluated[run.y].iloc[0]) for run in runs)
     levels = (min(reached), (min(reached) + max(reached)) / 2, max(reached))
     for per_unit in (20, 100):
         targets = {math.floor(level * per_unit + 1e-9) / per_unit for level in levels}
@@ -56,37 +57,49 @@ def default_targets(runs: Sequence[Run]) -> tuple[float, ...]:
     return ()
 
 
-def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None) -> pd.DataFrame:
-    """One row per label: accuracies, and the simulated seconds to each target, over seeds.
+def is_share(values: pd.Series[float]) -> bool:
+    """Whether all values, such as accuracies, are in 0 .. 1."""
+    return bool(values.between(0, 1).all())
 
-    `seeds`, `rounds` (finished by every seed), `stopped_early` (seeds that `stop` ended), `final_accuracy`
-    (see `Run.final`), `best_accuracy`, `full_accuracy` (the final one of the whole network; see
-    `runs.Metric`), `macs_share`, `merged_share` and `completed_share` (see `Run`) are means over seeds; per
-    target t: `sim_s_to_t` (mean over the seeds that reached it) and `reached_t` ("k of n"). A column
-    `..._ci95` holds the half-width of the 95 % t-interval, NaN with fewer than two values. Targets default to
-    `default_targets`; InputError for one outside (0, 1].
+
+def check_target(target: float, y: str, runs: Sequence[Run]) -> None:
+    """Raises InputError for a target that a score cannot have: of accuracies one outside (0, 1]."""
+    shares = all(is_share(run.evaluated[y]) for run in runs) and not any(run.lower for run in runs)
+    if not math.isfinite(target) or (shares and not 0 < target <= 1):
+        article = "an" if y[0] in "aeiou" else "a"
+        raise InputError(f"target {target:g} must be {article} {y} in (0, 1], for example 0.8")
+
+
+def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None) -> pd.DataFrame:
+    """One row per label: scores, and the simulated seconds to each target, over seeds.
+
+    `seeds`, `rounds` (finished by every seed), `stopped_early` (seeds that `stop` ended), of the score `y` of
+    the runs, such as accuracy, `final_y` (see `Run.final`), `best_y`, `full_y` (the final one of the whole
+    network; see `runs.Metric`), `macs_share`, `merged_share` and `completed_share` (see `Run`) are means over
+    seeds; per target t: `sim_s_to_t` (mean over the seeds that reached it) and `reached_t` ("k of n"). A
+    column `..._ci95` holds the half-width of the 95 % t-interval, NaN with fewer than two values. Targets
+    default to `default_targets`; InputError for an accuracy outside (0, 1].
     """
     chosen = default_targets(runs) if targets is None else tuple(dict.fromkeys(targets))
+    y = runs[0].y if runs else "accuracy"
     for target in chosen:
-        if not 0 < target <= 1:
-            raise InputError(f"target {target:g} must be an accuracy in (0, 1], for example 0.8")
+        check_target(target, y, runs)
     rows = []
     for label, seeds in group(runs).items():
-        evaluated = [run.evaluated for run in seeds if len(run.evaluated)]
         final, final_ci95 = t_interval(run.final() for run in seeds)
-        best, best_ci95 = t_interval(float(e["accuracy"].max()) for e in evaluated)
-        full, full_ci95 = t_interval(run.final("test_accuracy") for run in seeds)
+        best, best_ci95 = t_interval(run.best() for run in seeds if len(run.evaluated))
+        full, full_ci95 = t_interval(run.final(TEST + y) for run in seeds)
         row: dict[str, object] = {
             "method": label,
             "seeds": len(seeds),
             "rounds": min(int(run.rounds["round"].iloc[-1]) for run in seeds),
             "stopped_early": sum(run.stopped_early is not None for run in seeds),
-            "final_accuracy": final,
-            "final_accuracy_ci95": final_ci95,
-            "best_accuracy": best,
-            "best_accuracy_ci95": best_ci95,
-            "full_accuracy": full,
-            "full_accuracy_ci95": full_ci95,
+            f"final_{y}": final,
+            f"final_{y}_ci95": final_ci95,
+            f"best_{y}": best,
+            f"best_{y}_ci95": best_ci95,
+            f"full_{y}": full,
+            f"full_{y}_ci95": full_ci95,
             "macs_share": t_interval(run.macs_share for run in seeds)[0],
             "merged_share": t_interval(run.merged_share for run in seeds)[0],
             "completed_share": t_interval(run.completed_share for run in seeds)[0],

@@ -20,7 +20,8 @@ FACTS = (
     "seed", "status", "final_accuracy", "best_accuracy", "full_accuracy", "macs_share", "merged_share",
     "completed_share",
 )  # fmt: skip
-"""Columns of every sweep.csv after the swept keys; then come `sim_s_to_...` and `hash`."""
+"""Columns of every sweep.csv after the swept keys (another score has its name there); then come
+`sim_s_to_...` and `hash`."""
 
 CLASS = re.compile(r"(?<![\w./])(?:[A-Za-z_]\w*\.)+([A-Z]\w*)(?![\w./])")
 """The dotted path of a class; its name."""

@@ -18,6 +18,9 @@ from distreal_sim.results.sweep_table import brief, short_names
 MARK = "*"
 """Mark after an interval from two values."""
 
+LARGE = 1e4
+"""Scores from here on are written with five digits, smaller ones with four decimals."""
+
 FRAME = 3
 """Characters between two columns."""
 
@@ -129,9 +132,12 @@ def _numbers(table: pd.DataFrame) -> list[Column]:
     if table["stopped_early"].any():
         cells = [f"{row['stopped_early']} of {row['seeds']}" for row in rows]
         columns.append(Column("stopped early", cells))
-    for which in _accuracies(table):
-        cells = [_plus_minus(row, f"{which}_accuracy", "{:.4f}", row["seeds"]) for row in rows]
-        columns.append(Column(f"{which} accuracy", cells))
+    y = _score(table)
+    largest = table[[f"{which}_{y}" for which in _whose(table)]].abs().max().max()
+    form = "{:.5g}" if largest >= LARGE else "{:.4f}"
+    for which in _whose(table):
+        cells = [_plus_minus(row, f"{which}_{y}", form, row["seeds"]) for row in rows]
+        columns.append(Column(f"{which} {y.replace('_', ' ')}", cells))
     if "rank" in table:
         columns.append(Column("rank", [_number(row["rank"], "{:.0f}") for row in rows]))
     if "difference" in table:
@@ -152,8 +158,15 @@ def _numbers(table: pd.DataFrame) -> list[Column]:
     ]
 
 
-def _accuracies(table: pd.DataFrame) -> list[str]:
-    same = table["full_accuracy"].equals(table["final_accuracy"])
+def _score(table: pd.DataFrame) -> str:
+    """The score that the table is about."""
+    column = next(str(c) for c in table.columns if str(c).startswith("final_"))
+    return column.removeprefix("final_")
+
+
+def _whose(table: pd.DataFrame) -> list[str]:
+    y = _score(table)
+    same = table[f"full_{y}"].equals(table[f"final_{y}"])
     return ["final", "best"] if same else ["final", "best", "full"]
 
 
@@ -161,9 +174,11 @@ def _caption(table: pd.DataFrame, n_last: int) -> str:
     """Explanation of the numbers."""
     caption = "mean ± half-width of the 95 % interval; seconds: over the seeds that got there"
     if "difference" in table:
-        caption += "; difference: of final accuracies, to the baseline's on the same seeds"
-    if "full" in _accuracies(table):
-        caption += "; full: final accuracy of the whole network, the others: of its largest trained part"
+        caption += f"; difference: of final {_plural(_score(table))}, to the baseline's on the same seeds"
+    if "full" in _whose(table):
+        caption += (
+            f"; full: final {_score(table)} of the whole network, the others: of its largest trained part"
+        )
     if n_last > 1:
         caption += f"; final: mean of the last {n_last} evaluations"
     caption += "; MACs: shares of those offered, merged: those of clients whose update counted"
@@ -172,6 +187,10 @@ def _caption(table: pd.DataFrame, n_last: int) -> str:
             f"; {MARK}: from two seeds, 12.7 standard errors to either side, which says little: add seeds"
         )
     return caption
+
+
+def _plural(score: str) -> str:
+    return "accuracies" if score == "accuracy" else f"values of {score}"
 
 
 def _seconds(row: Mapping[Any, Any], target: str) -> str:

@@ -35,6 +35,7 @@ def play(
     trackers: beside those of the experiment. verify:
     check the bookkeeping of every round; raises InvariantError if it does not hold.
     """
+    directory.measures(task.scoring.better)
     directory.notes["level_1_macs_per_s"] = task.devices.median_level_1
     try:
         progress, contexts = directory.resume(start(experiment, task))

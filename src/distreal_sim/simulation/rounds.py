@@ -176,7 +176,7 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     offered = [sim.task.devices.capacity(f.client_id, now.start_s).offered(0.0, duration_s) for f in facts]
     own = sim.experiment.columns
     rows = ClientRows.of_round(now.number, facts, offered, own)
-    row = RoundRow.of(now.number, end_s, scores, rows, own)
+    row = RoundRow.of(now.number, end_s, scores, rows, own, sim.task.scoring.better)
     sim.recorder.write(row, rows, timing)
     return Progress(now.number, end_s, state, scores.statistics if scores else before.statistics), row
 

@@ -19,6 +19,13 @@ Tested = Mapping[str, float] | None
 """Scores on the test set by name, `loss` among them; None: not tested."""
 
 
+TEST, SUBMODEL = "test_", "submodel_"
+"""Prefixes of columns: of the whole network, and of the largest sub-network trained so far."""
+
+NAMES = ("accuracy", "loss")
+"""The scores of a classification whose config names no metrics."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """The results of a test.
@@ -143,16 +150,14 @@ class RoundRow:
     """One round; the columns of rounds.csv. None is written as an empty cell, NaN (divergence) as nan.
 
     sim_s: simulated time at the end of the round; train_loss: mean over the examples of the merged updates,
-    None without one, or without training; test_accuracy, test_loss: None in rounds without evaluation.
-    submodel_accuracy, submodel_loss: of the widest sub-network that a client has trained so far, for methods
-    whose sub-networks are the first channels of each layer; None for others. more: sums and means of further
-    columns, which come after the others.
+    None without one, or without training. scores: by column, and each an attribute too: test_NAME of every
+    metric and test_loss, None in rounds without evaluation; submodel_NAME and submodel_loss of the widest
+    sub-network that a client has trained so far, for methods whose sub-networks are the first channels of
+    each layer; None for others. more: sums and means of further columns, which come after the others.
     """
 
     round: int
     sim_s: float
-    test_accuracy: float | None
-    test_loss: float | None
     train_loss: float | None
     n_selected: int
     n_completed: int
@@ -162,15 +167,14 @@ class RoundRow:
     macs_available: float
     download_bytes: int
     upload_bytes: int
-    submodel_accuracy: float | None
-    submodel_loss: float | None
     n_diverged: int
+    scores: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     more: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
     @property
     def cells(self) -> Mapping[str, Any]:
         """The value of every column."""
-        return {**{name: getattr(self, name) for name in ROUND_COLUMNS}, **self.more}
+        return {**{name: getattr(self, name) for name in ROUND_COLUMNS}, **self.scores, **self.more}
 
     @classmethod
     def of(
@@ -180,8 +184,11 @@ class RoundRow:
         scores: Scores | None,
         rows: ClientRows,
         own: Sequence[Column] = (),
+        names: Iterable[str] = NAMES,
     ) -> RoundRow:
-        """Sums up the clients' rows; losses are weighted by examples. own: the method's columns."""
+        """Sums up the clients' rows; losses are weighted by examples. own: the method's columns; names: of
+        the scores.
+        """
         full, submodel = (scores and scores.full) or {}, (scores and scores.submodel) or {}
         columns = rows.columns
         status = columns["status"]
@@ -194,34 +201,45 @@ class RoundRow:
         return cls(
             round=round_number,
             sim_s=sim_s,
-            test_accuracy=full.get("accuracy"),
-            test_loss=full.get("loss"),
             train_loss=total(losses * n_examples) / int(n_examples.sum()) if trained else None,
             n_selected=len(rows),
             n_completed=n_of["completed"],
             n_partial=n_of["partial"],
             n_dropped=n_of["dropped"],
             **{name: sums.pop(name) for name in list(sums) if name in ROUND_COLUMNS},
-            submodel_accuracy=submodel.get("accuracy"),
-            submodel_loss=submodel.get("loss"),
             n_diverged=n_of["diverged"],
+            scores={TEST + name: full.get(name) for name in names}
+            | {SUBMODEL + name: submodel.get(name) for name in names},
             more={**sums, **more},
         )
 
+    def __getattr__(self, name: str) -> float | None:
+        scores: Mapping[str, float | None] = self.__dict__.get("scores", {})
+        if name in scores:
+            return scores[name]
+        raise AttributeError(f"{type(self).__name__} has no column '{name}'; its scores: {', '.join(scores)}")
 
-ROUND_COLUMNS = [f.name for f in dataclasses.fields(RoundRow) if f.name != "more"]
-"""The columns of every run's rounds.csv: the fields of RoundRow."""
+
+ROUND_COLUMNS = [f.name for f in dataclasses.fields(RoundRow) if f.name not in ("scores", "more")]
+"""The columns of every run's rounds.csv beside its scores: the fields of RoundRow."""
 
 
-def round_columns(own: Sequence[Column] = ()) -> list[str]:
-    """The columns of rounds.csv; own: the method's. Raises InputError for a name that is taken."""
-    taken = {*COLUMNS, *ROUND_COLUMNS}
+def round_columns(own: Sequence[Column] = (), names: Iterable[str] = NAMES) -> list[str]:
+    """The columns of rounds.csv; own: the method's; names: of the scores.
+
+    Raises InputError for a name that is taken.
+    """
+    columns = list(ROUND_COLUMNS)
+    after, before = columns.index("sim_s") + 1, columns.index("n_diverged")
+    columns[before:before] = [SUBMODEL + name for name in names]
+    columns[after:after] = [TEST + name for name in names]
+    taken = {*COLUMNS, *columns}
     for name in names_of(own):
         if name in taken:
             raise InputError(f"the method declares a column '{name}', a name that the tables have already")
         taken.add(name)
     further = names_of([c for c in COLUMNS.values() if c.name not in ROUND_COLUMNS], in_round=True)
-    return [*ROUND_COLUMNS, *further, *names_of(own, in_round=True)]
+    return [*columns, *further, *names_of(own, in_round=True)]
 
 
 def _sum(values: np.ndarray) -> Any:

@@ -8,7 +8,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from distreal_sim.client.messages import Arrays, State
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
+from distreal_sim.recipe.metrics import Better
 from distreal_sim.simulation.extension import ends_of, goes_on, goes_on_from
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing, round_columns
@@ -51,7 +52,8 @@ class RunDirectory:
     """The open directory of one run; holds its lock until `close`.
 
     Tables grow by appending; a checkpoint is the commit point: rows written after it are cut off when the
-    run is resumed. costs: measured costs that the run uses, set before `resume`.
+    run is resumed. costs: measured costs that the run uses, set before `resume`, as is what is measured in
+    tests (`measures`).
     """
 
     def __init__(self, path: Path, experiment: Experiment, *, resume: bool, training: bool = True) -> None:
@@ -74,8 +76,8 @@ class RunDirectory:
         self._last_written: int | None = (
             None  # the last round that was written completely, until it is committed
         )
-        check_watched(experiment)
-        self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.columns))
+        self.scores: Mapping[str, Better] = {}
+        self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.columns, ()))
         self.timing = CsvTable(path / "timing.csv", [f.name for f in dataclasses.fields(Timing)])
         self.parts = path / "clients.parts"
         self.checkpoints = path / "checkpoint"
@@ -114,6 +116,15 @@ class RunDirectory:
                 "choose another --out"
             )
         return table
+
+    def measures(self, scores: Mapping[str, Better]) -> None:
+        """Sets the scores of the tests, and which values of each are better.
+
+        Raises InputError where the config watches another one.
+        """
+        check_watched(self.experiment, scores)
+        self.scores = scores
+        self.rounds.columns = round_columns(self.experiment.columns, scores)
 
     def resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
         """Starts the files of a new run, or cuts the tables back to the last checkpoint.
@@ -297,6 +308,7 @@ class RunDirectory:
             "seed": self.experiment.seed,
             **ends_of(self.experiment.resolved()),
             "training": self.training,
+            "scores": dict(self.scores),
             "version": version_of(),
             "packages": {name: version_of(name) for name in PACKAGES},
             "python": platform.python_version(),

@@ -22,9 +22,12 @@ Row = Mapping[str, Any]
 """A row of rounds.csv by column; values are numbers or None."""
 
 
-def check_watched(experiment: Experiment) -> None:
-    """Raises InputError where a watched metric is no column of the run's rounds.csv, or has no goal."""
-    columns = [name for name in round_columns(experiment.columns) if name != "round"]
+def check_watched(experiment: Experiment, scores: Iterable[str]) -> None:
+    """Raises InputError where a watched metric is no column of the run's rounds.csv, or has no goal.
+
+    scores: what its tests measure.
+    """
+    columns = [name for name in round_columns(experiment.columns, scores) if name != "round"]
     for key in ("stop", "best"):
         watched = getattr(experiment, key)
         if watched is None:

@@ -14,7 +14,7 @@ from distreal_sim.base.directory import lock_directory
 from distreal_sim.base.files import write_atomically
 from distreal_sim.base.sources import Sources, changed
 from distreal_sim.config import dump_yaml
-from distreal_sim.results.runs import read_run
+from distreal_sim.results.runs import TEST, read_run
 from distreal_sim.results.statistics import seconds_to
 from distreal_sim.results.sweep_table import FACTS
 from distreal_sim.sweep.cells import Cell
@@ -28,6 +28,7 @@ class SweepDirectory:
         self.path, self._sweep, self._cells = path, sweep, cells
         self.errors = path / "errors"
         self._results: dict[str, list[str]] = {}
+        self._y: str | None = None
 
     def begin(self) -> None:
         """Writes the settings and the table: from now on the directory holds this sweep.
@@ -89,11 +90,23 @@ class SweepDirectory:
         targets = [f"sim_s_to_{target:g}" for target in self._sweep.targets]
         content = io.StringIO()
         table = csv.writer(content, lineterminator="\n")
-        table.writerow(["label", *keys, *FACTS, *targets, "hash"])
+        y = self._score()
+        facts = [
+            f"{fact.removesuffix('accuracy')}{y}" if fact.endswith("_accuracy") else fact for fact in FACTS
+        ]
+        table.writerow(["label", *keys, *facts, *targets, "hash"])
         for cell in self._cells:
             shown = [cell.place.variant, *cell.shown.values(), str(cell.experiment.seed)]
             table.writerow([*shown, *self._result(cell), cell.hash])
         write_atomically(self.path / "sweep.csv", content.getvalue().encode())
+
+    def _score(self) -> str:
+        """The score that the table shows: the first one of the first finished run."""
+        if self._y is None:
+            done = next((cell for cell in self._cells if self.finished(cell)), None)
+            run = None if done is None else read_run(self.run_path(done))
+            self._y = None if run is None else run.y
+        return self._y or "accuracy"
 
     def _result(self, cell: Cell) -> list[str]:
         """Status, accuracies, shares, and simulated seconds to each target; empty where there is none."""
@@ -104,8 +117,12 @@ class SweepDirectory:
             return ["failed" if self.failed(cell) else "unfinished", *[""] * n_numbers]
         run = read_run(self.run_path(cell))
         assert run is not None, "a finished run has rounds"
-        accuracy, full = run.evaluated["accuracy"], run.evaluated["test_accuracy"]
-        numbers = [float(accuracy.iloc[-1]), float(accuracy.max()), float(full.iloc[-1])]
+        y = self._score()
+        if y not in run.scores:
+            y = run.y
+        run = run.showing(y)
+        score, full = run.evaluated[y], run.evaluated[TEST + y]
+        numbers = [float(score.iloc[-1]), run.best(), float(full.iloc[-1])]
         numbers += [run.macs_share, run.merged_share, run.completed_share]
         numbers += [seconds_to(run, target) for target in self._sweep.targets]
         self._results[cell.hash] = ["finished", *("" if n != n else repr(n) for n in numbers)]

@@ -182,7 +182,6 @@ def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[i
     levels_1: list[Level1] = []
     for cell in sorted(cells, key=lambda cell: repr(cell.experiment.dataset)):
         try:
-            check_watched(cell.experiment)
             if cell.experiment.dataset != dataset:
                 data = None
                 dataset, data = cell.experiment.dataset, load_data(cell.experiment.dataset)
@@ -191,6 +190,7 @@ def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[i
                 described_levels(cell.experiment.method, task)
             else:
                 task = build(cell.experiment, data)
+            check_watched(cell.experiment, task.scoring.better)
         except InputError as error:
             raise InputError(f"cell '{cell.name}': {error}") from None
         lines = [f"{cell.place.label}: {line}" for line in cautions.of_task(cell.experiment, task)]

@@ -13,6 +13,9 @@ from torch import Tensor
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.data.datasets import Targets
 
+Better = Literal["higher", "lower"]
+"""Which of two values of a score is the better one."""
+
 
 class Metric(Plugin):
     """A number from a network's outputs on all test examples, exact however these are divided.
@@ -25,7 +28,7 @@ class Metric(Plugin):
     label: ClassVar[str] = "metric"
 
     targets: ClassVar[tuple[Targets, ...]]
-    better: ClassVar[Literal["higher", "lower"]] = "higher"
+    better: ClassVar[Better] = "higher"
 
     @property
     def column(self) -> str:

@@ -19,7 +19,7 @@ class Multilabel(LearningTask):
 
     targets: ClassVar[Targets] = "marks"
     asks: ClassVar[str] = "the log-odds of each label"
-    metrics: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[tuple[str, ...]] = ("macro_f1", "auroc")
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(outputs, y.to(outputs.dtype))

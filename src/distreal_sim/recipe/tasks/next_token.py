@@ -21,7 +21,7 @@ class NextToken(LearningTask):
 
     targets: ClassVar[Targets] = "tokens"
     asks: ClassVar[str] = "a score for each token at each place"
-    metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "perplexity")
     names_classes: ClassVar[bool] = True
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:

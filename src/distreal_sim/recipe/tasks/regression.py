@@ -16,7 +16,7 @@ class Regression(LearningTask):
 
     targets: ClassVar[Targets] = "values"
     asks: ClassVar[str] = "one for each value"
-    metrics: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[tuple[str, ...]] = ("mae", "r2")
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         return F.mse_loss(outputs, y.to(outputs.dtype))

@@ -25,10 +25,10 @@ class Curve(NamedTuple):
 
 
 def evaluations(run: Run, x: str) -> tuple[Floats, Floats]:
-    """(x, accuracy) at each evaluation; MACs and bytes are summed up to there."""
+    """(x, score) at each evaluation; MACs and bytes are summed up to there."""
     along = run.rounds[x] if x in ("round", "sim_s") else run.rounds[x].cumsum()
-    accuracy = run.evaluated["accuracy"]
-    return along[accuracy.index].to_numpy(np.float64), accuracy.to_numpy(np.float64)
+    score = run.evaluated[run.y]
+    return along[score.index].to_numpy(np.float64), score.to_numpy(np.float64)
 
 
 def mean_curve(seeds: Sequence[tuple[Floats, Floats]]) -> Curve:

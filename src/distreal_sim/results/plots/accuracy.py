@@ -1,4 +1,4 @@
-"""Test accuracy against simulated time, rounds, computation or upload: one line per experiment.
+"""Test accuracy or another score against simulated time, rounds, computation or upload, one line per run.
 
 The runs of a sweep get a panel for each setting, with the same axes and lines, and one legend.
 """
@@ -23,7 +23,7 @@ from distreal_sim.results.plots._panels import Panel, panels_of
 from distreal_sim.results.plots._save import look, save
 from distreal_sim.results.plots._units import si_unit, time_unit
 from distreal_sim.results.runs import Run
-from distreal_sim.results.statistics import default_targets
+from distreal_sim.results.statistics import default_targets, is_share
 from distreal_sim.results.sweep_table import brief
 
 AXES = ("sim_s", "round", "macs", "upload_bytes")
@@ -35,23 +35,24 @@ def accuracy(
     targets: Sequence[float] | None = None,
     out: Path | None = None,
 ) -> Figure:
-    """Mean test accuracy over seeds with its 95 % t-interval as a band; thin lines mark the targets.
+    """Mean test score over seeds with its 95 % t-interval as a band; thin lines mark the targets.
 
-    Whose accuracy it is, the runs say (`runs.Metric`).
-    Accuracy stays at the last evaluation until the next. `targets` defaults to `default_targets`; an
+    Which score it is, and whose, the runs say (`Run.y`, `runs.Metric`).
+    A score stays at the last evaluation until the next. `targets` defaults to `default_targets`; an
     empty sequence draws none. Raises InputError for an unknown `x` and when no run was evaluated yet.
     """
     if x not in AXES:
         raise unknown("x axis", x, AXES)
     panels = panels_of([run for run in runs if len(run.evaluated)])
     if not panels:
-        raise InputError("no run has a test accuracy yet")
+        raise InputError(f"no run has a test {runs[0].y if runs else 'accuracy'} yet")
     groups = _merged(panel.groups for panel in panels)
     curves = [
         {label: mean_curve([evaluations(run, x) for run in seeds]) for label, seeds in panel.groups.items()}
         for panel in panels
     ]
     every = [curve for below in curves for curve in below.values()]
+    bounds = (0.0, 1.0) if all(is_share(run.evaluated[run.y]) for run in runs) else (-np.inf, np.inf)
     size, name = _unit(x, max(float(curve.x[-1]) for curve in every))
     chosen = default_targets(runs) if targets is None else targets
     n_rows, n_columns = 1 + max(p.row for p in panels), 1 + max(p.column for p in panels)
@@ -71,12 +72,13 @@ def accuracy(
             axes = grid[panel.row, panel.column]
             for place, (label, line) in enumerate(lines.items()):
                 if label in below:
-                    _draw(axes, below[label], size, line, texts[label], place / len(lines))
-            axes.set(title=panel.title, **_limits(every, size))
+                    _draw(axes, below[label], size, line, texts[label], place / len(lines), bounds)
+            axes.set(title=panel.title, **_limits(every, size, bounds))
             _draw_targets(axes, chosen)
             if x == "round":
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        what = "Test accuracy" if runs[0].metric == "trained" else "Test accuracy, whole network"
+        what = f"Test {runs[0].y.replace('_', ' ')}"
+        what += "" if runs[0].metric == "trained" else ", whole network"
         _name_axes(figure, grid, panels, name, what)
         legend_above(
             figure, _handles(figure, list(texts.values())), list(texts.values()), _legend_title(panels)
@@ -130,8 +132,19 @@ def _unit(x: str, largest: float) -> tuple[float, str]:
     return size, f"{'Computation' if x == 'macs' else 'Upload'} of all clients ({unit})"
 
 
-def _draw(axes: Axes, curve: Curve, size: float, line: dict[str, Any], label: str, shift: float) -> None:
-    """The curve as steps; `shift` (0 to 1) moves its markers along so that those of other lines show."""
+def _draw(
+    axes: Axes,
+    curve: Curve,
+    size: float,
+    line: dict[str, Any],
+    label: str,
+    shift: float,
+    bounds: tuple[float, float],
+) -> None:
+    """The curve as steps, its band within the bounds.
+
+    `shift` (0 to 1) moves its markers along so that those of other lines show.
+    """
     every = max(1, len(curve.x) // 8)
     marks = list(range(int(shift * every), len(curve.x), every))
     x = curve.x / size
@@ -140,7 +153,7 @@ def _draw(axes: Axes, curve: Curve, size: float, line: dict[str, Any], label: st
         markeredgewidth=0.4, **line,
     )  # fmt: skip
     if np.isfinite(curve.half).any():
-        low, high = np.clip(curve.mean - curve.half, 0, 1), np.clip(curve.mean + curve.half, 0, 1)
+        low, high = np.clip(curve.mean - curve.half, *bounds), np.clip(curve.mean + curve.half, *bounds)
         axes.fill_between(x, low, high, step="post", color=line["color"], alpha=0.13, linewidth=0)
 
 
@@ -155,13 +168,18 @@ def _draw_targets(axes: Axes, targets: Sequence[float]) -> None:
     axes.set_ylim(min([low, *targets]), max([high, *(target + 0.02 for target in targets)]))
 
 
-def _limits(curves: Sequence[Curve], size: float) -> dict[str, tuple[float, float]]:
+def _limits(
+    curves: Sequence[Curve], size: float, bounds: tuple[float, float]
+) -> dict[str, tuple[float, float]]:
     """Everything any seed did is in sight; a band may leave (with two seeds it can be 13 times as wide)."""
     low = min(float(curve.lowest.min()) for curve in curves)
     high = max(float(curve.highest.max()) for curve in curves)
     margin = max(0.06 * (high - low), 0.005)
     right = max(float(curve.x[-1]) for curve in curves) / size
-    return {"xlim": (0.0, right * 1.015), "ylim": (max(0.0, low - margin), min(1.0, high + margin))}
+    return {
+        "xlim": (0.0, right * 1.015),
+        "ylim": (max(bounds[0], low - margin), min(bounds[1], high + margin)),
+    }
 
 
 def _legend_texts(panels: Sequence[Panel]) -> dict[str, str]:
