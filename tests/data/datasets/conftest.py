@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 
@@ -225,6 +226,32 @@ def write_text(folder: Path) -> Expected:
     return Expected({"data_dir": folder, "length": 3}, *train, *test, 5, np.array([1, 1, 0]))
 
 
+class Pairs:
+    """A map-style data set as torch's are: tensors (1, 8, 8) and class numbers of an .npz file."""
+
+    def __init__(self, path: str, part: str) -> None:
+        with np.load(path) as file:
+            self.x, self.y = file[f"x_{part}"], file[f"y_{part}"]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return torch.tensor(self.x[index]), int(self.y[index])
+
+
+def write_torch_dataset(folder: Path) -> Expected:
+    """Twelve digits for training and six for testing, each part asked for by an option."""
+    x, y = real_digits(8)
+    np.savez(folder / "pairs.npz", x_train=x[:12], y_train=y[:12], x_test=x[12:18], y_test=y[12:18])
+    options = {
+        "train": f"{__name__}.Pairs",
+        "options": {"path": str(folder / "pairs.npz"), "part": "train"},
+        "test_options": {"part": "test"},
+    }
+    return Expected(options, x[:12], y[:12], x[12:18], y[12:18], 1 + int(y[:18].max()))
+
+
 def write_nothing(folder: Path) -> Expected:
     """digits needs no files: sorted by class, in file order, every fifth example is for testing."""
     bunch = load_digits()
@@ -250,6 +277,7 @@ def writers() -> dict[str, Callable[[Path], Expected]]:
         "pfllib": write_pfllib,
         "table": write_table,
         "text": write_text,
+        "torch_dataset": write_torch_dataset,
     }
 
 

@@ -13,7 +13,9 @@ from distreal_sim.base.plugins import load, names
 from distreal_sim.data.datasets import Dataset
 
 every_dataset = pytest.mark.parametrize("name", names(Dataset))
-needs_files = pytest.mark.parametrize("name", [n for n in names(Dataset) if n != "digits"])
+needs_files = pytest.mark.parametrize(
+    "name", [n for n in names(Dataset) if n not in ("digits", "torch_dataset")]
+)
 
 
 def test_each_has_tiny_files_for_these_tests(writers):
