@@ -37,6 +37,17 @@ TOY: dict[str, Any] = {
 """Twelve unequal clients learn the digits for four rounds; a run takes less than a second."""
 
 
+RECIPE: dict[str, Any] = {
+    **TOY["local"],
+    "lr": 0.01,
+    "optimizer": {"name": "adam"},
+    "clip_norm": 1.0,
+    "label_smoothing": 0.1,
+    "augment": ["flip", {"name": "crop", "padding": 2}, {"name": "cutout", "size": 3}],
+}
+"""`local` with everything that there is beside SGD on images as they are."""
+
+
 def toy(**changes: Any) -> Experiment:
     """The toy experiment with some top-level keys replaced."""
     return parse_experiment({**TOY, **changes}, source="toy")

@@ -61,15 +61,15 @@ def test_the_good_one_is_good() -> None:
         (
             {"local": {"epochs": 1, "batchsize": 8}},
             "unknown key 'local.batchsize' = 8; did you mean 'local.batch_size'? (local has: "
-            "augment, batch_size, clip_norm, epochs, lr, "
-            "lr_schedule, memory_format, nonfinite, optimizer, "
+            "augment, batch_size, clip_norm, epochs, "
+            "label_smoothing, lr, lr_schedule, memory_format, nonfinite, optimizer, "
             "precision, steps)",
         ),
         (
             {"local": {"epochs": 1, "momentum": 0.9}},
             "unknown key 'local.momentum' = 0.9; did you mean 'local.optimizer.momentum'? (local has: "
-            "augment, batch_size, clip_norm, epochs, lr, lr_schedule, memory_format, nonfinite, optimizer, "
-            "precision, steps)",
+            "augment, batch_size, clip_norm, epochs, label_smoothing, lr, lr_schedule, memory_format, "
+            "nonfinite, optimizer, precision, steps)",
         ),
         (
             {"profile": {"name": "constant", "levle": 2}},

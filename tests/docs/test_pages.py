@@ -117,7 +117,10 @@ def test_recipe(folder: Path) -> None:
     """The recipe as `check` shows it; two methods and two plug-ins of the page's own train by it."""
     checked, *others = follow("how-to/recipe.md", folder)
     shown = " ".join(checked.split())
-    assert "lr 0.003 (cosine: warmup_rounds=1, final=0.0), gradients of norm 1 at most" in shown
+    assert (
+        "lr 0.003 (cosine: warmup_rounds=1, final=0.0), gradients of norm 1 at most, label smoothing 0.1"
+        in shown
+    )
     assert "optimizer adam: weight_decay=0.0001, beta1=0.9, beta2=0.999" in shown
     assert "augmentation crop: padding=1" in shown
     assert len(others) == 3

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from rounds import ROUND, round_of
-from toys import TOY, toy, toy_fleet
+from toys import RECIPE, TOY, toy, toy_fleet
 
 from distreal_sim.base.plugins import load, names
 from distreal_sim.client.client import do
@@ -26,16 +26,7 @@ from distreal_sim.simulation.rounds import Progress, Simulation, play_round, sta
 
 NAMES = names(Method)
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "sgd": TOY["local"],
-    "adam": {
-        **TOY["local"],
-        "lr": 0.01,
-        "optimizer": {"name": "adam"},
-        "clip_norm": 1.0,
-        "augment": ["flip", {"name": "crop", "padding": 2}, {"name": "cutout", "size": 3}],
-    },
-}
+RECIPES: dict[str, dict[str, Any]] = {"sgd": TOY["local"], "adam": RECIPE}
 """`local` by what a recipe is known by; the methods know none of it."""
 
 

@@ -9,21 +9,23 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from toys import TOY, toy
+from toys import RECIPE, TOY, toy
 
 from distreal_sim.base.plugins import names
 from distreal_sim.config import Experiment
 from distreal_sim.grids.ray.shared_memory import Arena, Packed, Slot
 from distreal_sim.methods import Method
 from distreal_sim.run import run
+from distreal_sim.simulation.rows import RoundRow
 
 from .compare import assert_same_results
 
 
-def experiment(method: str, seed: int = 7) -> Experiment:
+def experiment(method: str, seed: int = 7, local: dict[str, Any] = TOY["local"]) -> Experiment:
     """Clients come and go, each has a unit of capacity of its own, and not every round is evaluated."""
     return toy(
         seed=seed,
+        local=local,
         method={"name": method},
         profile={**TOY["profile"], "unit": "relative_own"},
         availability={"name": "random", "share": 0.7},
@@ -32,22 +34,40 @@ def experiment(method: str, seed: int = 7) -> Experiment:
 
 
 @pytest.mark.parametrize(
-    ("method", "n_workers"),
+    ("method", "n_workers", "local"),
     [
-        ("distreal", 2),
+        ("distreal", 2, RECIPE),
         *(
-            pytest.param(m, n, marks=pytest.mark.slow)
+            pytest.param(m, n, TOY["local"], marks=pytest.mark.slow)
             for m in ("distreal", "fedavg", "small")
             for n in (1, 4)
         ),
-        *(pytest.param(m, 2, marks=pytest.mark.slow) for m in names(Method) if m != "distreal"),
+        *(pytest.param(m, 2, TOY["local"], marks=pytest.mark.slow) for m in names(Method)),
     ],
 )
 @pytest.mark.usefixtures("four_cores")
-def test_ray_gives_what_serial_gives(method: str, n_workers: int, tmp_path: Path) -> None:
-    run(experiment(method), tmp_path / "serial", grid="serial")
-    run(experiment(method), tmp_path / "ray", grid="ray", n_workers=n_workers)
+def test_ray_gives_what_serial_gives(
+    method: str, n_workers: int, local: dict[str, Any], tmp_path: Path
+) -> None:
+    own = experiment(method, local=local)
+    run(own, tmp_path / "serial", grid="serial")
+    run(own, tmp_path / "ray", grid="ray", n_workers=n_workers)
     assert_same_results(tmp_path / "serial", tmp_path / "ray")
+
+
+def test_a_resumed_run_with_a_whole_recipe_gives_the_same(tmp_path: Path) -> None:
+    """Stopped in round 3, after the checkpoint of round 2: optimizer, clipping, smoothing, augmentations."""
+
+    def stop(row: RoundRow) -> None:
+        if row.round == 3:
+            raise KeyboardInterrupt
+
+    own = experiment("distreal", local=RECIPE)
+    with pytest.raises(KeyboardInterrupt):
+        run(own, tmp_path / "cut", grid="serial", callbacks=[stop])
+    run(own, tmp_path / "cut", grid="serial", resume=True)
+    run(own, tmp_path / "whole", grid="serial")
+    assert_same_results(tmp_path / "cut", tmp_path / "whole")
 
 
 @pytest.mark.slow

@@ -49,6 +49,12 @@ class Local(ConfigModel):
         "bfloat16 units (measured: AMX), with products of 8 significant bits; parameters, updates and tests "
         "are float32",
     )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of a label's weight in the loss that all classes get in equal parts",
+    )
     augment: tuple[SerializeAsAny[Augmentation], ...] = Field(
         (), description="random changes of the images of a mini-batch, in this order"
     )

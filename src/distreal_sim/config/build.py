@@ -54,6 +54,8 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         data = dataclasses.replace(data, test=held)
     data = dataclasses.replace(data, test=sample(data.test, experiment.evaluation.examples, rngs))
     learning = experiment.task.settled(data, experiment.dataset.name)
+    if experiment.local.label_smoothing:
+        learning = learning.smoothed(experiment.local.label_smoothing)
     scoring = scoring_of(learning, experiment.evaluation.metrics, data.targets)
     check_classes(experiment.partition, experiment.dataset, data)
     check_augmentations(experiment.local.augment, experiment.dataset.name, data)

@@ -160,7 +160,8 @@ def network_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) 
     local = experiment.local
     work = f"{local.epochs} epoch{'s' * (local.epochs != 1)}" if local.epochs else f"{local.steps} steps"
     clipped = f", gradients of norm {local.clip_norm:g} at most" if local.clip_norm else ""
-    yield "local work", f"{work}, lr {local.lr:g} ({describe(local.lr_schedule)}){clipped}"
+    smoothed = f", label smoothing {local.label_smoothing:g}" if local.label_smoothing else ""
+    yield "local work", f"{work}, lr {local.lr:g} ({describe(local.lr_schedule)}){clipped}{smoothed}"
     yield "local work", f"optimizer {describe(local.optimizer)}"
     for change in local.augment:
         yield "local work", f"augmentation {describe(change)}"

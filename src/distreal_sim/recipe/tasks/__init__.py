@@ -65,6 +65,16 @@ class LearningTask(Plugin):
         """What a smaller network learns from a larger one's outputs, as `y` of `loss`; by default them."""
         return outputs
 
+    def smoothed(self, share: float) -> LearningTask:
+        """The task whose training loss gives every class share / number of classes of the label's weight.
+
+        `losses` stays as it is, and so is the loss of a `target`. Raises InputError where y names no classes.
+        """
+        raise InputError(
+            f"local.label_smoothing ({share:g}) is for tasks whose targets are classes, which those of task "
+            f"{self.name} are not; set it to 0"
+        )
+
     def output_shape(self, data: Data) -> tuple[int, ...]:
         """Shape of a network's outputs for one example."""
         return (data.n_outputs,)
