@@ -1,4 +1,4 @@
-"""Figure and numbers of the scenario `digits` in lab/results.md, from results/digits.
+"""Figure and numbers of the scenario `digits` in README.md and lab/results.md, from results/digits.
 
 python experiments/benchmark/page.py
 """
@@ -31,7 +31,7 @@ FIGURE = HERE.parents[1] / "lab" / "figures" / "digits_equal_terms.png"
 def main() -> None:
     """Draws the figure, prints the texts."""
     accuracy(runs(), targets=SCENARIO.targets, out=FIGURE)
-    print("\n".join(texts()))
+    print("\n".join([*texts(), *readme()]))
 
 
 def texts() -> list[str]:
@@ -44,6 +44,23 @@ def texts() -> list[str]:
         cells = [method, plus_minus(*t_interval(own)), *minus, *times[method], rates[method]]
         rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def readme() -> list[str]:
+    """The README's sentence on the front over vectors and steps; its claims are asserted."""
+    finals = of_methods()
+    own, rivals = finals["distreal-steps"], [finals[name] for name in SCENARIO.baselines]
+    level, ahead = (paired(own, rival) for rival in rivals)
+    (low, high), (least, _) = (bounds(own - rival) for rival in rivals)
+    assert low <= 0 <= high
+    assert least > 0
+    return [f"level with `fedavg-partial` ({level}) and ahead of a front over vectors alone ({ahead})"]
+
+
+def bounds(values: pd.Series[float]) -> tuple[float, float]:
+    """Of the 95 % t interval of the mean."""
+    mean, half = t_interval(values)
+    return mean - half, mean + half
 
 
 def of_methods() -> dict[str, pd.Series[float]]:
