@@ -64,7 +64,7 @@ def test_draws_have_the_key_of_seed_kind_and_client() -> None:
     assert [DEVICES.capacity(c, 50.0)(1.0) for c in IDS.tolist()] == [2.0 * level for level in levels]
     assert DEVICES.capacities(IDS, np.full(4, 50.0)).macs_per_s.tolist() == [2.0 * level for level in levels]
     there = [generator(7, "availability available", c, 3).random() < 0.5 for c in IDS.tolist()]
-    assert DEVICES.available(IDS, 3).tolist() == there
+    assert DEVICES.available(IDS, 3, 0.0).tolist() == there
 
 
 def test_plugins_that_know_one_client_are_asked_one_by_one() -> None:
@@ -77,7 +77,7 @@ def test_plugins_that_know_one_client_are_asked_one_by_one() -> None:
     assert down.tolist() == [1 + generator(7, "network down", c).exponential() for c in IDS.tolist()]
     assert up.tolist() == [6, 3, 6, 10]
     there = [generator(7, "availability there", c, 4).normal() > 0 for c in IDS.tolist()]
-    assert own.available(IDS, 4).tolist() == there
+    assert own.available(IDS, 4, 0.0).tolist() == there
 
 
 def test_a_new_method_for_one_client_is_not_asked_for_many() -> None:
@@ -88,7 +88,8 @@ def test_a_new_method_for_one_client_is_not_asked_for_many() -> None:
 
 def test_nobody() -> None:
     none = np.array([], np.int64)
-    assert DEVICES.capacities(none, np.zeros(0)).macs_per_s.shape == DEVICES.available(none, 1).shape == (0,)
+    able = DEVICES.available(none, 1, 0.0)
+    assert DEVICES.capacities(none, np.zeros(0)).macs_per_s.shape == able.shape == (0,)
     assert DEVICES.links_of(none, USE).download_s(none).shape == (0,)
 
 

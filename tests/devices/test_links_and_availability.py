@@ -15,7 +15,7 @@ from traces import with_traces
 
 from distreal_sim.base.plugins import names
 from distreal_sim.base.rng import Rngs
-from distreal_sim.devices.availability import Availability
+from distreal_sim.devices.availability import Availability, Presences
 from distreal_sim.devices.availability.always import Always
 from distreal_sim.devices.availability.random import Random
 from distreal_sim.devices.devices import Devices
@@ -115,7 +115,12 @@ def test_availability_of_many_is_that_of_each(name: str) -> None:
     devices = of(availability=plugin(Availability, name, example(Availability, name)))
     assert bulk(devices.availability.available) is not None
     client_ids = np.arange(300)
-    there = devices.available(client_ids, 7)
-    assert there.tolist() == [bool(devices.available(client_ids[c : c + 1], 7)[0]) for c in client_ids]
-    one = [devices.availability.available(c, 7, ClientRngs(4, "availability", c)) for c in range(300)]
+    there = devices.available(client_ids, 7, 35.0)
+    assert there.tolist() == [bool(devices.available(client_ids[c : c + 1], 7, 35.0)[0]) for c in client_ids]
+    own = devices.availability
+    one = [own.available(c, 7, ClientRngs(4, "availability", c)) for c in range(300)]
+    if isinstance(own, Presences):
+        assert bulk(own.presence) is not None
+        lines = [own.presence(c, ClientRngs(4, "availability", c), 10.0) for c in range(300)]
+        one = [able and line.piece(35.0)[0] > 0 for able, line in zip(one, lines, strict=True)]
     assert there.tolist() == one

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn import given
 from scipy.special import ndtr
 
 from distreal_sim.devices import jobs
@@ -19,29 +20,6 @@ from distreal_sim.devices.profiles.product import Product, product
 from distreal_sim.devices.profiles.random_walk import RandomWalk
 from distreal_sim.devices.profiles.sum import Sum
 from distreal_sim.devices.profiles.uncertain import Uncertain
-
-
-class Given(np.random.Generator):
-    """A generator of given numbers."""
-
-    def __init__(self, drawn: list[float]) -> None:
-        super().__init__(np.random.PCG64(0))
-        self.drawn = list(drawn)
-
-    def random(self, n: int | None = None) -> Any:  # type: ignore[override]
-        if n is None:
-            return self.drawn.pop(0)
-        return np.array([self.drawn.pop(0) for _ in range(n)])
-
-
-def given(**drawn: Any) -> Any:
-    """rng(purpose, *key): purpose=[...] for every key, or purpose={key: [...]}."""
-
-    def rng(purpose: str, *key: int) -> Given:
-        own = drawn[purpose.replace(" ", "_")]
-        return Given(own[key[0]] if isinstance(own, dict) else own)
-
-    return rng
 
 
 def pieces(line: Any, until_s: float) -> list[tuple[float, float]]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import Given
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.devices.capacity import Capacity
@@ -123,17 +124,15 @@ def test_duplicates_and_order(tmp_path: Path) -> None:
 
 
 def test_who_follows_which_trace(tmp_path: Path) -> None:
-    """Numbers are in order of size; drawn ones are all seen among 40 clients, from any row on; a client
-    without a trace of its number is an error before round 1.
+    """Numbers are in order of size; both drawn ones are seen among 40 clients; a client without a trace of
+    its number is an error before round 1.
     """
     path = write(tmp_path, "client,time_s,level\n10,0,0.1\n10,1,0.2\n2,0,0.7\n2,1,0.8\n")
     assert pieces(path, 0, 1.0) == [(1.0, 0.7)]
     assert pieces(path, 1, 1.0) == [(1.0, 0.1)]
     assert pieces(path, 2, 1.0, assign="by_number") == [(1.0, 0.7)]
-    drawn = [pieces(path, i, 2.0, assign="random", begin="anywhere") for i in range(40)]
-    assert {tuple(own) for own in drawn} == {
-        ((1.0, a), (2.0, b)) for a, b in [(0.1, 0.2), (0.2, 0.1), (0.7, 0.8), (0.8, 0.7)]
-    }
+    drawn = [pieces(path, i, 2.0, assign="random") for i in range(40)]
+    assert {tuple(own) for own in drawn} == {((1.0, a), (2.0, b)) for a, b in [(0.1, 0.2), (0.7, 0.8)]}
     with pytest.raises(
         InputError, match=r"has no trace of client 0, and profile.assign is by_number \(it ha"
     ):
@@ -142,6 +141,18 @@ def test_who_follows_which_trace(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no trace of client 0"):
         whole.check_fleet(3)
     assert "2 traces of 2 to 2 pieces, level 0.1 to 0.8, mean of the pieces 0.45" in whole.notes()[0]
+
+
+def test_begin_anywhere(tmp_path: Path) -> None:
+    """b has a period of 15 s. The number 0.4 begins at 6 s of it, in the row of level 0.5, which goes on for
+    4 s; after 0.25 for 5 s and 1 for 4 s come the 2 s of that row before its 6 s, and then the same again.
+    """
+    profile = Trace(file=write(tmp_path, TWO), begin="anywhere")
+    line = profile.timeline(0, lambda purpose: Given([0.4]), 10.0)
+    starts = [0, 4, 9, 13, 15, 19, 24, 28, 30]
+    levels = [0.5, 0.25, 1, 0.5] * 2
+    expected = [(pytest.approx(end_s), level) for end_s, level in zip(starts[1:], levels, strict=True)]
+    assert [(line.piece(t_s)[1], line.piece(t_s)[0]) for t_s in starts[:-1]] == expected
 
 
 def test_tables(tmp_path: Path) -> None:

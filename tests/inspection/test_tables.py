@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from distreal_sim.inspection.tables import sparkline
+from distreal_sim.inspection.sparkline import sparkline
 
 
 def test_sparkline() -> None:

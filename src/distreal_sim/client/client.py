@@ -20,6 +20,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.devices.links import Transfers, Use
+from distreal_sim.devices.presence import Presence
 
 Empty = Callable[..., np.ndarray]
 
@@ -53,6 +54,11 @@ class Client:
     def capacity(self) -> Capacity:
         """MAC/s, in time relative to the start of the round."""
         return self.task.devices.capacity(self.id, self.round.start_s)
+
+    @cached_property
+    def presence(self) -> Presence | None:
+        """When it is there, in time relative to the start of the round; None: all the time."""
+        return self.task.devices.presence(self.id, self.round.start_s)
 
     @cached_property
     def link(self) -> Transfers:

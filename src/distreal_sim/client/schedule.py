@@ -16,6 +16,7 @@ from torch import Tensor
 from distreal_sim.client.messages import Status
 from distreal_sim.client.settings import Overrun
 from distreal_sim.devices.capacity import Capacity
+from distreal_sim.devices.presence import Presence
 from distreal_sim.devices.rngs import OneOrMany
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
@@ -123,7 +124,8 @@ class Schedule:
     """The finished steps of a round and their cost.
 
     macs: all computed MACs, an unfinished step included; charged_macs: MACs of capacity that this took, the
-    same unless time is measured; compute_end_s: when the client stopped computing.
+    same unless time is measured; compute_end_s: when the client stopped computing; leaves_s: when the client
+    leaves for good, inf if it stays to the end.
     """
 
     steps: tuple[Step, ...]
@@ -132,6 +134,7 @@ class Schedule:
     charged_macs: int
     compute_end_s: float
     status: Status
+    leaves_s: float = math.inf
 
 
 def schedule(
@@ -143,20 +146,32 @@ def schedule(
     end_s: float,
     overrun: Overrun,
     deadline_s: float | None = None,
+    presence: Presence | None = None,
 ) -> Schedule:
     """Times the planned mini-batches of `sizes` from start_s (relative) towards end_s.
 
     end_s: when the computation must end, possibly before start_s if the transfers take long; deadline_s: the
     planned length of the round, |end_s| if not given. A step unfinished at end_s is undone but charged;
-    overrun decides what happens to the finished steps. Raises NeverDoneError when the server waits for a
-    client without capacity.
+    overrun decides what happens to the finished steps. presence: when the client is there, None for always;
+    while it is away no step begins. If it leaves for good before the end, its work ends there and is lost.
+    Raises NeverDoneError when the server waits for a client without capacity.
     """
+    length_s = abs(end_s) if deadline_s is None else deadline_s
     waits = overrun == "wait"
-    limit_s = start_s + PATIENCE * (abs(end_s) if deadline_s is None else deadline_s) if waits else end_s
+    limit_s = start_s + PATIENCE * length_s if waits else end_s
+    leaves_s = math.inf if presence is None else presence.leaves_s(max(limit_s, length_s))
+    left = leaves_s < limit_s
+    limit_s = min(limit_s, leaves_s)
+    waits = waits and not left
     steps: list[Step] = []
     t_s, macs, charged = start_s, 0, 0
     for index, size in enumerate(sizes):
         if t_s >= limit_s and not waits:
+            break
+        if presence is not None and (t_s := presence.back_s(t_s, limit_s)) == math.inf:
+            if waits:
+                raise NeverDoneError(never_done(index, len(sizes)))
+            t_s = limit_s
             break
         choice = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:], index))
         cost = choice.charge * size
@@ -164,19 +179,19 @@ def schedule(
         if done_s == math.inf and waits:
             raise NeverDoneError(never_done(index, len(sizes)))
         if done_s == math.inf:
-            offered = capacity.offered(t_s, end_s)
+            offered = capacity.offered(t_s, limit_s)
             # The slack is relative to all work so far: a plan made at the start may fall short by that much.
             if cost - offered > TOLERANCE * (charged + cost):
                 macs += int(offered * (choice.macs_per_example / choice.charge))
                 charged += int(offered)
-                t_s = end_s
+                t_s = limit_s
                 break
-            done_s = end_s
+            done_s = limit_s
         own = choice.macs_per_example * size
         steps.append(Step(size, choice, own, t_s, done_s))
         t_s, macs, charged = done_s, macs + own, charged + cost
     if len(steps) == len(sizes):
         status: Status = "completed"
     else:
-        status = "partial" if overrun == "partial" and steps else "dropped"
-    return Schedule(tuple(steps), len(sizes), macs, charged, t_s, status)
+        status = "partial" if overrun == "partial" and steps and not left else "dropped"
+    return Schedule(tuple(steps), len(sizes), macs, charged, t_s, status, leaves_s)

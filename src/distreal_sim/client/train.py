@@ -15,7 +15,7 @@ from distreal_sim.client.client import Client
 from distreal_sim.client.columns import CHARGED
 from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
 from distreal_sim.client.messages import Facts, Job, Update
-from distreal_sim.client.schedule import Choose, Step, schedule, too_late
+from distreal_sim.client.schedule import TOLERANCE, Choose, Step, schedule, too_late
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.thinning.masks import Mask
 
@@ -47,12 +47,14 @@ def train(
         end_s=end_s,
         overrun=task.overrun,
         deadline_s=task.deadline_s,
+        presence=client.presence,
     )
     steps = [step.choice.counts for step in plan.steps]
     told = sent_bytes(task.codec, structure, steps) if traffic.coverage else 0
     upload_bytes = traffic.upload_bytes + told
     done_s = plan.compute_end_s + client.link.upload_s(upload_bytes, plan.compute_end_s)
-    lost = plan.status == "dropped" or bool(too_late(done_s, task.deadline_s, task.overrun))
+    late = bool(too_late(done_s, task.deadline_s, task.overrun)) or done_s > plan.leaves_s * (1 + TOLERANCE)
+    lost = plan.status == "dropped" or late
     computed = plan.steps if task.computes and not lost else ()
     masks = [step.choice.mask() for step in computed]
     losses, arrays = _compute(client, job, masks, computed, trained) if computed else ([], {})

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
-from distreal_sim.devices.availability import Availability
+from distreal_sim.devices.availability import Availability, Presences
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.devices.links import Links, Transfers, Use
 from distreal_sim.devices.many import Capacities, OneByOne
 from distreal_sim.devices.many_links import links_of
+from distreal_sim.devices.presence import Attended, Presence
 from distreal_sim.devices.profile_checks import Checked, is_ours, validate
 from distreal_sim.devices.profiles import Profile, Timeline, Timelines
 from distreal_sim.devices.rngs import ClientRngs, OneOrMany, bulk
@@ -43,8 +45,11 @@ class Devices:
         return float(np.median(self.macs_per_s))
 
     def capacity(self, client_id: int, start_s: float) -> Capacity:
-        """The client's capacity during a round that begins at absolute time start_s."""
-        return Capacity(self._timeline(client_id), float(self.level_1(client_id)), start_s)
+        """The client's capacity during a round that begins at absolute time start_s; 0 while it is away."""
+        line: Timeline = self._timeline(client_id)
+        if (there := self._presence(client_id)) is not None:
+            line = Attended(line, there)
+        return Capacity(line, float(self.level_1(client_id)), start_s)
 
     def capacities(self, client_ids: np.ndarray, start_s: np.ndarray) -> Capacities:
         """The capacities of many clients; start_s: (n,) absolute times at which their rounds begin."""
@@ -55,6 +60,8 @@ class Devices:
                 lines = Checked(lines, self.profile, client_ids, self.deadline_s)
         else:
             lines = OneByOne([self._timeline(client_id) for client_id in client_ids.tolist()])
+        if (there := self._presences(client_ids)) is not None:
+            lines = Attended(lines, there)
         return Capacities(lines, self.level_1(client_ids), start_s)
 
     def validate(self, client_ids: Iterable[int]) -> None:
@@ -70,14 +77,45 @@ class Devices:
         """The links of many clients, each in a round of its own; use: of (n,) arrays."""
         return links_of(self.links, client_ids, use, self._rngs("network", client_ids))
 
-    def available(self, client_ids: np.ndarray, round_number: int) -> np.ndarray:
-        """(n,) bool: which of these clients can be selected for the round."""
+    def available(self, client_ids: np.ndarray, round_number: int, start_s: float) -> np.ndarray:
+        """(n,) bool: which of these clients can be selected for the round, which begins at start_s."""
         one = self.availability.available
         if ask := bulk(one):
-            there = ask(client_ids, round_number, self._rngs("availability", client_ids))
-            return np.broadcast_to(there, client_ids.shape)
-        answers = [one(c, round_number, self._rngs("availability", c)) for c in client_ids.tolist()]
-        return np.array(answers, bool)
+            answer = ask(client_ids, round_number, self._rngs("availability", client_ids))
+            able = np.broadcast_to(answer, client_ids.shape)
+        else:
+            answers = [one(c, round_number, self._rngs("availability", c)) for c in client_ids.tolist()]
+            able = np.array(answers, bool)
+        if (there := self._presences(client_ids)) is None or not len(client_ids):
+            return able
+        levels, _ = there.piece(np.full(len(client_ids), start_s), np.arange(len(client_ids)))
+        return able & (levels > 0)
+
+    @property
+    def come_and_go(self) -> bool:
+        """Whether clients may leave within a round."""
+        return isinstance(self.availability, Presences)
+
+    def presence(self, client_id: int, start_s: float) -> Presence | None:
+        """When the client is there in a round that begins at start_s; None: all the time."""
+        if not isinstance(self.availability, Presences) or (line := self._presence(client_id)) is None:
+            return None
+        return Presence(line, start_s, self.availability.when == "pause")
+
+    def _presence(self, client_id: int) -> Timeline | None:
+        """When the client is there, in absolute time; None: always."""
+        if not isinstance(self.availability, Presences):
+            return None
+        return self.availability.presence(client_id, self._rngs("availability", client_id), self.deadline_s)
+
+    def _presences(self, client_ids: np.ndarray) -> Timelines | None:
+        """When each of these clients is there; None: always."""
+        if not isinstance(self.availability, Presences):
+            return None
+        if ask := bulk(self.availability.presence):
+            lines: Timelines = ask(client_ids, self._rngs("availability", client_ids), self.deadline_s)
+            return lines
+        return OneByOne([cast("Timeline", self._presence(client_id)) for client_id in client_ids.tolist()])
 
     def _timeline(self, client_id: int) -> Timeline:
         timeline = self.profile.timeline(client_id, self._rngs("profile", client_id), self.deadline_s)

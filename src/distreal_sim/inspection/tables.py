@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import groupby, pairwise, takewhile
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from distreal_sim.devices.capacity import Capacity
 from distreal_sim.fronts import fresh
 from distreal_sim.fronts.file import read_front
 from distreal_sim.fronts.front import Front
+from distreal_sim.inspection.availability import print_availability
 from distreal_sim.inspection.capacity import shown_as_1, unit_line
 from distreal_sim.inspection.cautions import python_warning
 from distreal_sim.inspection.data import data_lines, warnings_of
@@ -34,22 +34,20 @@ from distreal_sim.inspection.rows import (
     sample,
     spread,
 )
+from distreal_sim.inspection.sparkline import MAX_WIDTH, marks_of, sparkline
 
 MAX_ROWS = 20
 """Clients that are listed one by one."""
-
-MAX_SPARKLINE = 120
-"""Most characters of a sparkline."""
 
 PROFILE_ROUNDS = 10
 """Rounds over which capacities are looked at."""
 
 
-What = Literal["model", "profile", "link", "front", "data"]
+What = Literal["model", "profile", "link", "availability", "front", "data"]
 
 
 def inspect(what: What, config: Config, **overrides: Any) -> None:
-    """Prints a table of the model's layers, the clients' capacities or links, the front, or the partition.
+    """Prints a table of the model's layers, the clients' capacity, links or presence, the front, the data.
 
     config, overrides: see `load_experiment`; a front is also read from a JSON file of its own.
     """
@@ -74,6 +72,8 @@ def inspect_experiment(what: What, experiment: Experiment, console: Console) -> 
     elif what == "link":
         n_rounds = min(PROFILE_ROUNDS, experiment.rounds)
         show_links(experiment, task, console, n_rounds=n_rounds, n_clients=MAX_ROWS)
+    elif what == "availability":
+        print_availability(experiment, task, console)
     elif what == "data":
         _data(experiment, task, console)
     elif task.front is None:
@@ -146,25 +146,17 @@ def _profile(experiment: Experiment, task: Task, console: Console) -> None:
         say(console, f"{line}.")
     say(console, f"Over the first {n_rounds} rounds of {task.deadline_s:g} s; {which}.\n")
     busiest = max(capacities, key=lambda i: len(levels[i]))
-    per_round = max(1, min(console.width, MAX_SPARKLINE) // n_rounds)
+    per_round = max(1, min(console.width, MAX_WIDTH) // n_rounds)
     edges = np.linspace(0.0, end_s, per_round * n_rounds + 1).tolist()
     means = [capacities[busiest].offered(a, b) / (b - a) / unit[busiest] for a, b in pairwise(edges)]
     say(console, f"Client {busiest}, {per_round} characters a round; full height is {max(means):.4g}:")
-    say(console, sparkline(means, " .:-=+*#@" if console.options.ascii_only else "▁▂▃▄▅▆▇█"))
+    say(console, sparkline(means, marks_of(console)))
 
 
 def _levels(capacity: Capacity, end_s: float, reference: float) -> list[float]:
     """The relative levels up to end_s, in order; neighbours differ."""
     pieces = takewhile(lambda piece: piece[0] < end_s, capacity.pieces(0.0))
     return [level for level, _ in groupby(macs_per_s / reference for _, _, macs_per_s in pieces)]
-
-
-def sparkline(values: Sequence[float], marks: str) -> str:
-    """A character for each value: the first mark for 0, the last for the largest one."""
-    top = max(values)
-    if top in (0.0, math.inf):
-        return "".join(marks[-1] if v == math.inf else marks[0] for v in values)
-    return "".join(marks[round(v / top * (len(marks) - 1))] for v in values)
 
 
 def _front(front: Front, console: Console) -> None:

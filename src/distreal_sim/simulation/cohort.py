@@ -37,8 +37,11 @@ def draw_cohort(
     return sorted(chosen)
 
 
-def select_cohort(experiment: Experiment, task: Task, round_number: int) -> list[int]:
-    """The clients of a round: a function of seed and round, the same for every method."""
+def select_cohort(experiment: Experiment, task: Task, round_number: int, start_s: float) -> list[int]:
+    """The clients of a round that begins at start_s, absolute: the same for every method.
+
+    A function of the seed, the round and, where clients come and go, of its start.
+    """
     rng = Rngs(task.seed, (round_number,))("cohort")
-    available = partial(task.devices.available, round_number=round_number)
+    available = partial(task.devices.available, round_number=round_number, start_s=start_s)
     return draw_cohort(len(task.split), experiment.clients_per_round, rng, available)

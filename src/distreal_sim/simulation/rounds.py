@@ -87,7 +87,7 @@ class Simulation:
     def next_round(self, before: Progress) -> Round:
         """The round after `before`; its cohort is a function of seed and round, the same for every method."""
         number, n_rounds = before.round_number + 1, self.experiment.rounds
-        cohort = select_cohort(self.experiment, self.task, number)
+        cohort = select_cohort(self.experiment, self.task, number, before.sim_s)
         lr = self.task.local.rate(number, n_rounds)
         return Round(number, n_rounds, before.sim_s, lr, tuple(cohort), len(cohort))
 

@@ -1,4 +1,4 @@
-"""Clients that are unavailable at random."""
+"""Clients that are unavailable at random, round by round: Bernoulli availability."""
 
 from __future__ import annotations
 

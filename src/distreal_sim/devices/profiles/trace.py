@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -72,7 +72,7 @@ class Trace(Profile):
         "drawn; or the trace whose name is the client's number",
     )
     begin: Literal["start", "anywhere"] = Field(
-        "start", description="a client begins with the first row of its trace, or with one that is drawn"
+        "start", description="a client begins with the start of its trace, or at a time in it that is drawn"
     )
     scale: float = Field(1.0, gt=0, allow_inf_nan=False, description="factor of all levels")
 
@@ -92,11 +92,7 @@ class Trace(Profile):
     def timeline(self, client_id: OneOrMany, rng: Source, deadline_s: float) -> Played:
         series = self._series()
         which = self._trace_of(series, client_id, rng)
-        begin: Any = np.zeros(np.shape(client_id), np.int64)
-        if self.begin == "anywhere":
-            length = series.first[which + 1] - series.first[which]
-            begin = np.floor(rng("begin").random() * length).astype(np.int64)
-        return Played(series, which, begin)
+        return Played.of(series, which, rng("begin").random() if self.begin == "anywhere" else 0.0)
 
     def lower_bound(self) -> float:
         return float(self._series().levels.min())

@@ -197,44 +197,64 @@ def _where(path: object, name: str, t_s: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Played:
-    """The timeline of a client that follows a trace, or those of many clients.
+    """The timeline of a client that follows a trace, or those of many clients; made by `of`.
 
-    which: the trace of the client, or (n,) of each; begin: the row of the trace at which its time 0 is, or
-    (n,). See `devices.processes` for the two forms of `piece`.
+    which: the trace of the client, or (n,) of each; offset_s: the time of the trace at which the client's
+    time 0 is, or (n,); begin: the row that holds then, or (n,). See `devices.processes` for the two forms of
+    `piece`.
     """
 
     series: Series
     which: OneOrMany
+    offset_s: OneOrMany
     begin: OneOrMany
+
+    @classmethod
+    def of(cls, series: Series, which: OneOrMany, share: OneOrMany = 0.0) -> Played:
+        """share: in [0, 1), of its period with which each trace, which then has one, is ahead."""
+        which, share = np.broadcast_arrays(which, share)
+        period_s = series.period_s[which]
+        offset_s = np.where(np.isinf(period_s), 0.0, share * np.where(np.isinf(period_s), 1.0, period_s))
+        begin = [
+            np.searchsorted(series.times_s[series.first[i] : series.first[i + 1]], t_s, side="right") - 1
+            for i, t_s in zip(which.ravel().tolist(), offset_s.ravel().tolist(), strict=True)
+        ]
+        return cls(series, which, offset_s, np.array(begin, np.int64).reshape(which.shape))
 
     def piece(self, t_s: OneOrMany, rows: np.ndarray | None = None) -> tuple[Any, Any]:
         if rows is None:
-            level, end_s = self._pieces(*map(np.atleast_1d, (t_s, self.which, self.begin)))
+            one = map(np.atleast_1d, (t_s, self.which, self.offset_s, self.begin))
+            level, end_s = self._pieces(*one)
             return float(level[0]), float(end_s[0])
-        return self._pieces(t_s, self.which[rows], self.begin[rows])
+        return self._pieces(t_s, self.which[rows], self.offset_s[rows], self.begin[rows])
 
-    def _pieces(self, t_s: np.ndarray, which: np.ndarray, begin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(m,) levels and (m,) ends at (m,) times: a binary search for each row, all at once."""
+    def _pieces(
+        self, t_s: np.ndarray, which: np.ndarray, offset_s: np.ndarray, begin: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) levels and (m,) ends at (m,) times: a binary search for each row, all at once.
+
+        Each turn goes through the rows from `begin` to `begin` again, of which the last has the first part.
+        """
         own = self.series
         first, endless = own.first[which], np.isinf(own.period_s[which])
         length, period_s = own.first[which + 1] - first, np.where(endless, 1.0, own.period_s[which])
         turn = np.where(endless, 0.0, period_at(t_s, period_s))
         turn_s, turn_end_s = turn * period_s, np.where(endless, np.inf, (turn + 1) * period_s)
-        zero_s = own.times_s[first + begin]
 
         def starts_s(place: np.ndarray) -> np.ndarray:
             """When the row `place` rows after `begin` starts, in absolute time."""
             wraps = begin + place >= length
-            time_s = own.times_s[first + begin + place - np.where(wraps, length, 0)] - zero_s
-            starts: np.ndarray = turn_s + np.where(wraps, time_s + period_s, time_s)
+            time_s = own.times_s[first + (begin + place) % length] - offset_s
+            later_s = np.where(wraps, np.where(endless, np.inf, time_s + period_s), time_s)
+            starts: np.ndarray = turn_s + np.where(place == 0, 0.0, later_s)
             return starts
 
-        low, high = np.zeros(len(which), np.int64), length
-        while (high - low > 1).any():
+        low, high = np.zeros(len(which), np.int64), length + 1
+        while (open_ := high - low > 1).any():
             middle = (low + high) // 2
-            before = (starts_s(middle) <= t_s) & (high - low > 1)
-            high = np.where(~before & (high - low > 1), middle, high)
-            low = np.where(before, middle, low)
-        last = low + 1 >= length
+            before = starts_s(middle) <= t_s
+            high = np.where(open_ & ~before, middle, high)
+            low = np.where(open_ & before, middle, low)
+        last = low >= length
         end_s = np.where(last, turn_end_s, np.minimum(starts_s(np.where(last, 0, low + 1)), turn_end_s))
         return own.levels[first + (begin + low) % length], end_s

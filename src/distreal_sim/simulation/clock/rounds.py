@@ -1,7 +1,8 @@
 """The simulated clock alone: rounds are planned and timed, but nothing is trained.
 
-Where the method declares the levels of its clients (`Method.levels`), thousands of client-rounds are timed
-at once. Rounds with a known start are timed together: without training no round depends on the one before.
+Where the method declares the levels of its clients (`Method.levels`), and these stay for their whole round,
+thousands of client-rounds are timed at once. Rounds with a known start are timed together: without training
+no round depends on the one before.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def run_clock(
     """Times all rounds after `progress`, recording and committing them."""
     sim = Simulation(experiment, task, TimedFleet(task, experiment.method), recorder)
     levels = known_levels(experiment.method, task)
-    if levels is None:
+    if levels is None or task.devices.come_and_go:
         return simulate(sim, progress, on_round)
     clients = TimedClients(task, levels)
     at_once = max(1, CLIENT_ROUNDS // experiment.clients_per_round) if sim.on_schedule else 1
@@ -80,7 +81,7 @@ def time_rounds(
     start_wall_s = time.perf_counter()
     experiment, deadline_s = sim.experiment, sim.task.deadline_s
     numbers = range(before.round_number + 1, before.round_number + n_rounds + 1)
-    cohorts = [select_cohort(experiment, clients.task, number) for number in numbers]
+    cohorts = [select_cohort(experiment, clients.task, number, before.sim_s) for number in numbers]
     bounds = np.cumsum([0, *map(len, cohorts)])
     round_of = np.repeat(numbers, np.diff(bounds))
     scheduled = sim.on_schedule
