@@ -106,6 +106,8 @@ EXAMPLES: dict[str, Any] = {
     "share": 0.8,
     "options": {"num_classes_per_partition": 2},
     "client_column": "phone",
+    "files": ["my_phone.yaml"],
+    "file": "speeds.csv",
     "time_column": "time_s",
     "level_column": "level",
     "largest_gap_s": 600,

@@ -33,6 +33,8 @@ OPTIONS: dict[str, str] = {
     "constant": "level: 0.5",
     "contention": "jobs: 1.0, job_rounds: 0.5",
     "diurnal": "low: 0.1, high: 1.0, period_s: 40, steps: 24, time_zones: 0.5",
+    "dpgmm": "mean: 0.5, sigma: 0.5, kinds: 8",
+    "fleet": "devices: {raspberry_pi_4b: 0.4, raspberry_pi_5_8gb: 0.4, radxa_rock_5b: 0.2}, unit: relative",
     "lognormal": "mean: 0.5, cv: 0.5",
     "markov": "levels: [0.1, 0.3, 1.0], changes_per_round: 2",
     "product": "parts: [{name: tiers, levels: [0.3, 1.0]}, {name: contention, jobs: 0.7}]",

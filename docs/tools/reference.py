@@ -13,6 +13,7 @@ import typer.main
 
 import distreal_sim as ds
 from distreal_sim.cli import app
+from distreal_sim.devices.catalogue import Fact, catalogue, device
 
 HERE = Path(__file__).parent.parent / "reference"
 
@@ -141,7 +142,46 @@ def _values(kind: Any) -> str:
     return "|".join(map(str, kind.choices)) if hasattr(kind, "choices") else str(kind.name).upper().split()[0]
 
 
-PAGES = {"api.md": api, "cli.md": cli}
+DEVICES_HEAD = """# Device catalogue
+
+Boards and phones whose public facts are known, for the profile [`fleet`](profiles.md#fleet);
+`distreal-sim list devices` prints them. Each value has its source and how sure it is: **measured** by the
+source, **specified** by the maker, or **derived** from specified values. A fact without a public source is
+left out. Multiply-accumulates per second (MAC/s) are those of dense arithmetic, of which training reaches a part
+(`profile.efficiency`): the float64 result of a Linpack run on a board, or the float32 peak of a chip.
+Measured and derived values differ in kind: compare fleets of one kind.
+
+A device of your own is a YAML file like those in `src/distreal_sim/devices/catalogue/`, which `profile.files`
+names. `python docs/tools/reference.py` makes this page from them.
+
+| name | device | MAC/s | memory | its bandwidth | power |
+|---|---|---|---|---|---|
+"""
+
+
+def devices() -> str:
+    """docs/reference/devices.md."""
+    lines, notes = [], []
+    for name in catalogue():
+        own = device(name)
+        facts = (own.macs_per_s, own.memory_bytes, own.memory_bytes_per_s, own.power_w)
+        units = ("GMAC/s", "GiB", "GB/s", "W")
+        scales = (1e9, 2**30, 1e9, 1)
+        shown = [_fact(*each) for each in zip(facts, units, scales, strict=True)]
+        lines.append(f"| `{name}` | {own.title} | {' | '.join(shown)} |")
+        notes += [f"- `{name}`, {key.replace('_', ' ')}: {fact.note}." for key, fact in own if _noted(fact)]
+    return DEVICES_HEAD + "\n".join(lines) + "\n\n## Notes\n\n" + "\n".join(notes) + "\n"
+
+
+def _noted(fact: object) -> bool:
+    return isinstance(fact, Fact) and bool(fact.note)
+
+
+def _fact(fact: Fact | None, unit: str, scale: float) -> str:
+    return "" if fact is None else f"{fact.value / scale:.4g} {unit}, [{fact.sure}]({fact.source})"
+
+
+PAGES = {"api.md": api, "cli.md": cli, "devices.md": devices}
 
 if __name__ == "__main__":
     for file, text in PAGES.items():

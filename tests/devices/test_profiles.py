@@ -45,6 +45,11 @@ MORE: dict[str, list[dict[str, Any]]] = {
     ],
     "uncertain": [{"means": [0.5, 1.0], "shares": [], "sigmas": [0.0, 0.2]}],
     "lognormal": [{"mean": 2, "cv": 1.5}],
+    "fleet": [
+        {"devices": {"raspberry_pi_4b": 2, "jetson_nano": 1, "snapdragon_865": 3}, "unit": "relative"},
+        {"devices": {"mac_mini_m4": 1, "milk_v_mars": 1}, "efficiency": 0.25},
+    ],
+    "dpgmm": [{"sigma": 0.3, "kinds": 4}, {"mean": 2, "kinds": 8, "draw": 3}],
     "product": [
         {"parts": [{"name": "markov", "levels": [0, 1, 2], "changes_per_round": 3}, {"name": "contention"}]},
         {

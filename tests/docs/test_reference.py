@@ -18,7 +18,7 @@ make = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(make)
 
 
-@pytest.mark.parametrize("page", ["api.md", "cli.md"])
+@pytest.mark.parametrize("page", ["api.md", "cli.md", "devices.md"])
 def test_a_page_is_not_stale(page: str) -> None:
     assert (FOLDER / page).read_text() == make.PAGES[page](), "run: python docs/tools/reference.py"
 

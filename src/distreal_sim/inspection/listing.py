@@ -8,14 +8,16 @@ import textwrap
 from distreal_sim.base.errors import unknown
 from distreal_sim.base.plugins import Plugin, load
 from distreal_sim.base.plugins import names as plugin_names
+from distreal_sim.base.text import si
 from distreal_sim.config import KINDS
+from distreal_sim.devices.catalogue import catalogue, device
 from distreal_sim.fronts import bundled
 from distreal_sim.fronts.file import read_front
 
 WIDTH = 80
 """Characters of a line."""
 
-FRONTS = "fronts"
+FRONTS, DEVICES = "fronts", "devices"
 
 
 def _listed() -> dict[str, type[Plugin]]:
@@ -25,17 +27,19 @@ def _listed() -> dict[str, type[Plugin]]:
 
 def kinds() -> list[str]:
     """What can be listed, sorted."""
-    return sorted([*_listed(), FRONTS])
+    return sorted([*_listed(), FRONTS, DEVICES])
 
 
 def names(kind: str) -> dict[str, str]:
     """What there is of a kind, each name with a line on it.
 
-    kind: methods, models, datasets, partitions, profiles, links, availability, trackers, ...
+    kind: methods, models, datasets, partitions, profiles, links, availability, trackers, devices, ...
     Raises InputError for another.
     """
     if kind == FRONTS:
         return {name: _about(name) for name in bundled.names()}
+    if kind == DEVICES:
+        return {name: _of_device(name) for name in catalogue()}
     if kind not in _listed():
         raise unknown("kind", kind, kinds())
     base = _listed()[kind]
@@ -47,6 +51,11 @@ def lines(kind: str) -> list[str]:
     found = names(kind)
     width = max(map(len, found)) + 2
     return [f"{name:<{width}}{textwrap.shorten(text, WIDTH - width)}" for name, text in found.items()]
+
+
+def _of_device(name: str) -> str:
+    found = device(name)
+    return f"{si(found.macs_per_s.value, 'MAC/s')} ({found.macs_per_s.sure}): {found.title}"
 
 
 def _about(name: str) -> str:

@@ -26,6 +26,7 @@ from distreal_sim.inspection.availability import print_availability
 from distreal_sim.inspection.capacity import shown_as_1, unit_line
 from distreal_sim.inspection.cautions import python_warning
 from distreal_sim.inspection.data import data_lines, warnings_of
+from distreal_sim.inspection.heterogeneity import heterogeneity_lines
 from distreal_sim.inspection.levels import choices, levels_table
 from distreal_sim.inspection.links import show_links
 from distreal_sim.inspection.rows import (
@@ -144,7 +145,10 @@ def _profile(experiment: Experiment, task: Task, console: Console) -> None:
     say(console, f"{unit_line(experiment, task, list(capacities))}.")
     for line in experiment.profile.notes():
         say(console, f"{line}.")
-    say(console, f"Over the first {n_rounds} rounds of {task.deadline_s:g} s; {which}.\n")
+    say(console, f"Over the first {n_rounds} rounds of {task.deadline_s:g} s; {which}.")
+    for line in heterogeneity_lines(experiment, task):
+        say(console, line)
+    say(console, "")
     busiest = max(capacities, key=lambda i: len(levels[i]))
     per_round = max(1, min(console.width, MAX_WIDTH) // n_rounds)
     edges = np.linspace(0.0, end_s, per_round * n_rounds + 1).tolist()
