@@ -147,8 +147,8 @@ DEVICES_HEAD = """# Device catalogue
 Boards and phones whose public facts are known, for the profile [`fleet`](profiles.md#fleet);
 `distreal-sim list devices` prints them. Each value has its source and how sure it is: **measured** by the
 source, **specified** by the maker, or **derived** from specified values. A fact without a public source is
-left out. Multiply-accumulates per second (MAC/s) are those of dense arithmetic, of which training reaches a part
-(`profile.efficiency`): the float64 result of a Linpack run on a board, or the float32 peak of a chip.
+left out. Multiply-accumulates per second (MAC/s) are those of dense arithmetic, of which training reaches a
+part (`profile.efficiency`): the float64 result of a Linpack run on a board, or the float32 peak of a chip.
 Measured and derived values differ in kind: compare fleets of one kind.
 
 A device of your own is a YAML file like those in `src/distreal_sim/devices/catalogue/`, which `profile.files`
