@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -130,7 +131,8 @@ def takes_true_for_1(annotation: Any, value: Any) -> bool:
         made = TypeAdapter(annotation).validate_python(value)
     except (ValidationError, InputError, PydanticUserError, PydanticSchemaGenerationError):
         return False
-    return any(type(one) in (int, float) for one in (made if isinstance(made, tuple | list) else [made]))
+    parts = made.values() if isinstance(made, Mapping) else made if isinstance(made, tuple | list) else [made]
+    return any(type(one) in (int, float) for one in parts)
 
 
 def holds_a_number(annotation: Any) -> bool:
@@ -143,7 +145,7 @@ def test_every_number_of_every_plugin(model: type[BaseModel]) -> None:
     """Each field for which pydantic would take true for 1 refuses it: all in whose type there is a number."""
     tried = set()
     for name, field in model.model_fields.items():
-        for value in (True, [True], [True] * 2, [True] * 4, [[True]], [[True] * 2]):
+        for value in (True, [True], [True] * 2, [True] * 4, [[True]], [[True] * 2], {"a": True}):
             if takes_true_for_1(field.annotation, value):
                 tried.add(name)
                 with pytest.raises(ValidationError) as caught:
