@@ -50,10 +50,10 @@ def weight_norm():
             r"the model \(FixedView\) is left whole: .*\[-1, 512\].*; its code holds a constant",
         ),
         (
-            nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sequential(nn.ChannelShuffle(2)), nn.Conv2d(8, 2, 1)),
-            r"module '1\.0' \(ChannelShuffle\) is left whole: no rule .* 'channel_shuffle'",
+            nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sequential(nn.LocalResponseNorm(2)), nn.Conv2d(8, 2, 1)),
+            r"module '1\.0' \(LocalResponseNorm\) is left whole: no rule .* 'local_response_norm'",
         ),
-        (Around(lambda m, x: x.chunk(2, 1)[0], 4), r"the model \(Around\).*no rule.*'chunk'"),
+        (Around(lambda m, x: x.split([3, 5], 1)[0], 3), r"the model \(Around\).*parts that are not equal"),
         (Around(lambda m, x: x[:, :4], 4), "picks some channels by number"),
         (
             Around(lambda m, x: x + torch.ones(8, 1, 1)),
@@ -63,8 +63,8 @@ def weight_norm():
         (Around(lambda m, x: F.pad(x, (0, 0, 0, 0, 1, -1))), "pads the axis of channels, but not with zeros"),
         (Around(lambda m, x: F.pad(x, (0, 0, 0, 0, 2, 2), value=1.0), 12), "pads the axis of channels"),
         (
-            Around(lambda m, x: x.view(len(x), 2, 4, 8, 8).transpose(1, 2).reshape(x.shape)),
-            r"reshaping \(2, 8, 8, 8\) to \(2, 2, 4, 8, 8\) splits the axis of channels",
+            Around(lambda m, x: x.reshape(-1, 4, 8, 8).relu().reshape(len(x), -1, 8, 8)),
+            r"reshaping \(2, 8, 8, 8\) to \(4, 4, 8, 8\) splits the axis of channels",
         ),
         (
             Around(lambda m, x: F.conv2d(x, m.k, groups=8), k=nn.Parameter(torch.ones(8, 1, 1, 1))),
@@ -82,9 +82,9 @@ def weight_norm():
         (
             Around(
                 lambda m, x: m.g(*[x.flatten(2).transpose(1, 2)] * 3)[0].transpose(1, 2)[..., None],
-                g=nn.MultiheadAttention(8, 2, batch_first=True),
+                g=nn.MultiheadAttention(8, 2, batch_first=True, add_zero_attn=True),
             ),
-            r"module 'g' \(MultiheadAttention\).*no rule.*'multi_head_attention_forward'",
+            r"module 'g' \(MultiheadAttention\).*no rule covers attention with",
         ),
         (weight_norm(), "its weight is computed"),
     ],

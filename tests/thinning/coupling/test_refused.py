@@ -113,7 +113,7 @@ WHOLE = [
     (Net(lambda m, y, x: y + m.r(x.mean((2, 3)), torch.ones(len(x), 5, dtype=x.dtype)).mean(),
          r=nn.GRUCell(3, 5)),
      "fixes the width at 5 channels"),
-    (Net(lambda m, y, x: y + (x @ x.mT).mean()), "matrix product of two activations"),
+    (Net(lambda m, y, x: y + (x.flatten(2) @ x.flatten(2).mT).mean()), "product of two activations"),
     (Net(lambda m, y, x: F.conv2d(y, m.w / m.w.norm()), w=nn.Parameter(torch.randn(8, 8, 1, 1))),
      "its weight is computed"),
     # code that cannot be watched

@@ -128,10 +128,11 @@ def columns_of_patches(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(F.unfold(m.a(x), 3).mean(2)), a=conv(3, a), head=Linear(9 * a, 3))
 
 
-@whole("splits the axis", 8)
+@right(4)
 def maxout_of_a_view(a: int) -> nn.Module:
+    """Pairs of channels, of which the larger one counts, are kept or dropped as pairs."""
     return Net(
-        lambda m, x: m.head(pooled(m.a(x)).view(len(x), -1, 2).amax(2)), a=conv(3, a), head=Linear(a // 2, 3)
+        lambda m, x: m.head(pooled(m.a(x)).view(len(x), -1, 2).amax(2)), a=conv(3, 2 * a), head=Linear(a, 3)
     )
 
 

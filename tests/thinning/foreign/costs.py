@@ -213,7 +213,7 @@ def transposed_convolution_of_the_input(a: int) -> nn.Module:
     )
 
 
-@whole("'multi_head_attention_forward'", 6, shape=(7, 4), groups=(6,))
+@right(2, 4, 6, shape=(7, 4), made=(6,), rebuilt=False)
 def attention_on_the_input(a: int) -> nn.Module:
     def run(m, x):
         return m.head(F.relu(m.a(m.mha(x, x, x, need_weights=False)[0].mean(1))))
@@ -232,7 +232,7 @@ def attention_by_hand_on_the_input(a: int) -> nn.Module:
     return Net(run, a=Linear(4, a), head=Linear(a, 3))
 
 
-@whole("'scaled_dot_product_attention'", 6, shape=(7, 4), groups=(6,))
+@whole("product of two activations", 6, shape=(7, 4), groups=(6,))
 def fused_attention_on_the_input(a: int) -> nn.Module:
     def run(m, x):
         x = F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None])[:, 0]

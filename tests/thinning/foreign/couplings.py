@@ -311,12 +311,12 @@ def efficient_channel_attention(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), along=nn.Conv1d(1, 1, 3, padding=1), head=Linear(a, 3))
 
 
-@whole("'glu'", 8)
+@right(4)
 def gated_linear_unit(a: int) -> nn.Module:
-    return Net(lambda m, x: m.head(pooled(F.glu(m.a(x), 1))), a=conv(3, a), head=Linear(a // 2, 3))
+    return Net(lambda m, x: m.head(pooled(F.glu(m.a(x), 1))), a=conv(3, 2 * a), head=Linear(a, 3))
 
 
-@whole("attention", 6)
+@right(6, 2, made=(6,), rebuilt=False)
 def self_attention_on_hidden_tokens(a: int) -> nn.Module:
     def run(m, x):
         x = m.a(x).flatten(2).transpose(1, 2)

@@ -144,13 +144,35 @@ def slices_of_hidden_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(m.a(x)[:, :4])), a=conv(3, a), head=Linear(4, 3))
 
 
-@whole("'chunk'", 8)
+@right(4)
 def chunks_of_hidden_channels(a: int) -> nn.Module:
     def run(m, x):
         one, two = m.a(x).chunk(2, dim=1)
         return m.head(pooled(one * torch.sigmoid(two)))
 
-    return Net(run, a=conv(3, a), head=Linear(a // 2, 3))
+    return Net(run, a=conv(3, 2 * a), head=Linear(a, 3))
+
+
+@right(3)
+def parts_by_a_size_of_the_input(a: int) -> nn.Module:
+    """The second part is not read, but as wide as the others."""
+
+    def run(m, x):
+        x = m.a(x)
+        one, _, three = x.split(x.shape[1] // 3, 1)
+        return m.head(pooled(torch.cat([three, one], 1)))
+
+    return Net(run, a=conv(3, 3 * a), head=Linear(2 * a, 3))
+
+
+@whole("parts that are not equal", 8)
+def unequal_parts(a: int) -> nn.Module:
+    return Net(lambda m, x: m.head(pooled(m.a(x).split([3, 5], 1)[0])), a=conv(3, a), head=Linear(3, 3))
+
+
+@whole("'split' gives 4 channels where a thinned network has", 8)
+def parts_of_a_constant_size(a: int) -> nn.Module:
+    return Net(lambda m, x: m.head(pooled(m.a(x).split(4, 1)[0])), a=conv(3, a), head=Linear(4, 3))
 
 
 @whole("'narrow'", 8)
@@ -158,19 +180,35 @@ def narrow_of_hidden_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(pooled(m.a(x).narrow(1, 0, 4))), a=conv(3, a), head=Linear(4, 3))
 
 
-@whole("splits the axis", 8, groups=(4,))
-def channel_shuffle_by_hand(a: int) -> nn.Module:
+@right(4, 5)
+def channel_shuffle_by_hand(a: int, b: int) -> nn.Module:
+    """As many channels are kept in each of the two blocks."""
+
     def run(m, x):
         x = m.a(x)
         n, c, h, w = x.shape
         return m.head(pooled(m.b(x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w))))
 
-    return Net(run, a=conv(3, a), b=conv(a, 4), head=Linear(4, 3))
+    return Net(run, a=conv(3, 2 * a), b=conv(2 * a, b), head=Linear(b, 3))
 
 
-@whole("'pixel_shuffle'", 8)
-def pixel_shuffle(a: int) -> nn.Module:
-    return Net(lambda m, x: m.head(pooled(F.pixel_shuffle(m.a(x), 2))), a=conv(3, a), head=Linear(a // 4, 3))
+@right(4, 3)
+def pixel_shuffle_and_back(a: int, b: int) -> nn.Module:
+    """Upsampling by a shuffle, a depthwise convolution, and the way back, into channels of another order."""
+
+    def run(m, x):
+        x = m.dw(F.pixel_shuffle(m.a(x), 2))
+        return m.head(pooled(m.b(F.pixel_unshuffle(F.relu(x), 3))))
+
+    return Net(run, a=conv(3, 4 * a), dw=conv(a, a, groups=a), b=conv(9 * a, b, 1), head=Linear(b, 3))
+
+
+@right(4, 3)
+def shuffled_blocks(a: int, b: int) -> nn.Module:
+    return Net(
+        lambda m, x: m.head(pooled(m.b(F.relu(m.shuffle(m.a(x)))))),
+        a=conv(3, 2 * a, groups=1), shuffle=nn.ChannelShuffle(2), b=conv(2 * a, b), head=Linear(b, 3),
+    )  # fmt: skip
 
 
 @whole("'roll'", 6)

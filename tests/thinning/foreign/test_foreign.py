@@ -19,7 +19,7 @@ from thinning.foreign.twin import judge
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
 
-for _theme in ("couplings", "shapes", "broadcasts", "parameters", "buffers", "costs", "control"):
+for _theme in ("couplings", "shapes", "broadcasts", "parameters", "buffers", "costs", "control", "attention"):
     importlib.import_module(f"thinning.foreign.{_theme}")
 
 

@@ -14,11 +14,22 @@ from distreal_sim.thinning.coupling.trace import Trace
 
 
 def split(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
-    """chunk, split, tensor_split along an axis other than the channels."""
+    """chunk, split, tensor_split along the channels into equal parts, or along another axis.
+
+    Channels at the same place in the parts become the same, so that parts stay equal at a smaller width.
+    """
     x = input_of(args, kwargs)
     dim = int(given(args, kwargs, 2, ("dim",), 0)) % x.dim()
-    for result in tensors_in(out):
-        reason = "no rule says what the operation 'chunk' or 'split' does to channels"
+    parts = tensors_in(out)
+    own = None if trace.is_parameter(x) else trace.axes_of(x).get(dim)
+    if own is not None and not trace.couplings.is_fixed(own) and len({part.shape for part in parts}) == 1:
+        rows = own.reshape(len(parts), -1)
+        for row, part in zip(rows, parts, strict=True):
+            trace.couplings.unite(rows[0], row)
+            trace.set_channels(part, dim, row)
+        return
+    for result in parts:
+        reason = "it splits the channels into parts that are not equal"
         move(trace, x, result, lambda d: None if d == dim else d, reason, same=False)
 
 

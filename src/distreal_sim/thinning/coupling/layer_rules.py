@@ -43,7 +43,7 @@ def conv(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, 
         if groups > 1:
             trace.blocked.append((trace.where, atoms, groups))
         trace.scaled[name] = channels.atoms
-    _finish(trace, args, kwargs, x, name, out, 1, atoms, out.numel() // n_out)
+    finish(trace, args, kwargs, x, name, out, 1, atoms, out.numel() // n_out)
 
 
 def conv_transpose(
@@ -65,7 +65,7 @@ def conv_transpose(
     else:
         trace.whole(channels.atoms, "a grouped transposed convolution has no rule")
         atoms = np.zeros(out.shape[1], np.int64)
-    _finish(trace, args, kwargs, x, name, out, 1, atoms, x.numel() // x.shape[1])
+    finish(trace, args, kwargs, x, name, out, 1, atoms, x.numel() // x.shape[1])
 
 
 def linear(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
@@ -78,27 +78,7 @@ def linear(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
     if name in trace.tables:
         trace.whole(channels.atoms, "its weight is a table of tokens too")
     atoms = trace.produced(name, weight.shape[0], "linear")
-    _finish(trace, args, kwargs, x, name, out, out.dim() - 1, atoms, out.numel() // weight.shape[0])
-
-
-def matmul(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
-    """x @ w, with a parameter w (in, out) or the transpose of one: a linear layer."""
-    x, weight = args[0], argument(args, kwargs, 1, "other", kwargs.get("mat2"))
-    if trace.is_parameter(x) and not (trace.is_derived(x) or trace.is_derived(weight)):
-        return
-    name, axes = trace.shown(weight), trace.axes_of(weight)
-    if name is None or trace.is_parameter(x) or weight.dim() != 2 or len(axes) != 2:
-        raise trace.refuse(
-            "no rule says what a matrix product of two activations costs, or of computed weights (attention)"
-        )
-    channels = channels_on(trace, x, x.dim() - 1)
-    trace.couplings.unite(axes[0], channels.atoms)
-    trace.scaled[name] = channels.atoms
-    dim = next(d for d, atoms in trace.axes[name].items() if atoms is axes[1])
-    if dim == 1:
-        trace.transposed.add(name)
-    atoms = trace.produced(name, weight.shape[1], "linear", dim)
-    _finish(trace, (), {}, x, name, out, out.dim() - 1, atoms, out.numel() // weight.shape[1], weight)
+    finish(trace, args, kwargs, x, name, out, out.dim() - 1, atoms, out.numel() // weight.shape[0])
 
 
 def batch_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, before: Before) -> None:
@@ -106,7 +86,7 @@ def batch_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out:
     x = argument(args, kwargs, 0, "input")
     channels = channels_on(trace, x, 1)
     for place, key in ((1, "running_mean"), (2, "running_var"), (3, "weight"), (4, "bias")):
-        _vector(trace, argument(args, kwargs, place, key), channels.atoms)
+        vector_on(trace, argument(args, kwargs, place, key), channels.atoms)
     trace.set_channels(out, 1, channels.atoms)
 
 
@@ -128,7 +108,7 @@ def group_norm(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out:
     elif groups > 1:
         trace.blocked.append((trace.where, channels.atoms, groups))
     for place, key in ((2, "weight"), (3, "bias")):
-        _vector(trace, argument(args, kwargs, place, key), channels.atoms)
+        vector_on(trace, argument(args, kwargs, place, key), channels.atoms)
     trace.set_channels(out, 1, channels.atoms)
 
 
@@ -152,7 +132,7 @@ def layer_norm(
         trace.normed.append((trace.current[0], trace.where, channels.atoms))
         width_attribute(trace, "normalized_shape", channels.atoms, shape, axis)
         for vector in vectors:
-            _vector(trace, vector, channels.atoms, axis)
+            vector_on(trace, vector, channels.atoms, axis)
     trace.set_channels(out, channels.dim, channels.atoms)
 
 
@@ -165,7 +145,7 @@ def prelu(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any,
     """F.prelu with one slope, or one slope per channel."""
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
     if weight.numel() > 1:
-        _vector(trace, weight, channels_on(trace, x, 1).atoms)
+        vector_on(trace, weight, channels_on(trace, x, 1).atoms)
     channels = trace.channels(x)
     if channels is not None:
         trace.set_channels(out, channels.dim, channels.atoms)
@@ -193,7 +173,7 @@ def _weight(trace: Trace, weight: Tensor) -> str:
     return name
 
 
-def _vector(trace: Trace, vector: Any, atoms: np.ndarray, dim: int = 0) -> None:
+def vector_on(trace: Trace, vector: Any, atoms: np.ndarray, dim: int = 0) -> None:
     """A vector along the channels; dim: which of its axes that is."""
     if vector is None or vector.shape[dim] == 1:
         return
@@ -206,7 +186,7 @@ def _vector(trace: Trace, vector: Any, atoms: np.ndarray, dim: int = 0) -> None:
         trace.whole(atoms, f"a tensor made in its code fixes the width at {len(atoms)} channels")
 
 
-def _finish(
+def finish(
     trace: Trace,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -219,7 +199,7 @@ def _finish(
     weight: Tensor | None = None,
 ) -> None:
     """Records a layer; total: how often the pass uses each of its weights."""
-    _vector(trace, argument(args, kwargs, 2, "bias"), atoms)
+    vector_on(trace, argument(args, kwargs, 2, "bias"), atoms)
     positions = positions_of(trace, total)
     used = argument(args, kwargs, 1, "weight") if weight is None else weight
     needed = x.requires_grad + used.requires_grad
@@ -258,7 +238,6 @@ LAYER_RULES = {
     "conv3d": conv,
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), conv_transpose),
     "linear": linear,
-    **dict.fromkeys(("matmul", "__matmul__", "mm"), matmul),
     "batch_norm": batch_norm,
     "instance_norm": instance_norm,
     "group_norm": group_norm,

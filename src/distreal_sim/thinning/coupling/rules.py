@@ -15,6 +15,7 @@ from torch import Tensor
 from distreal_sim.thinning.coupling.layer_rules import LAYER_RULES
 from distreal_sim.thinning.coupling.moves import move
 from distreal_sim.thinning.coupling.operations import results_of, tensors_in
+from distreal_sim.thinning.coupling.product_rules import PRODUCT_RULES
 from distreal_sim.thinning.coupling.sequence_rules import SEQUENCE_RULES
 from distreal_sim.thinning.coupling.shape_rules import SHAPE_RULES
 from distreal_sim.thinning.coupling.trace import Trace
@@ -65,6 +66,7 @@ def apply_rule(
     operands = tensors_in((args, kwargs))
     rule = (
         LAYER_RULES.get(name)
+        or PRODUCT_RULES.get(name)
         or SEQUENCE_RULES.get(name)
         or SHAPE_RULES.get(name.removesuffix("_"))
         or SHAPE_RULES.get(name)

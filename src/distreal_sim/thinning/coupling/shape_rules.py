@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from distreal_sim.thinning.coupling.channels import Atoms
 from distreal_sim.thinning.coupling.index_rules import index, pad, set_index, split, unbind
+from distreal_sim.thinning.coupling.layer_rules import width_attribute
 from distreal_sim.thinning.coupling.moves import Args, Before, Kwargs, given, input_of, move
 from distreal_sim.thinning.coupling.operations import tensors_in
 from distreal_sim.thinning.coupling.trace import Trace
@@ -20,7 +22,7 @@ def reshape(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) 
     """view, reshape, flatten, unflatten, squeeze, unsqueeze: each channel may come to own several positions.
 
     The axis of channels may merge with the axes to its right (each channel then owns consecutive positions)
-    and to its left (the channels then repeat), but not with the examples' axis, and it may not be split.
+    and to its left (the channels then repeat), but not with the examples' axis. `_split` says how it splits.
     """
     x = input_of(args, kwargs)
     shape = before[id(x)]
@@ -44,8 +46,38 @@ def reshape(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) 
         dim, tiles, inner = best
         trace.set_channels(out, dim, np.tile(np.repeat(channels.atoms, inner), tiles))
         return
+    if _split(trace, out, channels.atoms, left, right):
+        return
     trace.whole(channels.atoms, f"reshaping {shape} to {tuple(out.shape)} splits the axis of channels")
     trace.put(out, {})
+
+
+HEADS = ("num_heads", "n_heads", "n_head", "nhead", "heads", "num_attention_heads")
+"""Names by which modules call their number of heads."""
+
+
+def _split(trace: Trace, out: Tensor, atoms: Atoms, left: int, right: int) -> bool:
+    """Splits the axis of channels into several axes, of which one keeps channels; returns whether it could.
+
+    left, right: elements before and after the axis. The last axis of a tensor splits into heads and their
+    units, and a head becomes one channel; before them there may be the 2 or 3 parts of a joint projection.
+    Another axis splits into blocks of channels, which then repeat.
+    """
+    sizes = tuple(out.shape)
+    starts = [d for d in range(out.dim()) if math.prod(sizes[:d]) == left and sizes[d] > 1]
+    ends = [d for d in range(out.dim()) if math.prod(sizes[d + 1 :]) == right and sizes[d] > 1]
+    if not starts or not ends or math.prod(sizes[starts[0] : ends[-1] + 1]) != len(atoms):
+        return False
+    dims = [d for d in range(starts[0], ends[-1] + 1) if sizes[d] > 1]
+    joint = len(dims) > 2 and sizes[dims[0]] in (2, 3)
+    at = 1 if joint or (right > 1 and len(dims) == 2) else 0
+    parts = np.moveaxis(atoms.reshape([sizes[d] for d in dims]), at, 0).reshape(sizes[dims[at]], -1)
+    for column in parts.T[1:]:
+        trace.couplings.unite(parts[:, 0], column)
+    trace.set_channels(out, dims[at], parts[:, 0])
+    for attribute in HEADS:
+        width_attribute(trace, attribute, parts[:, 0], len(parts))
+    return True
 
 
 def _same_place(old: tuple[int, ...], new: tuple[int, ...], dim: int) -> int | None:
@@ -207,6 +239,59 @@ def repeat(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -
     trace.put(out, axes, x, same=False)
 
 
+def pixel_shuffle(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
+    """pixel_shuffle: a channel of the result is a block of channels, which so are dropped together."""
+    x = input_of(args, kwargs)
+    atoms = _feature_maps(trace, x)
+    if atoms is not None:
+        blocks = atoms.reshape(out.shape[-3], -1)
+        for column in blocks.T[1:]:
+            trace.couplings.unite(blocks[:, 0], column)
+        trace.set_channels(out, out.dim() - 3, blocks[:, 0])
+
+
+def pixel_unshuffle(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
+    """pixel_unshuffle: a channel becomes a block of channels."""
+    x = input_of(args, kwargs)
+    atoms = _feature_maps(trace, x)
+    if atoms is not None:
+        trace.set_channels(out, out.dim() - 3, np.repeat(atoms, out.shape[-3] // len(atoms)))
+
+
+def channel_shuffle(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
+    """channel_shuffle: as many channels are kept in each block, those at the same places."""
+    x = input_of(args, kwargs)
+    channels = trace.channels(x)
+    if channels is None or channels.dim != 1:
+        trace.lose(x, "it shuffles another axis than that of the channels")
+        return
+    blocks = channels.atoms.reshape(int(given(args, kwargs, 1, ("groups",), 1)), -1)
+    for row in blocks[1:]:
+        trace.couplings.unite(blocks[0], row)
+    trace.set_channels(out, 1, blocks.T.ravel())
+
+
+def _feature_maps(trace: Trace, x: Tensor) -> Atoms | None:
+    """The channels of maps (..., C, H, W); None, and they are lost, where channels lie on another axis."""
+    channels = trace.channels(x)
+    if channels is None or channels.dim != x.dim() - 3:
+        trace.lose(x, "it rearranges another axis than that of the channels")
+        return None
+    return channels.atoms
+
+
+def glu(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
+    """glu: the two halves of the channels, which are multiplied, are the same channels."""
+    x = input_of(args, kwargs)
+    dim = int(given(args, kwargs, 1, ("dim",), -1)) % x.dim()
+    axes = dict(trace.axes_of(x))
+    if dim in axes:
+        first, second = axes[dim].reshape(2, -1)
+        trace.couplings.unite(first, second)
+        axes[dim] = first
+    trace.put(out, axes)
+
+
 def softmax(trace: Trace, args: Args, kwargs: Kwargs, out: Any, before: Before) -> None:
     """softmax, log_softmax, softmin: the axis that they run over stays whole."""
     x = input_of(args, kwargs)
@@ -249,4 +334,8 @@ SHAPE_RULES = {
     **dict.fromkeys(("expand", "expand_as"), expand),
     **dict.fromkeys(("repeat", "tile"), repeat),
     "normalize": normalize,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+    **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), channel_shuffle),
+    "glu": glu,
 }

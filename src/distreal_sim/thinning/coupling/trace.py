@@ -131,6 +131,7 @@ class Trace(TorchFunctionMode):
         self._derived: set[int] = set()
         self._alive: dict[int, Tensor] = {}
         self._made: dict[int, tuple[str, dict[int, Atoms]]] = {}
+        self._unreadable: dict[int, str] = {}
 
     # -- the forward pass
 
@@ -274,8 +275,14 @@ class Trace(TorchFunctionMode):
         self.now.visits.append(Visit(self.where, name, axes, own, self.current[0], reads))
         return out
 
+    def forbid(self, tensor: Tensor, reason: str) -> None:
+        """Leaves the network whole altogether, for this reason, if anything reads the tensor."""
+        self._unreadable[id(tensor)] = reason
+
     def _note_unwatched(self, tensors: list[Tensor]) -> None:
         for tensor in tensors:
+            if id(tensor) in self._unreadable:
+                self.unwatched = self.unwatched or (self.where, self._unreadable[id(tensor)])
             if id(tensor) in self._alive or id(tensor) in self.names or not tensor.requires_grad:
                 continue
             if tensor.is_leaf:

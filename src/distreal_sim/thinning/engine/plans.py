@@ -23,6 +23,7 @@ from distreal_sim.thinning.engine.passes import (
     bfloat16_outputs_of,
     outputs_of,
 )
+from distreal_sim.thinning.heads import follow_heads
 from distreal_sim.thinning.recurrent import follow_weights
 from distreal_sim.thinning.structure import FIXED, Axis, Precision, Structure
 
@@ -81,6 +82,7 @@ class Plans:
         self._chain = find_chain(module, names)  # before it gets hooks: a module with hooks is in no chain
         keep_layout(module)
         follow_weights(module)
+        follow_heads(module)
         self._linears = self._find_linears() if fast else {}
         mixed = precision == "bfloat16" and self._chain is None
         self._forward = partial(bfloat16_outputs_of, dtype=memory.dtype) if mixed else outputs_of
