@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", autouse=True)
 def _zoos() -> None:
     if absent := missing():
-        pytest.skip(f"not installed: {', '.join(absent)} (pip install --no-deps pytorchcv timm torchvision)")
+        pytest.skip(f"not installed: {', '.join(absent)} (see requirements.txt beside this file)")
     torch.set_num_threads(1)
 
 
@@ -25,5 +25,5 @@ def test_never_wrong(entry: Entry) -> None:
 
 
 def test_enough_are_tried_and_right() -> None:
-    """Of this many networks the table of docs/thinning.md speaks."""
+    """Of this many networks the table of docs/explanation/thinning.md speaks."""
     assert len(list(entries())) >= 150

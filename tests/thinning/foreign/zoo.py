@@ -1,8 +1,8 @@
 """Public model zoos as a test of the thinning engine: which networks, and how each is made small.
 
-Run as a script it writes the table of docs/thinning.md:
+Run as a script it writes the table of docs/explanation/thinning.md:
 
-    pip install --no-deps pytorchcv timm torchvision
+    pip install --no-deps -r tests/thinning/foreign/requirements.txt
     PYTHONPATH=src:tests python -m thinning.foreign.zoo
 """
 
