@@ -36,5 +36,5 @@ class SerialGrid(LocalGrid):
         context = make_context(client_id, RecordDict(dict(self.states.get(client_id, {}))))
         reply = self.app(message, context)
         if len(context.state) and not reply.has_error():
-            self.states[client_id] = context.state
+            self.keep(wanted[0], client_id, context.state)
         return [reply]

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 LAYERS = [
     "base",
     "thinning data models devices codecs",
-    "fronts costs recipe trackers",
+    "fronts costs recipe trackers coordination",
     "results",
     "client",
     "merging",
@@ -58,6 +58,7 @@ PLUGINS = (
     "methods",
     "codecs",
     "trackers",
+    "coordination",
     "merging.merges",
     "results.plots",
 )

@@ -69,7 +69,7 @@ class Client:
     @cached_property
     def rngs(self) -> Rngs:
         """Its generators of this round, each keyed by its purpose."""
-        return Rngs(self.task.seed, (self.round.number, self.id))
+        return Rngs(self.task.seed, (self.round.key, self.id))
 
     def compute_window(self, traffic: Traffic) -> tuple[float, float]:
         """(start_s, end_s) between the download and the upload, relative to the start of the round.

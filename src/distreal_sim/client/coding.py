@@ -83,7 +83,7 @@ def moved_as(update: Arrays, got: Arrays, sent: Arrays) -> Arrays:
 
 def _rng(task: Task, job: Job) -> np.random.Generator:
     """The generator of the client's codec in this round."""
-    return Rngs(task.seed, (job.round.number, job.client_id))("codec")
+    return Rngs(task.seed, (job.round.key, job.client_id))("codec")
 
 
 def _cut(arrays: Arrays, parts: Parts) -> dict[str, np.ndarray]:

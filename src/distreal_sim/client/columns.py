@@ -37,6 +37,16 @@ CHARGED = Column(
 """A further column where time is measured: it stands beside `macs_available` as `macs` does without it."""
 
 
+OF_JOBS = (
+    Column("start_s", "absolute simulated time at which the server sent its job"),
+    Column("end_s", "absolute simulated time at which its update arrived, or the server gave it up"),
+    Column("staleness", "steps of the server between the start of its job and its end", "mean"),
+    Column("cancelled", "1 if the server cancelled its job, else 0", "sum"),
+    Column("refused", "1 if its update was too stale to be merged, else 0", "sum"),
+)
+"""Further columns where the order of a simulation is not that of rounds (`coordination`)."""
+
+
 def column(about: str, in_round: InRound | None = None, *, optional: bool = False) -> Any:
     """A field of a dataclass that is a column; see `Column`."""
     return dataclasses.field(metadata={"about": about, "in_round": in_round, "optional": optional})

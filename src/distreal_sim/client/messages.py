@@ -35,7 +35,11 @@ class Round:
 
     number: from 1; n_rounds: the planned number of rounds; start_s: absolute simulated time of its start;
     lr: learning rate of its steps; cohort: ids of its clients, ascending; () on a client, which does not
-    know the others; n_selected: how many they are.
+    know the others; n_selected: how many they are, without rounds how many are at work then; dispatch:
+    number, from 1, of the dispatch of jobs, 0 where each round has one.
+
+    Without rounds (`coordination`) a job has a Round of its own: its number is that of the server's next step
+    when the job starts, and a client may start twice before that step.
     """
 
     number: int
@@ -44,6 +48,12 @@ class Round:
     lr: float
     cohort: tuple[int, ...] = ()
     n_selected: int = 0
+    dispatch: int = 0
+
+    @property
+    def key(self) -> int:
+        """Number that keys the random draws of its clients; no client has two jobs of the same key."""
+        return self.dispatch or self.number
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,7 @@ class Update:
     arrays: empty if the update was lost. coverage: which of the finished steps kept which channels. memory:
     arrays that the client keeps for its next round (they do not travel); None: its memory stays as it was.
     travels_whole: whether the arrays travel whole, also what no step kept.
+    weight: factor of its weight in a merge, which the server sets (`Coordination.weight`).
     """
 
     facts: Facts
@@ -103,6 +114,7 @@ class Update:
     coverage: Coverage
     memory: Arrays | None = None
     travels_whole: bool = False
+    weight: float = 1.0
 
     @property
     def n_steps(self) -> int:

@@ -68,6 +68,12 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
             f"clients_per_round ({experiment.clients_per_round}) must not exceed the number of clients "
             f"({len(split)})"
         )
+    most = experiment.coordination.most_running(experiment.clients_per_round)
+    if most > len(split):
+        raise InputError(
+            f"coordination.name {experiment.coordination.name}: up to {most} clients at once must not exceed "
+            f"the number of clients ({len(split)}); lower clients_per_round"
+        )
     with rngs.seeded_globals("initialisation"), naming(f"model {experiment.model.name}"):
         full = experiment.model.build(data.shape, data.n_outputs, data.vocabulary)
     with rngs.seeded_globals("tracing"):

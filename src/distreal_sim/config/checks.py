@@ -12,6 +12,7 @@ from distreal_sim.base.plugins import load, names
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.settings import Evaluation, Overrun
 from distreal_sim.codecs import Codec
+from distreal_sim.coordination import Coordination
 from distreal_sim.data.datasets import Data, Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.merging.merges import Merge
@@ -90,8 +91,36 @@ def check_merge(merge: Merge, method: Method, clients_per_round: int) -> None:
     )
 
 
+def check_coordination(
+    coordination: Coordination, merge: Merge, round_end: str, n_per_round: int, n_clients: int | None
+) -> None:
+    """Raises ValueError for a coordination that these keys do not go with."""
+    name = f"coordination.name {coordination.name}"
+    if coordination.in_rounds:
+        return
+    if round_end != "fixed":
+        raise ValueError(
+            f"round_end {round_end} cannot be used with {name}, which has no rounds; leave it out"
+        )
+    most = coordination.most_running(n_per_round)
+    if n_clients is not None and most > n_clients:
+        raise ValueError(
+            f"clients_per_round ({n_per_round}) with {name} means up to {most} clients at a time, which must "
+            f"not exceed n_clients ({n_clients})"
+        )
+    if not merge.averages and coordination.overlaps:
+        raise ValueError(
+            f"{merge.title} cannot be used with {name}, which weighs stale updates: that needs a weighted "
+            "mean; leave merge out, or use a synchronous coordination"
+        )
+
+
 def check_statistics(
-    evaluation: Evaluation, merge: Merge, method: Method, codecs: Mapping[str, Codec]
+    evaluation: Evaluation,
+    merge: Merge,
+    method: Method,
+    codecs: Mapping[str, Codec],
+    coordination: Coordination,
 ) -> None:
     """Raises ValueError unless merged running statistics are means of statistics of full-width steps.
 
@@ -108,6 +137,8 @@ def check_statistics(
         why = merge.title
     elif lossy := [f"{key} {codec.name}" for key, codec in codecs.items() if not codec.exact]:
         why = f"{lossy[0]}, which may make a variance negative"
+    elif coordination.overlaps:
+        why = f"coordination.name {coordination.name}, whose stale updates may make a variance negative"
     else:
         return
     raise ValueError(

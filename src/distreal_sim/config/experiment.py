@@ -16,12 +16,13 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, reading, sources_of
 from distreal_sim.base.values import ConfigModel, ConfigPath
-from distreal_sim.client.columns import CHARGED, Column
+from distreal_sim.client.columns import CHARGED, OF_JOBS, Column
 from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
 from distreal_sim.config.checks import (
+    check_coordination,
     check_download_codec,
     check_merge,
     check_overrun,
@@ -31,6 +32,8 @@ from distreal_sim.config.checks import (
 )
 from distreal_sim.config.kinds import KINDS, by_content, is_list, plain, plugins_in
 from distreal_sim.config.watched import Best, Stop
+from distreal_sim.coordination import Coordination
+from distreal_sim.coordination.rounds import Rounds
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
 from distreal_sim.data.datasets import Dataset
@@ -89,6 +92,9 @@ class Experiment(ConfigModel):
     download_codec: SerializeAsAny[Codec] = Field(
         Plain(), description="how the model is encoded for its way to the clients"
     )
+    coordination: SerializeAsAny[Coordination] = Field(
+        Rounds(), description="when clients start and when the server merges: in rounds, or by events"
+    )
     cost: Literal["macs", "measured"] | ConfigPath = Field(
         "macs",
         description="what a training step costs on the simulated clock: its MACs; its time, measured on this "
@@ -127,11 +133,14 @@ class Experiment(ConfigModel):
         check_partition(self.partition, self.dataset)
         check_merge(self.merge, self.method, self.clients_per_round)
         codecs = {"codec": self.codec, "download_codec": self.download_codec}
-        check_statistics(self.evaluation, self.merge, self.method, codecs)
+        check_statistics(self.evaluation, self.merge, self.method, codecs, self.coordination)
         check_download_codec(self.download_codec)
         for key in ("stop", "best"):
             if getattr(self, key) is not None:
                 check_watched_rounds(key, self.evaluation, self.rounds)
+        check_coordination(
+            self.coordination, self.merge, self.round_end, self.clients_per_round, self.n_clients
+        )
         self._sources = sources_of(self._modules())
         return self
 
@@ -154,8 +163,9 @@ class Experiment(ConfigModel):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Columns of the result tables beside those of every run: of measured costs, and the method's."""
-        return (*(() if self.cost == "macs" else (CHARGED,)), *self.method.columns)
+        """Columns of the tables beside those of every run: of measured costs, of jobs, the method's."""
+        charged = () if self.cost == "macs" else (CHARGED,)
+        return (*charged, *(() if self.coordination.in_rounds else OF_JOBS), *self.method.columns)
 
     @property
     def costs(self) -> CostTable | None:

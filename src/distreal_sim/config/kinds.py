@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.codecs import Codec
+from distreal_sim.coordination import Coordination
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
@@ -44,6 +45,7 @@ KINDS: dict[str, type[Plugin]] = {
     "evaluation.metrics": Metric,
     "download_codec": Codec,
     "trackers": Tracker,
+    "coordination": Coordination,
 }
 """The keys that hold a plug-in, or a list of them, each with the kind."""
 

@@ -74,7 +74,8 @@ def choose(
     if task.device != "cpu":
         return Choice("ray", workers, f"the cost of a step on {task.device} is not known")
     jobs = [_work_macs(task, client_id) for client_id in select_cohort(experiment, task, 1, 0.0)]
-    run_macs, job_macs = experiment.rounds * sum(jobs), sum(jobs) / max(1, len(jobs))
+    job_macs = sum(jobs) / max(1, len(jobs))
+    run_macs = experiment.rounds * experiment.coordination.n_merged(len(jobs)) * job_macs
     said = f"about {si(run_macs, 'MAC')} in the run, {si(job_macs, 'MAC')} in a job"
     if run_macs < FEW_MACS or job_macs < FEW_MACS_OF_A_JOB:
         return Choice("serial", 1, f"{said}: too few to be worth Ray")

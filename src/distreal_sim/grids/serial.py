@@ -33,6 +33,16 @@ class SerialFleet:
         """One update per job, in the order of the jobs."""
         return map(self._answer, jobs)
 
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Nothing yet: a job is done when its result is asked for."""
+
+    def result(self, job: Job) -> Update:
+        """See `Fleet.result`."""
+        return self._answer(job)
+
+    def withdraw(self, jobs: Sequence[Job]) -> None:
+        """Nothing: the jobs were not begun."""
+
     def _answer(self, job: Job) -> Update:
         try:
             memory = self._memories.get(job.client_id, {})

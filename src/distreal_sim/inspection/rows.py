@@ -198,6 +198,8 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
     yield "method", describe(experiment.method)
     yield "overrun", f"{experiment.overrun}: {OVERRUNS[experiment.overrun]}"
     yield "merge", describe(experiment.merge)
+    if not experiment.coordination.in_rounds:
+        yield "coordination", describe(experiment.coordination)
     if experiment.codec != Plain():
         yield "codec", describe(experiment.codec)
     if experiment.download_codec != Plain():
@@ -264,16 +266,17 @@ def time_rows(
     if experiment.overrun == "wait":
         bound = "about " if bound else "at least "
     total_s = experiment.rounds * experiment.deadline_s
+    lasts = f" rounds of {experiment.deadline_s:g} s: {bound}{total_s:,.10g} s"
+    if not experiment.coordination.in_rounds:
+        lasts, total_s = " steps of the server; run --no-training says when they are", 0.0
     yield (
         "simulated",
-        (
-            f"{experiment.rounds:,} rounds of {experiment.deadline_s:g} s: {bound}{total_s:,.10g} s"
-            + (f" ({duration(total_s)})" if total_s >= 120 else "")
-        ),
+        f"{experiment.rounds:,}{lasts}" + (f" ({duration(total_s)})" if total_s >= 120 else ""),
     )
     every, n_test = experiment.evaluation.every, len(task.data.test)
     n_evaluations = experiment.rounds // every + bool(experiment.rounds % every)
-    training = experiment.rounds * experiment.clients_per_round * times.training_wall_s(round_1)
+    n_jobs = experiment.rounds * experiment.coordination.n_merged(experiment.clients_per_round)
+    training = n_jobs * times.training_wall_s(round_1)
     testing = n_evaluations * times.evaluation_wall_s(n_test, experiment.evaluation)
     one, cores = training + testing, n_cores()
     many = one / min(cores, experiment.clients_per_round)

@@ -45,7 +45,8 @@ def weighted_average(
     weight `examples`: w_c is the client's number of examples; `clients`: 1. Both are one number for all that
     a client trained, however often. `trained_examples`: the number of examples, repeats counted, in the
     finished steps that trained the coordinate; `macs`: the MACs that these steps were charged, each step
-    whole (forward, backward, frozen layers and a teacher's pass too). dilute: the part of its weight with
+    whole (forward, backward, frozen layers and a teacher's pass too). Each is multiplied by `Update.weight`.
+    dilute: the part of its weight with
     which a client did not train a coordinate counts for the old value, so that the sums run over all clients.
     Updates are added in the order in which they arrive; values for coordinates that a client did not train
     are ignored, and an update may lack parameters.
@@ -85,7 +86,7 @@ def client_weight(update: Update, weight: Weight) -> float:
     by_step = step_weights(update, weight)
     if by_step is not None:
         return float(by_step.sum())
-    return 1.0 if weight == "clients" else float(update.facts.n_examples)
+    return update.weight * (1.0 if weight == "clients" else float(update.facts.n_examples))
 
 
 def step_weights(update: Update, weight: Weight) -> np.ndarray | None:
@@ -94,8 +95,8 @@ def step_weights(update: Update, weight: Weight) -> np.ndarray | None:
     None where a client's weight does not depend on how often it trained a coordinate.
     """
     if weight == "trained_examples":
-        return update.coverage.examples.astype(float)
-    return update.coverage.macs.astype(float) if weight == "macs" else None
+        return update.weight * update.coverage.examples.astype(float)
+    return update.weight * update.coverage.macs.astype(float) if weight == "macs" else None
 
 
 def _spread_any(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.results.runs import Run, read_run
 from distreal_sim.simulation.clock.rounds import TimedFleet, known_levels, run_clock
-from distreal_sim.simulation.play import play
+from distreal_sim.simulation.play import order_of, play
 from distreal_sim.simulation.rounds import Progress, Simulation, simulate, start
 from distreal_sim.simulation.rows import ClientRow, RoundRow, Timing
 from distreal_sim.simulation.run_directory import RunDirectory
@@ -72,12 +72,12 @@ class Watched(TimedFleet):
         super().__init__(task, experiment.method)
         self.n_steps: Counter[int] = Counter()
 
-    def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
+    def result(self, job: Job) -> Update:
         """As in a timed run."""
-        for update in super().train(jobs):
-            covered = update.coverage
-            self.n_steps.update((covered.macs // np.maximum(covered.examples, 1)).tolist())
-            yield update
+        update = super().result(job)
+        covered = update.coverage
+        self.n_steps.update((covered.macs // np.maximum(covered.examples, 1)).tolist())
+        return update
 
 
 def picked(experiment: Experiment, task: Task) -> pd.DataFrame:
@@ -90,7 +90,8 @@ def picked(experiment: Experiment, task: Task) -> pd.DataFrame:
     short = experiment.model_copy(update={"rounds": min(experiment.rounds, ROUNDS_WATCHED)})
     timed = replace(task, computes=False)
     fleet = Watched(timed, short)
-    simulate(Simulation(short, timed, fleet, Unrecorded()), start(short, timed))
+    sim = Simulation(short, timed, fleet, Unrecorded())
+    simulate(sim, start(short, timed), play=order_of(short))
     levels = known_levels(experiment.method, timed)
     kept = {level.charge: level.counts for level in levels.levels} if levels else {}
     full = training_macs(task.configured, task.configured.full_counts())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -37,11 +36,23 @@ def draw_cohort(
     return sorted(chosen)
 
 
-def select_cohort(experiment: Experiment, task: Task, round_number: int, start_s: float) -> list[int]:
-    """The clients of a round that begins at start_s, absolute: the same for every method.
+def select_cohort(
+    experiment: Experiment,
+    task: Task,
+    number: int,
+    start_s: float,
+    size: int | None = None,
+    busy: Collection[int] = (),
+) -> list[int]:
+    """The clients of a round or dispatch at start_s, absolute: the same for every method.
 
-    A function of the seed, the round and, where clients come and go, of its start.
+    A function of the seed, its number, who is busy and, where clients come and go, of its start. size: clients_per_round if not given; busy: clients that cannot be selected.
     """
-    rng = Rngs(task.seed, (round_number,))("cohort")
-    available = partial(task.devices.available, round_number=round_number, start_s=start_s)
-    return draw_cohort(len(task.split), experiment.clients_per_round, rng, available)
+    rng = Rngs(task.seed, (number,))("cohort")
+
+    def idle(client_ids: np.ndarray) -> np.ndarray:
+        there = task.devices.available(client_ids, number, start_s)
+        return there & ~np.isin(client_ids, list(busy)) if busy else there
+
+    n = experiment.clients_per_round if size is None else size
+    return draw_cohort(len(task.split), n, rng, idle)

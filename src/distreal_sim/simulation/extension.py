@@ -71,6 +71,11 @@ def _check_rounds(path: Path, experiment: Experiment, before: int) -> None:
                 f"number of rounds (round {number}: {then:.4g} then, {now:.4g} now), so this is another run; "
                 "choose another --out, or a schedule such as constant, step or exponential"
             )
+    if experiment.coordination.overlaps:
+        raise InputError(
+            f"{cannot}: with coordination.name {experiment.coordination.name} the last step ends the jobs "
+            "that are running, so this is another run; choose another --out"
+        )
     if files := experiment.readers("n_rounds"):
         raise InputError(
             f"{cannot}: {files[0]} uses the planned number of rounds (n_rounds), so this is another run; "

@@ -26,6 +26,21 @@ class Fleet(Protocol):
         """Sends the jobs and yields one update per job, in the order of the jobs."""
         ...
 
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Begins jobs whose results are needed later, in this order of need.
+
+        A client has at most one job whose result was not taken yet.
+        """
+        ...
+
+    def result(self, job: Job) -> Update:
+        """The update of a submitted job; from then on the client has the memory that it kept from it."""
+        ...
+
+    def withdraw(self, jobs: Sequence[Job]) -> None:
+        """Gives up submitted jobs: the clients' memory is as it was before them."""
+        ...
+
     def statistics(
         self, arrays: Arrays, round_number: int, client_ids: Sequence[int], part: SubModel | None = None
     ) -> Arrays:

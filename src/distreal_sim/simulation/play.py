@@ -11,8 +11,9 @@ from distreal_sim.config import Experiment
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.clock.rounds import run_clock
 from distreal_sim.simulation.fleet import Fleet
-from distreal_sim.simulation.rounds import Progress, Simulation, simulate, start
+from distreal_sim.simulation.rounds import Play, Progress, Simulation, play_round, simulate, start
 from distreal_sim.simulation.run_directory import RunDirectory
+from distreal_sim.simulation.steps import play_step
 from distreal_sim.simulation.tracking import tracked
 from distreal_sim.simulation.verify import Verifying
 from distreal_sim.simulation.watch import Watch, rows_of
@@ -53,7 +54,7 @@ def play(
                     directory.keep_best(final_model(task, now), now.round_number)
 
                 sim = Simulation(experiment, task, fleet, recorder)
-                progress = simulate(sim, progress, shown, watch, keep)
+                progress = simulate(sim, progress, shown, watch, keep, order_of(experiment))
                 directory.notes |= watch.notes()
             else:
                 progress = run_clock(experiment, task, progress, recorder, shown)
@@ -64,6 +65,11 @@ def play(
     except BaseException as error:
         directory.abandon("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
+
+
+def order_of(experiment: Experiment) -> Play:
+    """What plays a round, or a step of the server where the coordination is not that of rounds."""
+    return play_round if experiment.coordination.in_rounds else play_step
 
 
 def final_model(task: Task, progress: Progress) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The order of a round; no other module knows it.
+"""The order of a round; no other module knows it. Other orders than rounds: `simulation.steps`.
 
 cohort -> plan -> train on the clients -> merge in client order -> clock -> test -> rows -> checkpoint
 """
@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from distreal_sim.client.coding import decode_update, moved_as, sent_models
@@ -20,6 +21,7 @@ from distreal_sim.simulation.asked import first_state, jobs_of, merged
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.fleet import Fleet
+from distreal_sim.simulation.flights import Flight, Timekeeper
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Scores, Timing
 from distreal_sim.simulation.watch import Watch
 from distreal_sim.submodels.submodel import SubModel
@@ -41,13 +43,16 @@ class Recorder(Protocol):
 class Progress:
     """The state of a simulation between two rounds.
 
-    sim_s: simulated time; statistics: batch-norm statistics of the last test.
+    sim_s: simulated time; statistics: batch-norm statistics of the last test; jobs: those that are still
+    running, and n_dispatches: dispatches of jobs so far, where the order is not that of rounds.
     """
 
     round_number: int
     sim_s: float
     state: State
     statistics: Arrays
+    jobs: tuple[Job, ...] = ()
+    n_dispatches: int = 0
 
 
 def start(experiment: Experiment, task: Task) -> Progress:
@@ -67,6 +72,11 @@ class Simulation:
     @property
     def method(self) -> Method:
         return self.experiment.method
+
+    @cached_property
+    def timekeeper(self) -> Timekeeper:
+        """Times jobs before they are computed."""
+        return Timekeeper(self.task, self.method)
 
     @property
     def on_schedule(self) -> bool:
@@ -96,6 +106,10 @@ class Simulation:
         got = sent_models(self.task, jobs)
         return map(self._decoded, jobs, got, self.fleet.train(got))
 
+    def result(self, flight: Flight) -> Update:
+        """The decoded update of a job that was submitted."""
+        return self._decoded(flight.job, flight.got, self.fleet.result(flight.got))
+
     def _decoded(self, sent: Job, got: Job, update: Update) -> Update:
         arrays = update.arrays
         if arrays and not self.task.codec.exact:
@@ -111,6 +125,16 @@ class Simulation:
     def published(self, state: State) -> State:
         """The state with its arrays published, for tests and for the next round."""
         return State(self.fleet.publish(state.arrays), state.extras)
+
+    def begun(self, progress: Progress) -> Progress:
+        """The progress with every model published once; its jobs are submitted."""
+        models = {id(job.arrays): job.arrays for job in progress.jobs}
+        state = self.published(progress.state)
+        known = {key: self.fleet.publish(arrays) for key, arrays in models.items()}
+        known[id(progress.state.arrays)] = state.arrays
+        jobs = tuple(replace(job, arrays=known[id(job.arrays)]) for job in progress.jobs)
+        self.fleet.submit([flight.got for flight in self.timekeeper.flights(jobs)])
+        return replace(progress, state=state, jobs=jobs)
 
     def duration_s(self, sim_s: Sequence[float]) -> float:
         """Simulated seconds of a round; sim_s: simulated seconds of each of its clients."""
@@ -181,12 +205,17 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     return Progress(now.number, end_s, state, scores.statistics if scores else before.statistics), row
 
 
+Play = Callable[[Simulation, Progress], tuple[Progress, RoundRow]]
+"""Plays a round, or what stands in its place."""
+
+
 def simulate(
     sim: Simulation,
     progress: Progress,
     on_round: OnRound = unseen,
     watch: Watch | None = None,
     keep: Callable[[Progress], None] = lambda progress: None,
+    play: Play = play_round,
 ) -> Progress:
     """Plays all rounds after `progress`, recording and committing them, or as many as `watch` wants.
 
@@ -197,10 +226,10 @@ def simulate(
     """
     experiment = sim.experiment
     watch = Watch(experiment) if watch is None else watch
-    progress = replace(progress, state=sim.published(progress.state))
+    progress = sim.begun(progress)
     try:
         while progress.round_number < experiment.rounds and not watch.ended:
-            progress, row = play_round(sim, progress)
+            progress, row = play(sim, progress)
             if watch.see(row.cells):
                 keep(progress)
             if watch.ended or sim.is_committed(progress.round_number):

@@ -26,7 +26,7 @@ from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.base.files import sync, write_atomically
 from distreal_sim.base.sources import git_state
 from distreal_sim.base.versions import version_of
-from distreal_sim.client.messages import Arrays, State
+from distreal_sim.client.messages import Arrays, Job, Round, State
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
@@ -44,6 +44,9 @@ from distreal_sim.simulation.watch import check_watched
 
 BEST = "best.safetensors"
 """The best model, where the config wants it kept."""
+
+PRESENT = 0
+"""Number of the server's present model among those of a checkpoint."""
 
 PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
 
@@ -163,8 +166,9 @@ class RunDirectory:
         tensors = load_file(saved / "state.safetensors")
         state = State(_under("arrays", tensors), _under("extras", tensors))
         contexts = {int(k): v.tobytes() for k, v in _under("contexts", tensors).items()}
-        progress = Progress(meta["round"], meta["sim_s"], state, _under("statistics", tensors))
-        return progress, contexts
+        jobs = _jobs(meta["jobs"], tensors, state)
+        statistics = _under("statistics", tensors)
+        return Progress(meta["round"], meta["sim_s"], state, statistics, jobs, meta["n_dispatches"]), contexts
 
     def _write_config(self) -> None:
         plain = dump_yaml(self.experiment.resolved(), sort_keys=False)
@@ -220,6 +224,7 @@ class RunDirectory:
         final = self._checkpoint(progress.round_number)
         temporary = final.with_name(final.name + ".tmp")
         temporary.mkdir()
+        described, models = _described(progress)
         meta = {
             "round": progress.round_number,
             "rounds": self.experiment.rounds,
@@ -227,12 +232,15 @@ class RunDirectory:
             "rounds_csv_bytes": self.rounds.n_bytes,
             "timing_csv_bytes": self.timing.n_bytes,
             "wall_s": self._wall_s(),
+            "n_dispatches": progress.n_dispatches,
+            "jobs": described,
         }
         write_atomically(temporary / "meta.json", json.dumps(meta).encode())
         tensors = {
             **_over("arrays", progress.state.arrays),
             **_over("extras", progress.state.extras),
             **_over("statistics", progress.statistics),
+            **models,
             **_over("contexts", {str(k): np.frombuffer(v, np.uint8) for k, v in contexts.items()}),
         }
         write_atomically(temporary / "state.safetensors", save(tensors))
@@ -344,6 +352,32 @@ def _over(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
 
 def _under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
+
+
+def _described(progress: Progress) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """The running jobs as plain values, and the models that they started from, each once, as tensors.
+
+    A job names its model by number; PRESENT is the one of the state.
+    """
+    numbers = {id(progress.state.arrays): PRESENT}
+    models: dict[str, np.ndarray] = {}
+    jobs = []
+    for job in progress.jobs:
+        if id(job.arrays) not in numbers:
+            numbers[id(job.arrays)] = len(numbers)
+            models |= _over(f"model{numbers[id(job.arrays)]}", job.arrays)
+        started = {key: value for key, value in vars(job.round).items() if key != "cohort"}
+        jobs.append({"client_id": job.client_id, "model": numbers[id(job.arrays)], "round": started})
+    return jobs, models
+
+
+def _jobs(described: list[dict[str, Any]], tensors: dict[str, np.ndarray], state: State) -> tuple[Job, ...]:
+    """The jobs that `_described` described."""
+    models: dict[int, Arrays] = {PRESENT: state.arrays}
+    for job in described:
+        if job["model"] not in models:
+            models[job["model"]] = _under(f"model{job['model']}", tensors)
+    return tuple(Job(job["client_id"], Round(**job["round"]), models[job["model"]]) for job in described)
 
 
 def trained_arrays(path: Path) -> dict[str, np.ndarray]:

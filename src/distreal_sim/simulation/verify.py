@@ -28,7 +28,8 @@ class Verifying:
 
     sim_s: simulated time before the first round that it sees. Raises InvariantError.
 
-    - Simulated time grows by the duration that `round_end` prescribes.
+    - Simulated time grows, in rounds by the duration that `round_end` prescribes.
+    - Without rounds a client does one job after another, and none ends after the server's step.
     - No client takes longer than the deadline, unless the server waits.
     - The round's MACs, bytes and numbers of clients are the sums over its clients.
     - A client whose work counts did as many MACs as its capacity offered from the end of its download to the
@@ -42,12 +43,17 @@ class Verifying:
         self._recorder, self._task, self._sim_s = recorder, task, sim_s
         self._ends_early = experiment.round_end == "early"
         self._waits = experiment.overrun == "wait"
+        self._in_rounds = experiment.coordination.in_rounds
+        self._link_known = self._in_rounds or experiment.link.name in ("constant", "unlimited")
+        self._free_s: dict[int, float] = {}  # when each client ended its last job
 
     def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Checks a round, then adds it."""
         _expect(row, "sim_s grows", row.sim_s, row.sim_s >= self._sim_s, self._sim_s)
-        lasted, due = row.sim_s - self._sim_s, self._length([client.sim_s for client in rows])
-        _expect(row, "the round lasts as long as it should", lasted, _same_time(lasted, due, row.sim_s), due)
+        if self._in_rounds:
+            lasted, due = row.sim_s - self._sim_s, self._length([client.sim_s for client in rows])
+            as_due = _same_time(lasted, due, row.sim_s)
+            _expect(row, "the round lasts as long as it should", lasted, as_due, due)
         for name in SUMS:
             total, stated = sum(getattr(r, name) for r in rows), getattr(row, name)
             _expect(row, f"{name} is the clients' sum", stated, _close(stated, total), total)
@@ -57,6 +63,8 @@ class Verifying:
         _expect(row, "n_selected counts the clients", row.n_selected, row.n_selected == len(rows), len(rows))
         for client in rows:
             self._check_client(row, client)
+            if not self._in_rounds:
+                self._check_job(row, client)
         self._sim_s = row.sim_s
         self._recorder.write(row, rows, timing)
 
@@ -74,17 +82,20 @@ class Verifying:
 
     def _check_client(self, row: RoundRow, client: ClientRow) -> None:
         where = f"client {client.client_id}: "
-        capacity = self._task.devices.capacity(client.client_id, self._sim_s)
-        link = self._task.devices.link(client.client_id, Use(row.round, self._sim_s, row.n_selected))
+        start_s = client.metrics.get("start_s", self._sim_s)
+        capacity = self._task.devices.capacity(client.client_id, start_s)
+        number = row.round - int(client.metrics.get("staleness", 0))
+        link = self._task.devices.link(client.client_id, Use(number, start_s, row.n_selected))
         done, planned = client.n_steps_done, client.n_steps_planned
         fits = {"completed": done == planned, "partial": 0 < done < planned}.get(client.status, True)
         _expect(row, f"{where}{client.status} with these steps", done, fits and done <= planned, planned)
         sent = client.upload_bytes
+        was_cancelled, was_refused = (bool(client.metrics.get(name)) for name in ("cancelled", "refused"))
         _expect(
             row,
             f"{where}an update that was lost was not sent",
             sent,
-            client.status != "dropped" or not sent,
+            client.status != "dropped" or not sent or was_cancelled or was_refused,
             0,
         )
         deadline_s = math.inf if self._waits else self._task.deadline_s
@@ -94,12 +105,24 @@ class Verifying:
         offered = capacity.offered(0.0, client.sim_s)
         most = offered * (1 + RELATIVE) + 1
         _expect(row, f"{where}macs at most what was offered", macs, macs <= most, offered)
-        if client.status != "dropped":
+        if self._link_known and (client.status != "dropped" or was_refused):
             upload_s = link.expected_upload_s(client.upload_bytes) if link.is_steady else 0.0
             start_s = link.download_s(client.download_bytes)
             worked = capacity.offered(start_s, client.sim_s - upload_s)
             exact = math.isinf(worked) or _close(macs, worked) or (not link.is_steady and macs <= worked)
             _expect(row, f"{where}macs are the integral of its capacity", macs, exact, worked)
+
+    def _check_job(self, row: RoundRow, client: ClientRow) -> None:
+        """What holds for a job without rounds."""
+        where, job = f"client {client.client_id}: ", client.metrics
+        start_s, end_s = job["start_s"], job["end_s"]
+        free_s = self._free_s.get(client.client_id, 0.0)
+        _expect(row, f"{where}one job after another", start_s, start_s >= free_s, free_s)
+        _expect(row, f"{where}ended by the server's step", end_s, start_s <= end_s <= row.sim_s, row.sim_s)
+        lasted = end_s - start_s
+        fits = client.sim_s <= lasted or _same_time(client.sim_s, lasted, end_s)
+        _expect(row, f"{where}its job lasts no longer than from start to end", client.sim_s, fits, lasted)
+        self._free_s[client.client_id] = end_s
 
 
 def _close(a: float, b: float) -> bool:

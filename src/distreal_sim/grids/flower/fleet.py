@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -29,6 +29,14 @@ from distreal_sim.submodels.submodel import SubModel
 
 POLL_WALL_S = 0.05
 """Pause before polling a grid again that had no reply; our own grids block until there is one."""
+
+
+JobKey = tuple[int, int]
+"""(client, `Round.key`), which no two jobs share."""
+
+
+def _key(job: Job) -> JobKey:
+    return job.client_id, job.round.key
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,11 @@ class GridFleet:
         self.nodes = nodes
         self.window = window
         self.states = states
+        self._awaited: dict[str, None] = {}  # messages without a reply, in the order in which they were sent
+        self._ready: dict[str, RecordDict] = {}
+        self._waiting: dict[JobKey, Job] = {}  # submitted jobs that were not sent yet, in the order of need
+        self._sent: dict[JobKey, str] = {}  # messages of submitted jobs whose results were not taken
+        self._withdrawn: set[str] = set()
 
     def publish(self, arrays: Arrays) -> PublishedArrays:
         """The arrays as views of the record that carries them; our own grids store the record once."""
@@ -84,6 +97,50 @@ class GridFleet:
         ]
         group = str(jobs[0].round.number) if jobs else ""
         return (decode_update(reply) for reply in self._exchange("train", group, parcels))
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """See `Fleet.submit`. At most `window` submitted jobs are sent ahead."""
+        distinct = {id(job.arrays): job.arrays for job in jobs}
+        published = {key: self.publish(arrays) for key, arrays in distinct.items()}
+        self._waiting |= {_key(job): replace(job, arrays=published[id(job.arrays)]) for job in jobs}
+        self._send_ahead()
+
+    def result(self, job: Job) -> Update:
+        """See `Fleet.result`."""
+        if _key(job) not in self._sent:
+            self._send(self._waiting.pop(_key(job)))
+        message_id = self._sent[_key(job)]
+        update = decode_update(self._reply(message_id))
+        del self._sent[_key(job)]
+        if self.states is not None:
+            self.states.accept(message_id)
+        self._send_ahead()
+        return update
+
+    def withdraw(self, jobs: Sequence[Job]) -> None:
+        """See `Fleet.withdraw`; the replies to jobs that were sent are not used."""
+        for job in jobs:
+            if self._waiting.pop(_key(job), None) is None:
+                message_id = self._sent.pop(_key(job))
+                if self._ready.pop(message_id, None) is None:
+                    self._withdrawn.add(message_id)
+                else:
+                    self._forget(message_id)
+
+    def _forget(self, message_id: str) -> None:
+        if self.states is not None:
+            self.states.forget(message_id)
+
+    def _send_ahead(self) -> None:
+        while self._waiting and len(self._sent) < self.window:
+            self._send(self._waiting.pop(next(iter(self._waiting))))
+
+    def _send(self, job: Job) -> None:
+        content = encode_job(job, self.publish(job.arrays).record)
+        message = self._message("train", str(job.round.number), Parcel(job.client_id, content, 0.0))
+        self._sent[_key(job)] = self._push([message])[0]
+        if self.states is not None:
+            self.states.defer(self._sent[_key(job)])
 
     def statistics(
         self, arrays: Arrays, round_number: int, client_ids: Sequence[int], part: SubModel | None = None
@@ -147,25 +204,39 @@ class GridFleet:
 
     def _exchange(self, kind: str, group: str, parcels: Sequence[Parcel]) -> Iterator[RecordDict]:
         """Sends the parcels, most expensive first, and yields the replies in the order of the parcels."""
-        waiting: dict[str, int] = {}
-        ready: dict[int, RecordDict] = {}
+        sent: dict[int, str] = {}
         n_sent = 0
         for wanted in range(len(parcels)):
             until = min(len(parcels), wanted + self.window)
             fresh = sorted(range(n_sent, until), key=lambda i: (-parcels[i].cost, i))
             messages = [self._message(kind, group, parcels[i]) for i in fresh]
             if messages:
-                waiting |= zip(self.grid.push_messages(messages), fresh, strict=True)
+                sent |= zip(fresh, self._push(messages), strict=True)
                 n_sent = until
-            while wanted not in ready:
-                replies = list(self.grid.pull_messages(list(waiting)))
-                for reply in replies:
-                    if reply.has_error():
-                        raise failure(reply)
-                    ready[waiting.pop(reply.metadata.reply_to_message_id)] = reply.content
-                if not replies:
-                    time.sleep(POLL_WALL_S)
-            yield ready.pop(wanted)
+            yield self._reply(sent.pop(wanted))
+
+    def _push(self, messages: Sequence[Message]) -> list[str]:
+        ids = list(self.grid.push_messages(messages))
+        self._awaited |= dict.fromkeys(ids)
+        return ids
+
+    def _reply(self, message_id: str) -> RecordDict:
+        """The reply to a message; others that come meanwhile are kept for those who ask for them."""
+        while message_id not in self._ready:
+            replies = list(self.grid.pull_messages(list({message_id: None, **self._awaited})))
+            for reply in replies:
+                answered = reply.metadata.reply_to_message_id
+                del self._awaited[answered]
+                if answered in self._withdrawn:
+                    self._withdrawn.remove(answered)
+                    self._forget(answered)
+                elif reply.has_error():
+                    raise failure(reply)
+                else:
+                    self._ready[answered] = reply.content
+            if not replies:
+                time.sleep(POLL_WALL_S)
+        return self._ready.pop(message_id)
 
     def _message(self, kind: str, group: str, parcel: Parcel) -> Message:
         node_id = parcel.client_id if self.nodes is None else self.nodes[parcel.client_id]

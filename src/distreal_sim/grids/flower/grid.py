@@ -26,6 +26,7 @@ class LocalGrid(Grid):
     def __init__(self, n_clients: int) -> None:
         self.n_clients = n_clients
         self.states: dict[int, RecordDict] = {}
+        self._deferred: dict[str, tuple[int, RecordDict] | None] = {}
         self._run = Run.create_empty(RUN_ID)
         self._n_messages = 0
         identify()
@@ -65,6 +66,28 @@ class LocalGrid(Grid):
 
     def store(self, record: Published) -> None:
         """Announces a record that many messages will carry, so that a grid can store it once."""
+
+    def keep(self, message_id: str, client_id: int, state: RecordDict) -> None:
+        """Keeps the client's new state that came with a reply; of a deferred message once it is accepted."""
+        if message_id in self._deferred:
+            self._deferred[message_id] = (client_id, state)
+        else:
+            self.states[client_id] = state
+
+    def defer(self, message_id: str) -> None:
+        """Lets the state that comes with the reply wait for `accept`."""
+        self._deferred[message_id] = None
+
+    def accept(self, message_id: str) -> None:
+        """Keeps the state that came with the reply to a deferred message, if one came."""
+        waiting = self._deferred.pop(message_id)
+        if waiting is not None:
+            client_id, state = waiting
+            self.states[client_id] = state
+
+    def forget(self, message_id: str) -> None:
+        """Drops the state that came with the reply to a deferred message."""
+        self._deferred.pop(message_id, None)
 
     def name_message(self, message: Message) -> str:
         """Gives the message an id, as Flower's link does when it accepts one."""

@@ -119,6 +119,7 @@ def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
     config["start_s"] = job.round.start_s
     config["lr"] = job.round.lr
     config["n_selected"] = job.round.n_selected
+    config["dispatch"] = job.round.dispatch
     return RecordDict({"arrays": arrays, "job": config})
 
 
@@ -131,6 +132,7 @@ def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
         config["start_s"],
         config["lr"],
         n_selected=config["n_selected"],
+        dispatch=config["dispatch"],
     )
     return Job(config["client_id"], now, arrays, memory)
 

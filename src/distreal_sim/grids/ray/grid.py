@@ -167,7 +167,7 @@ class RayGrid(LocalGrid):
             self._arena.give_back(call.slot)
         reply, state = answer
         if len(state) and not reply.has_error():
-            self.states[parcel.message.metadata.dst_node_id] = state
+            self.keep(call.message_id, parcel.message.metadata.dst_node_id, state)
         return reply  # type: ignore[no-any-return]
 
     def _redo(self, worker: Any, what: str, why: str, error: Exception | None = None) -> None:

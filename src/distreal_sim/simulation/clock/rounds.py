@@ -26,6 +26,7 @@ from distreal_sim.simulation.clock.clients import TimedClients
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.rounds import Progress, Recorder, Simulation, simulate
 from distreal_sim.simulation.rows import ClientRows, RoundRow, Timing
+from distreal_sim.simulation.steps import play_step
 from distreal_sim.submodels.levels import Levels, charged
 from distreal_sim.submodels.submodel import SubModel
 
@@ -42,6 +43,8 @@ def run_clock(
 ) -> Progress:
     """Times all rounds after `progress`, recording and committing them."""
     sim = Simulation(experiment, task, TimedFleet(task, experiment.method), recorder)
+    if not experiment.coordination.in_rounds:
+        return simulate(sim, progress, on_round, play=play_step)
     levels = known_levels(experiment.method, task)
     if levels is None or task.devices.come_and_go:
         return simulate(sim, progress, on_round)
@@ -117,13 +120,21 @@ class TimedFleet:
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """One update per job, in the order of the jobs."""
-        task = self._task
-        for job in jobs:
-            known = replace(job, memory=self._memories.get(job.client_id, {}))
-            update = do(task, self._method, known)
-            if update.memory is not None:
-                self._memories[job.client_id] = update.memory
-            yield update
+        return map(self.result, jobs)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Nothing yet: a job is timed when its result is asked for."""
+
+    def result(self, job: Job) -> Update:
+        """The update of a job, timed now."""
+        known = replace(job, memory=self._memories.get(job.client_id, {}))
+        update = do(self._task, self._method, known)
+        if update.memory is not None:
+            self._memories[job.client_id] = update.memory
+        return update
+
+    def withdraw(self, jobs: Sequence[Job]) -> None:
+        """Nothing: the jobs were not begun."""
 
     def statistics(
         self, arrays: Arrays, round_number: int, client_ids: Sequence[int], part: SubModel | None = None

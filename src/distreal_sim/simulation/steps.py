@@ -1,0 +1,216 @@
+"""The order of a simulation without rounds: clients start and end by events, and the server takes steps.
+
+The coordination says when; `events.Clock` moves the time. A job's end is known before it is computed, so jobs
+are handed to the fleet when they start, and their results are asked for only when they are needed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from distreal_sim.base.errors import RunError
+from distreal_sim.client.messages import Facts, Job, Round, State, Update
+from distreal_sim.coordination import Server
+from distreal_sim.merging.stale import moved, towards
+from distreal_sim.simulation.asked import jobs_of
+from distreal_sim.simulation.cohort import select_cohort
+from distreal_sim.simulation.events import Clock
+from distreal_sim.simulation.flights import Flight, cancelled
+from distreal_sim.simulation.rounds import Progress, Simulation, Tally
+from distreal_sim.simulation.rows import ClientRows, RoundRow, Timing
+
+PATIENCE = 10_000
+"""Jobs in a row, for each client that may be at work, that may bring the server no update."""
+
+
+def play_step(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
+    """One step of the server, and the events before it."""
+    begin_wall_s = time.perf_counter()
+    desk = Desk(sim, before)
+    desk.wait_until_due()
+    updates = Tally(desk.updates())
+    state = desk.merged(updates.that_count())
+    facts = [*updates.drain(), *desk.cancel()]
+    facts.sort(key=lambda f: (f.client_id, f.metrics["start_s"]))
+    merged_wall_s = time.perf_counter()
+    now, end_s = desk.round, desk.now_s
+    scores = sim.test(state, now, facts, before.statistics)
+    timing = Timing(now.number, merged_wall_s - begin_wall_s, time.perf_counter() - merged_wall_s)
+    own = sim.experiment.columns
+    rows = ClientRows.of_round(now.number, facts, [desk.offered(f) for f in facts], own)
+    row = RoundRow.of(now.number, end_s, scores, rows, own)
+    sim.recorder.write(row, rows, timing)
+    statistics = scores.statistics if scores else before.statistics
+    return Progress(now.number, end_s, state, statistics, desk.jobs, desk.n_dispatches), row
+
+
+class Desk:
+    """The server's jobs between two of its steps.
+
+    now_s: simulated time; jobs: those that are running; n_dispatches: dispatches of jobs so far.
+    """
+
+    def __init__(self, sim: Simulation, before: Progress) -> None:
+        self._sim, self._before = sim, before
+        self._rules = sim.experiment.coordination
+        self._clock = Clock[Flight | None](before.sim_s)
+        self._running: dict[int, Flight] = {}
+        self._ended: list[Flight] = []
+        self._taken: dict[Flight, Update] = {}
+        self._n_received, self._timer_rang = 0, False
+        self.n_dispatches = before.n_dispatches
+        self._await(sim.timekeeper.flights(before.jobs))
+        self._timer_s = self._rules.timer_s(self._server)
+        self._clock.schedule(self._timer_s, None, priority=len(sim.task.split))
+
+    @property
+    def now_s(self) -> float:
+        return self._clock.now_s
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        return tuple(flight.job for flight in self._running.values())
+
+    @property
+    def round(self) -> Round:
+        """The server's step as a round; its cohort are the clients whose jobs have ended."""
+        return self._round(self._before.sim_s, {flight.client_id for flight in self._ended})
+
+    def _round(self, start_s: float, cohort: Sequence[int] | set[int], dispatch: int = 0) -> Round:
+        number, n_rounds = self._before.round_number + 1, self._sim.experiment.rounds
+        lr = self._sim.task.local.rate(number, n_rounds)
+        at_work = len(cohort) + len(self._running)
+        return Round(number, n_rounds, start_s, lr, tuple(sorted(cohort)), at_work, dispatch)
+
+    @property
+    def _server(self) -> Server:
+        return Server(
+            self.now_s,
+            self._before.sim_s,
+            self._sim.experiment.clients_per_round,
+            len(self._running),
+            len(self._ended),
+            self._n_received,
+            self._timer_rang,
+        )
+
+    def wait_until_due(self) -> None:
+        """Handles events and starts jobs until the server is to take its step.
+
+        Raises RunError if nothing comes of them.
+        """
+        n_in_vain, most = 0, PATIENCE * self._rules.most_running(self._sim.experiment.clients_per_round)
+        while n_in_vain < most:
+            if self._clock.next_s > self.now_s:
+                self._start(self._rules.n_to_start(self._server))
+            if self._clock.next_s == math.inf:  # nobody is available: ask again later
+                self._clock.schedule(self.now_s + self._sim.task.deadline_s, None)
+            flight = self._clock.advance()
+            n_in_vain = 0 if flight is not None and self._end(flight) else n_in_vain + 1
+            self._timer_rang = self.now_s >= self._timer_s and flight is None
+            if self._rules.is_due(self._server):
+                return
+        raise RunError(
+            f"coordination {self._rules.name}: {most:,} jobs or waits in a row brought no update, until "
+            f"{self.now_s:g} s of simulated time: no client is available, or none does its work in time"
+        )
+
+    def _await(self, flights: Sequence[Flight]) -> None:
+        for flight in flights:
+            self._running[flight.client_id] = flight
+            self._clock.schedule(flight.end_s, flight, priority=flight.client_id)
+
+    def _start(self, n: int) -> None:
+        if n <= 0:
+            return
+        sim, self.n_dispatches = self._sim, self.n_dispatches + 1
+        chosen = select_cohort(sim.experiment, sim.task, self.n_dispatches, self.now_s, n, self._running)
+        for flight in self._ended:  # what a client kept from its last job goes into its next one
+            if flight.client_id in chosen:
+                self._take(flight)
+        now = self._round(self.now_s, chosen, self.n_dispatches)
+        jobs = jobs_of(sim.method, sim.task, self._before.state, now) if chosen else []
+        flights = sim.timekeeper.flights(jobs)
+        self._await(flights)
+        sim.fleet.submit([flight.got for flight in sorted(flights, key=lambda f: f.end_s)])
+
+    def _end(self, flight: Flight) -> bool:
+        """Ends a job; whether it brings an update that is accepted."""
+        del self._running[flight.client_id]
+        self._ended.append(flight)
+        received = flight.timed.is_merged and self._rules.accepts(self._staleness(flight))
+        self._n_received += received
+        return received
+
+    def _staleness(self, flight: Flight) -> int:
+        return self._before.round_number - flight.version
+
+    def _take(self, flight: Flight) -> Update:
+        if flight not in self._taken:
+            self._taken[flight] = self._sim.result(flight)
+        return self._taken[flight]
+
+    def updates(self) -> Iterator[Update]:
+        """The updates of the jobs that have ended, by client and start, as they enter the merge."""
+        present = self._before.state.arrays
+        for flight in sorted(self._ended, key=lambda f: (f.client_id, f.start_s)):
+            update, staleness = self._take(flight), self._staleness(flight)
+            del self._taken[flight]
+            refused = update.is_merged and not self._rules.accepts(staleness)
+            if refused:
+                update = replace(update, facts=replace(update.facts, status="dropped"))
+            elif self._rules.moves == "change":
+                update = moved(update, flight.job.arrays, present)
+            update = replace(update, weight=self._rules.weight(staleness))
+            yield update.reporting(**_columns(flight, flight.end_s, staleness, refused=refused))
+
+    def merged(self, updates: Iterator[Update]) -> State:
+        """The state after the step; the state itself if nothing is computed."""
+        state, weights = self._before.state, list[float]()
+        if not self._sim.task.computes:
+            return state
+
+        def weighed() -> Iterator[Update]:
+            for update in updates:
+                weights.append(update.weight)
+                yield update
+
+        after = self._sim.merge(state, self.round, weighed())
+        rate = self._rules.rate(weights) if weights else 1.0
+        return self._sim.published(State(towards(state.arrays, after.arrays, rate), after.extras))
+
+    def cancel(self) -> list[Facts]:
+        """Ends the jobs that this step cancels; the last step of a run cancels all."""
+        self._sim.timekeeper.forget(self._ended)
+        if self._rules.overlaps and self.round.number < self.round.n_rounds:
+            return []
+        flights, self._running = list(self._running.values()), {}
+        self._sim.fleet.withdraw([flight.got for flight in flights])
+        self._sim.timekeeper.forget(flights)
+        found = []
+        for flight in flights:
+            facts = cancelled(self._sim.task, flight, self.now_s)
+            own = _columns(flight, self.now_s, self._staleness(flight), cancelled=True)
+            found.append(replace(facts, metrics={**facts.metrics, **own}))
+        return found
+
+    def offered(self, facts: Facts) -> float:
+        """MACs that the client's capacity offered from the start of its job to its end."""
+        start_s, end_s = facts.metrics["start_s"], facts.metrics["end_s"]
+        return self._sim.task.devices.capacity(facts.client_id, start_s).offered(0.0, end_s - start_s)
+
+
+def _columns(
+    flight: Flight, end_s: float, staleness: int, *, cancelled: bool = False, refused: bool = False
+) -> dict[str, float]:
+    """The values of `client.columns.OF_JOBS`."""
+    return {
+        "start_s": flight.start_s,
+        "end_s": end_s,
+        "staleness": float(staleness),
+        "cancelled": float(cancelled),
+        "refused": float(refused),
+    }
