@@ -79,11 +79,13 @@ def replay(experiment: Experiment, task: Task) -> list[dict[int, Schedule]]:
             overrun=task.overrun,
         )
 
-    def of_round(number: int) -> dict[int, Schedule]:
-        start_s = (number - 1) * task.deadline_s
-        return {c: timed(c, start_s) for c in select_cohort(experiment, task, number, start_s)}
-
-    return list(map(of_round, range(1, experiment.rounds + 1)))
+    return [
+        {
+            c: timed(c, (number - 1) * task.deadline_s)
+            for c in select_cohort(experiment, task, number, (number - 1) * task.deadline_s)[0]
+        }
+        for number in range(1, experiment.rounds + 1)
+    ]
 
 
 def ideal_plan(

@@ -14,7 +14,7 @@ LAYERS = [
     "fronts costs recipe trackers coordination",
     "results",
     "client",
-    "merging",
+    "merging selection",
     "submodels",
     "methods",
     "config",
@@ -59,6 +59,7 @@ PLUGINS = (
     "codecs",
     "trackers",
     "coordination",
+    "selection",
     "merging.merges",
     "results.plots",
 )

@@ -45,6 +45,8 @@ UNITS = {
     "after": "rounds",
     "patience": "tests",
     "max_staleness": "steps",
+    "pacer_rounds": "rounds",
+    "rest_rounds": "rounds",
     "b": "steps",
     "buffer": "updates",
     "period_s": "s",

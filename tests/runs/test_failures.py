@@ -65,7 +65,7 @@ def test_clients_remember(grid: GridName) -> None:
     task = build(experiment)
     rounds: dict[int, list[int]] = {}
     for round_number in (1, 2, 3, 4):
-        for client_id in select_cohort(experiment, task, round_number, 0.0):
+        for client_id in select_cohort(experiment, task, round_number)[0]:
             rounds.setdefault(client_id, []).append(round_number)
     kept = memories(experiment, grid, 4)
     assert max(len(numbers) for numbers in rounds.values()) > 2
@@ -171,7 +171,7 @@ def test_who_waits_behind_a_client_that_kills_is_not_blamed(
     Somebody else may be named once in the log, whose answer was still in the worker when it died.
     """
     changes = {"clients_per_round": 8, "profile": {"name": "constant", "level": 1.0}}
-    cohort = select_cohort(toy(**changes), build(toy(**changes)), 2, 0.0)
+    cohort = select_cohort(toy(**changes), build(toy(**changes)), 2)[0]
     guilty = cohort[4]
     with pytest.raises(WorkersDiedError, match=rf"^client {guilty}, round 2: its worker died 3 times"):
         run(toy(method=Killing(at_round=2, only=guilty), **changes), tmp_path, grid="ray", n_workers=1)
@@ -209,7 +209,7 @@ def test_a_worker_that_cannot_be_set_up_ends_the_run(tmp_path: Path) -> None:
 def test_an_exception_on_a_client_names_client_round_and_stage(grid: GridName, tmp_path: Path) -> None:
     with pytest.raises(ClientFailedError) as caught:
         run(toy(method=Raising(at_round=2)), tmp_path, grid=grid, n_workers=2)
-    cohort = select_cohort(toy(), build(toy()), 2, 0.0)
+    cohort = select_cohort(toy(), build(toy()), 2)[0]
     assert str(caught.value) in [
         f"client {c}, round 2, while training: ValueError: the sensor is on fire" for c in cohort
     ]

@@ -49,6 +49,8 @@ from distreal_sim.methods import Method
 from distreal_sim.models import Model
 from distreal_sim.recipe.tasks import LearningTask
 from distreal_sim.recipe.tasks.auto import Auto
+from distreal_sim.selection import Selection
+from distreal_sim.selection.uniform import Uniform
 from distreal_sim.trackers import Tracker
 
 NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s", "trackers")
@@ -94,6 +96,9 @@ class Experiment(ConfigModel):
     )
     coordination: SerializeAsAny[Coordination] = Field(
         Rounds(), description="when clients start and when the server merges: in rounds, or by events"
+    )
+    selection: SerializeAsAny[Selection] = Field(
+        Uniform(), description="which of the available clients take part"
     )
     cost: Literal["macs", "measured"] | ConfigPath = Field(
         "macs",

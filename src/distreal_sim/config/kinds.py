@@ -26,6 +26,7 @@ from distreal_sim.recipe.metrics import Metric
 from distreal_sim.recipe.optimizers import Optimizer
 from distreal_sim.recipe.schedules import Schedule
 from distreal_sim.recipe.tasks import LearningTask
+from distreal_sim.selection import Selection
 from distreal_sim.trackers import Tracker
 
 KINDS: dict[str, type[Plugin]] = {
@@ -46,6 +47,7 @@ KINDS: dict[str, type[Plugin]] = {
     "download_codec": Codec,
     "trackers": Tracker,
     "coordination": Coordination,
+    "selection": Selection,
 }
 """The keys that hold a plug-in, or a list of them, each with the kind."""
 

@@ -73,7 +73,7 @@ def choose(
         return Choice("serial", 1, "nothing can run in parallel (one worker, core or client)")
     if task.device != "cpu":
         return Choice("ray", workers, f"the cost of a step on {task.device} is not known")
-    jobs = [_work_macs(task, client_id) for client_id in select_cohort(experiment, task, 1, 0.0)]
+    jobs = [_work_macs(task, client_id) for client_id in select_cohort(experiment, task, 1)[0]]
     job_macs = sum(jobs) / max(1, len(jobs))
     run_macs = experiment.rounds * experiment.coordination.n_merged(len(jobs)) * job_macs
     said = f"about {si(run_macs, 'MAC')} in the run, {si(job_macs, 'MAC')} in a job"

@@ -91,7 +91,7 @@ def make_check(experiment: Experiment) -> Check:
     parts = (data_rows, network_rows, capacity_rows, method_rows)
     rows = [row for part in parts for row in part(experiment, task, round_1)]
     with naming(f"model {experiment.model.name}, tried on its data,"):
-        times = measure(task, select_cohort(experiment, task, 1, 0.0), round_1)
+        times = measure(task, select_cohort(experiment, task, 1)[0], round_1)
     rows += time_rows(experiment, task, task.is_narrowed, round_1, times)
     lines = [*cautions.of_task(experiment, task), *cautions.of_round_1(round_1)]
     warnings = tuple(line.removeprefix("warning: ") for line in lines)

@@ -24,6 +24,7 @@ from distreal_sim.inspection.costs import cost_rows
 from distreal_sim.inspection.data import NOUNS, data_lines
 from distreal_sim.inspection.estimate import WallTimes, window
 from distreal_sim.inspection.levels import choices, levels_line
+from distreal_sim.selection.uniform import Uniform
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.structure import Structure, Whole
 
@@ -200,6 +201,8 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
     yield "merge", describe(experiment.merge)
     if not experiment.coordination.in_rounds:
         yield "coordination", describe(experiment.coordination)
+    if experiment.selection != Uniform():
+        yield "selection", describe(experiment.selection)
     if experiment.codec != Plain():
         yield "codec", describe(experiment.codec)
     if experiment.download_codec != Plain():

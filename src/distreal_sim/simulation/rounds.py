@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -44,7 +44,8 @@ class Progress:
     """The state of a simulation between two rounds.
 
     sim_s: simulated time; statistics: batch-norm statistics of the last test; jobs: those that are still
-    running, and n_dispatches: dispatches of jobs so far, where the order is not that of rounds.
+    running, and n_dispatches: dispatches of jobs so far, where the order is not that of rounds; selection:
+    the memory of the selection.
     """
 
     round_number: int
@@ -53,6 +54,7 @@ class Progress:
     statistics: Arrays
     jobs: tuple[Job, ...] = ()
     n_dispatches: int = 0
+    selection: Arrays = field(default_factory=dict)
 
 
 def start(experiment: Experiment, task: Task) -> Progress:
@@ -94,12 +96,12 @@ class Simulation:
             return True
         return number == rounds or number % self.experiment.checkpoint_every == 0
 
-    def next_round(self, before: Progress) -> Round:
-        """The round after `before`; its cohort is a function of seed and round, the same for every method."""
+    def next_round(self, before: Progress) -> tuple[Round, Arrays]:
+        """(the round after `before`, the selection's memory after the choice of its cohort)."""
         number, n_rounds = before.round_number + 1, self.experiment.rounds
-        cohort = select_cohort(self.experiment, self.task, number, before.sim_s)
+        cohort, memory = select_cohort(self.experiment, self.task, number, before.sim_s, before.selection)
         lr = self.task.local.rate(number, n_rounds)
-        return Round(number, n_rounds, before.sim_s, lr, tuple(cohort), len(cohort))
+        return Round(number, n_rounds, before.sim_s, lr, tuple(cohort), len(cohort)), memory
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """One decoded update per job, in the order of the jobs."""
@@ -188,7 +190,7 @@ class Tally:
 def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     """One round."""
     begin_wall_s = time.perf_counter()
-    now = sim.next_round(before)
+    now, selection = sim.next_round(before)
     updates = Tally(sim.train(jobs_of(sim.method, sim.task, before.state, now)))
     state = sim.merge(before.state, now, updates.that_count())
     facts = updates.drain()
@@ -202,7 +204,9 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     rows = ClientRows.of_round(now.number, facts, offered, own)
     row = RoundRow.of(now.number, end_s, scores, rows, own, sim.task.scoring.better)
     sim.recorder.write(row, rows, timing)
-    return Progress(now.number, end_s, state, scores.statistics if scores else before.statistics), row
+    statistics = scores.statistics if scores else before.statistics
+    selection = sim.experiment.selection.learn(selection, now.number, facts)
+    return Progress(now.number, end_s, state, statistics, selection=selection), row
 
 
 Play = Callable[[Simulation, Progress], tuple[Progress, RoundRow]]

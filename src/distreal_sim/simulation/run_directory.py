@@ -168,7 +168,11 @@ class RunDirectory:
         contexts = {int(k): v.tobytes() for k, v in _under("contexts", tensors).items()}
         jobs = _jobs(meta["jobs"], tensors, state)
         statistics = _under("statistics", tensors)
-        return Progress(meta["round"], meta["sim_s"], state, statistics, jobs, meta["n_dispatches"]), contexts
+        selection = _under("selection", tensors)
+        progress = Progress(
+            meta["round"], meta["sim_s"], state, statistics, jobs, meta["n_dispatches"], selection
+        )
+        return progress, contexts
 
     def _write_config(self) -> None:
         plain = dump_yaml(self.experiment.resolved(), sort_keys=False)
@@ -240,6 +244,7 @@ class RunDirectory:
             **_over("arrays", progress.state.arrays),
             **_over("extras", progress.state.extras),
             **_over("statistics", progress.statistics),
+            **_over("selection", progress.selection),
             **models,
             **_over("contexts", {str(k): np.frombuffer(v, np.uint8) for k, v in contexts.items()}),
         }

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from distreal_sim.base.errors import RunError
-from distreal_sim.client.messages import Facts, Job, Round, State, Update
+from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Update
 from distreal_sim.coordination import Server
 from distreal_sim.merging.stale import moved, towards
 from distreal_sim.simulation.asked import jobs_of
@@ -44,7 +44,8 @@ def play_step(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     row = RoundRow.of(now.number, end_s, scores, rows, own)
     sim.recorder.write(row, rows, timing)
     statistics = scores.statistics if scores else before.statistics
-    return Progress(now.number, end_s, state, statistics, desk.jobs, desk.n_dispatches), row
+    selection = desk.learnt(facts)
+    return Progress(now.number, end_s, state, statistics, desk.jobs, desk.n_dispatches, selection), row
 
 
 class Desk:
@@ -61,7 +62,7 @@ class Desk:
         self._ended: list[Flight] = []
         self._taken: dict[Flight, Update] = {}
         self._n_received, self._timer_rang = 0, False
-        self.n_dispatches = before.n_dispatches
+        self.n_dispatches, self._selection = before.n_dispatches, before.selection
         self._await(sim.timekeeper.flights(before.jobs))
         self._timer_s = self._rules.timer_s(self._server)
         self._clock.schedule(self._timer_s, None, priority=len(sim.task.split))
@@ -127,7 +128,9 @@ class Desk:
         if n <= 0:
             return
         sim, self.n_dispatches = self._sim, self.n_dispatches + 1
-        chosen = select_cohort(sim.experiment, sim.task, self.n_dispatches, self.now_s, n, self._running)
+        chosen, self._selection = select_cohort(
+            sim.experiment, sim.task, self.n_dispatches, self.now_s, self._selection, n, self._running
+        )
         for flight in self._ended:  # what a client kept from its last job goes into its next one
             if flight.client_id in chosen:
                 self._take(flight)
@@ -196,6 +199,10 @@ class Desk:
             own = _columns(flight, self.now_s, self._staleness(flight), cancelled=True)
             found.append(replace(facts, metrics={**facts.metrics, **own}))
         return found
+
+    def learnt(self, facts: Sequence[Facts]) -> Arrays:
+        """The selection's memory after the step."""
+        return self._sim.experiment.selection.learn(self._selection, self.round.number, facts)
 
     def offered(self, facts: Facts) -> float:
         """MACs that the client's capacity offered from the start of its job to its end."""

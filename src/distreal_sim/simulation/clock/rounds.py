@@ -49,7 +49,8 @@ def run_clock(
     if levels is None or task.devices.come_and_go:
         return simulate(sim, progress, on_round)
     clients = TimedClients(task, levels)
-    at_once = max(1, CLIENT_ROUNDS // experiment.clients_per_round) if sim.on_schedule else 1
+    together = sim.on_schedule and not experiment.selection.remembers
+    at_once = max(1, CLIENT_ROUNDS // experiment.clients_per_round) if together else 1
     n_uncommitted = 0
     while progress.round_number < experiment.rounds:
         n_rounds = min(at_once, experiment.rounds - progress.round_number)
@@ -84,7 +85,12 @@ def time_rounds(
     start_wall_s = time.perf_counter()
     experiment, deadline_s = sim.experiment, sim.task.deadline_s
     numbers = range(before.round_number + 1, before.round_number + n_rounds + 1)
-    cohorts = [select_cohort(experiment, clients.task, number, before.sim_s) for number in numbers]
+    starts = [(n - 1) * deadline_s if sim.on_schedule else before.sim_s for n in numbers]
+    chosen = [
+        select_cohort(experiment, clients.task, n, at_s, before.selection)
+        for n, at_s in zip(numbers, starts, strict=True)
+    ]
+    cohorts, memory = [cohort for cohort, _ in chosen], chosen[-1][1]
     bounds = np.cumsum([0, *map(len, cohorts)])
     round_of = np.repeat(numbers, np.diff(bounds))
     scheduled = sim.on_schedule
@@ -103,7 +109,9 @@ def time_rounds(
         end_s = number * deadline_s if scheduled else before.sim_s + duration_s
         found.append(RoundRow.of(number, end_s, None, rows[start:stop], own))
         sim.recorder.write(found[-1], rows[start:stop], Timing(number, wall_s, 0.0))
-    return Progress(numbers[-1], found[-1].sim_s, before.state, before.statistics), found
+    if experiment.selection.remembers:
+        memory = experiment.selection.learn(memory, numbers[-1], list(rows))
+    return Progress(numbers[-1], found[-1].sim_s, before.state, before.statistics, selection=memory), found
 
 
 class TimedFleet:

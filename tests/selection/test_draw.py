@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distreal_sim.simulation.cohort import draw_cohort
+from distreal_sim.selection._walk import draw
 
 
 class Counting:
@@ -46,7 +46,7 @@ def test_every_subset_is_as_likely(n: int, k: int) -> None:
     deviation sqrt(2 (S - 1)); 6 of them is a chance of less than 1e-4, for this one fixed seed.
     """
     rng = np.random.default_rng(3)
-    seen = Counter(tuple(draw_cohort(n, k, rng, everyone)) for _ in range(20_000))
+    seen = Counter(tuple(draw(n, k, rng, everyone)) for _ in range(20_000))
     subsets = list(combinations(range(n), k))
     assert set(seen) <= set(subsets)
     expected = 20_000 / len(subsets)
@@ -57,7 +57,7 @@ def test_every_subset_is_as_likely(n: int, k: int) -> None:
 def test_uniform_over_the_available_ones() -> None:
     """With clients 1 and 4 of 6 away, all C(4, 2) = 6 pairs of the others are as likely."""
     rng = np.random.default_rng(4)
-    seen = Counter(tuple(draw_cohort(6, 2, rng, lambda c: ~np.isin(c, (1, 4)))) for _ in range(12_000))
+    seen = Counter(tuple(draw(6, 2, rng, lambda c: ~np.isin(c, (1, 4)))) for _ in range(12_000))
     assert set(seen) == set(combinations((0, 2, 3, 5), 2))
     chi2 = sum((n - 2000) ** 2 / 2000 for n in seen.values())
     assert chi2 <= 5 + 6 * np.sqrt(10)
@@ -72,7 +72,7 @@ def test_sorted_distinct_available_and_as_many_as_there_are(n: int, k: int, seed
         asked.extend(client_ids.tolist())
         return np.array([client_id not in away for client_id in client_ids])
 
-    cohort = draw_cohort(n, k, np.random.default_rng(seed), available)
+    cohort = draw(n, k, np.random.default_rng(seed), available)
     assert cohort == sorted(set(cohort))
     assert len(cohort) == min(k, n - len(away))
     assert not away & set(cohort)
@@ -84,14 +84,14 @@ def test_sorted_distinct_available_and_as_many_as_there_are(n: int, k: int, seed
 def test_cost_does_not_grow_with_the_fleet() -> None:
     """One draw for every client walked past: 10 of a billion, about twice as many when half are away."""
     rng = Counting(1)
-    assert len(draw_cohort(10**9, 10, rng, everyone)) == 10
+    assert len(draw(10**9, 10, rng, everyone)) == 10
     assert rng.n_draws == 10
     rng = Counting(1)
-    assert len(draw_cohort(10**9, 1000, rng, lambda c: c % 2 == 0)) == 1000
+    assert len(draw(10**9, 1000, rng, lambda c: c % 2 == 0)) == 1000
     assert 1750 < rng.n_draws < 2250  # 2000, standard deviation sqrt(2000) = 45
 
 
 def test_a_larger_cohort_holds_the_smaller_one() -> None:
     """The walk is the same: only where it stops differs."""
-    small, large = (draw_cohort(100, k, np.random.default_rng(2), everyone) for k in (5, 9))
+    small, large = (draw(100, k, np.random.default_rng(2), everyone) for k in (5, 9))
     assert set(small) < set(large)
