@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from distreal_sim.methods import Method
     from distreal_sim.models import Model
     from distreal_sim.planning.plan import Plan, plan
-    from distreal_sim.results.show import plot, table
+    from distreal_sim.results.show import judge, plot, table
     from distreal_sim.run import Run, load_experiment, load_runs, run
     from distreal_sim.search.run import search
     from distreal_sim.simulation.callbacks import Callback, StopRun
@@ -70,7 +70,7 @@ _HOMES = {
     "methods": "Method",
     "models": "Model",
     "planning.plan": "Plan plan",
-    "results.show": "plot table",
+    "results.show": "judge plot table",
     "run": "Run load_experiment load_runs run",
     "search.run": "search",
     "simulation.callbacks": "Callback StopRun",
@@ -122,6 +122,7 @@ __all__ = [
     "check_sweep",
     "inspect",
     "json_schema",
+    "judge",
     "load_experiment",
     "load_runs",
     "measure",

@@ -24,7 +24,7 @@ from distreal_sim.results.statistics import (
     t_interval,
     time_to_accuracy,
 )
-from distreal_sim.results.table import render, to_csv
+from distreal_sim.results.table import formatted, render, to_csv
 
 HEADER = (
     "round,sim_s,test_accuracy,test_loss,train_loss,n_selected,n_completed,n_partial,n_dropped,"
@@ -374,3 +374,26 @@ def test_runs_of_other_source_code_are_other_experiments(write_run: WriteRun, tm
     assert sorted(found.values()) == [[1], [1], [1, 2]]
     assert {label.partition(", code=")[0] for label in found} == {"fedavg", "my.Method"}
     assert "fedavg" in found
+
+
+def test_markdown_and_latex(write_run: WriteRun) -> None:
+    """Two seeds: 0.5 and 0.75 on average 0.625, +- 12.706 * 0.125 = 1.5883. Signs of either language are
+    escaped; what is printed is what a terminal shows.
+    """
+    mine = {"method": {"name": "my_method"}}
+    runs = find_runs([write_run("a", [0.5], seed=1, **mine), write_run("b", [0.75], seed=2, **mine)])
+    table = time_to_accuracy(runs, [0.6])
+    head, rule, row, empty, caption = formatted(table, "markdown").splitlines()
+    assert head.startswith(
+        "| method | seeds | rounds | final accuracy | best accuracy | simulated s to 0.6 |"
+    )
+    assert rule == "| --- | " + " | ".join(["---:"] * 8) + " |"
+    assert row.startswith("| my_method | 2 | 1 | 0.6250 ± 1.5883\\* | 0.6250 ± 1.5883\\* | 10.0 (1 of 2) |")
+    assert (empty, caption[:4]) == ("", "mean")
+    latex = formatted(table, "latex").splitlines()
+    assert latex[:2] == [r"\begin{tabular}{lrrrrrrrr}", r"\toprule"]
+    assert latex[4].startswith(r"my\_method & 2 & 1 & 0.6250 $\pm$ 1.5883* & ")
+    assert latex[4].endswith(r" & 75\% & 50\% & - \\")
+    assert latex[5:7] == [r"\bottomrule", r"\end{tabular}"]
+    assert latex[-1].startswith("% mean")
+    assert formatted(table, "csv") == to_csv(table)

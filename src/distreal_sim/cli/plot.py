@@ -21,8 +21,16 @@ def plot(
         typer.Option(help="what the score is drawn against"),
     ] = "sim_s",
     kind: Annotated[
-        str, typer.Option(help="accuracy, timeline, participation, capacity or front")
+        str, typer.Option(help="accuracy, timeline, participation, capacity, front or against")
     ] = "accuracy",
+    band: Annotated[
+        Literal["ci", "std", "range", "none"],
+        typer.Option(help="around a mean: 95 % interval, standard deviation, all seeds, or nothing"),
+    ] = "ci",
+    against: Annotated[
+        str | None,
+        typer.Option(help="draw the final value against a swept key, e.g. changes_per_round", metavar="KEY"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="figure: .png, .pdf or .svg", show_default="KIND.png")
     ] = None,
@@ -38,14 +46,11 @@ def plot(
     (capacity).
     """
     os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever draws on this user's screen
-    if len(directories) == 1 and directories[0].suffix == ".json":
-        from distreal_sim.results.plots.front import front_file
+    from distreal_sim.results.show import plot as plot_runs
 
-        out = out or Path("front.png")
-        front_file(directories[0], out)
-    else:
-        from distreal_sim.results.show import plot as plot_runs
-
-        out = out or Path(f"{kind}.png")
-        plot_runs(directories, x, target, metric, out, kind, y)
+    one = directories[0] if len(directories) == 1 else None
+    is_front = one is not None and one.suffix == ".json"
+    name = "front" if is_front else "against" if against is not None else kind
+    out = out or Path(f"{name}.png")
+    plot_runs(one or directories, x, target, metric, out, kind, y, band, against)
     print(out)

@@ -29,6 +29,10 @@ def table(
         int, typer.Option(min=1, help="final accuracy: the mean of so many last evaluations")
     ] = 1,
     csv: Annotated[Path | None, typer.Option(help="also write the table to this CSV file")] = None,
+    form: Annotated[
+        Literal["text", "csv", "markdown", "latex"],
+        typer.Option("--format", help="of what is printed; csv has every column and digit"),
+    ] = "text",
     protocol: Annotated[
         Literal["quality", "cost", "robust"] | None,
         typer.Option(
@@ -50,11 +54,13 @@ def table(
 ) -> None:
     """Print time to accuracy per method: mean and 95 % interval over seeds; in a sweep ranks too."""
     from distreal_sim.base.files import write_atomically
+    from distreal_sim.results.protocol_table import formatted as in_form
     from distreal_sim.results.protocol_table import render as render_protocol
     from distreal_sim.results.show import judge
     from distreal_sim.results.show import table as table_of_runs
-    from distreal_sim.results.table import render, to_csv
+    from distreal_sim.results.table import formatted, render, to_csv
 
+    title = ""
     if protocol is None:
         result = table_of_runs(directories, target, baseline, metric, last, y)
     else:
@@ -66,7 +72,10 @@ def table(
             write_atomically(csv, to_csv(result).encode())
         except OSError as error:
             raise InputError(f"--csv {csv} cannot be written: {error.strerror}") from None
-    if protocol is None:
+    if form != "text":
+        text = formatted(result, form, last) if protocol is None else in_form(result, title, form)
+        print(text, end="")
+    elif protocol is None:
         render(result, Console(), last)
     else:
         render_protocol(result, title, Console())

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from distreal_sim.base.text import add_row, table, wide
 from distreal_sim.results.sweep_table import brief
+from distreal_sim.results.table import Format, grid_text, to_csv
 
 HEADINGS = {
     "setting": "<setting",
@@ -25,9 +26,29 @@ HEADINGS = {
 
 def render(found: pd.DataFrame, title: str, console: Console) -> None:
     """Prints a table of `protocols`; an infinite cost is `> end`, a missing value `-`."""
+    headings, rows = _cells(found)
+    shown = table(title, "|".join(headings))
+    for row in rows:
+        add_row(shown, *row)
+    wide(console).print(shown)
+
+
+def formatted(found: pd.DataFrame, title: str, form: Format) -> str:
+    """The same table as CSV, with every column and digit, or as printed, in Markdown or LaTeX (booktabs)."""
+    if form == "csv":
+        return to_csv(found)
+    headings, rows = _cells(found)
+    n_keys = sum(heading in ("<setting", "<method") for heading in headings)
+    plain = [heading.removeprefix("<") for heading in headings]
+    sign = "% " if form == "latex" else ""
+    return f"{grid_text(plain, rows, n_keys, form)}\n{sign}{title}\n"
+
+
+def _cells(found: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Headings, and the cells of each row."""
     columns = [c for c in found.columns if not c.endswith("_ci95") and not (c == "setting" and _empty(found))]
-    shown = table(title, "|".join(HEADINGS.get(c, c.replace("_", " ")) for c in columns))
     names = brief(dict.fromkeys(map(str, found["method"])))
+    rows = []
     for row in found.to_dict("records"):
         cells = []
         for column in columns:
@@ -38,8 +59,8 @@ def render(found: pd.DataFrame, title: str, console: Console) -> None:
                 cells.append(number(value) + _half(row.get(f"{column}_ci95", math.nan)))
             else:
                 cells.append(str(value) or "-")
-        add_row(shown, *cells)
-    wide(console).print(shown)
+        rows.append(cells)
+    return [HEADINGS.get(c, c.replace("_", " ")) for c in columns], rows
 
 
 def number(value: float) -> str:

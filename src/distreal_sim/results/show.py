@@ -101,23 +101,37 @@ def plot(
     out: str | Path | None = None,
     kind: str = "accuracy",
     y: str | None = None,
+    band: Literal["ci", "std", "range", "none"] = "ci",
+    against: str | None = None,
 ) -> Figure:
     """Accuracy against simulated time, a line per method, mean and 95 % band over seeds; or another figure.
 
-    The runs of a sweep get a panel for each of its settings. directories: runs, or folders of them. targets:
-    values to mark, by default the sweep's. metric, y: see `load_runs`. out: a .png, .pdf or .svg. kind:
-    `accuracy`, or the score y; `timeline`, who works when in the first rounds; `participation`, shares of the
-    clients whose work counts, over the rounds; `capacity`, of one client; `front`, the dropout vectors. x,
-    targets, metric and y are for accuracy. Raises InputError where there is no run.
+    The runs of a sweep get a panel for each of its settings. directories: runs, or folders of them, or one
+    front file. targets: values to mark, by default the sweep's. metric, y: see `load_runs`. out: a .png, .pdf
+    or .svg. kind: `accuracy`, or the score y; `timeline`, who works when in the first rounds;
+    `participation`, shares of the clients whose work counts, over the rounds; `capacity`, of one client;
+    `front`, the dropout vectors; `against`, the final score at each value of a swept key. band: around a
+    mean, its 95 % interval, the standard deviation of the seeds, all seeds, or nothing. against: the key of
+    that figure, in full or its last part, by default the first that is swept. x and targets are for accuracy.
+    Raises InputError where there is no run.
     """
+    place_of = None if out is None else Path(out)
+    if isinstance(directories, str | Path) and Path(directories).suffix == ".json":
+        from distreal_sim.results.plots.front import front_file
+
+        return front_file(Path(directories), place_of)
     runs = _compared(directories, metric, y=y)
+    if kind == "against" or against is not None:
+        from distreal_sim.results.plots.against import against as draw_against
+
+        return draw_against(runs, against, place_of, band)
     if kind != "accuracy":
         return draw(kind, runs, out)
     from distreal_sim.results.plots.accuracy import accuracy  # matplotlib takes a second to import
 
     place = runs[0].place
     marked = targets or (place.targets if place is not None else ())
-    return accuracy(runs, x=x, targets=marked, out=None if out is None else Path(out))
+    return accuracy(runs, x=x, targets=marked, out=place_of, band=band)
 
 
 def draw(kind: str, runs: Sequence[Run], out: str | Path | None = None) -> Figure:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from rich.cells import cell_len
@@ -14,6 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from distreal_sim.results.sweep_table import brief, short_names
+
+Format = Literal["csv", "markdown", "latex"]
+
+IN_LATEX = {c: f"\\{c}" for c in "_%&#$"} | {
+    "±": r"$\pm$", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$",
+}  # fmt: skip
+"""Characters that LaTeX writes otherwise."""
+
+LATEX = re.compile("|".join(map(re.escape, IN_LATEX)))
 
 MARK = "*"
 """Mark after an interval from two values."""
@@ -75,6 +86,41 @@ def render(table: pd.DataFrame, console: Console | None = None, n_last: int = 1)
             width = console.width - room + sum(column.width + FRAME for column in part)
             _print(console, [label], part, width=max(width, console.width), limit=limit)
     console.print(Text(caption, style="italic"))
+
+
+def formatted(table: pd.DataFrame, form: Format, n_last: int = 1) -> str:
+    """The same table as CSV, with every column and digit, or as printed, in Markdown or LaTeX (booktabs)."""
+    if form == "csv":
+        return to_csv(table)
+    columns = [*_keys(table), *_numbers(table)]
+    n_keys = len(_keys(table))
+    headings = [column.heading for column in columns]
+    rows = list(zip(*(column.cells for column in columns), strict=True))
+    sign = "% " if form == "latex" else ""
+    return f"{grid_text(headings, rows, n_keys, form)}\n{sign}{_caption(table, n_last)}\n"
+
+
+def grid_text(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], n_keys: int, form: Literal["markdown", "latex"]
+) -> str:
+    """A table in Markdown or LaTeX; n_keys: columns that are aligned left."""
+    if form == "markdown":
+        lines = [[re.sub(r"([|*])", r"\\\1", cell) for cell in row] for row in (headings, *rows)]
+        rule = [*["---"] * n_keys, *["---:"] * (len(headings) - n_keys)]
+        return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
+    lines = [[LATEX.sub(lambda found: IN_LATEX[found[0]], cell) for cell in row] for row in (headings, *rows)]
+    body = [" & ".join(line) + r" \\" for line in lines]
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{'l' * n_keys}{'r' * (len(headings) - n_keys)}}}",
+            r"\toprule",
+            body[0],
+            r"\midrule",
+            *body[1:],
+            r"\bottomrule",
+            "\\end{tabular}\n",
+        ]
+    )
 
 
 def _parts(columns: Sequence[Column], room: int) -> list[list[Column]]:

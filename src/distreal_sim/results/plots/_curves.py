@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,40 @@ from distreal_sim.results.statistics import t_interval
 Floats = NDArray[np.float64]
 
 
+Band = Literal["ci", "std", "range", "none"]
+"""What is drawn around a mean: its 95 % t-interval, one standard deviation to either side, or all seeds."""
+
+IN_WORDS = {"ci": "band: 95 % interval", "std": "band: standard deviation", "range": "band: all seeds"}
+
+
 class Curve(NamedTuple):
-    """Mean over seeds at each x, and the half-width of its 95 % t-interval (NaN with one seed)."""
+    """Mean over seeds at each x.
+
+    half: half-width of its 95 % t-interval; std: standard deviation of the seeds (n - 1); both NaN with one
+    seed. lowest, highest: of the seeds.
+    """
 
     x: Floats
     mean: Floats
     half: Floats
     lowest: Floats
     highest: Floats
+    std: Floats
+
+    def band(self, kind: Band) -> tuple[Floats, Floats]:
+        """(lower, upper) edge of a band; NaN where there is none."""
+        if kind == "range":
+            alone = np.isnan(self.std)
+            return np.where(alone, np.nan, self.lowest), np.where(alone, np.nan, self.highest)
+        nothing = np.full(len(self.x), np.nan)
+        half = {"ci": self.half, "std": self.std, "none": nothing}[kind]
+        return self.mean - half, self.mean + half
+
+
+def name_of(runs: Sequence[Run]) -> str:
+    """The score of the runs, for an axis."""
+    what = f"Test {runs[0].y.replace('_', ' ')}"
+    return what if runs[0].metric == "trained" else f"{what}, whole network"
 
 
 def evaluations(run: Run, x: str) -> tuple[Floats, Floats]:
@@ -43,4 +69,6 @@ def mean_curve(seeds: Sequence[tuple[Floats, Floats]]) -> Curve:
     common = every[(every >= begin) & (every <= end)]
     values = np.array([y[np.searchsorted(x, common, side="right") - 1] for x, y in seeds])
     intervals = np.array([t_interval(column) for column in values.T]).reshape(-1, 2)
-    return Curve(common, intervals[:, 0], intervals[:, 1], values.min(axis=0), values.max(axis=0))
+    alone = np.full(len(common), np.nan)
+    std = values.std(axis=0, ddof=1) if len(seeds) > 1 else alone
+    return Curve(common, intervals[:, 0], intervals[:, 1], values.min(axis=0), values.max(axis=0), std)

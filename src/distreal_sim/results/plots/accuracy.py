@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from distreal_sim.base.errors import InputError, unknown
-from distreal_sim.results.plots._curves import Curve, evaluations, mean_curve
+from distreal_sim.results.plots._curves import IN_WORDS, Band, Curve, evaluations, mean_curve, name_of
 from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._lines import label_lines
 from distreal_sim.results.plots._panels import Panel, panels_of
@@ -34,10 +34,11 @@ def accuracy(
     x: str = "sim_s",
     targets: Sequence[float] | None = None,
     out: Path | None = None,
+    band: Band = "ci",
 ) -> Figure:
     """Mean test score over seeds with its 95 % t-interval as a band; thin lines mark the targets.
 
-    Which score it is, and whose, the runs say (`Run.y`, `runs.Metric`).
+    Which score it is, and whose, the runs say (`Run.y`, `runs.Metric`). band: see `_curves.Band`.
     A score stays at the last evaluation until the next. `targets` defaults to `default_targets`; an
     empty sequence draws none. Raises InputError for an unknown `x` and when no run was evaluated yet.
     """
@@ -72,16 +73,15 @@ def accuracy(
             axes = grid[panel.row, panel.column]
             for place, (label, line) in enumerate(lines.items()):
                 if label in below:
-                    _draw(axes, below[label], size, line, texts[label], place / len(lines), bounds)
+                    _draw(axes, below[label], size, line, texts[label], place / len(lines), bounds, band)
             axes.set(title=panel.title, **_limits(every, size, bounds))
             _draw_targets(axes, chosen)
             if x == "round":
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        what = f"Test {runs[0].y.replace('_', ' ')}"
-        what += "" if runs[0].metric == "trained" else ", whole network"
+        what = name_of(runs)
         _name_axes(figure, grid, panels, name, what)
         legend_above(
-            figure, _handles(figure, list(texts.values())), list(texts.values()), _legend_title(panels)
+            figure, _handles(figure, list(texts.values())), list(texts.values()), _legend_title(panels, band)
         )
         save(figure, out)
     return figure
@@ -140,6 +140,7 @@ def _draw(
     label: str,
     shift: float,
     bounds: tuple[float, float],
+    band: Band,
 ) -> None:
     """The curve as steps, its band within the bounds.
 
@@ -152,8 +153,8 @@ def _draw(
         x, curve.mean, drawstyle="steps-post", label=label, markevery=marks, markeredgecolor="white",
         markeredgewidth=0.4, **line,
     )  # fmt: skip
-    if np.isfinite(curve.half).any():
-        low, high = np.clip(curve.mean - curve.half, *bounds), np.clip(curve.mean + curve.half, *bounds)
+    low, high = (np.clip(edge, *bounds) for edge in curve.band(band))
+    if np.isfinite(low).any():
         axes.fill_between(x, low, high, step="post", color=line["color"], alpha=0.13, linewidth=0)
 
 
@@ -195,9 +196,9 @@ def _legend_texts(panels: Sequence[Panel]) -> dict[str, str]:
     return {label: f"{short[label]} (n = {n[label]})" for label in counts}
 
 
-def _legend_title(panels: Sequence[Panel]) -> str | None:
+def _legend_title(panels: Sequence[Panel], band: Band) -> str | None:
     counts = {len(seeds) for panel in panels for seeds in panel.groups.values()}
     if counts == {1}:
         return None
     seeds = f"{counts.pop()} seeds" if len(counts) == 1 else "n seeds"
-    return f"mean of {seeds}, band: 95 % interval"
+    return ", ".join([f"mean of {seeds}", *([IN_WORDS[band]] if band in IN_WORDS else [])])
