@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, SerializeAsAny, model_validator
 
@@ -101,6 +101,18 @@ class Evaluation(ConfigModel):
     examples: int | None = Field(
         None, ge=1, description="number of examples to test on, drawn once by the seed; left out: all of them"
     )
+    clients: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        0,
+        description="clients on whose own test examples the model is tested too, drawn once by the seed, or "
+        "all; with 0 none, and nobody's examples are held out",
+    )
+    client_share: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="share of every client's examples that it is tested on and does not train on, if clients "
+        "is not 0",
+    )
     batch_norm: Literal["reestimate", "batch", "running"] = Field(
         "reestimate",
         description="batch-norm statistics for testing: re-estimated on clients' batches; those of each test "
@@ -110,6 +122,15 @@ class Evaluation(ConfigModel):
     batch_size: int = Field(
         500, ge=2, description="test examples per forward pass; with batch_norm `batch` it changes results"
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Evaluation:
+        if self.clients and self.batch_norm == "batch":
+            raise ValueError(
+                "clients cannot be used with batch_norm batch, whose statistics of one client's few examples "
+                "say nothing; use reestimate or running"
+            )
+        return self
 
     def due(self, round_number: int) -> bool:
         """Whether a round is tested whatever round is the last."""

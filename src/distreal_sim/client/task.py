@@ -55,7 +55,8 @@ reading small batches takes less time than training on them."""
 class Task:
     """Network, data and devices of one run.
 
-    scoring: what the network learns, and its scores in tests; module: the network as initialised; structure:
+    scoring: what the network learns, and its scores in tests; own_tests: examples of `data.train` that each
+    client is tested on, None if none are held out; module: the network as initialised; structure:
     its coupling groups; configured: those of the experiment's network, which the method may have narrowed or
     extended; devices: the clients' resources; overrun: what becomes of a client that is still computing at
     the deadline; front: None unless the method uses one; scaling: how a thinned network scales the
@@ -74,6 +75,7 @@ class Task:
     scoring: Scoring
     data: Data
     split: Split
+    own_tests: Split | None
     module: nn.Module
     structure: Structure
     configured: Structure

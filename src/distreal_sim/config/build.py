@@ -18,9 +18,10 @@ from distreal_sim.client.schedule import TOLERANCE
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import with_charges
-from distreal_sim.config.checks import check_augmentations, check_classes, check_parts
+from distreal_sim.config.checks import check_augmentations, check_classes, check_owners, check_parts
 from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
+from distreal_sim.data.own_tests import hold_out_of_each
 from distreal_sim.data.partitions import Split
 from distreal_sim.devices.devices import Devices
 from distreal_sim.devices.profile_checks import check_bound
@@ -63,6 +64,10 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         split = experiment.partition.split(
             data.train.y, data.writers, experiment.n_clients, rngs("partition")
         )
+    own_tests = None
+    if experiment.evaluation.clients:
+        check_owners(experiment.partition)
+        split, own_tests = hold_out_of_each(split, experiment.evaluation.client_share, rngs("client tests"))
     if experiment.clients_per_round > len(split):
         raise InputError(
             f"clients_per_round ({experiment.clients_per_round}) must not exceed the number of clients "
@@ -131,6 +136,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         scoring=scoring,
         data=data,
         split=split,
+        own_tests=own_tests,
         module=module,
         structure=structure,
         configured=full_structure,

@@ -165,6 +165,15 @@ def check_watched_rounds(key: str, evaluation: Evaluation, rounds: int) -> None:
         )
 
 
+def check_owners(partition: Partition) -> None:
+    """Raises InputError where clients share examples: one would be tested on what another trains on."""
+    if not partition.disjoint:
+        raise InputError(
+            f"evaluation.clients cannot be used with partition {partition.name}, whose clients share "
+            "examples: those that one is tested on, others train on"
+        )
+
+
 def check_partition(partition: Partition, dataset: Dataset) -> None:
     """Raises ValueError where examples are held out before a partition that names them by number."""
     if partition.counts_all and dataset.validation:

@@ -15,6 +15,7 @@ from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.methods import Method
 from distreal_sim.simulation import evaluation
+from distreal_sim.simulation.client_scores import client_shard, client_shards, scores_of
 from distreal_sim.submodels.submodel import SubModel
 
 
@@ -78,6 +79,17 @@ class SerialFleet:
         except Exception as error:
             raise _failure(f"round {round_number}", "testing", error) from error
         return task.scoring.values(task.scoring.join(results))
+
+    def evaluate_clients(
+        self, arrays: Arrays, statistics: Arrays, round_number: int
+    ) -> dict[int, dict[str, float]]:
+        """See `Fleet.evaluate_clients`."""
+        task, lent = self._task, self.publish(arrays)
+        try:
+            shards = [client_shard(task, lent, statistics, shard) for shard in client_shards(task)]
+        except Exception as error:
+            raise _failure(f"round {round_number}", "testing the clients", error) from error
+        return scores_of(task, shards)
 
     def contexts(self) -> dict[int, bytes]:
         """The clients' memory between rounds, by client id, in the grids' checkpoint format."""

@@ -34,10 +34,10 @@ class Exits(Protocol):
 
 def test_shards(task: Task) -> list[int]:
     """Bounds of the shards of the test set."""
-    return _bounds(0, len(task.data.test), task.evaluation.batch_size * BATCHES_PER_SHARD)
+    return bounds_of(0, len(task.data.test), task.evaluation.batch_size * BATCHES_PER_SHARD)
 
 
-def _bounds(start: int, stop: int, step: int) -> list[int]:
+def bounds_of(start: int, stop: int, step: int) -> list[int]:
     """Bounds of ranges of `step` examples; a single left-over example joins the range before it."""
     cuts = list(range(start, stop, step))
     if len(cuts) > 1 and stop - cuts[-1] == 1:
@@ -62,7 +62,7 @@ def test_shard(
     mask, run = _part(task, part)
     task.engine.load(arrays)
     with Rngs(task.seed, (start,)).seeded_globals("testing"):
-        for first, last in pairwise(_bounds(start, stop, task.evaluation.batch_size)):
+        for first, last in pairwise(bounds_of(start, stop, task.evaluation.batch_size)):
             x, y = task.batch(task.data.test, slice(first, last))
             outputs = outputs_in_test(task.engine, statistics, x, mask, run)
             found.append(task.scoring.statistics(outputs, y))

@@ -56,6 +56,12 @@ class Fleet(Protocol):
         """The scores on the test set, by name (`Scoring.values`); part: see `statistics`."""
         ...
 
+    def evaluate_clients(
+        self, arrays: Arrays, statistics: Arrays, round_number: int
+    ) -> Mapping[int, Mapping[str, float]]:
+        """The scores of each tested client on its own test examples; statistics: of the whole network."""
+        ...
+
     def contexts(self) -> dict[int, bytes]:
         """The clients' memory between rounds, by client id, for the checkpoint."""
         ...

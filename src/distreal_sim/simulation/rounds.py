@@ -19,6 +19,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.methods import Method
 from distreal_sim.simulation.asked import first_state, jobs_of, merged
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
+from distreal_sim.simulation.client_scores import rows_of_clients, score_columns, summary
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.flights import Flight, Timekeeper
@@ -165,7 +166,11 @@ class Simulation:
         elif widest is not None and who:
             own = self.fleet.statistics(state.arrays, now.number, who, widest)
             submodel = self.fleet.evaluate(state.arrays, own, now.number, widest)
-        return Scores(tested, submodel, statistics)
+        if task.own_tests is None:
+            return Scores(tested, submodel, statistics)
+        found = self.fleet.evaluate_clients(state.arrays, statistics, now.number)
+        clients = rows_of_clients(task, found)
+        return Scores(tested, submodel, statistics, clients, summary(clients, task.scoring.better))
 
 
 class Tally:
@@ -202,7 +207,7 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     offered = [sim.task.devices.capacity(f.client_id, now.start_s).offered(0.0, duration_s) for f in facts]
     own = sim.experiment.columns
     rows = ClientRows.of_round(now.number, facts, offered, own)
-    row = RoundRow.of(now.number, end_s, scores, rows, own, sim.task.scoring.better)
+    row = RoundRow.of(now.number, end_s, scores, rows, own, *score_columns(sim.task))
     sim.recorder.write(row, rows, timing)
     statistics = scores.statistics if scores else before.statistics
     selection = sim.experiment.selection.learn(selection, now.number, facts)

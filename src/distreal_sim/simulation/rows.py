@@ -31,12 +31,15 @@ class Scores:
     """The results of a test.
 
     full: those of the whole network; submodel: those of the largest sub-network trained so far
-    (`Method.widest`); statistics: the batch-norm statistics of the whole network.
+    (`Method.widest`); statistics: the batch-norm statistics of the whole network; clients: rows of
+    client_scores.csv without the round; of_clients: their summary, by column of rounds.csv.
     """
 
     full: Tested
     submodel: Tested
     statistics: Arrays
+    clients: Sequence[Mapping[str, Any]] = ()
+    of_clients: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +156,8 @@ class RoundRow:
     None without one, or without training. scores: by column, and each an attribute too: test_NAME of every
     metric and test_loss, None in rounds without evaluation; submodel_NAME and submodel_loss of the widest
     sub-network that a client has trained so far, for methods whose sub-networks are the first channels of
-    each layer; None for others. more: sums and means of further columns, which come after the others.
+    each layer; None for others; the clients' scores in sum (`client_scores.client_columns`). clients: rows of
+    client_scores.csv. more: sums and means of further columns, which come after the others.
     """
 
     round: int
@@ -169,6 +173,7 @@ class RoundRow:
     upload_bytes: int
     n_diverged: int
     scores: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+    clients: Sequence[Mapping[str, Any]] = ()
     more: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
     @property
@@ -185,10 +190,12 @@ class RoundRow:
         rows: ClientRows,
         own: Sequence[Column] = (),
         names: Iterable[str] = NAMES,
+        of_clients: Iterable[str] = (),
     ) -> RoundRow:
         """Sums up the clients' rows; losses are weighted by examples. own: the method's columns; names: of
-        the scores.
+        the scores; of_clients: columns of the clients' scores.
         """
+        by_client = {} if scores is None else scores.of_clients
         full, submodel = (scores and scores.full) or {}, (scores and scores.submodel) or {}
         columns = rows.columns
         status = columns["status"]
@@ -209,7 +216,9 @@ class RoundRow:
             **{name: sums.pop(name) for name in list(sums) if name in ROUND_COLUMNS},
             n_diverged=n_of["diverged"],
             scores={TEST + name: full.get(name) for name in names}
-            | {SUBMODEL + name: submodel.get(name) for name in names},
+            | {SUBMODEL + name: submodel.get(name) for name in names}
+            | {name: by_client.get(name) for name in of_clients},
+            clients=[] if scores is None else [{"round": round_number, **row} for row in scores.clients],
             more={**sums, **more},
         )
 
@@ -220,12 +229,14 @@ class RoundRow:
         raise AttributeError(f"{type(self).__name__} has no column '{name}'; its scores: {', '.join(scores)}")
 
 
-ROUND_COLUMNS = [f.name for f in dataclasses.fields(RoundRow) if f.name not in ("scores", "more")]
+ROUND_COLUMNS = [f.name for f in dataclasses.fields(RoundRow) if f.name not in ("scores", "clients", "more")]
 """The columns of every run's rounds.csv beside its scores: the fields of RoundRow."""
 
 
-def round_columns(own: Sequence[Column] = (), names: Iterable[str] = NAMES) -> list[str]:
-    """The columns of rounds.csv; own: the method's; names: of the scores.
+def round_columns(
+    own: Sequence[Column] = (), names: Iterable[str] = NAMES, of_clients: Sequence[str] = ()
+) -> list[str]:
+    """The columns of rounds.csv; own: the method's; names: of the scores; of_clients: of the clients' scores.
 
     Raises InputError for a name that is taken.
     """
@@ -233,6 +244,7 @@ def round_columns(own: Sequence[Column] = (), names: Iterable[str] = NAMES) -> l
     after, before = columns.index("sim_s") + 1, columns.index("n_diverged")
     columns[before:before] = [SUBMODEL + name for name in names]
     columns[after:after] = [TEST + name for name in names]
+    columns += of_clients
     taken = {*COLUMNS, *columns}
     for name in names_of(own):
         if name in taken:

@@ -31,6 +31,7 @@ from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, rea
 from distreal_sim.costs.file import read_costs
 from distreal_sim.costs.table import CostTable
 from distreal_sim.recipe.metrics import Better
+from distreal_sim.simulation.client_scores import client_columns, table_columns
 from distreal_sim.simulation.extension import ends_of, goes_on, goes_on_from
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing, round_columns
@@ -81,6 +82,7 @@ class RunDirectory:
         )
         self.scores: Mapping[str, Better] = {}
         self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.columns, ()))
+        self.client_scores: CsvTable | None = None
         self.timing = CsvTable(path / "timing.csv", [f.name for f in dataclasses.fields(Timing)])
         self.parts = path / "clients.parts"
         self.checkpoints = path / "checkpoint"
@@ -127,7 +129,10 @@ class RunDirectory:
         """
         check_watched(self.experiment, scores)
         self.scores = scores
-        self.rounds.columns = round_columns(self.experiment.columns, scores)
+        of_clients = client_columns(scores) if self.experiment.evaluation.clients else []
+        self.rounds.columns = round_columns(self.experiment.columns, scores, of_clients)
+        if of_clients and self.training:
+            self.client_scores = CsvTable(self.path / "client_scores.csv", table_columns(scores))
 
     def resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
         """Starts the files of a new run, or cuts the tables back to the last checkpoint.
@@ -158,6 +163,8 @@ class RunDirectory:
         self._remove_checkpoints(but={saved})
         self.rounds.cut(meta["rounds_csv_bytes"])
         self.timing.cut(meta["timing_csv_bytes"])
+        if self.client_scores is not None:
+            self.client_scores.cut(meta.get("client_scores_bytes"))
         for part in self.parts.iterdir():
             if part.suffix == ".tmp" or int(part.stem) > meta["round"]:
                 part.unlink()
@@ -203,6 +210,9 @@ class RunDirectory:
         with _writing():
             self.rounds.append(row.cells)
             self.timing.append(vars(timing))
+            if self.client_scores is not None:
+                for own in row.clients:
+                    self.client_scores.append(own)
         self._rows.append(ClientRows.of(rows))
         self._new, self._last_written = False, row.round
 
@@ -221,7 +231,8 @@ class RunDirectory:
         if self._rows:
             write_client_rows(self.parts / _part_name(progress.round_number), ClientRows.join(self._rows))
             self._rows = []
-        for path in (self.rounds.path, self.timing.path, self.parts):
+        own = [] if self.client_scores is None else [self.client_scores.path]
+        for path in (self.rounds.path, self.timing.path, *own, self.parts):
             sync(path)
         if not self.training:
             return  # a timed run is repeated, not resumed
@@ -235,6 +246,7 @@ class RunDirectory:
             "sim_s": progress.sim_s,
             "rounds_csv_bytes": self.rounds.n_bytes,
             "timing_csv_bytes": self.timing.n_bytes,
+            "client_scores_bytes": None if self.client_scores is None else self.client_scores.n_bytes,
             "wall_s": self._wall_s(),
             "n_dispatches": progress.n_dispatches,
             "jobs": described,
@@ -296,7 +308,7 @@ class RunDirectory:
                 return
             self.rounds.close()
             self.timing.close()
-            tables = ("config.yaml", "run.json", "rounds.csv", "timing.csv")
+            tables = ("config.yaml", "run.json", "rounds.csv", "timing.csv", "client_scores.csv")
             for name in (*tables, "front.json", "cost.json", BEST):
                 (self.path / name).unlink(missing_ok=True)
             for folder in (self.parts, self.checkpoints):
@@ -306,6 +318,8 @@ class RunDirectory:
         """Releases the lock."""
         self.rounds.close()
         self.timing.close()
+        if self.client_scores is not None:
+            self.client_scores.close()
         self._lock.close()
 
     def _wall_s(self) -> float:

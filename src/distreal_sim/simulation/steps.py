@@ -16,6 +16,7 @@ from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Updat
 from distreal_sim.coordination import Server
 from distreal_sim.merging.stale import moved, towards
 from distreal_sim.simulation.asked import jobs_of
+from distreal_sim.simulation.client_scores import score_columns
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.events import Clock
 from distreal_sim.simulation.flights import Flight, cancelled
@@ -41,7 +42,7 @@ def play_step(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     timing = Timing(now.number, merged_wall_s - begin_wall_s, time.perf_counter() - merged_wall_s)
     own = sim.experiment.columns
     rows = ClientRows.of_round(now.number, facts, [desk.offered(f) for f in facts], own)
-    row = RoundRow.of(now.number, end_s, scores, rows, own)
+    row = RoundRow.of(now.number, end_s, scores, rows, own, *score_columns(sim.task))
     sim.recorder.write(row, rows, timing)
     statistics = scores.statistics if scores else before.statistics
     selection = desk.learnt(facts)

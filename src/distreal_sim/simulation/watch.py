@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,20 @@ from typing import Any
 from distreal_sim.base.errors import InputError, nearest
 from distreal_sim.config import Experiment
 from distreal_sim.config.watched import Goal, Stop, goal_of
+from distreal_sim.simulation.client_scores import client_columns
 from distreal_sim.simulation.rows import round_columns
 
 Row = Mapping[str, Any]
 """A row of rounds.csv by column; values are numbers or None."""
 
 
-def check_watched(experiment: Experiment, scores: Iterable[str]) -> None:
+def check_watched(experiment: Experiment, scores: Collection[str]) -> None:
     """Raises InputError where a watched metric is no column of the run's rounds.csv, or has no goal.
 
     scores: what its tests measure.
     """
-    columns = [name for name in round_columns(experiment.columns, scores) if name != "round"]
+    of_clients = client_columns(scores) if experiment.evaluation.clients else []
+    columns = [name for name in round_columns(experiment.columns, scores, of_clients) if name != "round"]
     for key in ("stop", "best"):
         watched = getattr(experiment, key)
         if watched is None:

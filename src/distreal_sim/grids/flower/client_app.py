@@ -28,6 +28,7 @@ from distreal_sim.grids.flower.messages import (
 )
 from distreal_sim.methods import Method
 from distreal_sim.simulation import evaluation
+from distreal_sim.simulation.client_scores import client_shard
 
 FAILED = 1
 """Error code of a reply whose client raised an exception."""
@@ -87,6 +88,18 @@ def make_client_app(resolve: Resolve) -> ClientApp:
             return Message(RecordDict({"result": encode_arrays(found)}), reply_to=message)
         except Exception as error:
             return _failure(message, f"round {config['round']}", "testing", error)
+
+    @app.query("clients")
+    def clients(message: Message, context: Context) -> Message:
+        config = values_of(message.content, "shard")
+        try:
+            task, _ = resolve(context)
+            arrays = decode_arrays(arrays_of(message.content, "arrays"))
+            stats = decode_arrays(arrays_of(message.content, "statistics"))
+            found = client_shard(task, arrays, stats, config["clients"])
+            return Message(RecordDict({"result": encode_arrays(found)}), reply_to=message)
+        except Exception as error:
+            return _failure(message, f"round {config['round']}", "testing the clients", error)
 
     @app.query("partition")
     def partition(message: Message, context: Context) -> Message:

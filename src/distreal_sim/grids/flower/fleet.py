@@ -25,6 +25,7 @@ from distreal_sim.grids.flower.messages import (
     publish_arrays,
 )
 from distreal_sim.simulation import evaluation
+from distreal_sim.simulation.client_scores import client_shards, scores_of
 from distreal_sim.submodels.submodel import SubModel
 
 POLL_WALL_S = 0.05
@@ -192,6 +193,28 @@ class GridFleet:
         replies = self._exchange("evaluate", str(round_number), parcels)
         results = [decode_arrays(arrays_of(reply, "result")) for reply in replies]
         return self.task.scoring.values(self.task.scoring.join(results))
+
+    def evaluate_clients(
+        self, arrays: Arrays, statistics: Arrays, round_number: int
+    ) -> dict[int, dict[str, float]]:
+        """The scores of each tested client on its own test examples."""
+        model, stats = self.publish(arrays).record, self.publish(statistics).record
+        parcels = [
+            Parcel(
+                clients[0],
+                RecordDict(
+                    {
+                        "arrays": model,
+                        "statistics": stats,
+                        "shard": ConfigRecord({"round": round_number, "clients": clients}),
+                    }
+                ),
+                len(clients),
+            )
+            for clients in client_shards(self.task)
+        ]
+        replies = self._exchange("query.clients", str(round_number), parcels)
+        return scores_of(self.task, (decode_arrays(arrays_of(reply, "result")) for reply in replies))
 
     def contexts(self) -> dict[int, bytes]:
         """The clients' memory between rounds, by client id."""

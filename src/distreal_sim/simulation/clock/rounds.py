@@ -22,6 +22,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.devices.links import Use
 from distreal_sim.methods import Method
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
+from distreal_sim.simulation.client_scores import score_columns
 from distreal_sim.simulation.clock.clients import TimedClients
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.rounds import Progress, Recorder, Simulation, simulate
@@ -107,7 +108,7 @@ def time_rounds(
     found = []
     for number, start, stop in zip(numbers, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         end_s = number * deadline_s if scheduled else before.sim_s + duration_s
-        found.append(RoundRow.of(number, end_s, None, rows[start:stop], own))
+        found.append(RoundRow.of(number, end_s, None, rows[start:stop], own, *score_columns(sim.task)))
         sim.recorder.write(found[-1], rows[start:stop], Timing(number, wall_s, 0.0))
     if experiment.selection.remembers:
         memory = experiment.selection.learn(memory, numbers[-1], list(rows))
@@ -153,6 +154,12 @@ class TimedFleet:
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
     ) -> dict[str, float]:
+        """Never called: a model that was not trained is not tested."""
+        raise NotImplementedError
+
+    def evaluate_clients(
+        self, arrays: Arrays, statistics: Arrays, round_number: int
+    ) -> dict[int, dict[str, float]]:
         """Never called: a model that was not trained is not tested."""
         raise NotImplementedError
 
