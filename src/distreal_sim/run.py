@@ -74,7 +74,9 @@ class Run(results.Run):
             return int(file.metadata()["round"])
 
     def plot(
-        self, x: Literal["sim_s", "round", "macs", "upload_bytes"] = "sim_s", out: str | Path | None = None
+        self,
+        x: Literal["sim_s", "round", "macs", "upload_bytes", "energy_j"] = "sim_s",
+        out: str | Path | None = None,
     ) -> Figure:
         """Its test accuracy against simulated time, rounds, MACs or upload; out: a .png, .pdf or .svg."""
         from distreal_sim.results.plots.accuracy import accuracy  # matplotlib takes a second to import

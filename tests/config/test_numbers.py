@@ -131,8 +131,14 @@ def takes_true_for_1(annotation: Any, value: Any) -> bool:
         made = TypeAdapter(annotation).validate_python(value)
     except (ValidationError, InputError, PydanticUserError, PydanticSchemaGenerationError):
         return False
-    parts = made.values() if isinstance(made, Mapping) else made if isinstance(made, tuple | list) else [made]
-    return any(type(one) in (int, float) for one in parts)
+    return is_number(made)
+
+
+def is_number(made: Any) -> bool:
+    """Whether a value is a number, or holds one at any depth."""
+    if isinstance(made, Mapping | tuple | list):
+        return any(map(is_number, made.values() if isinstance(made, Mapping) else made))
+    return type(made) in (int, float)
 
 
 def holds_a_number(annotation: Any) -> bool:

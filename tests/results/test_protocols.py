@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -123,3 +124,23 @@ def test_mistakes() -> None:
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+def test_joules_are_a_cost_where_all_runs_count_them(tmp_path: Path) -> None:
+    """5 J a round: 10 J at the test after the second, 15 J after the third; 12 J end at the second."""
+    rounds = pd.DataFrame(
+        {
+            "round": [1, 2, 3], "sim_s": [5.0, 10.0, 15.0], "test_accuracy": [math.nan, 0.4, 0.5],
+            "macs": [10.0] * 3, "download_bytes": [3.0] * 3, "upload_bytes": [4.0] * 3,
+        }
+    )  # fmt: skip
+    config = {"method": {"name": "fedavg"}}
+    counted = Run(tmp_path, config, rounds.assign(energy_j=5.0), "fedavg", 7)
+    found = points([counted])
+    assert found["energy_j"].tolist() == [10, 15]
+    assert quality(found, {"energy_j": 12.0})["quality"].tolist() == [0.4]
+    assert cost(found, 0.5, hold=1)["energy_j"].tolist() == [15]
+    mixed = points([counted, Run(tmp_path, config, rounds, "fedavg", 8)])
+    assert "energy_j" not in mixed
+    with pytest.raises(InputError, match="unknown cost 'energy_j'"):
+        quality(mixed, {"energy_j": 12.0})

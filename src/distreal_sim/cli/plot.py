@@ -17,7 +17,7 @@ def plot(
         typer.Argument(help="run directories, or folders of them; or one front file", metavar="DIR..."),
     ],
     x: Annotated[
-        Literal["sim_s", "round", "macs", "upload_bytes"],
+        Literal["sim_s", "round", "macs", "upload_bytes", "energy_j"],
         typer.Option(help="what the score is drawn against"),
     ] = "sim_s",
     kind: Annotated[

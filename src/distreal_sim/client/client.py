@@ -14,6 +14,7 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.coding import Parts, encode_update
 from distreal_sim.client.columns import CHARGED, Column, names_of
+from distreal_sim.client.energy import ENERGY
 from distreal_sim.client.messages import Arrays, Job, Round, Update
 from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
@@ -120,6 +121,7 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
             f"gives, not {'None' if update is None else type(update).__name__}"
         )
     known = [*method.columns, *([CHARGED] if task.charges is not None else [])]
+    known += ENERGY if task.devices.energy.counts else ()
     strange = sorted(update.metrics.keys() - set(names_of(known)))
     if strange:
         declared = ", ".join(names_of(method.columns)) or "none"

@@ -12,10 +12,11 @@ from distreal_sim.base.errors import RunError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_indices
 from distreal_sim.client.client import Client
-from distreal_sim.client.columns import CHARGED
+from distreal_sim.client.columns import CHARGED, names_of
 from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
+from distreal_sim.client.energy import ENERGY, joules
 from distreal_sim.client.messages import Facts, Job, Update
-from distreal_sim.client.schedule import TOLERANCE, Choose, Step, schedule, too_late
+from distreal_sim.client.schedule import TOLERANCE, Choose, Schedule, Step, schedule, too_late
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.thinning.masks import Mask
 
@@ -71,7 +72,10 @@ def train(
         download_bytes=traffic.download_bytes,
         upload_bytes=0 if lost else upload_bytes,
         train_loss=math.nan if diverged else _mean_loss(losses, plan.steps),
-        metrics=_charged(client, plan.charged_macs),
+        metrics={
+            **_charged(client, plan.charged_macs),
+            **_energy(client, plan, start_s, traffic, upload_bytes),
+        },
     )
     examples, macs = [step.n_examples for step in plan.steps], [step.macs for step in plan.steps]
     coverage = Coverage.of(structure, masks, examples, macs)
@@ -92,7 +96,7 @@ def skip(client: Client) -> Update:
         download_bytes=0,
         upload_bytes=0,
         train_loss=math.nan,
-        metrics=_charged(client, 0),
+        metrics={**_charged(client, 0), **_no_energy(client)},
     )
     return Update(facts, {}, Coverage.empty(client.task.structure))
 
@@ -100,6 +104,37 @@ def skip(client: Client) -> Update:
 def _charged(client: Client, macs: int) -> dict[str, float]:
     """The further column of a run in which time is measured."""
     return {} if client.task.charges is None else {CHARGED.name: float(macs)}
+
+
+def _energy(
+    client: Client, plan: Schedule, start_s: float, traffic: Traffic, upload_bytes: int
+) -> dict[str, float]:
+    """The further columns of a run in which energy is counted.
+
+    A client that drops out sends nothing, and one whose upload comes too late sends until the deadline.
+    """
+    task, link, energy = client.task, client.link, client.task.devices.energy
+    if not energy.counts:
+        return {}
+    upload_s = link.upload_s(upload_bytes, plan.compute_end_s)
+    sends = plan.status != "dropped"
+    limit_s = plan.leaves_s if task.overrun == "wait" else min(task.deadline_s, plan.leaves_s)
+    late = plan.compute_end_s + upload_s > limit_s * (1 + TOLERANCE)
+    share = ((limit_s - plan.compute_end_s) / upload_s if late else 1.0) if sends else 0.0
+    return joules(
+        energy,
+        compute_j=energy.computing_j(plan.macs, client.capacity, start_s, plan.compute_end_s),
+        download_bytes=traffic.download_bytes,
+        download_s=start_s,
+        upload_bytes=upload_bytes,
+        upload_s=upload_s,
+        share=share,
+    )
+
+
+def _no_energy(client: Client) -> dict[str, float]:
+    """The same for a client that skips the round."""
+    return dict.fromkeys(names_of(ENERGY), 0.0) if client.task.devices.energy.counts else {}
 
 
 def _compute(

@@ -120,6 +120,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         profile=experiment.profile,
         links=experiment.link,
         availability=experiment.availability,
+        energy=experiment.energy,
     )
     with naming(f"profile {experiment.profile.name}"):
         experiment.profile.check_fleet(len(split))

@@ -15,6 +15,8 @@ from distreal_sim.codecs import Codec
 from distreal_sim.coordination import Coordination
 from distreal_sim.data.datasets import Data, Dataset
 from distreal_sim.data.partitions import Partition
+from distreal_sim.devices.availability import Availability, Presences
+from distreal_sim.devices.energy import Energy
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
 from distreal_sim.recipe.augmentations import Augmentation
@@ -191,4 +193,17 @@ def check_download_codec(codec: Codec) -> None:
         raise ValueError(
             f"download_codec: {codec.name} encodes changes of a model that both sides know, and clients do "
             f"not know the last model; valid: {able}"
+        )
+
+
+def check_energy(energy: Energy, availability: Availability, coordination: Coordination) -> None:
+    """Raises ValueError for energy without rounds, or that follows the capacity of clients that pause."""
+    if energy.counts and not coordination.in_rounds:
+        raise ValueError(
+            f"energy {energy.name} is counted in rounds only, and coordination {coordination.name} has none"
+        )
+    if energy.counts and not energy.by_macs and isinstance(availability, Presences):
+        raise ValueError(
+            f"energy {energy.name} cannot be used with availability {availability.name}, whose clients leave "
+            "within a round; use energy per_mac"
         )

@@ -17,6 +17,7 @@ from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, reading, sources_of
 from distreal_sim.base.values import ConfigModel, ConfigPath
 from distreal_sim.client.columns import CHARGED, OF_JOBS, Column
+from distreal_sim.client.energy import ENERGY
 from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
@@ -24,6 +25,7 @@ from distreal_sim.config._linear import settled_linear
 from distreal_sim.config.checks import (
     check_coordination,
     check_download_codec,
+    check_energy,
     check_merge,
     check_overrun,
     check_partition,
@@ -40,6 +42,8 @@ from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
 from distreal_sim.devices.availability.always import Always
+from distreal_sim.devices.energy import Energy
+from distreal_sim.devices.energy.none import Uncounted
 from distreal_sim.devices.links import Links
 from distreal_sim.devices.links.unlimited import Unlimited
 from distreal_sim.devices.profiles import Profile
@@ -88,6 +92,9 @@ class Experiment(ConfigModel):
     profile: SerializeAsAny[Profile] = Field(description="the clients' capacity as a function of time")
     link: SerializeAsAny[Links] = Field(Unlimited(), description="how fast bytes reach and leave a client")
     availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
+    energy: SerializeAsAny[Energy] = Field(
+        Uncounted(), description="the energy that the clients take; with it the tables have columns of joules"
+    )
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
     merge: SerializeAsAny[Merge] = Field(Average(), description="how updates are averaged")
     codec: SerializeAsAny[Codec] = Field(Plain(), description="how updates are encoded for the upload")
@@ -140,6 +147,7 @@ class Experiment(ConfigModel):
         codecs = {"codec": self.codec, "download_codec": self.download_codec}
         check_statistics(self.evaluation, self.merge, self.method, codecs, self.coordination)
         check_download_codec(self.download_codec)
+        check_energy(self.energy, self.availability, self.coordination)
         for key in ("stop", "best"):
             if getattr(self, key) is not None:
                 check_watched_rounds(key, self.evaluation, self.rounds)
@@ -168,9 +176,11 @@ class Experiment(ConfigModel):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Columns of the tables beside those of every run: of measured costs, of jobs, the method's."""
+        """Columns of the tables beside those of every run: of costs, energy, jobs, the method's."""
         charged = () if self.cost == "macs" else (CHARGED,)
-        return (*charged, *(() if self.coordination.in_rounds else OF_JOBS), *self.method.columns)
+        energy = ENERGY if self.energy.counts else ()
+        jobs = () if self.coordination.in_rounds else OF_JOBS
+        return (*charged, *energy, *jobs, *self.method.columns)
 
     @property
     def costs(self) -> CostTable | None:

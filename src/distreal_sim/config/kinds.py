@@ -16,6 +16,7 @@ from distreal_sim.coordination import Coordination
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
+from distreal_sim.devices.energy import Energy
 from distreal_sim.devices.links import Links
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.merging.merges import Merge
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Plugin]] = {
     "profile": Profile,
     "link": Links,
     "availability": Availability,
+    "energy": Energy,
     "method": Method,
     "merge": Merge,
     "codec": Codec,

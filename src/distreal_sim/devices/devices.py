@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 
 from distreal_sim.devices.availability import Availability, Presences
 from distreal_sim.devices.capacity import Capacity
+from distreal_sim.devices.energy import Energy
+from distreal_sim.devices.energy.none import Uncounted
 from distreal_sim.devices.links import Links, Transfers, Use
 from distreal_sim.devices.many import Capacities, OneByOne
 from distreal_sim.devices.many_links import links_of
@@ -34,6 +36,7 @@ class Devices:
     profile: Profile
     links: Links
     availability: Availability
+    energy: Energy = field(default_factory=Uncounted)
 
     def level_1(self, client_ids: OneOrMany) -> OneOrMany:
         """MAC/s of capacity level 1 of a client, or of many: (n,), or one number that they share."""

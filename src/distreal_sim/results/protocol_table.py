@@ -17,6 +17,7 @@ HEADINGS = {
     "sim_s": "simulated s",
     "download_bytes": "bytes down",
     "upload_bytes": "bytes up",
+    "energy_j": "joules",
     "binding": "<exhausted first",
     "slow_down": "time / nominal",
     "nominal_rank": "rank, nominal",

@@ -19,6 +19,9 @@ from distreal_sim.results.statistics import t_interval
 COSTS = ("sim_s", "round", "macs", "download_bytes", "upload_bytes")
 """What an evaluation has cost since the start; all but sim_s and round are sums over the clients."""
 
+FURTHER_COSTS = ("energy_j",)
+"""Costs that only some runs count; a table has those that all its runs count."""
+
 RUN = ("method", "setting", "seed")
 """Columns that name a run."""
 
@@ -31,28 +34,35 @@ def points(runs: Sequence[Run]) -> pd.DataFrame:
     score of the runs, such as accuracy.
     """
     tables = []
+    costs = [*COSTS, *(cost for cost in FURTHER_COSTS if all(cost in run.rounds for run in runs))]
     for run in runs:
         rows = run.evaluated
-        sums = run.rounds[[cost for cost in COSTS if cost not in ("sim_s", "round")]].cumsum().loc[rows.index]
+        sums = run.rounds[[cost for cost in costs if cost not in ("sim_s", "round")]].cumsum().loc[rows.index]
         setting = ", ".join(f"{key}={value}" for key, value in run.setting.items())
         known = rows[["sim_s", "round", run.y]].assign(method=run.variant, setting=setting, seed=run.seed)
         tables.append(pd.concat([known, sums], axis=1))
-    return pd.concat(tables, ignore_index=True)[[*RUN, *COSTS, runs[0].y]]
+    return pd.concat(tables, ignore_index=True)[[*RUN, *costs, runs[0].y]]
+
+
+def costs_of(table: pd.DataFrame) -> list[str]:
+    """The costs that a table of `points` has."""
+    return [cost for cost in (*COSTS, *FURTHER_COSTS) if cost in table]
 
 
 def quality(table: pd.DataFrame, budget: Mapping[str, float], lower: bool = False) -> pd.DataFrame:
     """The best score so far at the last evaluation before the first budget is exhausted.
 
-    table: as of `points`. lower: whether lower scores are better. budget: limits of `COSTS`. A row per
+    table: as of `points`. lower: whether lower scores are better. budget: limits of costs. A row per
     setting and method: `quality` and `quality_ci95` over the seeds that were tested within the budget,
     `tested` ("k of n" seeds), `binding`, the budget that is exhausted first in most seeds, empty where the
     runs end within all of them. Raises InputError for an unknown or empty budget.
     """
     if not budget:
-        raise InputError(f"a budget is needed, for example sim_s=3600; costs: {', '.join(COSTS)}")
+        known = ", ".join(costs_of(table))
+        raise InputError(f"a budget is needed, for example sim_s=3600; costs: {known}")
     for cost in budget:
-        if cost not in COSTS:
-            raise unknown("cost", cost, COSTS)
+        if cost not in costs_of(table):
+            raise unknown("cost", cost, costs_of(table))
     rows = []
     for (setting, method), seeds in _groups(table):
         found = [_within(run, budget, lower) for run in seeds]
@@ -101,11 +111,11 @@ def cost(
             "method": method,
             "reached": f"{n_reached} of {len(costs)}",
         }
-        row |= {key: _median(costs[key]) for key in COSTS}
+        row |= {str(key): _median(costs[key]) for key in costs}
         other = spent.get((setting, reference)) if reference is not None else None
         if other is not None and method != reference:
             both = costs.index.intersection(other.index)
-            row |= {f"{key}_ratio": _median(_ratio(costs[key][both], other[key][both])) for key in COSTS}
+            row |= {f"{key}_ratio": _median(_ratio(costs[key][both], other[key][both])) for key in costs}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -171,7 +181,7 @@ def _groups(table: pd.DataFrame) -> list[tuple[tuple[str, str], list[pd.DataFram
 
 def _score(table: pd.DataFrame) -> str:
     """The score that the table is about: the column that names no run and is no cost."""
-    return next(str(name) for name in table.columns if name not in (*RUN, *COSTS))
+    return next(str(name) for name in table.columns if name not in (*RUN, *COSTS, *FURTHER_COSTS))
 
 
 def _within(run: pd.DataFrame, budget: Mapping[str, float], lower: bool) -> tuple[float, str]:
@@ -191,7 +201,8 @@ def _spent(seeds: Sequence[pd.DataFrame], target: float, hold: int, lower: bool)
         score = run[_score(run)]
         there = (score <= target + SLACK if lower else score >= target - SLACK).to_numpy()
         starts = [i for i in range(len(there) - hold + 1) if there[i : i + hold].all()]
-        at = run[list(COSTS)].iloc[starts[0]] if starts else pd.Series(np.inf, index=list(COSTS))
+        costs = costs_of(run)
+        at = run[costs].iloc[starts[0]] if starts else pd.Series(np.inf, index=costs)
         rows[int(run["seed"].iloc[0])] = at.astype(float)
     return pd.DataFrame(rows).T
 

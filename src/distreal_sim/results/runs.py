@@ -321,6 +321,16 @@ def _without_repeats(runs: Iterable[Run]) -> Iterator[Run]:
             print(f"warning: {run.path} repeats {kept.path} (seed {run.seed}); left out", file=sys.stderr)
 
 
+def needs_column(runs: Iterable[Run], column: str) -> None:
+    """Raises InputError for a run without this column in its rounds.csv."""
+    for run in runs:
+        if column not in run.rounds:
+            raise InputError(
+                f"{run.path / 'rounds.csv'} has no column {column}; a run has it if its config sets "
+                f"{column.removesuffix('_j')}"
+            )
+
+
 def used_macs(rows: pd.DataFrame) -> pd.Series:
     """MACs of the capacity that were used: `charged_macs` where time is measured, or else `macs`."""
     return rows["charged_macs"] if "charged_macs" in rows else rows["macs"]

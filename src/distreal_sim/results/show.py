@@ -95,7 +95,7 @@ def _limit(text: str) -> tuple[str, float]:
 
 def plot(
     directories: Directories,
-    x: Literal["sim_s", "round", "macs", "upload_bytes"] = "sim_s",
+    x: Literal["sim_s", "round", "macs", "upload_bytes", "energy_j"] = "sim_s",
     targets: Sequence[float] | None = None,
     metric: Metric = "trained",
     out: str | Path | None = None,

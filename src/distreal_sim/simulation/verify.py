@@ -36,6 +36,7 @@ class Verifying:
       end of its computation; no client did more than its capacity offered; if time is measured, this
       holds for the MACs that it was charged; where the speed of its link changes during a transfer, they
       are at most those from the end of the download until it was done.
+    - Joules, where they are counted, are the sums of their parts and of the clients.
     - A client whose update was lost sent nothing; the numbers of steps done and planned match its status.
     """
 
@@ -61,6 +62,10 @@ class Verifying:
             total, stated = sum(r.status == status for r in rows), getattr(row, f"n_{status}")
             _expect(row, f"n_{status} counts the clients", stated, stated == total, total)
         _expect(row, "n_selected counts the clients", row.n_selected, row.n_selected == len(rows), len(rows))
+        if "energy_j" in row.more:
+            total, stated = math.fsum(r.metrics["energy_j"] for r in rows), row.more["energy_j"] or 0.0
+            same = math.isclose(stated, total, rel_tol=RELATIVE, abs_tol=1e-12)
+            _expect(row, "energy_j is the clients' sum", stated, same, total)
         for client in rows:
             self._check_client(row, client)
             if not self._in_rounds:
@@ -111,6 +116,12 @@ class Verifying:
             worked = capacity.offered(start_s, client.sim_s - upload_s)
             exact = math.isinf(worked) or _close(macs, worked) or (not link.is_steady and macs <= worked)
             _expect(row, f"{where}macs are the integral of its capacity", macs, exact, worked)
+        if "energy_j" in client.metrics:
+            stated, parts = (
+                client.metrics["energy_j"],
+                client.metrics["compute_j"] + client.metrics["radio_j"],
+            )
+            _expect(row, f"{where}energy_j is compute_j and radio_j", stated, 0 <= stated == parts, parts)
 
     def _check_job(self, row: RoundRow, client: ClientRow) -> None:
         """What holds for a job without rounds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,3 +142,14 @@ def test_mistakes(write_run: WriteRun) -> None:
         accuracy([write_run("small", [0.5])], x="sims")
     with pytest.raises(InputError, match="no run has a test accuracy yet"):
         accuracy([write_run("small", [None])])
+
+
+def test_joules_where_they_are_counted(write_run: WriteRun) -> None:
+    """2 kJ a round: 2 and 4 kJ; a run without them is named."""
+    run = write_run("small", [0.5, 0.6])
+    counted = replace(run, rounds=run.rounds.assign(energy_j=2000.0))
+    figure = accuracy([counted], x="energy_j")
+    assert figure.axes[0].get_xlabel() == "Energy of all clients (kJ)"
+    assert_allclose(labelled_lines(figure)["small"].get_xdata(), [2, 4])  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"rounds\.csv has no column energy_j; .* if its config sets energy"):
+        accuracy([counted, run], x="energy_j")

@@ -22,11 +22,11 @@ from distreal_sim.results.plots._lines import label_lines
 from distreal_sim.results.plots._panels import Panel, panels_of
 from distreal_sim.results.plots._save import look, save
 from distreal_sim.results.plots._units import si_unit, time_unit
-from distreal_sim.results.runs import Run
+from distreal_sim.results.runs import Run, needs_column
 from distreal_sim.results.statistics import default_targets, is_share
 from distreal_sim.results.sweep_table import brief
 
-AXES = ("sim_s", "round", "macs", "upload_bytes")
+AXES = ("sim_s", "round", "macs", "upload_bytes", "energy_j")
 
 
 def accuracy(
@@ -44,6 +44,7 @@ def accuracy(
     """
     if x not in AXES:
         raise unknown("x axis", x, AXES)
+    needs_column(runs, x)
     panels = panels_of([run for run in runs if len(run.evaluated)])
     if not panels:
         raise InputError(f"no run has a test {runs[0].y if runs else 'accuracy'} yet")
@@ -128,8 +129,9 @@ def _unit(x: str, largest: float) -> tuple[float, str]:
     if x == "sim_s":
         size, unit = time_unit(largest)
         return size, f"Simulated time ({unit})"
-    size, unit = si_unit(largest, "MAC" if x == "macs" else "B")
-    return size, f"{'Computation' if x == 'macs' else 'Upload'} of all clients ({unit})"
+    what, of = {"macs": ("Computation", "MAC"), "energy_j": ("Energy", "J")}.get(x, ("Upload", "B"))
+    size, unit = si_unit(largest, of)
+    return size, f"{what} of all clients ({unit})"
 
 
 def _draw(

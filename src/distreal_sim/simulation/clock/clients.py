@@ -11,6 +11,7 @@ import numpy as np
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.columns import CHARGED
 from distreal_sim.client.coverage import keep_rate
+from distreal_sim.client.energy import joules
 from distreal_sim.client.messages import STATUSES
 from distreal_sim.client.schedule import too_late
 from distreal_sim.client.task import Task
@@ -86,8 +87,9 @@ class TimedClients:
             sent = sent + np.where(self._dropped(timed), self._coverage_bytes(timed.n_done), 0).sum(axis=1)
         n_planned, skips = work.n_planned[kind], level == SKIPS
         done_s = timed.compute_end_s + link.upload_s(sent, timed.compute_end_s)
-        lost = (timed.n_done < n_planned) & ((task.overrun != "partial") | (timed.n_done == 0))
-        lost |= too_late(done_s, task.deadline_s, task.overrun)
+        stopped = (timed.n_done < n_planned) & ((task.overrun != "partial") | (timed.n_done == 0))
+        late = too_late(done_s, task.deadline_s, task.overrun)
+        lost = stopped | late
         partly = (timed.n_done < n_planned) & ~lost
         sim_s = np.where(lost, task.deadline_s, done_s)
         code = {status: STATUSES.index(status) for status in STATUSES}
@@ -106,6 +108,21 @@ class TimedClients:
         }
         if task.charges is not None:
             columns[CHARGED.name] = timed.charged_macs.astype(float)
+        if task.devices.energy.counts:
+            down_s = link.download_s(download[level])
+            upload_s = link.upload_s(sent, timed.compute_end_s)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                sent_share = (task.deadline_s - timed.compute_end_s) / upload_s
+            own = joules(
+                task.devices.energy,
+                compute_j=task.devices.energy.compute_j(timed.macs, timed.compute_end_s - down_s),
+                download_bytes=download[level],
+                download_s=down_s,
+                upload_bytes=sent,
+                upload_s=upload_s,
+                share=np.where(stopped, 0.0, np.where(late, sent_share, 1.0)),
+            )
+            columns |= {name: np.where(skips, 0.0, values) for name, values in own.items()}
         return columns, capacities
 
     def _that_fits(self, n_examples: np.ndarray, capacities: Capacities, link: Transfers) -> np.ndarray:

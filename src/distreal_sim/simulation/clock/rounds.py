@@ -1,8 +1,8 @@
 """The simulated clock alone: rounds are planned and timed, but nothing is trained.
 
 Where the method declares the levels of its clients (`Method.levels`), and these stay for their whole round,
-thousands of client-rounds are timed at once. Rounds with a known start are timed together: without training
-no round depends on the one before.
+thousands of client-rounds are timed at once, unless their energy depends on more than MACs. Rounds with a
+known start are timed together: without training no round depends on the one before.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def run_clock(
     if not experiment.coordination.in_rounds:
         return simulate(sim, progress, on_round, play=play_step)
     levels = known_levels(experiment.method, task)
-    if levels is None or task.devices.come_and_go:
+    energy = task.devices.energy
+    one_by_one = task.devices.come_and_go or (energy.counts and not energy.by_macs)
+    if levels is None or one_by_one:
         return simulate(sim, progress, on_round)
     clients = TimedClients(task, levels)
     together = sim.on_schedule and not experiment.selection.remembers
