@@ -119,6 +119,7 @@ EXAMPLES: dict[str, Any] = {
     "share": 0.8,
     "options": {"num_classes_per_partition": 2},
     "client_column": "phone",
+    "weights": [1, 3, 1],
     "files": ["my_phone.yaml"],
     "file": "speeds.csv",
     "time_column": "time_s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.coding import Parts, encode_update
-from distreal_sim.client.columns import CHARGED, Column, names_of
+from distreal_sim.client.columns import CHARGED, PEAK_MEMORY, Column, names_of
 from distreal_sim.client.energy import ENERGY
 from distreal_sim.client.messages import Arrays, Job, Round, Update
 from distreal_sim.client.schedule import Moment
@@ -22,6 +23,7 @@ from distreal_sim.client.traffic import Traffic
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.devices.links import Transfers, Use
 from distreal_sim.devices.presence import Presence
+from distreal_sim.thinning.structure import Counts
 
 Empty = Callable[..., np.ndarray]
 
@@ -71,6 +73,17 @@ class Client:
     def rngs(self) -> Rngs:
         """Its generators of this round, each keyed by its purpose."""
         return Rngs(self.task.seed, (self.round.key, self.id))
+
+    @cached_property
+    def memory_bytes(self) -> float:
+        """Bytes that its training may take."""
+        return self.task.devices.memory_bytes(self.id)
+
+    def has_memory_for(self, counts: Counts) -> bool:
+        """Whether a step on its largest mini-batch, with these channels kept, fits into its memory."""
+        if self.memory_bytes == math.inf:
+            return True
+        return self.task.peak_bytes(counts, max(self.batch_sizes)) <= self.memory_bytes
 
     def compute_window(self, traffic: Traffic) -> tuple[float, float]:
         """(start_s, end_s) between the download and the upload, relative to the start of the round.
@@ -122,6 +135,7 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
         )
     known = [*method.columns, *([CHARGED] if task.charges is not None else [])]
     known += ENERGY if task.devices.energy.counts else ()
+    known += [PEAK_MEMORY] if task.devices.memory.limits else []
     strange = sorted(update.metrics.keys() - set(names_of(known)))
     if strange:
         declared = ", ".join(names_of(method.columns)) or "none"

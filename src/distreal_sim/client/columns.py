@@ -47,6 +47,13 @@ OF_JOBS = (
 """Further columns where the order of a simulation is not that of rounds (`coordination`)."""
 
 
+PEAK_MEMORY = Column(
+    "peak_memory_bytes",
+    "bytes at the peak of its largest finished step, a whole step of its sub-network; empty without one",
+)
+"""A further column where memory is limited."""
+
+
 def column(about: str, in_round: InRound | None = None, *, optional: bool = False) -> Any:
     """A field of a dataclass that is a column; see `Column`."""
     return dataclasses.field(metadata={"about": about, "in_round": in_round, "optional": optional})

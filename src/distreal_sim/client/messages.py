@@ -14,9 +14,9 @@ from distreal_sim.client.coverage import Coverage
 Arrays = Mapping[str, np.ndarray]
 """Parameters by name, at the width the network was built with."""
 
-Status = Literal["completed", "partial", "dropped", "diverged"]
+Status = Literal["completed", "partial", "dropped", "diverged", "out_of_memory"]
 """completed: all planned steps count; partial: some count; dropped: none counts; diverged: none counts,
-because the weights are not finite numbers."""
+because the weights are not finite numbers; out_of_memory: no step fits into the client's memory."""
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
@@ -78,7 +78,7 @@ class Facts:
 
     client_id: int = column("the client")
     status: Status = column(  # noqa: RUF009  (a dataclass field)
-        "what became of its update: completed, partial, dropped or diverged"
+        "what became of its update: completed, partial, dropped, diverged or out_of_memory"
     )
     n_examples: int = column("its training examples")
     n_steps_planned: int = column("mini-batches that it planned")

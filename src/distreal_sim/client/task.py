@@ -30,6 +30,7 @@ from distreal_sim.recipe.scoring import Scoring
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.engine.engine import Engine, Scaling
 from distreal_sim.thinning.engine.layout import layout_of
+from distreal_sim.thinning.peak_memory import PeakMemory, TrainingStep, peak_memory_of
 from distreal_sim.thinning.structure import Counts, MemoryFormat, Structure
 
 
@@ -102,7 +103,7 @@ class Task:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        scratch = ("engine", "memo", "_costs", "_normalisation", "_memory_format")
+        scratch = ("engine", "memo", "_costs", "_peaks", "_peak_memory", "_normalisation", "_memory_format")
         return {key: value for key, value in self.__dict__.items() if key not in scratch}
 
     @cached_property
@@ -126,6 +127,31 @@ class Task:
         """
         macs = self.macs_per_example(counts)
         return macs if self.charges is None else self.charges.of(counts, None, macs)
+
+    @cached_property
+    def _peaks(self) -> dict[tuple[Counts, int], int]:
+        return {}
+
+    @cached_property
+    def _peak_memory(self) -> PeakMemory:
+        example = torch.from_numpy(self.data.blank(1))
+        target = torch.from_numpy(_copy(self.data.train.y, slice(0, 1)))
+        optimizer = self.local.optimizer
+        step = TrainingStep(
+            example,
+            target,
+            self.scoring.learning.loss_fn,
+            n_states=len(optimizer.states),
+            weight_decay=optimizer.weight_decay > 0,
+        )
+        return peak_memory_of(self.module, self.structure, step)
+
+    def peak_bytes(self, counts: Counts, n_examples: int) -> int:
+        """Bytes at the peak of a whole training step on a mini-batch, with these channels kept."""
+        key = counts, n_examples
+        if key not in self._peaks:
+            self._peaks[key] = self._peak_memory(counts, n_examples)
+        return self._peaks[key]
 
     @property
     def full(self) -> Counts:

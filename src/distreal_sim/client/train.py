@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from distreal_sim.base.errors import RunError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_indices
 from distreal_sim.client.client import Client
-from distreal_sim.client.columns import CHARGED, names_of
+from distreal_sim.client.columns import CHARGED, PEAK_MEMORY, names_of
 from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
 from distreal_sim.client.energy import ENERGY, joules
 from distreal_sim.client.messages import Facts, Job, Update
@@ -74,6 +75,7 @@ def train(
         train_loss=math.nan if diverged else _mean_loss(losses, plan.steps),
         metrics={
             **_charged(client, plan.charged_macs),
+            **_peak_memory(client, plan.steps),
             **_energy(client, plan, start_s, traffic, upload_bytes),
         },
     )
@@ -82,11 +84,11 @@ def train(
     return Update(facts, arrays or {}, coverage, travels_whole=traffic.coverage)
 
 
-def skip(client: Client) -> Update:
-    """The update of a client that skips the round because it cannot do its work in time."""
+def skip(client: Client, why: Literal["dropped", "out_of_memory"] = "dropped") -> Update:
+    """The update of a client that skips the round: it cannot do its work in time, or in its memory."""
     facts = Facts(
         client_id=client.id,
-        status="dropped",
+        status=why,
         n_examples=len(client.examples),
         n_steps_planned=len(client.batch_sizes),
         n_steps_done=0,
@@ -96,7 +98,7 @@ def skip(client: Client) -> Update:
         download_bytes=0,
         upload_bytes=0,
         train_loss=math.nan,
-        metrics={**_charged(client, 0), **_no_energy(client)},
+        metrics={**_charged(client, 0), **_peak_memory(client, ()), **_no_energy(client)},
     )
     return Update(facts, {}, Coverage.empty(client.task.structure))
 
@@ -135,6 +137,14 @@ def _energy(
 def _no_energy(client: Client) -> dict[str, float]:
     """The same for a client that skips the round."""
     return dict.fromkeys(names_of(ENERGY), 0.0) if client.task.devices.energy.counts else {}
+
+
+def _peak_memory(client: Client, steps: Sequence[Step]) -> dict[str, float]:
+    """The further column of a run in which memory is limited."""
+    if not client.task.devices.memory.limits:
+        return {}
+    kinds = {(step.choice.counts, step.n_examples) for step in steps}
+    return {PEAK_MEMORY.name: max((float(client.task.peak_bytes(*kind)) for kind in kinds), default=math.nan)}
 
 
 def _compute(

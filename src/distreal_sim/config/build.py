@@ -121,6 +121,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         links=experiment.link,
         availability=experiment.availability,
         energy=experiment.energy,
+        memory=experiment.memory,
     )
     with naming(f"profile {experiment.profile.name}"):
         experiment.profile.check_fleet(len(split))

@@ -16,7 +16,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, reading, sources_of
 from distreal_sim.base.values import ConfigModel, ConfigPath
-from distreal_sim.client.columns import CHARGED, OF_JOBS, Column
+from distreal_sim.client.columns import CHARGED, OF_JOBS, PEAK_MEMORY, Column
 from distreal_sim.client.energy import ENERGY
 from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
@@ -46,6 +46,8 @@ from distreal_sim.devices.energy import Energy
 from distreal_sim.devices.energy.none import Uncounted
 from distreal_sim.devices.links import Links
 from distreal_sim.devices.links.unlimited import Unlimited
+from distreal_sim.devices.memory import Memory
+from distreal_sim.devices.memory.unlimited import Unlimited as UnlimitedMemory
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.merging.merges import Merge
 from distreal_sim.merging.merges.average import Average
@@ -94,6 +96,9 @@ class Experiment(ConfigModel):
     availability: SerializeAsAny[Availability] = Field(Always(), description="which clients can be selected")
     energy: SerializeAsAny[Energy] = Field(
         Uncounted(), description="the energy that the clients take; with it the tables have columns of joules"
+    )
+    memory: SerializeAsAny[Memory] = Field(
+        UnlimitedMemory(), description="what the clients' training may take"
     )
     method: SerializeAsAny[Method] = Field(description="the federated learning algorithm")
     merge: SerializeAsAny[Merge] = Field(Average(), description="how updates are averaged")
@@ -176,11 +181,12 @@ class Experiment(ConfigModel):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Columns of the tables beside those of every run: of costs, energy, jobs, the method's."""
+        """Columns beside those of every run: of costs, energy, peak memory, jobs, and the method's."""
         charged = () if self.cost == "macs" else (CHARGED,)
         energy = ENERGY if self.energy.counts else ()
+        peak = (PEAK_MEMORY,) if self.memory.limits else ()
         jobs = () if self.coordination.in_rounds else OF_JOBS
-        return (*charged, *energy, *jobs, *self.method.columns)
+        return (*charged, *energy, *peak, *jobs, *self.method.columns)
 
     @property
     def costs(self) -> CostTable | None:

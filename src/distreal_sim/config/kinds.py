@@ -18,6 +18,7 @@ from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
 from distreal_sim.devices.energy import Energy
 from distreal_sim.devices.links import Links
+from distreal_sim.devices.memory import Memory
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
@@ -42,6 +43,7 @@ KINDS: dict[str, type[Plugin]] = {
     "link": Links,
     "availability": Availability,
     "energy": Energy,
+    "memory": Memory,
     "method": Method,
     "merge": Merge,
     "codec": Codec,

@@ -15,6 +15,8 @@ from distreal_sim.devices.energy.none import Uncounted
 from distreal_sim.devices.links import Links, Transfers, Use
 from distreal_sim.devices.many import Capacities, OneByOne
 from distreal_sim.devices.many_links import links_of
+from distreal_sim.devices.memory import Memory
+from distreal_sim.devices.memory.unlimited import Unlimited
 from distreal_sim.devices.presence import Attended, Presence
 from distreal_sim.devices.profile_checks import Checked, is_ours, validate
 from distreal_sim.devices.profiles import Profile, Timeline, Timelines
@@ -37,6 +39,7 @@ class Devices:
     links: Links
     availability: Availability
     energy: Energy = field(default_factory=Uncounted)
+    memory: Memory = field(default_factory=Unlimited)
 
     def level_1(self, client_ids: OneOrMany) -> OneOrMany:
         """MAC/s of capacity level 1 of a client, or of many: (n,), or one number that they share."""
@@ -75,6 +78,11 @@ class Devices:
     def link(self, client_id: int, use: Use) -> Transfers:
         """The client's link in a round."""
         return self.links.link(client_id, use, self._rngs("network", client_id))
+
+    def memory_bytes(self, client_id: int) -> float:
+        """Bytes that the client's training may take."""
+        own = self.profile.memory_bytes(client_id, self._rngs("profile", client_id))
+        return float(self.memory.memory_bytes(client_id, self._rngs("memory", client_id), own))
 
     def links_of(self, client_ids: np.ndarray, use: Use) -> Transfers:
         """The links of many clients, each in a round of its own; use: of (n,) arrays."""

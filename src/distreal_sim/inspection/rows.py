@@ -10,6 +10,7 @@ import numpy as np
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.process import n_cores
 from distreal_sim.base.text import compact, duration, percent, si
+from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Status, Update
 from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
@@ -186,8 +187,22 @@ def capacity_rows(experiment: Experiment, task: Task, round_1: Sequence[Update])
     )
     if (line := fixing_line(experiment, task)) is not None:
         yield "capacity", line
+    if experiment.memory.limits:
+        yield "memory", describe(experiment.memory)
+        yield "memory", _memory_line(task, client_ids)
     if experiment.link.name != "unlimited":
         yield "link", describe(experiment.link)
+
+
+def _memory_line(task: Task, client_ids: Sequence[int]) -> str:
+    """What a step of the full network takes, and who has as much."""
+    n_examples = [max(batch_sizes(int(task.split.sizes[i]), task.local)) for i in client_ids]
+    peaks = np.array([task.peak_bytes(task.full, n) for n in n_examples])
+    own = np.array([task.devices.memory_bytes(i) for i in client_ids])
+    return (
+        f"a step of the full network takes {si(float(peaks.max()), 'B')} at its peak; "
+        f"{int((own >= peaks).sum())} of {len(client_ids)} clients have as much"
+    )
 
 
 def _clients(n: int, task: Task) -> str:

@@ -24,7 +24,7 @@ from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
 from distreal_sim.fronts.front import Front
-from distreal_sim.submodels.levels import Level, Levels, charged
+from distreal_sim.submodels.levels import Level, Levels, charged, within_memory
 from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Mask
@@ -145,7 +145,9 @@ class Method(Plugin):
 
     def train(self, client: Client, job: Job) -> Update:
         """One client's round."""
-        levels = charged(client.task, self.own_levels(client, job))
+        levels = within_memory(client, charged(client.task, self.own_levels(client, job)))
+        if levels is None:
+            return skip(client, "out_of_memory")
         start = levels.at_start(client)
         if start is None:
             return skip(client)

@@ -37,7 +37,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import train
+from distreal_sim.client.train import skip, train
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import DropLinear, FrontOption, front_of, settled_front
 from distreal_sim.merging.normalised import step_normalised_average
@@ -112,6 +112,8 @@ class Distreal(Method):
     def train(self, client: Client, job: Job) -> Update:
         if not self.distil:
             return super().train(client, job)
+        if not client.has_memory_for(client.task.full):
+            return skip(client, "out_of_memory")
         traffic = front_levels(client.task).levels[0].traffic
         return train(client, job, distilled(client, self.orders(client)), traffic)
 

@@ -44,7 +44,7 @@ from distreal_sim.client.coding import Parts
 from distreal_sim.client.messages import Arrays, Job, Round, State, Update
 from distreal_sim.client.schedule import Choice
 from distreal_sim.client.task import Task
-from distreal_sim.client.train import train
+from distreal_sim.client.train import skip, train
 from distreal_sim.merging.average import client_weight
 from distreal_sim.methods import Method
 from distreal_sim.submodels.widths import Share
@@ -66,6 +66,8 @@ class Fiarse(Method):
 
     def train(self, client: Client, job: Job) -> Update:
         task = client.task
+        if not client.has_memory_for(task.full):
+            return skip(client, "out_of_memory")
         theta, held = self.held(task, job)
         n_held = [int(mask.sum()) for mask in held.values()]
         n_others = [array.size for name, array in job.arrays.items() if name not in held]

@@ -76,7 +76,9 @@ class Fjord(Method):
     def train(self, client: Client, job: Job) -> Update:
         task = client.task
         draws = client.rngs("widths").random(len(client.batch_sizes))
-        levels = self.all_levels(task)
+        levels = tuple(own for own in self.all_levels(task) if client.has_memory_for(own.counts))
+        if not levels:
+            return skip(client, "out_of_memory")
         largest = self.largest(client, levels, draws)
         if largest is None:
             return skip(client)

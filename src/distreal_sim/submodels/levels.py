@@ -156,6 +156,16 @@ def charged(task: Task, levels: Levels) -> Levels:
     return PerStep(tuple(reversed(worth)))
 
 
+def within_memory(client: Client, levels: Levels) -> Levels | None:
+    """The levels of which a step fits into the client's memory; None where there is none."""
+    fitting = tuple(level for level in levels.levels if client.has_memory_for(level.counts))
+    if levels.levels and not fitting:
+        return None
+    if len(fitting) == len(levels.levels) or isinstance(levels, Always):
+        return levels
+    return PerRound(fitting) if isinstance(levels, PerRound) else PerStep(fitting)
+
+
 def charged_level(task: Task, level: Level) -> Level:
     """See `charged`."""
     if task.charges is None:

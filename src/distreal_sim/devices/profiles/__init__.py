@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import ClassVar, Literal, Protocol, Self
 
@@ -9,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from distreal_sim.base.plugins import Plugin
-from distreal_sim.devices.rngs import Keyed
+from distreal_sim.devices.rngs import Keyed, OneOrMany
 
 Unit = Literal["relative", "relative_own", "macs_per_s"]
 """What level 1 of a profile is; see `Profile`."""
@@ -72,6 +73,10 @@ class Profile(Plugin):
     def lower_bound(self) -> float:
         """A lower bound on the level of every client at every time; 0 unless a profile knows better."""
         return 0.0
+
+    def memory_bytes(self, client_id: int, rng: Keyed) -> OneOrMany:
+        """Bytes of memory of the client's device; infinite where the profile knows none."""
+        return math.inf
 
     def notes(self) -> tuple[str, ...]:
         """Lines about the levels for `inspect profile`, such as what was read from a file."""

@@ -52,6 +52,11 @@ class Fleet(Profile):
     def lower_bound(self) -> float:
         return float(self._levels.min())
 
+    @for_many
+    def memory_bytes(self, client_id: OneOrMany, rng: Source) -> OneOrMany:
+        known = [own.memory_bytes for own in self._known]
+        return np.array([np.inf if fact is None else fact.value for fact in known])[self._which(rng)]
+
     def notes(self) -> tuple[str, ...]:
         total = sum(self.devices.values())
         return tuple(

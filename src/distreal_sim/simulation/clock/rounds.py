@@ -1,8 +1,8 @@
 """The simulated clock alone: rounds are planned and timed, but nothing is trained.
 
 Where the method declares the levels of its clients (`Method.levels`), and these stay for their whole round,
-thousands of client-rounds are timed at once, unless their energy depends on more than MACs. Rounds with a
-known start are timed together: without training no round depends on the one before.
+thousands of client-rounds are timed at once, unless their energy depends on more than MACs or their memory is
+limited. Rounds with a known start are timed together: without training no round depends on the one before.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def run_clock(
         return simulate(sim, progress, on_round, play=play_step)
     levels = known_levels(experiment.method, task)
     energy = task.devices.energy
-    one_by_one = task.devices.come_and_go or (energy.counts and not energy.by_macs)
+    one_by_one = (
+        task.devices.come_and_go or task.devices.memory.limits or (energy.counts and not energy.by_macs)
+    )
     if levels is None or one_by_one:
         return simulate(sim, progress, on_round)
     clients = TimedClients(task, levels)
