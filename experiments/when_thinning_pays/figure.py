@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from measure import NETWORKS  # noqa: E402
+from measure_stages import NETWORKS  # noqa: E402
 
 from distreal_sim.results.plots._legend import legend_above  # noqa: E402
 from distreal_sim.results.plots._save import look, save  # noqa: E402

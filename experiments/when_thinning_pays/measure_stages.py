@@ -1,7 +1,7 @@
 """Progress of thinned steps and of fewer full steps, for one network: a table for the figure.
 
-python experiments/when_thinning_pays/measure.py small_cnn-digits
-python experiments/when_thinning_pays/measure.py small_cnn-mnist --data-dir data
+python experiments/when_thinning_pays/measure_stages.py small_cnn-digits
+python experiments/when_thinning_pays/measure_stages.py small_cnn-mnist --data-dir data
 python experiments/when_thinning_pays/figure.py
 
 Short trainings as those of `distreal-sim search`, with uniform rates and three ways to choose the filters
