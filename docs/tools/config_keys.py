@@ -20,12 +20,14 @@ HEAD = """# Config keys
 Every key of an experiment's YAML file. Generated from the schema by `python docs/tools/config_keys.py`; a
 test fails when this page is out of date. `distreal-sim schema` prints the schema itself, for editors.
 
-- A key that holds a **plug-in** (`dataset`, `partition`, `model`, `profile`, `network`, `availability`,
-  `method`) takes a `name` and the options of that name: `{name: dirichlet, alpha: 0.5}`. The name alone will
-  do for a plug-in without required options. A class of your own is named by its dotted path:
+- A key that holds a **plug-in** (`dataset`, `model`, `profile`, `method` and others, each with a chapter
+  below) takes a `name` and the options of that name: `{name: dirichlet, alpha: 0.5}`. The name alone will do
+  for a plug-in without required options. A class of your own is named by its dotted path:
   `my_package.MyProfile`.
 - The column *example* is the form on the command line: `distreal-sim run CONFIG.yaml local.lr=0.1`. Quote
   lists and blocks for the shell: `'profile.levels=[0.1,1.0]'`.
+- A key that holds a list of plug-ins (`local.augment`, `evaluation.metrics`, `trackers`) is given as a whole:
+  `'local.augment=[{name: crop, padding: 4}, flip]'`. Its examples show the option only.
 - *Unit* is empty for plain numbers, shares and words. "s" means simulated seconds, "real s" wall-clock
   seconds.
 """

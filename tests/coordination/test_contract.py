@@ -16,6 +16,7 @@ from worlds import played, world
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import load, names
 from distreal_sim.coordination import Coordination
+from distreal_sim.run import run
 
 BY_EVENTS = [name for name in names(Coordination) if not load(Coordination, name).in_rounds]
 
@@ -108,3 +109,21 @@ def test_the_coordination_of_the_docs(tmp_path: Path, monkeypatch: pytest.Monkey
     run = played(world([1, 2, 3, 4], {"name": "half_back.HalfBack"}, rounds=2))
     assert [row.sim_s for row in run.rounds] == [2, 4]
     assert [row.n_dropped for row in run.rounds] == [2, 2]
+
+
+@pytest.mark.parametrize("name", BY_EVENTS)
+def test_the_scores_of_a_test_are_those_that_are_asked_for(name: str, tmp_path: Path) -> None:
+    """In place of the accuracy, as with rounds."""
+    done = run(
+        toy(
+            coordination=options_of(name),
+            evaluation={"metrics": ["macro_f1"]},
+            method="fedavg",
+            rounds=2,
+            overrun="partial",
+        ),
+        tmp_path / "out",
+        grid="serial",
+    )
+    assert "test_accuracy" not in done.rounds
+    assert done.rounds["test_macro_f1"].between(0, 1).all()
