@@ -20,10 +20,12 @@ from distreal_sim.simulation.watch import Peak, Watch
 
 from .compare import assert_same_results
 
-LOSSES = {"stop": {"metric": "test_loss", "patience": 1}, "best": {"metric": "test_loss"}}
+MOST_MACS = {"metric": "macs", "goal": "max"}
 
-CONFIG: dict[str, Any] = {**TOY, "method": "fedavg", "rounds": 12, "local": {**TOY["local"], "lr": 0.6}}
-"""A learning rate with which the test loss does not fall in every round."""
+WATCHED = {"stop": {**MOST_MACS, "patience": 1}, "best": MOST_MACS}
+"""A round's MACs are the same on every processor, which losses are not."""
+
+CONFIG: dict[str, Any] = {**TOY, "method": "fedavg", "rounds": 12}
 
 
 def rows(values: list[float | None], metric: str = "test_accuracy") -> list[dict[str, Any]]:
@@ -71,36 +73,36 @@ def test_the_first_of_equal_values_is_the_best() -> None:
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> ds.Run:
     """The same run without an early end."""
-    return ds.run({**CONFIG, "best": LOSSES["best"]}, tmp_path_factory.mktemp("long") / "out", grid="serial")
+    return ds.run({**CONFIG, "best": MOST_MACS}, tmp_path_factory.mktemp("long") / "out", grid="serial")
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> ds.Run:
-    """The run that ends with the first test loss that is not the lowest yet."""
-    return ds.run({**CONFIG, **LOSSES}, tmp_path_factory.mktemp("short") / "out", grid="serial")
+    """The run that ends with the first round whose MACs are not the most yet."""
+    return ds.run({**CONFIG, **WATCHED}, tmp_path_factory.mktemp("short") / "out", grid="serial")
 
 
-def test_the_run_ends_with_the_first_loss_that_is_no_new_low(long: ds.Run, short: ds.Run) -> None:
+def test_the_run_ends_with_the_first_value_that_is_no_new_high(long: ds.Run, short: ds.Run) -> None:
     """Found in the table of the run that goes on; up to there both have the same rows."""
-    losses = long.rounds["test_loss"].to_numpy()
-    last = 1 + next(n for n in range(1, len(losses)) if losses[n] >= losses[:n].min())
+    macs = long.rounds["macs"].to_numpy()
+    last = 1 + next(n for n in range(1, len(macs)) if macs[n] <= macs[:n].max())
     assert last < 12
     assert len(short.rounds) == last
     assert short.rounds.equals(long.rounds.iloc[:last])
     info = json.loads((short.path / "run.json").read_text())
-    low = losses[last - 2]
+    most = macs[last - 2]
     assert info["status"] == "finished"
     assert info["stopped_early"] == (
-        f"round {last}: 1 test without a better test_loss than {low:.6g} of round {last - 1}"
+        f"round {last}: 1 test without a better macs than {most:.6g} of round {last - 1}"
     )
-    assert info["best"] == {"round": last - 1, "test_loss": low}
+    assert info["best"] == {"round": last - 1, "macs": most}
     assert short.stopped_early == info["stopped_early"]
     assert long.stopped_early is None
 
 
 def test_the_best_model_is_that_of_its_round(long: ds.Run, tmp_path: Path) -> None:
     """A run that is as long as the best round ends with the same model."""
-    best = int(long.rounds["test_loss"].idxmin()) + 1
+    best = int(long.rounds["macs"].idxmax()) + 1
     assert long.best_round == best
     other = ds.run({**CONFIG, "rounds": best}, tmp_path / "out", grid="serial")
     same = load_file(other.path / "model.safetensors")
@@ -118,14 +120,14 @@ def test_cut_short_it_ends_in_the_same_round(short: ds.Run, tmp_path: Path) -> N
     """A callback stops it after every round; the last one ends it for good."""
     for n_rounds in range(1, len(short.rounds) + 1):
         stopped = [lambda row: row.round == n_rounds]  # noqa: B023  (called in this turn of the loop)
-        ds.run({**CONFIG, **LOSSES}, tmp_path, grid="serial", resume=tmp_path.exists(), callbacks=stopped)
+        ds.run({**CONFIG, **WATCHED}, tmp_path, grid="serial", resume=tmp_path.exists(), callbacks=stopped)
     assert_same_results(tmp_path, short.path)
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "finished"
 
 
 def test_more_rounds_do_not_undo_an_early_end(short: ds.Run, tmp_path: Path) -> None:
-    ds.run({**CONFIG, **LOSSES}, tmp_path, grid="serial")
-    longer = ds.run({**CONFIG, **LOSSES, "rounds": 20}, tmp_path, grid="serial", resume=True)
+    ds.run({**CONFIG, **WATCHED}, tmp_path, grid="serial")
+    longer = ds.run({**CONFIG, **WATCHED, "rounds": 20}, tmp_path, grid="serial", resume=True)
     assert longer.rounds.equals(short.rounds)
     assert longer.config["rounds"] == 20
     assert longer.stopped_early == short.stopped_early
@@ -133,14 +135,14 @@ def test_more_rounds_do_not_undo_an_early_end(short: ds.Run, tmp_path: Path) -> 
 
 def test_more_patience_does(long: ds.Run, short: ds.Run, tmp_path: Path) -> None:
     """The run goes on to its last round. It could not have ended before the rounds that it has."""
-    ds.run({**CONFIG, **LOSSES}, tmp_path, grid="serial")
-    patient = {**CONFIG, **LOSSES, "stop": {"metric": "test_loss", "patience": 12}}
+    ds.run({**CONFIG, **WATCHED}, tmp_path, grid="serial")
+    patient = {**CONFIG, **WATCHED, "stop": {**MOST_MACS, "patience": 12}}
     whole = ds.run(patient, tmp_path, grid="serial", resume=True)
     assert whole.rounds.equals(long.rounds)
     assert whole.stopped_early is None
     assert (whole.path / "best.safetensors").read_bytes() == (long.path / "best.safetensors").read_bytes()
     with pytest.raises(ds.InputError, match=r"has more rounds than it would have had with this stop \(round"):
-        ds.run({**CONFIG, **LOSSES}, tmp_path, grid="serial", resume=True)
+        ds.run({**CONFIG, **WATCHED}, tmp_path, grid="serial", resume=True)
 
 
 def test_the_table_and_the_command_say_so(short: ds.Run) -> None:
