@@ -19,9 +19,10 @@ from toys import TOY, toy
 
 from distreal_sim.base.plugins import load, names
 from distreal_sim.config.build import build
-from distreal_sim.inspection.cautions import ROW, _longest, of_rounds
+from distreal_sim.inspection.cautions import of_rounds, of_world
 from distreal_sim.inspection.check import print_check
 from distreal_sim.models import Model
+from distreal_sim.results import runs as results
 from distreal_sim.run import run
 from distreal_sim.sweep.cells import load_cells
 from distreal_sim.sweep.preview import print_cells
@@ -281,9 +282,11 @@ def test_a_run_in_which_nobody_finishes_or_nothing_is_thinned(tmp_path: Path) ->
     assert warned(tmp_path / "fedavg", method="fedavg", profile=strong, rounds=3) == []
 
 
-def test_many_rounds_in_a_row_without_a_merge() -> None:
-    """10 of 25 rounds in a row are told of, 9 are not."""
-    for n_empty, told in ((10, 1), (9, 0)):
-        n_merged = pd.Series([5] * 10 + [0] * n_empty + [5] * (15 - n_empty))
-        assert _longest(n_merged.eq(0)) == n_empty
-        assert (n_empty >= ROW) == bool(told)
+@pytest.mark.parametrize(("n_empty", "told"), [(10, True), (9, False)])
+def test_many_rounds_in_a_row_without_a_merge(n_empty: int, told: bool, tmp_path: Path) -> None:
+    """10 of 25 rounds in a row are told of, 9 are not; other rounds merge 5 updates."""
+    n_merged = [5] * 10 + [0] * n_empty + [5] * (15 - n_empty)
+    rounds = pd.DataFrame({"n_selected": 5, "n_completed": n_merged, "n_partial": 0, "n_diverged": 0})
+    rounds.to_csv(tmp_path / "rounds.csv", index=False)
+    found = results.Run(tmp_path, {}, rounds, "own", 1)
+    assert of_world(found) == told * [f"warning: nothing was merged in {n_empty} rounds in a row"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -15,6 +15,7 @@ from toys import TOY, toy
 import distreal_sim as ds
 from distreal_sim.base.errors import InputError
 from distreal_sim.config.build import build
+from distreal_sim.planning import replay
 from distreal_sim.planning.replay import deadline_for, picked
 
 UNTRAINED = ["train_loss", "test_accuracy", "test_loss", "submodel_accuracy", "submodel_loss"]
@@ -70,6 +71,17 @@ def test_the_sub_networks_that_are_picked() -> None:
     assert list(found["steps_share"]) == [1.0]
     assert list(found["macs_share"]) == [task.macs_per_example(half) / task.macs_per_example(task.full)]
     assert list(found["kept"]) == [(0.5,) * len(task.full)]
+
+
+def test_sub_networks_of_one_cost_are_not_mistaken_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All steps cost the full network's MACs; a second level of this cost would have other channels."""
+    experiment = toy(method="fedavg", profile={"name": "constant", "level": 5.0})
+    task = build(experiment)
+    assert list(picked(experiment, task)["kept"]) == [(1.0, 1.0, 1.0)]
+    full = task.macs_per_example(task.full)
+    levels = [SimpleNamespace(macs_per_example=full, counts=counts) for counts in (task.full, (1, 2, 3))]
+    monkeypatch.setattr(replay, "known_levels", lambda method, task: SimpleNamespace(levels=levels))
+    assert list(picked(experiment, task)["kept"]) == [None]
 
 
 def test_the_deadline_that_a_share_of_the_clients_needs() -> None:
@@ -129,4 +141,3 @@ def test_a_plan_prints_both_tables() -> None:
     assert "2 rounds without training" in done.stdout
     assert "90 % in" in done.stdout
     assert "sub-networks of the finished steps" in done.stdout
-    assert dataclasses.is_dataclass(ds.Plan)

@@ -66,7 +66,7 @@ class Unrecorded:
 
 
 class Watched(TimedFleet):
-    """Counts the finished steps by their charged MACs per example."""
+    """Counts the finished steps by their MACs per example."""
 
     def __init__(self, task: Task, experiment: Experiment) -> None:
         super().__init__(task, experiment.method)
@@ -83,9 +83,9 @@ class Watched(TimedFleet):
 def picked(experiment: Experiment, task: Task) -> pd.DataFrame:
     """The sub-networks of the steps that are finished in the first ROUNDS_WATCHED rounds, cheapest first.
 
-    Columns: macs_share, the MACs of a step as a share of those of the config's whole network (charged ones
-    where costs were measured); steps_share; kept, a tuple with the share of the channels of each group that
-    stay, or None where the method does not say beforehand.
+    Columns: macs_share, the MACs of a step as a share of those of the config's whole network; steps_share;
+    kept, a tuple with the share of the channels of each group that stay, or None where the method does not
+    say beforehand, or has several sub-networks of this cost.
     """
     short = experiment.model_copy(update={"rounds": min(experiment.rounds, ROUNDS_WATCHED)})
     timed = replace(task, computes=False)
@@ -93,7 +93,10 @@ def picked(experiment: Experiment, task: Task) -> pd.DataFrame:
     sim = Simulation(short, timed, fleet, Unrecorded())
     simulate(sim, start(short, timed), play=order_of(short))
     levels = known_levels(experiment.method, timed)
-    kept = {level.charge: level.counts for level in levels.levels} if levels else {}
+    counts_at: dict[int, set[Counts]] = {}
+    for level in levels.levels if levels else ():
+        counts_at.setdefault(level.macs_per_example, set()).add(level.counts)
+    kept = {macs: counts.pop() for macs, counts in counts_at.items() if len(counts) == 1}
     full = training_macs(task.configured, task.configured.full_counts())
     n_all = sum(fleet.n_steps.values())
     rows = [
