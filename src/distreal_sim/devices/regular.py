@@ -31,6 +31,12 @@ def normal(drawn: OneOrMany) -> OneOrMany:
     return ndtri(np.maximum(drawn, SMALLEST))
 
 
+def daily_wave(steps: int) -> np.ndarray:
+    """(steps,) equal pieces of a day: (1 - cos(2 pi (k + 1/2) / steps)) / 2, lowest where a day begins."""
+    wave: np.ndarray = (1 - np.cos(2 * np.pi * (np.arange(steps) + 0.5) / steps)) / 2
+    return wave
+
+
 def of_rows(values: OneOrMany, rows: np.ndarray | None) -> OneOrMany:
     """The values of the clients in `rows`; a number that all share, or that of the one client, as it is."""
     return values[rows] if rows is not None and np.ndim(values) else values

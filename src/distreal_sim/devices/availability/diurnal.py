@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from distreal_sim.devices.availability import Presences
-from distreal_sim.devices.regular import Regular, of_rows, rng_of
+from distreal_sim.devices.regular import Regular, daily_wave, of_rows, rng_of
 from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
@@ -33,8 +33,7 @@ class Diurnal(Presences):
 
     @for_many
     def presence(self, client_id: OneOrMany, rng: Source, deadline_s: float) -> Regular:
-        wave = (1 - np.cos(2 * np.pi * (np.arange(self.steps) + 0.5) / self.steps)) / 2
-        shares = self.low + (self.high - self.low) * wave
+        shares = self.low + (self.high - self.low) * daily_wave(self.steps)
         ahead = np.floor(rng("zone").random() * self.time_zones * self.steps).astype(np.int64)
 
         def level(k: OneOrMany, rows: np.ndarray | None) -> OneOrMany:

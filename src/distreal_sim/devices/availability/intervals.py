@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import ConfigPath
 from distreal_sim.devices.availability import Presences
 from distreal_sim.devices.rngs import OneOrMany, Source, for_many
+from distreal_sim.devices.traces.files import stamp
 from distreal_sim.devices.traces.intervals import read_intervals, read_phones, series_of_intervals
 from distreal_sim.devices.traces.series import Played, Series
 
@@ -57,11 +57,7 @@ class Intervals(Presences):
         )
 
     def _series(self) -> Series:
-        try:
-            stat = self.file.stat()
-        except OSError:
-            raise InputError(f"trace file {self.file} is not there") from None
-        return _read(self, stat.st_mtime_ns, stat.st_size)
+        return _read(self, *stamp(self.file))
 
 
 @lru_cache(maxsize=8)

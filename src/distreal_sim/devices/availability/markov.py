@@ -25,7 +25,7 @@ class Markov(Presences):
 
     @for_many
     def presence(self, client_id: OneOrMany, rng: Source, deadline_s: float) -> Poisson:
-        """A state is drawn anew, `there` with that share, at events of the rate 1 / there_s + 1 / away_s."""
+        """A state is drawn, `there` with that share, at events of the rate 1 / there_s + 1 / away_s."""
         share = self.there_s / (self.there_s + self.away_s)
         rate_per_s = (1 / self.there_s + 1 / self.away_s) * np.ones(np.shape(client_id))
         return Poisson(rate_per_s, rng, lambda drawn: np.where(drawn < share, 1.0, 0.0))

@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
-from distreal_sim.base.errors import InputError
 from distreal_sim.devices.links import Link, Use
 from distreal_sim.devices.rngs import Keyed
 
@@ -137,18 +135,6 @@ class TracedLink:
     def expected_upload_s(self, n_bytes: float) -> float:
         """See `Transfers`."""
         return self.latency_s + n_bytes / self.upload.mean_bytes_per_s
-
-
-def stamp(path: Path) -> tuple[int, int]:
-    """(time of the last change, size) of a file, so that one that has changed is read again.
-
-    Raises InputError where there is none.
-    """
-    try:
-        stat = path.stat()
-    except OSError:
-        raise InputError(f"trace file {path} is not there") from None
-    return stat.st_mtime_ns, stat.st_size
 
 
 def traced(

@@ -27,10 +27,10 @@ from distreal_sim.devices.links._traced import (
     Offset,
     TracedLink,
     slowest_of,
-    stamp,
     traced,
 )
 from distreal_sim.devices.rngs import Keyed
+from distreal_sim.devices.traces.files import stamp
 
 PACKET_BYTES = 1500
 

@@ -15,8 +15,9 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import ConfigPath
 from distreal_sim.devices.links import Link, Links, Use
 from distreal_sim.devices.links._options import LATENCY
-from distreal_sim.devices.links._traced import OFFSET, Offset, Speeds, TracedLink, slowest_of, stamp, traced
+from distreal_sim.devices.links._traced import OFFSET, Offset, Speeds, TracedLink, slowest_of, traced
 from distreal_sim.devices.rngs import Keyed
+from distreal_sim.devices.traces.files import stamp
 
 COLUMNS = ("t_s", "download_bytes_per_s", "upload_bytes_per_s")
 NAME = "link"

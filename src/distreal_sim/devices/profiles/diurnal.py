@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from distreal_sim.devices.profiles import Profile
-from distreal_sim.devices.regular import Regular, of_rows
+from distreal_sim.devices.regular import Regular, daily_wave, of_rows
 from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
 
@@ -34,8 +34,7 @@ class Diurnal(Profile):
 
     @for_many
     def timeline(self, client_id: OneOrMany, rng: Source, deadline_s: float) -> Regular:
-        wave = (1 - np.cos(2 * np.pi * (np.arange(self.steps) + 0.5) / self.steps)) / 2
-        levels = self.low + (self.high - self.low) * wave
+        levels = self.low + (self.high - self.low) * daily_wave(self.steps)
         ahead = np.floor(rng("zone").random() * self.time_zones * self.steps).astype(np.int64)
         return Regular(
             self.period_s / self.steps, lambda k, rows: levels[(k + of_rows(ahead, rows)) % self.steps]

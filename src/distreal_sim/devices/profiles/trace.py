@@ -15,6 +15,7 @@ from distreal_sim.base.plugins import ConfigPath
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 from distreal_sim.devices.traces import fedscale, noise, phones, planetlab, table
+from distreal_sim.devices.traces.files import stamp
 from distreal_sim.devices.traces.samples import Names, Samples
 from distreal_sim.devices.traces.series import Duplicates, Gaps, Order, Played, Rules, Series, series_of
 
@@ -132,11 +133,7 @@ class Trace(Profile):
         return np.array([place[one] for one in wanted])
 
     def _series(self) -> Series:
-        try:
-            stat = self.file.stat()
-        except OSError:
-            raise InputError(f"trace file {self.file} is not there") from None
-        return _read(self, stat.st_mtime_ns, stat.st_size)
+        return _read(self, *stamp(self.file))
 
 
 @lru_cache(maxsize=8)

@@ -14,6 +14,18 @@ import pandas as pd
 from distreal_sim.base.errors import InputError
 
 
+def stamp(path: Path) -> tuple[int, int]:
+    """(time of the last change, size) of a file, so that one that has changed is read again.
+
+    Raises InputError where there is none.
+    """
+    try:
+        stat = path.stat()
+    except OSError:
+        raise InputError(f"trace file {path} is not there") from None
+    return stat.st_mtime_ns, stat.st_size
+
+
 def content_of(path: Path) -> bytes:
     """The bytes of a file, decompressed if its name ends in .gz. Raises InputError."""
     try:
