@@ -93,6 +93,20 @@ def test_installed_packages_do_not_count(write: Write) -> None:
     assert list(sources_of(["mine", "torch", "distreal_sim.run"])) == ["mine.py"]
 
 
+def test_a_folder_of_pip_install_target_is_half_the_users(write: Write) -> None:
+    """What pip put there is listed in a RECORD; what lies beside it is the user's own."""
+    installed = {"helper.py": "", "helper-1.dist-info/RECORD": "helper.py,,\n"}
+    write("target", {**installed, "bare.py": "import helper\n"})
+    importlib.import_module("bare")
+    assert list(sources_of(["bare"])) == ["bare.py"]
+
+
+def test_a_namespace_in_a_namespace_that_nobody_has_imported(write: Write) -> None:
+    write("here", {"bare.py": "def later():\n    import lazy.inner.deep\n", "lazy/inner/deep.py": ""})
+    importlib.import_module("bare")
+    assert list(sources_of(["bare"])) == ["bare.py", "lazy/inner/deep.py"]
+
+
 @pytest.mark.parametrize("file", CLOSURE)
 def test_each_file_is_in_the_hash(file: str, write: Write) -> None:
     method = {"name": "pkg_a.method.Mine"}

@@ -2,8 +2,9 @@
 
 They are the files of the modules that plug-ins at dotted paths come from, and of all modules that these
 import, as far as they belong neither to this package nor to Python nor to an installed package
-(`site-packages`). Imports are read from the source, those within functions too, and nothing is imported for
-it; what a module took from another one by other means (`importlib`) is found among its values.
+(`site-packages`, or a folder of `pip install --target`). Imports are read from the source, those within
+functions too, and nothing is imported for it; what a module took from another one by other means
+(`importlib`) is found among its values.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec
+from importlib.metadata import PathDistribution
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -167,9 +169,19 @@ def _spec(name: str) -> ModuleSpec | None:
             found = finder.find_spec(name, where)
         except (ImportError, AttributeError, ValueError):
             continue
+        except KeyError:  # Python looks for the parent of a namespace among the imported modules
+            return _namespace(name, where or ())
         if found is not None:
             return found
     return None
+
+
+def _namespace(name: str, above: Iterable[str]) -> ModuleSpec | None:
+    """A package without `__init__.py` in one of the folders of the package above it."""
+    folders = [str(folder) for parent in above if (folder := Path(parent, name.rpartition(".")[2])).is_dir()]
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = folders
+    return spec if folders else None
 
 
 def _own_file(spec: ModuleSpec | None) -> Path | None:
@@ -180,7 +192,20 @@ def _own_file(spec: ModuleSpec | None) -> Path | None:
     if not path.is_file() or INSTALLED.intersection(path.parts):
         return None
     either = (path, path.resolve())
+    if any(_top(path, folder) in _installed_in(folder) for folder in sys.path if path.is_relative_to(folder)):
+        return None
     return None if any(p.is_relative_to(folder) for folder in _foreign() for p in either) else path
+
+
+def _top(path: Path, folder: str) -> str:
+    return path.relative_to(folder).parts[0]
+
+
+@cache
+def _installed_in(folder: str) -> frozenset[str]:
+    """Names at the top of a folder that pip installed there, as `pip install --target` does."""
+    installed = map(PathDistribution, Path(folder).glob("*.dist-info"))
+    return frozenset(file.parts[0] for distribution in installed for file in distribution.files or ())
 
 
 @cache
