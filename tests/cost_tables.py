@@ -11,11 +11,11 @@ from typing import Any
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build, configured_network
 from distreal_sim.config.charges import described_levels, setting_of
-from distreal_sim.costs.file import MAX_DECIMALS
-from distreal_sim.costs.table import CostTable, LevelKey, TimedLevel, trained_digest
 from distreal_sim.fronts.front import fingerprint
 from distreal_sim.submodels.levels import Level
 from distreal_sim.thinning.cost import training_macs
+from distreal_sim.thinning.measured.file import MAX_DECIMALS
+from distreal_sim.thinning.measured.table import CostTable, LevelKey, TimedLevel, trained_digest
 
 ShareOf = Callable[[Level, int], Decimal]
 """share(level, full_macs): its time share; full_macs: per example of the configured network."""

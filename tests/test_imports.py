@@ -11,10 +11,10 @@ ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
 LAYERS = [
     "base",
     "thinning data models devices codecs",
-    "fronts costs recipe trackers coordination",
+    "fronts recipe",
     "results",
     "client",
-    "merging selection",
+    "merging server",
     "submodels",
     "methods",
     "config",
@@ -23,7 +23,6 @@ LAYERS = [
     "search run flower_app",
     "sweep",
     "planning",
-    "demo",
     "cli",
     "__init__ __main__",
 ]
@@ -37,9 +36,9 @@ HOME = {
     "ray": ("grids.ray", "search", "sweep"),
     "pymoo": ("search",),
     "matplotlib": ("results.plots",),
-    "tensorboard": ("trackers.tensorboard",),
-    "mlflow": ("trackers.mlflow",),
-    "wandb": ("trackers.wandb",),
+    "tensorboard": ("results.trackers.tensorboard",),
+    "mlflow": ("results.trackers.mlflow",),
+    "wandb": ("results.trackers.wandb",),
 }
 """The only modules that may know these packages, by how their names begin."""
 
@@ -57,11 +56,11 @@ PLUGINS = (
     "recipe.metrics",
     "methods",
     "codecs",
-    "trackers",
-    "coordination",
-    "selection",
+    "server.coordination",
+    "server.selection",
     "merging.merges",
     "results.plots",
+    "results.trackers",
 )
 """Packages in which a file is a plug-in, and no plug-in imports another."""
 

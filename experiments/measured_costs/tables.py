@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from curves import between, interval, late, load  # noqa: E402
 
-from distreal_sim.costs.file import read_costs  # noqa: E402
+from distreal_sim.thinning.measured.file import read_costs  # noqa: E402
 
 HETEROFL = ("8 16 32", "4 8 16", "2 4 8", "1 2 4")
 """Kept channels of HeteroFL's levels, but for the full one."""

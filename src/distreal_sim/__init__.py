@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from distreal_sim.models import Model
     from distreal_sim.planning.plan import Plan, plan
     from distreal_sim.results.show import judge, plot, table
+    from distreal_sim.results.trackers import Log, Tracked, Tracker
     from distreal_sim.run import Run, load_experiment, load_runs, run
     from distreal_sim.search.run import search
     from distreal_sim.simulation.callbacks import Callback, StopRun
     from distreal_sim.submodels.levels import Always, Level, PerRound, PerStep
     from distreal_sim.sweep.preview import check_sweep
     from distreal_sim.sweep.run import sweep
-    from distreal_sim.trackers import Log, Tracked, Tracker
 
 _HOMES = {
     "base.errors": "InputError RunError",
@@ -71,13 +71,13 @@ _HOMES = {
     "models": "Model",
     "planning.plan": "Plan plan",
     "results.show": "judge plot table",
+    "results.trackers": "Log Tracked Tracker",
     "run": "Run load_experiment load_runs run",
     "search.run": "search",
     "simulation.callbacks": "Callback StopRun",
     "submodels.levels": "Always Level PerRound PerStep",
     "sweep.preview": "check_sweep",
     "sweep.run": "sweep",
-    "trackers": "Log Tracked Tracker",
 }
 """The public names, by the module that each is imported from."""
 

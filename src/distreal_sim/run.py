@@ -28,11 +28,11 @@ from distreal_sim.inspection.cautions import Warn
 from distreal_sim.inspection.console import rounds_shown
 from distreal_sim.inspection.timing import with_costs
 from distreal_sim.results import runs as results
+from distreal_sim.results.trackers import Tracker
 from distreal_sim.simulation.callbacks import AnyCallback, together
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.play import play
 from distreal_sim.simulation.run_directory import BEST, RunDirectory, trained_arrays
-from distreal_sim.trackers import Tracker
 
 if TYPE_CHECKING:
     from distreal_sim.results.plots import Figure

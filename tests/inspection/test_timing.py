@@ -15,10 +15,10 @@ import distreal_sim as ds
 from distreal_sim.base.errors import InputError
 from distreal_sim.config.build import build
 from distreal_sim.config.charges import described_levels
-from distreal_sim.costs.file import read_costs
 from distreal_sim.inspection import timing
 from distreal_sim.inspection.check import make_check
 from distreal_sim.inspection.timing import measured
+from distreal_sim.thinning.measured.file import read_costs
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from worlds import world
 
 from distreal_sim.client.messages import Arrays, State, Update
 from distreal_sim.client.task import Task
-from distreal_sim.coordination.fedasync import FedAsync
-from distreal_sim.coordination.fedbuff import FedBuff
 from distreal_sim.merging.average import weighted_average
 from distreal_sim.merging.stale import moved, towards
+from distreal_sim.server.coordination.fedasync import FedAsync
+from distreal_sim.server.coordination.fedbuff import FedBuff
 
 WEIGHT, BIAS = "linear.weight", "linear.bias"
 

@@ -21,7 +21,6 @@ from distreal_sim.client.messages import Round, State, Update
 from distreal_sim.client.settings import Evaluation, Local, Overrun, Weight
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.codecs import Codec
-from distreal_sim.costs.table import Charges
 from distreal_sim.data.datasets import Data, Examples
 from distreal_sim.data.partitions import Split
 from distreal_sim.devices.devices import Devices
@@ -30,6 +29,7 @@ from distreal_sim.recipe.scoring import Scoring
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.engine.engine import Engine, Scaling
 from distreal_sim.thinning.engine.layout import layout_of
+from distreal_sim.thinning.measured.table import Charges
 from distreal_sim.thinning.peak_memory import PeakMemory, TrainingStep, peak_memory_of
 from distreal_sim.thinning.structure import Counts, MemoryFormat, Structure
 

@@ -11,10 +11,10 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.client.settings import Local
 from distreal_sim.client.task import Task
 from distreal_sim.config.experiment import Experiment
-from distreal_sim.costs.table import Setting
 from distreal_sim.fronts.front import fingerprint
 from distreal_sim.methods import Method, levels_in_use
 from distreal_sim.submodels.levels import Level, charged_level
+from distreal_sim.thinning.measured.table import Setting
 
 
 def setting_of(local: Local) -> Setting:

@@ -12,7 +12,6 @@ from distreal_sim.base.plugins import load, names
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.settings import Evaluation, Overrun
 from distreal_sim.codecs import Codec
-from distreal_sim.coordination import Coordination
 from distreal_sim.data.datasets import Data, Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability, Presences
@@ -21,6 +20,7 @@ from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
 from distreal_sim.recipe.augmentations import Augmentation
 from distreal_sim.recipe.tasks import IN_WORDS
+from distreal_sim.server.coordination import Coordination
 from distreal_sim.thinning.structure import Structure
 
 

@@ -34,10 +34,6 @@ from distreal_sim.config.checks import (
 )
 from distreal_sim.config.kinds import KINDS, by_content, is_list, plain, plugins_in
 from distreal_sim.config.watched import Best, Stop
-from distreal_sim.coordination import Coordination
-from distreal_sim.coordination.rounds import Rounds
-from distreal_sim.costs.file import read_costs
-from distreal_sim.costs.table import CostTable
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
@@ -55,9 +51,13 @@ from distreal_sim.methods import Method
 from distreal_sim.models import Model
 from distreal_sim.recipe.tasks import LearningTask
 from distreal_sim.recipe.tasks.auto import Auto
-from distreal_sim.selection import Selection
-from distreal_sim.selection.uniform import Uniform
-from distreal_sim.trackers import Tracker
+from distreal_sim.results.trackers import Tracker
+from distreal_sim.server.coordination import Coordination
+from distreal_sim.server.coordination.rounds import Rounds
+from distreal_sim.server.selection import Selection
+from distreal_sim.server.selection.uniform import Uniform
+from distreal_sim.thinning.measured.file import read_costs
+from distreal_sim.thinning.measured.table import CostTable
 
 NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s", "trackers")
 """Keys that do not change the results."""

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.codecs import Codec
-from distreal_sim.coordination import Coordination
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
@@ -28,8 +27,9 @@ from distreal_sim.recipe.metrics import Metric
 from distreal_sim.recipe.optimizers import Optimizer
 from distreal_sim.recipe.schedules import Schedule
 from distreal_sim.recipe.tasks import LearningTask
-from distreal_sim.selection import Selection
-from distreal_sim.trackers import Tracker
+from distreal_sim.results.trackers import Tracker
+from distreal_sim.server.coordination import Coordination
+from distreal_sim.server.selection import Selection
 
 KINDS: dict[str, type[Plugin]] = {
     "dataset": Dataset,

@@ -12,8 +12,8 @@ from distreal_sim.base.text import table as text_table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import described_levels
-from distreal_sim.costs.table import CostTable, TimedLevel
 from distreal_sim.submodels.levels import Level, PerStep, charged
+from distreal_sim.thinning.measured.table import CostTable, TimedLevel
 
 MAX_LEVELS = 20
 """Levels that are listed one by one; of more, so many evenly spread."""

@@ -25,7 +25,7 @@ from distreal_sim.inspection.costs import cost_rows
 from distreal_sim.inspection.data import NOUNS, data_lines
 from distreal_sim.inspection.estimate import WallTimes, window
 from distreal_sim.inspection.levels import choices, levels_line
-from distreal_sim.selection.uniform import Uniform
+from distreal_sim.server.selection.uniform import Uniform
 from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
 from distreal_sim.thinning.structure import Structure, Whole
 

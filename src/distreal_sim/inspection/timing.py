@@ -24,13 +24,13 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build, configured_network, load_data
 from distreal_sim.config.charges import described_levels, setting_of
-from distreal_sim.costs.table import CostTable, LevelKey, TimedLevel, trained_digest
 from distreal_sim.data.datasets import Data
 from distreal_sim.fronts.front import fingerprint
 from distreal_sim.inspection.cautions import python_warning
 from distreal_sim.methods import Method
 from distreal_sim.submodels.levels import Level
 from distreal_sim.thinning.masks import sample_mask
+from distreal_sim.thinning.measured.table import CostTable, LevelKey, TimedLevel, trained_digest
 
 REPEATS = 41
 ENOUGH_WALL_S = 60.0

@@ -13,7 +13,7 @@ from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Arrays
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
-from distreal_sim.selection import Pool
+from distreal_sim.server.selection import Pool
 
 
 def select_cohort(

@@ -8,6 +8,7 @@ import numpy as np
 
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
+from distreal_sim.results.trackers import Tracker
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.clock.rounds import run_clock
 from distreal_sim.simulation.fleet import Fleet
@@ -17,7 +18,6 @@ from distreal_sim.simulation.steps import play_step
 from distreal_sim.simulation.tracking import tracked
 from distreal_sim.simulation.verify import Verifying
 from distreal_sim.simulation.watch import Watch, rows_of
-from distreal_sim.trackers import Tracker
 
 
 def play(

@@ -28,8 +28,6 @@ from distreal_sim.base.sources import git_state
 from distreal_sim.base.versions import version_of
 from distreal_sim.client.messages import Arrays, Job, Round, State
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
-from distreal_sim.costs.file import read_costs
-from distreal_sim.costs.table import CostTable
 from distreal_sim.recipe.metrics import Better
 from distreal_sim.simulation.client_scores import client_columns, table_columns
 from distreal_sim.simulation.extension import ends_of, goes_on, goes_on_from
@@ -42,6 +40,8 @@ from distreal_sim.simulation.table_files import (
     write_first_rounds,
 )
 from distreal_sim.simulation.watch import check_watched
+from distreal_sim.thinning.measured.file import read_costs
+from distreal_sim.thinning.measured.table import CostTable
 
 BEST = "best.safetensors"
 """The best model, where the config wants it kept."""

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from distreal_sim.base.errors import RunError
 from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Update
-from distreal_sim.coordination import Server
 from distreal_sim.merging.stale import moved, towards
+from distreal_sim.server.coordination import Server
 from distreal_sim.simulation.asked import jobs_of
 from distreal_sim.simulation.client_scores import score_columns
 from distreal_sim.simulation.cohort import select_cohort

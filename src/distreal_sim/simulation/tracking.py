@@ -10,9 +10,9 @@ from pathlib import Path
 from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.client.messages import State
 from distreal_sim.config import Experiment, flat_keys
+from distreal_sim.results.trackers import Log, Tracked, Tracker
 from distreal_sim.simulation.callbacks import OnRound
 from distreal_sim.simulation.rows import RoundRow
-from distreal_sim.trackers import Log, Tracked, Tracker
 
 
 @contextlib.contextmanager

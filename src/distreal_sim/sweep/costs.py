@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from distreal_sim.costs.file import read_costs
-from distreal_sim.costs.table import CostTable
 from distreal_sim.inspection.timing import measured
 from distreal_sim.sweep.cells import Cell
+from distreal_sim.thinning.measured.file import read_costs
+from distreal_sim.thinning.measured.table import CostTable
 
 
 def share_costs(cells: Sequence[Cell], file: Path) -> tuple[list[Cell], CostTable | None]:

@@ -1,0 +1,54 @@
+"""FedAsync: every update is merged when it arrives.
+
+Xie, Koyejo, Gupta: Asynchronous Federated Optimization. OPT workshop at NeurIPS 2019, arXiv 1903.03934. With
+staleness s the model becomes (1 - alpha w(s)) x model + alpha w(s) x client's model. The form of w and its
+constants are from memory of the paper (alpha 0.6 or 0.9; polynomial a 0.5; hinge a 10, b 4).
+
+Differs from the paper: a client that trained a part of the network moves that part only (our choice); the
+proximal term of the paper's clients is method `fedprox`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field
+
+from distreal_sim.server.coordination import Coordination, Server
+from distreal_sim.server.coordination._weights import Staleness, staleness_weight
+
+
+class FedAsync(Coordination):
+    """Asynchronous: clients_per_round clients are at work at any time; each update is merged on arrival."""
+
+    alpha: float = Field(0.6, gt=0, le=1, description="how far a fresh update moves the model")
+    staleness: Staleness = Field(
+        "polynomial", description="how the weight of an update falls with its staleness"
+    )
+    a: float = Field(0.5, ge=0, allow_inf_nan=False, description="exponent of polynomial, or slope of hinge")
+    b: int = Field(4, ge=0, description="hinge: staleness up to which the weight is 1")
+    max_staleness: int | None = Field(
+        None, ge=0, description="updates of more staleness are refused; none by default"
+    )
+
+    overlaps: ClassVar[bool] = True
+    moves: ClassVar[str] = "model"
+
+    def n_merged(self, n_per_round: int) -> int:
+        return 1
+
+    def n_to_start(self, server: Server) -> int:
+        return server.n_per_round - server.n_running
+
+    def is_due(self, server: Server) -> bool:
+        return server.n_received > 0
+
+    def accepts(self, staleness: int) -> bool:
+        return self.max_staleness is None or staleness <= self.max_staleness
+
+    def weight(self, staleness: int) -> float:
+        return staleness_weight(self.staleness, self.a, self.b, staleness)
+
+    def rate(self, weights: Sequence[float]) -> float:
+        return self.alpha * weights[0]

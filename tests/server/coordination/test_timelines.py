@@ -1,0 +1,235 @@
+"""Timelines of at most four clients, derived by hand, for every coordination."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from worlds import events, played, world
+
+from distreal_sim.base.errors import RunError
+from distreal_sim.server.coordination.first_k import FirstK
+from distreal_sim.simulation import steps
+
+JOB_MACS = 640 * 2 * 16
+"""One step of `logistic` on 16 digits: 64 x 10 weights, forward and for their gradient."""
+
+
+def step_times(run: Any) -> list[float]:
+    return [row.sim_s for row in run.rounds]
+
+
+def test_wait_all() -> None:
+    """Jobs of 1, 2 and 4 s: each step takes 4 s, and all start again at its end."""
+    run = played(world([1, 2, 4], {"name": "wait_all"}, rounds=2))
+    assert step_times(run) == [4, 8]
+    assert events(run) == [
+        (1, 0, 0, 1, 0),
+        (1, 1, 0, 2, 0),
+        (1, 2, 0, 4, 0),
+        (2, 0, 4, 5, 0),
+        (2, 1, 4, 6, 0),
+        (2, 2, 4, 8, 0),
+    ]
+
+
+def test_first_k() -> None:
+    """Two of four are merged: jobs of 1, 2, 3 and 4 s, so a step takes 2 s.
+
+    The other two have done 2/3 and 2/4 of their work by then, charged in whole MACs, and have sent nothing.
+    """
+    run = played(world([1, 2, 3, 4], {"name": "first_k", "over": 2}, rounds=2, clients_per_round=2))
+    assert step_times(run) == [2, 4]
+    assert [(e[1], e[2], e[3]) for e in events(run)[:4]] == [(0, 0, 1), (1, 0, 2), (2, 0, 2), (3, 0, 2)]
+    first = run.clients[:4]
+    assert [row.status for row in first] == ["completed", "completed", "dropped", "dropped"]
+    assert [row.metrics["cancelled"] for row in first] == [0, 0, 1, 1]
+    assert [row.macs for row in first] == [JOB_MACS, JOB_MACS, JOB_MACS * 2 // 3, JOB_MACS // 2]
+    assert [row.macs_available for row in first] == pytest.approx(
+        [JOB_MACS, JOB_MACS, JOB_MACS * 2 / 3, JOB_MACS / 2]
+    )
+    assert [row.upload_bytes for row in first[2:]] == [0, 0]
+    assert [row.n_steps_done for row in first] == [1, 1, 0, 0]
+    assert run.rounds[0].more["cancelled"] == 2
+    assert run.rounds[0].n_completed == 2
+
+
+def test_first_k_counts_the_starters_in_whole_numbers() -> None:
+    """ceil(1.3 k): 13 for 10, 2 for 1; a product that floating point puts above a whole number is that."""
+    assert [FirstK().most_running(k) for k in (1, 10, 100)] == [2, 13, 130]
+    assert FirstK(over=1.1).most_running(10) == 11
+    assert FirstK(over=1.0).most_running(7) == 7
+
+
+def test_a_cancelled_job_is_charged_the_bytes_that_travelled() -> None:
+    """2,600 bytes both ways (650 numbers), 1,300 bytes/s: 2 s down, work, 2 s up.
+
+    Work of 1, 2, 6 and 0.5 s: updates arrive at 5, 6, 10 and 4.5 s. One of them is merged, at 4.5 s. By then
+    client 0 has finished its work at 3 s and sent 1.5 s of its upload, client 1 (4 s) 0.5 s of it, and
+    client 2 has done 2.5 of 6 s of its work.
+    """
+    speeds = {"download_bytes_per_s": 1300, "upload_bytes_per_s": 1300}
+    run = played(
+        world(
+            [1, 2, 6, 0.5],
+            {"name": "first_k", "over": 4},
+            rounds=1,
+            deadline_s=8.0,
+            clients_per_round=1,
+            link={"name": "constant", **speeds},
+            overrun="wait",
+        )
+    )
+    assert step_times(run) == [4.5]
+    rows = run.clients
+    assert [row.metrics["end_s"] for row in rows] == [4.5, 4.5, 4.5, 4.5]
+    assert [row.download_bytes for row in rows] == [2600] * 4
+    assert [row.upload_bytes for row in rows] == [1950, 650, 0, 2600]
+    assert [row.macs for row in rows] == [JOB_MACS, JOB_MACS, JOB_MACS * 5 // 12, JOB_MACS]
+
+
+def test_a_job_cancelled_during_its_download() -> None:
+    """Client 0 works 8 s and has half of its download after 1 s; client 1 has a link of its own speed."""
+    run = played(
+        world(
+            [8, 1],
+            {"name": "first_k", "over": 2},
+            rounds=1,
+            clients_per_round=1,
+            link={"name": "worlds.Downloads", "of": [1300, 1e12]},
+        )
+    )
+    assert step_times(run) == [pytest.approx(1.0)]
+    assert run.clients[0].download_bytes == 1300
+    assert run.clients[0].macs == 0
+
+
+def test_fedasync() -> None:
+    """Jobs of 1, 2 and 4 s; every arrival is a step, so staleness counts the arrivals since the start.
+
+    At 2 s client 0 comes before client 1, whose job started before three arrivals: (1, 0), (2, 0); that is
+    staleness 2. At 4 s clients 0, 1 and 2 come in this order.
+    """
+    run = played(world([1, 2, 4], {"name": "fedasync"}, rounds=7))
+    assert step_times(run) == [1, 2, 2, 3, 4, 4, 4]
+    assert events(run) == [
+        (1, 0, 0, 1, 0),
+        (2, 0, 1, 2, 0),
+        (3, 1, 0, 2, 2),
+        (4, 0, 2, 3, 0),
+        (5, 0, 3, 4, 0),
+        (6, 1, 2, 4, 2),
+        (7, 2, 0, 4, 6),
+    ]
+
+
+def test_fedasync_refuses_what_is_too_stale() -> None:
+    """As above with at most staleness 1: client 1's update at 2 s (staleness 2) brings no step.
+
+    So the step of client 0's arrival at 3 s is step 3, and its row also counts the refused update, which was
+    uploaded. Client 1 starts again at 2 s with version 2, and arrives at 4 s after client 0: staleness 2.
+    """
+    run = played(world([1, 2, 4], {"name": "fedasync", "max_staleness": 1}, rounds=4))
+    assert step_times(run) == [1, 2, 3, 4]
+    assert events(run)[:4] == [(1, 0, 0, 1, 0), (2, 0, 1, 2, 0), (3, 1, 0, 2, 2), (3, 0, 2, 3, 0)]
+    refused = next(row for row in run.clients if row.metrics["refused"])
+    assert (refused.client_id, refused.status, refused.upload_bytes, refused.macs) == (
+        1,
+        "dropped",
+        2600,
+        JOB_MACS,
+    )
+    assert run.rounds[2].more["refused"] == 1
+    assert run.rounds[2].upload_bytes == 2 * 2600
+
+
+def test_fedbuff() -> None:
+    """Jobs of 1, 2 and 4 s, buffer 2: the trace of the order of events inside one instant.
+
+    (1, a, 0), (2, a, 0) fill the buffer: step 1 at 2 s. (2, b) comes after it, staleness 1; (3, a, 0): step
+    2. (4, a, 0), (4, b, 1): step 3 at 4 s, and after it (4, c, 3). A client that is free starts from the
+    newest model. The last step, at 5 s, cancels the two that have run for 1 s.
+    """
+    run = played(world([1, 2, 4], {"name": "fedbuff", "buffer": 2}, rounds=4))
+    assert step_times(run) == [2, 3, 4, 5]
+    assert events(run)[:7] == [
+        (1, 0, 0, 1, 0),
+        (1, 0, 1, 2, 0),
+        (2, 1, 0, 2, 1),
+        (2, 0, 2, 3, 0),
+        (3, 0, 3, 4, 0),
+        (3, 1, 2, 4, 1),
+        (4, 2, 0, 4, 3),
+    ]
+    assert events(run)[7:] == [(4, 0, 4, 5, 0), (4, 1, 4, 5, 0), (4, 2, 4, 5, 0)]
+    assert [r.metrics["cancelled"] for r in run.clients[-4:]] == [0, 1, 0, 1]  # clients 0, 1, 2 (4 s), 2
+
+
+def test_semi_async() -> None:
+    """Jobs of 1, 2 and 4 s, a merge every 3 s: clients 0 and 1 wait for it, client 2 is one step late."""
+    run = played(world([1, 2, 4], {"name": "semi_async", "period_s": 3}, rounds=3))
+    assert step_times(run) == [3, 6, 9]
+    assert events(run) == [
+        (1, 0, 0, 1, 0),
+        (1, 1, 0, 2, 0),
+        (2, 0, 3, 4, 0),
+        (2, 2, 0, 4, 1),
+        (2, 1, 3, 5, 0),
+        (3, 0, 6, 7, 0),
+        (3, 1, 6, 8, 0),
+        (3, 2, 6, 9, 0),
+    ]
+
+
+def test_semi_async_steps_without_an_update_too() -> None:
+    """One client of 4 s and a merge every 3 s: it arrives at 4 s, and starts again at 6 s."""
+    run = played(world([4], {"name": "semi_async", "period_s": 3}, rounds=3))
+    assert step_times(run) == [3, 6, 9]
+    assert [row.n_completed for row in run.rounds] == [0, 1, 0]
+    assert [row.n_selected for row in run.rounds] == [0, 1, 1]
+    assert events(run) == [(2, 0, 0, 4, 1), (3, 0, 6, 9, 0)]
+
+
+def test_an_update_that_arrives_with_the_timer_is_in_time() -> None:
+    """Of events at one time the timer is the last: a job of 4 s is merged at 4 s."""
+    run = played(world([4, 4], {"name": "semi_async", "period_s": 4}, rounds=2))
+    assert events(run) == [(1, 0, 0, 4, 0), (1, 1, 0, 4, 0), (2, 0, 4, 8, 0), (2, 1, 4, 8, 0)]
+
+
+@pytest.mark.parametrize("name", ["wait_all", "fedasync"])
+def test_a_lost_update_is_given_up_at_its_own_deadline(name: str) -> None:
+    """Deadline 8 s, jobs of 4 and 16 s, late updates are lost: client 1 ends at 8 s in any case.
+
+    fedasync: client 0 arrives at 4, 8 and 12 s, at 8 s before the lost job ends, which is in the next row,
+    the last one, beside the job that client 1 has begun since.
+    """
+    run = played(world([4, 16], {"name": name}, rounds=1 if name == "wait_all" else 3, overrun="drop"))
+    lost = next(row for row in run.clients if row.client_id == 1)
+    assert (lost.status, lost.metrics["start_s"], lost.metrics["end_s"]) == ("dropped", 0, 8)
+    assert lost.macs == JOB_MACS // 2
+    assert step_times(run) == ([8] if name == "wait_all" else [4, 8, 12])
+    assert [row.n_dropped for row in run.rounds] == ([1] if name == "wait_all" else [0, 0, 2])
+
+
+def test_jobs_that_take_no_time_do_not_stop_the_clock_for_ever() -> None:
+    run = played(world([1e-300] * 2, {"name": "fedbuff", "buffer": 2}))
+    assert step_times(run) == pytest.approx([0, 0, 0, 0], abs=1e-200)
+    run = played(world([1e-300] * 2, {"name": "semi_async", "period_s": 3}))
+    assert step_times(run) == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("name", ["fedasync", "fedbuff"])
+def test_a_server_that_never_gets_an_update_ends_the_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five jobs in a row of each of two clients, each given up after 8 s: 40 s."""
+    monkeypatch.setattr(steps, "PATIENCE", 5)
+    with pytest.raises(RunError, match=r"10 jobs or waits in a row brought no update, until 40 s"):
+        played(world([9, 9], {"name": name}, overrun="drop"))
+
+
+@pytest.mark.parametrize("name", ["wait_all", "first_k"])
+def test_a_cohort_without_clients_lasts_as_long_as_a_deadline(name: str) -> None:
+    away = {"name": "random", "share": 1e-12}
+    options = {"over": 1} if name == "first_k" else {}
+    run = played(world([1, 2], {"name": name, **options}, rounds=2, availability=away))
+    assert step_times(run) == [8, 16]
+    assert run.clients == []
