@@ -14,8 +14,8 @@ from rich.console import Console
 
 from distreal_sim.config import load_experiment
 from distreal_sim.grids.ray.cluster import ray_instance
+from distreal_sim.results.directories import find_runs
 from distreal_sim.results.plots.accuracy import accuracy
-from distreal_sim.results.runs import find_runs
 from distreal_sim.results.statistics import time_to_accuracy
 from distreal_sim.results.table import render, to_csv
 from distreal_sim.run import run

@@ -28,11 +28,13 @@ from distreal_sim.inspection.cautions import Warn
 from distreal_sim.inspection.console import rounds_shown
 from distreal_sim.inspection.timing import with_costs
 from distreal_sim.results import runs as results
+from distreal_sim.results.directories import find_runs
 from distreal_sim.results.trackers import Tracker
 from distreal_sim.simulation.callbacks import AnyCallback, together
+from distreal_sim.simulation.checkpoints import trained_arrays
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.play import play
-from distreal_sim.simulation.run_directory import BEST, RunDirectory, trained_arrays
+from distreal_sim.simulation.run_directory import BEST, RunDirectory
 
 if TYPE_CHECKING:
     from distreal_sim.results.plots import Figure
@@ -98,7 +100,7 @@ def load_runs(
     on stderr. Raises InputError for a directory without a run.
     """
     tops = [directories] if isinstance(directories, str | Path) else directories
-    return [_read(run) for run in results.find_runs(map(Path, tops), metric, n_last, y)]
+    return [_read(run) for run in find_runs(map(Path, tops), metric, n_last, y)]
 
 
 def load_experiment(config: Config, **overrides: Any) -> Experiment:

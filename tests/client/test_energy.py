@@ -20,7 +20,7 @@ from distreal_sim.devices.energy.cubic import Cubic
 from distreal_sim.devices.energy.per_mac import PerMac
 from distreal_sim.devices.energy.points import Points
 from distreal_sim.devices.processes import Steady
-from distreal_sim.results.runs import find_runs
+from distreal_sim.results.directories import find_runs
 from distreal_sim.run import run
 
 FOUR = {"method": "fedavg", "n_clients": 4, "clients_per_round": 4}

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.results.compare import compare
+from distreal_sim.results.directories import find_runs
 from distreal_sim.results.plots._panels import panels_of
 from distreal_sim.results.plots.accuracy import accuracy
-from distreal_sim.results.runs import find_runs
 from distreal_sim.results.table import render, to_csv
 
 HEADER = (

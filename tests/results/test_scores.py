@@ -10,8 +10,9 @@ import yaml
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.results.compare import compare
+from distreal_sim.results.directories import find_runs
 from distreal_sim.results.protocols import cost, points, quality
-from distreal_sim.results.runs import Run, find_runs
+from distreal_sim.results.runs import Run
 from distreal_sim.results.show import plot, table
 from distreal_sim.results.statistics import default_targets, time_to_accuracy
 from distreal_sim.results.table import render

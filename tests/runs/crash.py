@@ -23,9 +23,9 @@ from distreal_sim.base import files
 from distreal_sim.config import Experiment, load_experiment
 from distreal_sim.run import run
 from distreal_sim.simulation import rows as records
-from distreal_sim.simulation import run_directory
+from distreal_sim.simulation import checkpoints, run_directory
 
-WRITERS = {files.__file__, records.__file__, run_directory.__file__}
+WRITERS = {files.__file__, records.__file__, checkpoints.__file__, run_directory.__file__}
 
 
 def live(experiment: Experiment, out: Path, report: int, n_lines: int | None) -> None:

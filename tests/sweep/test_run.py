@@ -24,7 +24,7 @@ from command import distreal_sim
 from distreal_sim.base.errors import InputError
 from distreal_sim.config import load_experiment
 from distreal_sim.grids.ray.team import WorkersDiedError
-from distreal_sim.results.runs import find_runs
+from distreal_sim.results.directories import find_runs
 from distreal_sim.run import run
 from distreal_sim.sweep import run as sweep_run
 from distreal_sim.sweep import workers

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.config.checks import check_parts
-from distreal_sim.inspection.rows import left_whole
+from distreal_sim.inspection.network import left_whole
 from distreal_sim.methods.cocofl import CoCoFL
 from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.methods.heterofl import HeteroFL

@@ -28,7 +28,7 @@ def demo(
 ) -> None:
     """Compare DISTREAL with its rivals on handwritten digits: runs, table and figure (about 3 minutes)."""
     from distreal_sim.base.files import write_atomically
-    from distreal_sim.results.runs import find_runs
+    from distreal_sim.results.directories import find_runs
     from distreal_sim.sweep.demo import EXPERIMENT, N_LAST, SWEEP, curves, verdict
     from distreal_sim.sweep.settings import load_sweep
 

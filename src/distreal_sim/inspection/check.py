@@ -16,14 +16,8 @@ from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build
 from distreal_sim.inspection import cautions
 from distreal_sim.inspection.estimate import forecast, measure
-from distreal_sim.inspection.rows import (
-    capacity_rows,
-    data_rows,
-    method_rows,
-    network_rows,
-    sample,
-    time_rows,
-)
+from distreal_sim.inspection.network import network_rows
+from distreal_sim.inspection.rows import capacity_rows, data_rows, method_rows, sample, time_rows
 from distreal_sim.inspection.timing import with_costs
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.watch import check_watched

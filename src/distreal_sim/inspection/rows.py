@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.process import n_cores
-from distreal_sim.base.text import compact, duration, percent, si
+from distreal_sim.base.text import duration, percent, si
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Status, Update
 from distreal_sim.client.settings import Overrun
@@ -25,9 +23,9 @@ from distreal_sim.inspection.costs import cost_rows
 from distreal_sim.inspection.data import NOUNS, data_lines
 from distreal_sim.inspection.estimate import WallTimes, window
 from distreal_sim.inspection.levels import choices, levels_line
+from distreal_sim.inspection.texts import Rows, describe, spread
 from distreal_sim.server.selection.uniform import Uniform
-from distreal_sim.thinning.cost import forward_macs, n_parameters, training_macs
-from distreal_sim.thinning.structure import Structure, Whole
+from distreal_sim.thinning.cost import training_macs
 
 MAX_SAMPLE = 200
 """Most clients whose capacity is looked at."""
@@ -38,8 +36,6 @@ OVERRUNS: dict[Overrun, str] = {
     "wait": "the server waits for every client",
 }
 """What becomes of a client still computing at the deadline."""
-
-Rows = Iterator[tuple[str, str]]
 
 
 def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
@@ -53,25 +49,6 @@ def label_counts(task: Task) -> np.ndarray:
     owner = np.repeat(np.arange(n_clients), task.split.sizes)
     cells = owner * n_classes + task.data.train.y[task.split.order]
     return np.bincount(cells, minlength=n_clients * n_classes).reshape(n_clients, n_classes)
-
-
-def describe(plugin: Plugin) -> str:
-    """A plug-in's name and options; outside code is called that."""
-    name = plugin.name
-    outside = [type(plugin).__module__] if "." in name else []
-    outside += [path.rpartition(".")[0] for path in plugin.code]
-    if outside:
-        name += f" (runs code from {', '.join(outside)})"
-    options = ", ".join(_options(plugin.model_dump(mode="json")))
-    return f"{name}: {options}" if options else name
-
-
-def _options(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _options(value, f"{prefix}{key}.")
-        elif value is not None and value != []:
-            yield f"{prefix}{key}={value}".replace("'", "").replace(", ", ",")
 
 
 def data_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
@@ -98,77 +75,6 @@ def data_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> 
         "partition",
         f"label skew: {classes:.1f} of {data.n_outputs} classes a client, {largest} of one (means)",
     )
-
-
-def spread(values: Sequence[float] | np.ndarray) -> str:
-    """Smallest, median and largest value."""
-    low, middle, high = (float(f(values)) for f in (np.min, np.median, np.max))
-    form = "{:,.0f}" if high >= 1e4 else "{:,.4g}"
-    return ", ".join(
-        f"{word} {form.format(x)}" for word, x in (("min", low), ("median", middle), ("max", high))
-    )
-
-
-def _cost(structure: Structure) -> list[str]:
-    counts = structure.full_counts()
-    groups = f"{len(counts)} coupling groups with {sum(counts):,} channels"
-    forward, training = (si(f(structure, counts), "MAC") for f in (forward_macs, training_macs))
-    return [
-        f"{n_parameters(structure, counts):,} parameters; {groups}",
-        f"per example {forward} forward, {training} training (both ways)",
-    ]
-
-
-def left_whole(structure: Structure) -> list[str]:
-    """What of a network is never thinned, with its share of the MACs, and why: a line for each reason."""
-    total = training_macs(structure, structure.full_counts())
-    by_reason: dict[str, list[Whole]] = {}
-    for whole in structure.whole:
-        by_reason.setdefault(whole.reason, []).append(whole)
-    lines = []
-    for reason, of in by_reason.items():
-        others = f" and {len(of) - 1} more" if len(of) > 1 else ""
-        share = percent(sum(whole.macs for whole in of) / total)
-        lines.append(f"{of[0].module}{others}, {share} of the MACs, because {reason}")
-    return lines
-
-
-def _kept(task: Task) -> list[str]:
-    """Of a narrowed network: filters left in each coupling group, and parameters."""
-    pairs = zip(task.full, task.configured.full_counts(), strict=True)
-    left, all_ = (n_parameters(s, s.full_counts()) for s in (task.structure, task.configured))
-    return [
-        f"filters left in each group: {compact([f'{kept}/{channels}' for kept, channels in pairs])}",
-        f"{left:,} of {all_:,} parameters left ({percent(left / all_)})",
-    ]
-
-
-def network_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
-    """The network and the local work."""
-    yield "task", describe(task.scoring.learning)
-    yield "model", describe(experiment.model)
-    for line in _cost(task.configured):
-        yield "model", line
-    if experiment.method.thins:
-        yield from (("not thinned", line) for line in left_whole(task.configured))
-    if task.is_narrowed:
-        yield "trained", f"the model narrowed by method {experiment.method.name}"
-        for line in [*_cost(task.structure), *_kept(task)]:
-            yield "trained", line
-    elif task.structure.parameters != task.configured.parameters:
-        yield "trained", f"the model with what method {experiment.method.name} adds to it"
-        for line in _cost(task.structure):
-            yield "trained", line
-    local = experiment.local
-    work = f"{local.epochs} epoch{'s' * (local.epochs != 1)}" if local.epochs else f"{local.steps} steps"
-    clipped = f", gradients of norm {local.clip_norm:g} at most" if local.clip_norm else ""
-    smoothed = f", label smoothing {local.label_smoothing:g}" if local.label_smoothing else ""
-    yield "local work", f"{work}, lr {local.lr:g} ({describe(local.lr_schedule)}){clipped}{smoothed}"
-    yield "local work", f"optimizer {describe(local.optimizer)}"
-    for change in local.augment:
-        yield "local work", f"augmentation {describe(change)}"
-    steps = spread([update.facts.n_steps_planned for update in round_1])
-    yield "local work", f"mini-batches of {local.batch_size}; a client has {steps}"
 
 
 def capacity_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:

@@ -29,13 +29,10 @@ from distreal_sim.inspection.data import data_lines, warnings_of
 from distreal_sim.inspection.heterogeneity import heterogeneity_lines
 from distreal_sim.inspection.levels import choices, levels_table
 from distreal_sim.inspection.links import show_links
-from distreal_sim.inspection.rows import (
-    label_counts,
-    left_whole,
-    sample,
-    spread,
-)
+from distreal_sim.inspection.network import left_whole
+from distreal_sim.inspection.rows import label_counts, sample
 from distreal_sim.inspection.sparkline import MAX_WIDTH, marks_of, sparkline
+from distreal_sim.inspection.texts import spread
 
 MAX_ROWS = 20
 """Clients that are listed one by one."""

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pandas as pd
 
 from distreal_sim.base.errors import unknown
-from distreal_sim.results.runs import Run, group
+from distreal_sim.results.directories import group
+from distreal_sim.results.runs import Run
 from distreal_sim.results.statistics import default_targets, t_interval, time_to_accuracy
 
 

@@ -13,9 +13,10 @@ import pandas as pd
 from distreal_sim.base.errors import InputError, unknown
 from distreal_sim.results import plots
 from distreal_sim.results.compare import compare
+from distreal_sim.results.directories import find_runs
 from distreal_sim.results.fleets import different_fleets, level_1_of
 from distreal_sim.results.protocols import cost, points, quality, robust
-from distreal_sim.results.runs import Metric, Run, find_runs
+from distreal_sim.results.runs import Metric, Run
 from distreal_sim.results.statistics import check_target, time_to_accuracy
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.results.runs import TEST, Run, find_runs, group
+from distreal_sim.results.directories import find_runs, group
+from distreal_sim.results.runs import TEST, Run
 
 __all__ = ["Run", "default_targets", "find_runs", "group", "seconds_to", "t_interval",
            "time_to_accuracy"]  # fmt: skip

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import platform
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from distreal_sim.base.directory import (
     check_same_keys,
@@ -26,9 +25,10 @@ from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.base.files import sync, write_atomically
 from distreal_sim.base.sources import git_state
 from distreal_sim.base.versions import version_of
-from distreal_sim.client.messages import Arrays, Job, Round, State
+from distreal_sim.client.messages import Arrays
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.recipe.metrics import Better
+from distreal_sim.simulation.checkpoints import Checkpoints
 from distreal_sim.simulation.client_scores import client_columns, table_columns
 from distreal_sim.simulation.extension import ends_of, goes_on, goes_on_from
 from distreal_sim.simulation.rounds import Progress
@@ -45,9 +45,6 @@ from distreal_sim.thinning.measured.table import CostTable
 
 BEST = "best.safetensors"
 """The best model, where the config wants it kept."""
-
-PRESENT = 0
-"""Number of the server's present model among those of a checkpoint."""
 
 PACKAGES = ("distreal-sim", "torch", "flwr", "ray", "numpy", "pandas", "pyarrow", "pydantic")
 
@@ -85,7 +82,7 @@ class RunDirectory:
         self.client_scores: CsvTable | None = None
         self.timing = CsvTable(path / "timing.csv", [f.name for f in dataclasses.fields(Timing)])
         self.parts = path / "clients.parts"
-        self.checkpoints = path / "checkpoint"
+        self.checkpoints = Checkpoints(path / "checkpoint")
         existed = (path / "config.yaml").exists()
         if resume and not training:
             raise InputError("--no-training cannot be resumed; it takes seconds: choose another --out")
@@ -149,50 +146,34 @@ class RunDirectory:
         if self.costs is not None:
             self.costs.save(self.path / "cost.json")
         self.parts.mkdir(exist_ok=True)
-        self.checkpoints.mkdir(exist_ok=True)
-        for leftover in self.checkpoints.glob("*.tmp"):
-            shutil.rmtree(leftover)
-        saved, meta = self._last_checkpoint()
-        self._earlier_wall_s = meta["wall_s"]
-        self._reopen(meta["round"])
+        self.checkpoints.create()
+        saved = self.checkpoints.last(self._can_go_on_from)
+        meta = {} if saved is None else saved.meta
+        self._earlier_wall_s = meta.get("wall_s", 0.0)
+        n_rounds = meta.get("round", 0)
+        self._reopen(n_rounds)
         self._write_info("running")
         if ends_of(read_yaml(self.path / "config.yaml")) != ends_of(self.experiment.resolved()):
             self._write_config()
         for name in ("clients.parquet", "model.safetensors"):
             (self.path / name).unlink(missing_ok=True)
-        self._remove_checkpoints(but={saved})
-        self.rounds.cut(meta["rounds_csv_bytes"])
-        self.timing.cut(meta["timing_csv_bytes"])
+        self.checkpoints.remove(but=set() if saved is None else {saved.path})
+        self.rounds.cut(meta.get("rounds_csv_bytes"))
+        self.timing.cut(meta.get("timing_csv_bytes"))
         if self.client_scores is not None:
             self.client_scores.cut(meta.get("client_scores_bytes"))
         for part in self.parts.iterdir():
-            if part.suffix == ".tmp" or int(part.stem) > meta["round"]:
+            if part.suffix == ".tmp" or int(part.stem) > n_rounds:
                 part.unlink()
-        if saved is None:
-            return fresh, {}
-        tensors = load_file(saved / "state.safetensors")
-        state = State(_under("arrays", tensors), _under("extras", tensors))
-        contexts = {int(k): v.tobytes() for k, v in _under("contexts", tensors).items()}
-        jobs = _jobs(meta["jobs"], tensors, state)
-        statistics = _under("statistics", tensors)
-        selection = _under("selection", tensors)
-        progress = Progress(
-            meta["round"], meta["sim_s"], state, statistics, jobs, meta["n_dispatches"], selection
-        )
-        return progress, contexts
+        return (fresh, {}) if saved is None else saved.read()
 
     def _write_config(self) -> None:
         plain = dump_yaml(self.experiment.resolved(), sort_keys=False)
         write_atomically(self.path / "config.yaml", plain.encode())
 
-    def _last_checkpoint(self) -> tuple[Path | None, dict[str, Any]]:
-        """The last checkpoint from which the experiment can go on, and its `meta.json`."""
-        for saved in sorted(self.checkpoints.glob("r*"), reverse=True):
-            meta: dict[str, Any] = json.loads((saved / "meta.json").read_text())
-            rounds, evaluation = self.experiment.rounds, self.experiment.evaluation
-            if goes_on_from(meta["round"], meta["rounds"], rounds, evaluation):
-                return saved, meta
-        return None, {"round": 0, "wall_s": 0.0, "rounds_csv_bytes": None, "timing_csv_bytes": None}
+    def _can_go_on_from(self, meta: Mapping[str, Any]) -> bool:
+        rounds, evaluation = self.experiment.rounds, self.experiment.evaluation
+        return goes_on_from(meta["round"], meta["rounds"], rounds, evaluation)
 
     def _reopen(self, round_number: int) -> None:
         """Of a finished run: its clients.parquet becomes a part again, up to this round."""
@@ -236,46 +217,17 @@ class RunDirectory:
             sync(path)
         if not self.training:
             return  # a timed run is repeated, not resumed
-        final = self._checkpoint(progress.round_number)
-        temporary = final.with_name(final.name + ".tmp")
-        temporary.mkdir()
-        described, models = _described(progress)
-        meta = {
-            "round": progress.round_number,
-            "rounds": self.experiment.rounds,
-            "sim_s": progress.sim_s,
+        rounds, evaluation = self.experiment.rounds, self.experiment.evaluation
+        lengths = {
             "rounds_csv_bytes": self.rounds.n_bytes,
             "timing_csv_bytes": self.timing.n_bytes,
             "client_scores_bytes": None if self.client_scores is None else self.client_scores.n_bytes,
-            "wall_s": self._wall_s(),
-            "n_dispatches": progress.n_dispatches,
-            "jobs": described,
         }
-        write_atomically(temporary / "meta.json", json.dumps(meta).encode())
-        tensors = {
-            **_over("arrays", progress.state.arrays),
-            **_over("extras", progress.state.extras),
-            **_over("statistics", progress.statistics),
-            **_over("selection", progress.selection),
-            **models,
-            **_over("contexts", {str(k): np.frombuffer(v, np.uint8) for k, v in contexts.items()}),
-        }
-        write_atomically(temporary / "state.safetensors", save(tensors))
-        sync(temporary)
-        temporary.rename(final)
-        sync(self.checkpoints)
-        rounds, evaluation = self.experiment.rounds, self.experiment.evaluation
+        more = {"rounds": rounds, "wall_s": self._wall_s(), **lengths}
+        final = self.checkpoints.write(progress, contexts, more)
         usable = goes_on_from(progress.round_number, rounds, rounds + 1, evaluation)
-        kept = {final} if usable else {final, self._checkpoint(progress.round_number - 1)}
-        self._remove_checkpoints(but=kept)
-
-    def _remove_checkpoints(self, but: Collection[Path | None]) -> None:
-        for old in self.checkpoints.glob("r*"):
-            if old not in but:  # renamed first: a checkpoint that is there is whole
-                shutil.rmtree(old.rename(old.with_suffix(".tmp")))
-
-    def _checkpoint(self, round_number: int) -> Path:
-        return self.checkpoints / f"r{round_number:06d}"
+        before = self.checkpoints.of_round(progress.round_number - 1)
+        self.checkpoints.remove(but={final} if usable else {final, before})
 
     def keep_best(self, model: Arrays, round_number: int) -> None:
         """Replaces the best model."""
@@ -311,7 +263,7 @@ class RunDirectory:
             tables = ("config.yaml", "run.json", "rounds.csv", "timing.csv", "client_scores.csv")
             for name in (*tables, "front.json", "cost.json", BEST):
                 (self.path / name).unlink(missing_ok=True)
-            for folder in (self.parts, self.checkpoints):
+            for folder in (self.parts, self.checkpoints.path):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
@@ -363,49 +315,6 @@ def _writing() -> Iterator[None]:
 def _part_name(round_number: int) -> str:
     """The name of a part of clients.parquet; round_number: its last."""
     return f"{round_number:06d}.parquet"
-
-
-def _over(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
-    return {f"{prefix}/{name}": np.asarray(a, order="C") for name, a in arrays.items()}
-
-
-def _under(prefix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
-
-
-def _described(progress: Progress) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """The running jobs as plain values, and the models that they started from, each once, as tensors.
-
-    A job names its model by number; PRESENT is the one of the state.
-    """
-    numbers = {id(progress.state.arrays): PRESENT}
-    models: dict[str, np.ndarray] = {}
-    jobs = []
-    for job in progress.jobs:
-        if id(job.arrays) not in numbers:
-            numbers[id(job.arrays)] = len(numbers)
-            models |= _over(f"model{numbers[id(job.arrays)]}", job.arrays)
-        started = {key: value for key, value in vars(job.round).items() if key != "cohort"}
-        jobs.append({"client_id": job.client_id, "model": numbers[id(job.arrays)], "round": started})
-    return jobs, models
-
-
-def _jobs(described: list[dict[str, Any]], tensors: dict[str, np.ndarray], state: State) -> tuple[Job, ...]:
-    """The jobs that `_described` described."""
-    models: dict[int, Arrays] = {PRESENT: state.arrays}
-    for job in described:
-        if job["model"] not in models:
-            models[job["model"]] = _under(f"model{job['model']}", tensors)
-    return tuple(Job(job["client_id"], Round(**job["round"]), models[job["model"]]) for job in described)
-
-
-def trained_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Parameters and statistics in the last checkpoint of a run. Raises InputError where there is none."""
-    saved = sorted((path / "checkpoint").glob("r*/state.safetensors"))
-    if not saved:
-        raise InputError(f"{path} holds no model: nothing was trained, or no checkpoint was written yet")
-    tensors = load_file(saved[-1])
-    return _under("arrays", tensors) | _under("statistics", tensors)
 
 
 def _check_same(path: Path, experiment: Experiment) -> None:

@@ -12,7 +12,8 @@ import yaml
 
 from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front
-from distreal_sim.results.runs import Run, find_runs
+from distreal_sim.results.directories import find_runs
+from distreal_sim.results.runs import Run
 
 WriteRun = Callable[..., Run]
 

@@ -14,10 +14,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from distreal_sim.base.plugins import names
 from distreal_sim.methods import Method
+from distreal_sim.results.directories import find_runs
 from distreal_sim.results.plots._lines import _KNOWN, label_lines, method_line
 from distreal_sim.results.plots.accuracy import accuracy
 from distreal_sim.results.plots.participation import participation
-from distreal_sim.results.runs import Run, find_runs
+from distreal_sim.results.runs import Run
 from distreal_sim.results.sweep_table import brief, briefest
 
 from .conftest import WriteRun

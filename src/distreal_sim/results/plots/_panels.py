@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from distreal_sim.results.runs import Run, group
+from distreal_sim.results.directories import group
+from distreal_sim.results.runs import Run
 from distreal_sim.results.sweep_table import briefest, short_names
 
 TITLE_WIDTH = 30

@@ -13,11 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.results.directories import group
 from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._lines import label_lines
 from distreal_sim.results.plots._save import look, save
 from distreal_sim.results.plots._units import si_unit, time_unit
-from distreal_sim.results.runs import Run, group
+from distreal_sim.results.runs import Run
 
 
 def capacity(runs: Sequence[Run], client_id: int | None = None, out: Path | None = None) -> Figure:

@@ -14,10 +14,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.results.directories import group
 from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._panels import wrapped
 from distreal_sim.results.plots._save import look, save
-from distreal_sim.results.runs import Run, group, used_macs
+from distreal_sim.results.runs import Run, used_macs
 from distreal_sim.results.sweep_table import brief
 
 # Blues and orange after Okabe and Ito; all three differ in lightness too, for print without colour.

@@ -16,11 +16,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.results.directories import group
 from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._panels import wrapped
 from distreal_sim.results.plots._save import look, save
 from distreal_sim.results.plots._units import time_unit
-from distreal_sim.results.runs import Run, group
+from distreal_sim.results.runs import Run
 from distreal_sim.results.sweep_table import brief
 
 N_ROUNDS = 4

@@ -12,8 +12,9 @@ from distreal_sim.thinning.coupling.counting import network_macs
 from distreal_sim.thinning.coupling.operations import outputs_in, place_of
 from distreal_sim.thinning.coupling.passes import watch_passes
 from distreal_sim.thinning.coupling.reading import read_structure
+from distreal_sim.thinning.coupling.record import Pass, Visit
 from distreal_sim.thinning.coupling.rules import apply_rule
-from distreal_sim.thinning.coupling.trace import Pass, Trace, Visit
+from distreal_sim.thinning.coupling.trace import Trace
 from distreal_sim.thinning.coupling.trial import Failure, try_thinned
 from distreal_sim.thinning.masks import sample_mask
 from distreal_sim.thinning.structure import (

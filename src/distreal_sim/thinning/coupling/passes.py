@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.thinning.coupling.operations import place_of
-from distreal_sim.thinning.coupling.trace import Pass, Trace
+from distreal_sim.thinning.coupling.record import Pass
+from distreal_sim.thinning.coupling.trace import Trace
 from distreal_sim.thinning.structure import ThinningError
 
 _N_MORE = 6

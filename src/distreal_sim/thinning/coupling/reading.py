@@ -11,7 +11,8 @@ import numpy as np
 from distreal_sim.thinning.cost import training_macs_of_layers
 from distreal_sim.thinning.coupling.channels import Atoms
 from distreal_sim.thinning.coupling.notes import left_whole
-from distreal_sim.thinning.coupling.trace import Pass, Trace
+from distreal_sim.thinning.coupling.record import Pass
+from distreal_sim.thinning.coupling.trace import Trace
 from distreal_sim.thinning.structure import (
     FIXED,
     Axis,

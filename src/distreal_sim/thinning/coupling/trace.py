@@ -10,17 +10,13 @@ passes add up.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_batchedtensor
-from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from distreal_sim.thinning.coupling.channels import Atoms, Channels, Couplings, Kind, Producer, WidthAttribute
@@ -33,16 +29,15 @@ from distreal_sim.thinning.coupling.operations import (
     Force,
     fill_draw,
     forced_value,
-    generators,
-    graph_of,
     operation_name,
     outputs_in,
-    place_of,
     results_of,
     seed_operation,
     tensors_in,
 )
-from distreal_sim.thinning.structure import Layer, Product, ThinningError
+from distreal_sim.thinning.coupling.record import Pass, Visit
+from distreal_sim.thinning.coupling.running import Running
+from distreal_sim.thinning.structure import Product, ThinningError
 
 _NO_GRADIENTS = (
     "it runs within an autograd function (such as a reentrant checkpoint), so that what its gradients cost "
@@ -51,47 +46,6 @@ _NO_GRADIENTS = (
 
 Rule = Callable[["Trace", Any, str, tuple[Any, ...], dict[str, Any], Any, dict[int, tuple[int, ...]]], None]
 """rule(trace, func, name, args, kwargs, out, before): records the channels of an operation's results."""
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One traced operation: its module, its name, and the axes {dim: atoms} of each tensor it returned.
-
-    where: the module in messages, `module` its qualified name. own: whether each result holds values of its
-    own, and is not a parameter with its axes moved. reads: the axes of its operands.
-    """
-
-    where: str
-    operation: str
-    axes: tuple[dict[int, Atoms], ...]
-    own: tuple[bool, ...]
-    module: str = ""
-    reads: tuple[Atoms, ...] = ()
-
-
-@dataclass
-class Pass:
-    """The record of one forward pass: its layers, operations, and uses of each tensor.
-
-    nodes: the nodes of each layer's results in the autograd graph. products: operations with a cost that are
-    no layers; product_axes: the axis to which the cost of each is proportional, if there is one;
-    product_nodes: their nodes. asked: whether a tensor's values reached the Python code.
-    """
-
-    layers: list[Layer] = field(default_factory=list)
-    nodes: list[list[Any]] = field(default_factory=list)
-    products: list[Product] = field(default_factory=list)
-    product_axes: list[Atoms | None] = field(default_factory=list)
-    product_nodes: list[list[Any]] = field(default_factory=list)
-    visits: list[Visit] = field(default_factory=list)
-    uses: Counter[str] = field(default_factory=Counter)
-    asked: bool = False
-    n_examples: int = 1
-
-    @property
-    def path(self) -> list[tuple[str, str]]:
-        """Module and name of each operation on channels."""
-        return [(visit.where, visit.operation) for visit in self.visits if any(visit.axes)]
 
 
 class Trace(TorchFunctionMode):
@@ -121,7 +75,7 @@ class Trace(TorchFunctionMode):
         self.unwatched: tuple[str, str] | None = None
         self._macs: dict[Any, Macs] = {}
         self.now = Pass()
-        self._stack: list[tuple[str, nn.Module]] = [("", module)]
+        self._running = Running(module)
         self._forget()
 
     def _forget(self) -> None:
@@ -148,13 +102,13 @@ class Trace(TorchFunctionMode):
         """
         self.now = Pass(n_examples=len(example))
         self._seed, self._fill, self._force = seed, fill, force
-        self._stack = [("", self.module)]
         self._derived.add(id(example))
         self._alive[id(example)] = example
         if example.dim() > 1:
             self._axes[id(example)] = {1: np.zeros(example.shape[1], np.int64)}
         try:
-            with torch.random.fork_rng(devices=[]), self.watch():
+            first = not seed  # one pass is enough to find draws of other libraries
+            with torch.random.fork_rng(devices=[]), self._running.follow(watch_generators=first), self:
                 output = self.module(example)
         except ThinningError:
             raise
@@ -165,7 +119,8 @@ class Trace(TorchFunctionMode):
                 f"{type(error).__name__}: {error}"
             ) from error
         outputs = outputs_in(output)
-        self._leave_out_gradients(outputs)
+        if (hidden := self.now.leave_out_gradients(outputs)) is not None:
+            self.unwatched = f"module '{hidden}'", _NO_GRADIENTS
         for tensor in outputs:
             self._note_unwatched([tensor])
             for atoms in self.axes_of(tensor).values():
@@ -174,66 +129,6 @@ class Trace(TorchFunctionMode):
         self.now.nodes.clear()
         self.now.product_nodes.clear()
         return self.now
-
-    def _leave_out_gradients(self, outputs: list[Tensor]) -> None:
-        """Sets the number of gradients to 0 for layers that no gradient of the outputs reaches."""
-        reached = graph_of(outputs)
-        hidden = any(isinstance(n, BackwardCFunction) for n in reached)
-        for place, (layer, nodes) in enumerate(zip(self.now.layers, self.now.nodes, strict=True)):
-            if layer.n_gradients and not nodes and hidden:
-                self.unwatched = f"module '{layer.module}'", _NO_GRADIENTS
-            if reached.isdisjoint(nodes):
-                self.now.layers[place] = replace(layer, n_gradients=0, upstream=frozenset())
-        for place, nodes in enumerate(self.now.product_nodes):
-            if reached.isdisjoint(nodes):
-                product = self.now.products[place]
-                if product.both_macs and not any(nodes) and hidden:
-                    self.unwatched = f"module '{product.module}'", _NO_GRADIENTS
-                self.now.products[place] = replace(
-                    product, weight_macs=0, input_macs=0, both_macs=0, upstream=frozenset()
-                )
-
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Traces operations inside the block, and keeps track of the module that calls them."""
-        hooks = []
-        self._generators = generators()
-        for name, part in self.module.named_modules():
-            if isinstance(part, torch.jit.ScriptModule):
-                continue  # takes no such hooks
-            enter = self._enter(name)
-            hooks.append(part.register_forward_pre_hook(enter))
-            hooks.append(part.register_forward_hook(self._leave, always_call=False))
-        try:
-            with self:
-                yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def _enter(self, name: str) -> Callable[[nn.Module, Any], None]:
-        def enter(part: nn.Module, args: Any) -> None:
-            self._refuse_other_generators()
-            self._stack.append((name, part))
-
-        return enter
-
-    def _leave(self, part: nn.Module, args: Any, output: Any) -> None:
-        self._refuse_other_generators()
-        self._stack.pop()
-
-    def _refuse_other_generators(self) -> None:
-        if self._seed:  # one pass is enough: this takes longer than a small layer
-            return
-        for library, before, after in zip(
-            ("random", "numpy.random"), self._generators, generators(), strict=True
-        ):
-            if before != after:
-                raise ThinningError(
-                    f"{self.where} cannot be simulated: its forward pass draws from the global generator of "
-                    f"{library}, whose draws could take it on another path unseen; draw from torch's instead "
-                    "(for example torch.rand(()))"
-                )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -299,19 +194,17 @@ class Trace(TorchFunctionMode):
             )
             self._alive[id(tensor)] = tensor
 
-    # -- what has no rule
-
     # -- the current module
 
     @property
     def current(self) -> tuple[str, nn.Module]:
         """(qualified name, module) of the module whose forward is running."""
-        return self._stack[-1]
+        return self._running.current
 
     @property
     def where(self) -> str:
         """The current module, for messages."""
-        return place_of(*self.current)
+        return self._running.where
 
     def refuse(self, reason: str) -> ThinningError:
         """The error by which a rule says that it does not cover an operation of the current module.
@@ -405,20 +298,9 @@ class Trace(TorchFunctionMode):
             both_macs=macs.both // n,
             weights=weights,
             upstream=upstream,
-            beside=self._beside(),
+            beside=self._running.parameters(),
         )
-        self.now.products.append(product)
-        self.now.product_axes.append(axis)
-        self.now.product_nodes.append([r.grad_fn for r in results if r.grad_fn is not None])
-
-    def _beside(self) -> frozenset[str]:
-        """The parameters of the smallest module around the current operation that has any."""
-        for name, part in reversed(self._stack):
-            prefix = f"{name}." if name else ""
-            found = frozenset(prefix + key for key, _ in part.named_parameters())
-            if found:
-                return found
-        return frozenset()
+        self.now.add(product, axis, results)
 
     # -- channels of activations, axes of parameters
 

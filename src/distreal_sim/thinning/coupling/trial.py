@@ -24,7 +24,8 @@ from distreal_sim.thinning.coupling.operations import (
     seed_operation,
     tensors_in,
 )
-from distreal_sim.thinning.coupling.trace import Trace, Visit
+from distreal_sim.thinning.coupling.record import Visit
+from distreal_sim.thinning.coupling.trace import Trace
 from distreal_sim.thinning.heads import follow_heads
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.recurrent import read_weights
