@@ -181,7 +181,7 @@ def test_the_dropped_have_been_sent_the_model_and_send_nothing(name: str) -> Non
         clients_per_round=12,
     ).clients
     late = [r for r in rows if r.status == "dropped" and r.macs > 0]
-    assert len(late) >= 3
+    assert len(late) >= 2
     assert all(r.download_bytes > 0 for r in late)
     assert all(r.upload_bytes == 0 for r in rows if r.status == "dropped")
     assert all(r.download_bytes > 0 < r.upload_bytes for r in rows if r.status != "dropped")

@@ -35,18 +35,19 @@ OF_CODEC = "codec/"
 class Client:
     """A simulated device with its data, in one round; its properties are computed on first use.
 
-    empty(shape, dtype): allocates the arrays of its update.
+    empty(shape, dtype): allocates the arrays of its update; chosen: see `examples`.
     """
 
     task: Task
     id: int
     round: Round
     empty: Empty = np.empty
+    chosen: np.ndarray | None = None
 
     @cached_property
     def examples(self) -> np.ndarray:
-        """(n,) indices of its training examples."""
-        return self.task.split[self.id]
+        """(n,) indices of the examples that it trains on: all of its own, or those that the method chose."""
+        return self.task.split[self.id] if self.chosen is None else self.chosen
 
     @cached_property
     def batch_sizes(self) -> list[int]:

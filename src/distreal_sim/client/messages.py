@@ -60,13 +60,15 @@ class Round:
 class Job:
     """A job for a client: the round, and the arrays that the client starts from.
 
-    memory: the arrays that this client kept from its last round; they do not travel.
+    memory: the arrays that this client kept from its last round; they do not travel. told: numbers for this
+    client alone, by name, which count as no bytes.
     """
 
     client_id: int
     round: Round
     arrays: Arrays
     memory: Arrays = field(default_factory=dict)
+    told: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ State that goes in and comes out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self, get_args
 
+import numpy as np
 from torch import nn
 
 from distreal_sim.base.errors import InputError
@@ -18,7 +20,7 @@ from distreal_sim.base.plugins import Plugin, answers_for
 from distreal_sim.client.client import Client
 from distreal_sim.client.coding import Parts, kept_parts
 from distreal_sim.client.columns import Column
-from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.messages import Facts, Job, Round, State, Update
 from distreal_sim.client.schedule import Choice, Compute, Moment, plain_step
 from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
@@ -135,6 +137,10 @@ class Method(Plugin):
         """Whether steps keep other filters than the one before, which takes time where time is measured."""
         return False
 
+    def examples(self, client: Client, job: Job) -> np.ndarray | None:
+        """(n,) indices of the examples that a client trains on in this round; None: all of its own."""
+        return None
+
     def masks(self, client: Client, job: Job) -> DrawMask:
         """How the channels of a step are drawn; by default the whole network's, without a draw."""
         return whole
@@ -145,6 +151,8 @@ class Method(Plugin):
 
     def train(self, client: Client, job: Job) -> Update:
         """One client's round."""
+        if (chosen := self.examples(client, job)) is not None:
+            client = replace(client, chosen=chosen)
         levels = within_memory(client, charged(client.task, self.own_levels(client, job)))
         if levels is None:
             return skip(client, "out_of_memory")
@@ -169,6 +177,13 @@ class Method(Plugin):
     def merge(self, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state. updates: those that count, in client order, each seen once."""
         return task.merge.merge(task, state, now, updates)
+
+    def learn(self, task: Task, state: State, now: Round, facts: Sequence[Facts]) -> State:
+        """The state after what the server was told of a round; asked for also where nothing is computed.
+
+        facts: of all clients of the round, also of those that were not merged.
+        """
+        return state
 
 
 def levels_in_use(method: Method, task: Task) -> Sequence[Level] | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from distreal_sim.base.errors import InputError, naming
-from distreal_sim.client.messages import Job, Round, State, Update
+from distreal_sim.client.messages import Facts, Job, Round, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.methods import Method
 
@@ -30,6 +30,15 @@ def merged(method: Method, task: Task, state: State, now: Round, updates: Iterat
     if not isinstance(after, State):
         advice = "a State, such as task.merge.merge gives"
         raise _wrong("merge", method, advice, after)
+    return after
+
+
+def learnt(method: Method, task: Task, state: State, now: Round, facts: Sequence[Facts]) -> State:
+    """The state after the facts of a round. Raises InputError where `learn` raises or gives no State."""
+    with naming(f"method {method.name}, reading the facts of round {now.number},"):
+        after: Any = method.learn(task, state, now, facts)
+    if not isinstance(after, State):
+        raise _wrong("learn", method, "a State, such as the one that it is given", after)
     return after
 
 

@@ -130,7 +130,8 @@ def _described(progress: Progress) -> tuple[list[dict[str, Any]], dict[str, np.n
             numbers[id(job.arrays)] = len(numbers)
             models |= _over(f"model{numbers[id(job.arrays)]}", job.arrays)
         started = {key: value for key, value in vars(job.round).items() if key != "cohort"}
-        jobs.append({"client_id": job.client_id, "model": numbers[id(job.arrays)], "round": started})
+        own = {"model": numbers[id(job.arrays)], "round": started, "told": dict(job.told)}
+        jobs.append({"client_id": job.client_id, **own})
     return jobs, models
 
 
@@ -140,4 +141,7 @@ def _jobs(described: list[dict[str, Any]], tensors: dict[str, np.ndarray], state
     for job in described:
         if job["model"] not in models:
             models[job["model"]] = _under(f"model{job['model']}", tensors)
-    return tuple(Job(job["client_id"], Round(**job["round"]), models[job["model"]]) for job in described)
+    return tuple(
+        Job(job["client_id"], Round(**job["round"]), models[job["model"]], told=job["told"])
+        for job in described
+    )

@@ -17,7 +17,7 @@ from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Updat
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.methods import Method
-from distreal_sim.simulation.asked import first_state, jobs_of, merged
+from distreal_sim.simulation.asked import first_state, jobs_of, learnt, merged
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.client_scores import rows_of_clients, score_columns, summary
 from distreal_sim.simulation.cohort import select_cohort
@@ -199,6 +199,7 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     updates = Tally(sim.train(jobs_of(sim.method, sim.task, before.state, now)))
     state = sim.merge(before.state, now, updates.that_count())
     facts = updates.drain()
+    state = learnt(sim.method, sim.task, state, now, facts)
     merged_wall_s = time.perf_counter()
     duration_s = sim.duration_s([f.sim_s for f in facts])
     end_s = sim.end_s(now, duration_s)

@@ -15,7 +15,7 @@ from distreal_sim.base.errors import RunError
 from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Update
 from distreal_sim.merging.stale import moved, towards
 from distreal_sim.server.coordination import Server
-from distreal_sim.simulation.asked import jobs_of
+from distreal_sim.simulation.asked import jobs_of, learnt
 from distreal_sim.simulation.client_scores import score_columns
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.events import Clock
@@ -36,8 +36,9 @@ def play_step(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     state = desk.merged(updates.that_count())
     facts = [*updates.drain(), *desk.cancel()]
     facts.sort(key=lambda f: (f.client_id, f.metrics["start_s"]))
-    merged_wall_s = time.perf_counter()
     now, end_s = desk.round, desk.now_s
+    state = learnt(sim.method, sim.task, state, now, facts)
+    merged_wall_s = time.perf_counter()
     scores = sim.test(state, now, facts, before.statistics)
     timing = Timing(now.number, merged_wall_s - begin_wall_s, time.perf_counter() - merged_wall_s)
     own = sim.experiment.columns

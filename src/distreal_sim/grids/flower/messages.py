@@ -120,7 +120,8 @@ def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
     config["lr"] = job.round.lr
     config["n_selected"] = job.round.n_selected
     config["dispatch"] = job.round.dispatch
-    return RecordDict({"arrays": arrays, "job": config})
+    told = ConfigRecord({name: float(value) for name, value in job.told.items()})
+    return RecordDict({"arrays": arrays, "job": config, "told": told})
 
 
 def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
@@ -134,7 +135,8 @@ def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
         n_selected=config["n_selected"],
         dispatch=config["dispatch"],
     )
-    return Job(config["client_id"], now, arrays, memory)
+    told = {name: float(value) for name, value in values_of(content, "told").items()}
+    return Job(config["client_id"], now, arrays, memory, told)
 
 
 def encode_update(update: Update) -> RecordDict:

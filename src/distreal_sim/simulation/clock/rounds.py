@@ -76,7 +76,7 @@ def run_clock(
 
 def known_levels(method: Method, task: Task) -> Levels | None:
     """The method's levels; None if it declares none, or if a subclass changes `train` but not `levels`."""
-    newer = ("train", "own_levels")
+    newer = ("train", "own_levels", "examples")
     if not all(answers_for(method, "levels", other) for other in newer):
         return None
     levels = method.levels(task)
