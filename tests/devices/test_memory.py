@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from drawn import given
 from safetensors.numpy import load_file
 from toys import toy
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
 from distreal_sim.config.build import build
 from distreal_sim.devices.memory import Memory
 from distreal_sim.devices.memory.tiers import Tiers
+from distreal_sim.devices.profiles.constant import Constant
 from distreal_sim.devices.profiles.fleet import Fleet
 from distreal_sim.devices.rngs import ClientRngs, bulk
 from distreal_sim.run import run
@@ -124,3 +127,40 @@ def test_some_clients_are_out(tmp_path: Path) -> None:
 def test_no_column_without_the_key(tmp_path: Path) -> None:
     run(toy(method="fedavg", rounds=1), tmp_path, training=False)
     assert "peak_memory_bytes" not in pd.read_parquet(tmp_path / "clients.parquet")
+
+
+def test_small_is_the_widest_that_fits_every_memory() -> None:
+    """Every client has time for the whole network. Of the widths of its 64 channels, k / 64, `auto` takes the
+    widest whose step at the largest mini-batch fits into the tier of least memory.
+    """
+    whole = build(toy(method="small", profile=STRONG))
+    assert not whole.is_narrowed
+    largest = max(min(int(n), 16) for n in whole.split.sizes)
+    limit = whole.peak_bytes(whole.full, largest) * 0.6
+    tiers = {"name": "tiers", "sizes_bytes": [limit, 1e12]}
+    task = build(toy(method="small", profile=STRONG, memory=tiers))
+    widths = [
+        tuple(max(1, math.floor(k * c / max(whole.full) + 0.5)) for c in whole.full) for k in range(1, 65)
+    ]
+    fitting = [counts for counts in widths if whole.peak_bytes(counts, largest) <= limit]
+    assert task.full == fitting[-1] != whole.full
+    assert task.peak_bytes(task.full, largest) == whole.peak_bytes(task.full, largest)
+    with pytest.raises(
+        InputError, match="cannot train even the narrowest network before the deadline and in"
+    ):
+        build(toy(method="small", profile=STRONG, memory={"name": "constant", "size_bytes": 10.0}))
+
+
+def test_memories_of_a_fleet_at_once() -> None:
+    """Those of each client, also where a profile of the user's answers client by client."""
+
+    class Own(Constant):
+        def memory_bytes(self, client_id: int, rng: Any) -> float:
+            return 100.0 * (client_id + 1)
+
+    task = build(toy(memory={"name": "of_device"}, method="fedavg"))
+    for profile in (Own(level=1.0), Fleet(devices={"raspberry_pi_4b": 1, "raspberry_pi_5_8gb": 2})):
+        devices = replace(task.devices, profile=profile)
+        one = [devices.memory_bytes(i) for i in range(5)]
+        assert devices.memories(np.arange(5)).tolist() == one
+    assert one != [one[0]] * 5

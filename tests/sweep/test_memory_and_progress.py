@@ -35,6 +35,17 @@ def test_bytes_of_a_run_by_hand() -> None:
         assert run_bytes(task) == expected
 
 
+def test_states_of_the_optimizer_count() -> None:
+    """Adam's second one is there twice, as the network is: resident and cut to size."""
+    sgd, adam = (
+        run_bytes(
+            build(toy(model="logistic", method="fedavg", local={"optimizer": own, "lr": 0.1, "epochs": 1}))
+        )
+        for own in ("sgd", "adam")
+    )
+    assert adam - sgd == 2 * 650 * 4
+
+
 def test_kernels_of_every_convolution_at_every_size_count() -> None:
     """Three convolutions, three kernels each, at five widths or more without a front, or at all entries of
     one; for batches of 16, and clients of 119 and 120 examples, whose last batches have 7 and 8.

@@ -134,16 +134,7 @@ class Task:
 
     @cached_property
     def _peak_memory(self) -> PeakMemory:
-        example = torch.from_numpy(self.data.blank(1))
-        target = torch.from_numpy(_copy(self.data.train.y, slice(0, 1)))
-        optimizer = self.local.optimizer
-        step = TrainingStep(
-            example,
-            target,
-            self.scoring.learning.loss_fn,
-            n_states=len(optimizer.states),
-            weight_decay=optimizer.weight_decay > 0,
-        )
+        step = training_step(self.data, self.scoring, self.local)
         return peak_memory_of(self.module, self.structure, step)
 
     def peak_bytes(self, counts: Counts, n_examples: int) -> int:
@@ -247,6 +238,17 @@ class Task:
             sizes = [len(batch) for batch in batches[first:last]]
             yield from zip(x.split_with_sizes(sizes), y.split_with_sizes(sizes), strict=True)
             first = last
+
+
+def training_step(data: Data, scoring: Scoring, local: Local) -> TrainingStep:
+    """A step on the task's loss, as the closed form of its memory needs it."""
+    return TrainingStep(
+        torch.from_numpy(data.blank(1)),
+        torch.from_numpy(_copy(data.train.y, slice(0, 1))),
+        scoring.learning.loss_fn,
+        n_states=len(local.optimizer.states),
+        weight_decay=local.optimizer.weight_decay > 0,
+    )
 
 
 def _copy(array: np.ndarray, indices: np.ndarray | slice) -> np.ndarray:

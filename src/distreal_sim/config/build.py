@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,17 +13,16 @@ from distreal_sim.base.errors import InputError, naming
 from distreal_sim.base.process import give_back_freed_memory
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
-from distreal_sim.client.schedule import TOLERANCE
-from distreal_sim.client.task import Task
+from distreal_sim.client.task import Task, training_step
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import with_charges
 from distreal_sim.config.checks import check_augmentations, check_classes, check_owners, check_parts
+from distreal_sim.config.weakest import fits_all
 from distreal_sim.data.datasets import Data, Dataset, Examples
 from distreal_sim.data.loaded import load_checked
 from distreal_sim.data.own_tests import hold_out_of_each
 from distreal_sim.data.partitions import Split
 from distreal_sim.devices.devices import Devices
-from distreal_sim.devices.profile_checks import check_bound
 from distreal_sim.devices.units import macs_per_s_of_level_1
 from distreal_sim.fronts.front import Front, fingerprint
 from distreal_sim.recipe.scoring import scoring_of
@@ -101,18 +99,6 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         )
     check_parts(experiment.method, experiment.model.name, full_structure)
     macs_per_s = macs_per_s_of_level_1(experiment.profile, planned, full_macs, experiment.deadline_s)
-    with rngs.seeded_globals("method's network"):  # a method may add parameters of its own
-        module = _network(experiment, full, full_structure, planned, macs_per_s)
-        structure = full_structure if module is full else _structure_of(module, data)
-    if split.sizes.min() < 2 and any(
-        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()
-    ):
-        raise InputError(
-            f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on "
-            f"one; {experiment.partition.remedy()}, or use a model without batch normalisation"
-        )
-    if experiment.local.batch_size == 1:
-        _check_single_examples(experiment.model.name, module, data)
     devices = Devices(
         seed=experiment.seed,
         deadline_s=experiment.deadline_s,
@@ -126,6 +112,21 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     with naming(f"profile {experiment.profile.name}"):
         experiment.profile.check_fleet(len(split))
     devices.validate(range(min(VALIDATED, len(split))))
+    step = training_step(data, scoring, experiment.local)
+    fits = fits_all(experiment, full, full_structure, devices, split.sizes, planned, step)
+    with rngs.seeded_globals("method's network"):  # a method may add parameters of its own
+        with naming(f"method {experiment.method.name}"):
+            module = experiment.method.network(full, full_structure, fits)
+        structure = full_structure if module is full else _structure_of(module, data)
+    if split.sizes.min() < 2 and any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()
+    ):
+        raise InputError(
+            f"client {int(np.argmin(split.sizes))} holds 1 example, and batch normalisation cannot train on "
+            f"one; {experiment.partition.remedy()}, or use a model without batch normalisation"
+        )
+    if experiment.local.batch_size == 1:
+        _check_single_examples(experiment.model.name, module, data)
     task = Task(
         seed=experiment.seed,
         deadline_s=experiment.deadline_s,
@@ -239,30 +240,6 @@ def _check_single_examples(name: str, module: nn.Module, data: Data) -> None:
                 f"local.batch_size (1): model {name} cannot train on one example at a time ({error}); set it "
                 "to 2 or more, or use a model without batch normalisation"
             ) from error
-
-
-def _network(
-    experiment: Experiment,
-    full: nn.Module,
-    structure: Structure,
-    planned_examples: np.ndarray,
-    macs_per_s: float | np.ndarray,
-) -> nn.Module:
-    with naming(f"profile {experiment.profile.name}"):
-        bound = check_bound(experiment.profile)
-    with naming(f"link {experiment.link.name}"):
-        link = experiment.link.slowest()
-
-    def fits(macs_per_example: int, sizes: Sequence[int]) -> bool:
-        download_s = link.download_s(experiment.download_codec.n_bytes(sizes))
-        transfer_s = download_s + link.upload_s(experiment.codec.n_bytes(sizes))
-        time_s = max(0.0, experiment.deadline_s - transfer_s)
-        with np.errstate(invalid="ignore"):  # endless capacity in no time at all
-            budget_macs = bound * np.asarray(macs_per_s) * time_s * (1 + TOLERANCE)
-        return bool(np.all(macs_per_example * planned_examples <= budget_macs))
-
-    with naming(f"method {experiment.method.name}"):
-        return experiment.method.network(full, structure, fits)
 
 
 def _front(experiment: Experiment, module: nn.Module, structure: Structure) -> Front | None:

@@ -84,6 +84,15 @@ class Devices:
         own = self.profile.memory_bytes(client_id, self._rngs("profile", client_id))
         return float(self.memory.memory_bytes(client_id, self._rngs("memory", client_id), own))
 
+    def memories(self, client_ids: np.ndarray) -> np.ndarray:
+        """(n,) `memory_bytes` of these clients."""
+        own, limit = bulk(self.profile.memory_bytes), bulk(self.memory.memory_bytes)
+        if own is None or limit is None:
+            return np.array([self.memory_bytes(client_id) for client_id in client_ids.tolist()], float)
+        of_devices = own(client_ids, self._rngs("profile", client_ids))
+        found = limit(client_ids, self._rngs("memory", client_ids), of_devices)
+        return np.array(np.broadcast_to(found, client_ids.shape), float)
+
     def links_of(self, client_ids: np.ndarray, use: Use) -> Transfers:
         """The links of many clients, each in a round of its own; use: of (n,) arrays."""
         return links_of(self.links, client_ids, use, self._rngs("network", client_ids))

@@ -32,13 +32,9 @@ from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts, Structure
 
-Fits = Callable[[int, Sequence[int]], bool]
-"""fits(macs_per_example, sizes): whether every client can do its planned local work in time at the profile's
-lower bound.
-
-sizes: numbers in each parameter of the network that it trains.
-"""
-
+Fits = Callable[[Counts], bool]
+"""fits(counts): whether every client can train the sub-network of (G,) kept channels: its planned local work
+in time at the profile's lower bound, and a step on its largest mini-batch in its memory."""
 
 DrawMask = Callable[[int, Counts], Mask | None]
 """draw(step, counts): which channels a step keeps; None for all. Asked step by step."""

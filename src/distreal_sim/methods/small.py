@@ -2,10 +2,10 @@
 
 The baseline that every sub-model method has to beat (it is trained end to end, and often wins). Our
 formulation: a network of uniform width. `width: auto` is the widest whose planned local work every client
-finishes before the deadline at the profile's declared lower bound, including its transfers; a comparison
-tunes the width like a learning rate, since one that the weakest clients cannot finish may be better. It
-starts from the first filters of the configured network's initialisation, scaled to their smaller number of
-inputs.
+finishes before the deadline at the profile's declared lower bound, including its transfers, and whose steps
+fit into every client's memory; a comparison tunes the width like a learning rate, since one that the weakest
+clients cannot finish may be better. It starts from the first filters of the configured network's
+initialisation, scaled to their smaller number of inputs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from distreal_sim.client.task import Task
 from distreal_sim.methods import Fits, Method
 from distreal_sim.submodels.levels import Always, whole_network
 from distreal_sim.submodels.widths import Share
-from distreal_sim.thinning.cost import sizes, training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.shrink import shrink
 from distreal_sim.thinning.structure import Counts, Structure
@@ -47,14 +46,14 @@ class Small(Method):
         )
 
         def too_wide(width: float) -> bool:
-            counts = _uniform(structure, width)
-            return not fits(training_macs(structure, counts), sizes(structure, counts, structure.parameters))
+            return not fits(_uniform(structure, width))
 
         n_fitting = bisect_right(widths, False, key=too_wide)
         if n_fitting == 0:
             raise InputError(
                 "method.name small: the weakest client cannot train even the narrowest network before the "
-                "deadline; set method.width, or raise the profile's smallest level or deadline_s"
+                "deadline and in its memory; set method.width, or raise the profile's smallest level, "
+                "deadline_s or memory"
             )
         return shrink(module, structure, _uniform(structure, widths[n_fitting - 1]))
 

@@ -18,6 +18,9 @@ MODEL_COPIES = 12
 """Full-size copies of the parameters that a run holds in addition to its updates: state, momentum, scratch
 memory of the engine, and the merge's sums, which are of twice the width."""
 
+STATE_COPIES = 2
+"""Those of each state of the optimizer, resident and scratch; the first is among MODEL_COPIES."""
+
 WIDTHS = 5
 """Fewest sub-networks that are counted for a run without a front: the levels of HeteroFL and its like."""
 
@@ -42,7 +45,8 @@ def run_bytes(task: Task, n_levels: int = WIDTHS) -> int:
     # A training step keeps every output and forms a gradient of it; a test batch holds two layers at a time.
     training_bytes = 2 * largest_batch * sum(outputs)
     test_bytes = 2 * min(task.evaluation.batch_size, len(data.test)) * max(outputs)
-    copies = MODEL_COPIES + WINDOW_PER_WORKER + 1
+    more_states = max(0, len(task.local.optimizer.states) - 1)
+    copies = MODEL_COPIES + STATE_COPIES * more_states + WINDOW_PER_WORKER + 1
     return (
         PROCESS_BYTES
         + 2 * data_bytes

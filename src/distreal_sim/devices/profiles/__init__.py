@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from distreal_sim.base.plugins import Plugin
-from distreal_sim.devices.rngs import Keyed, OneOrMany
+from distreal_sim.devices.rngs import Keyed, OneOrMany, Source, for_many
 
 Unit = Literal["relative", "relative_own", "macs_per_s"]
 """What level 1 of a profile is; see `Profile`."""
@@ -74,7 +74,8 @@ class Profile(Plugin):
         """A lower bound on the level of every client at every time; 0 unless a profile knows better."""
         return 0.0
 
-    def memory_bytes(self, client_id: int, rng: Keyed) -> OneOrMany:
+    @for_many
+    def memory_bytes(self, client_id: OneOrMany, rng: Source) -> OneOrMany:
         """Bytes of memory of the client's device; infinite where the profile knows none."""
         return math.inf
 
