@@ -20,6 +20,7 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.config import load_experiment
 from distreal_sim.config.build import build
 from distreal_sim.recipe.augmentations import Augmentation
+from distreal_sim.recipe.augmentations.affine import Affine
 from distreal_sim.recipe.augmentations.crop import Crop
 from distreal_sim.recipe.augmentations.cutout import Cutout
 from distreal_sim.recipe.augmentations.flip import Flip
@@ -71,6 +72,24 @@ def test_crop() -> None:
         assert len(here) == 1
         moves.add(here[0])
     assert len(moves) >= 22
+
+
+def test_affine() -> None:
+    """Without any change the image itself; a shift of at most 10 % moves a bright pixel by 1 of 10 at most.
+
+    Of scale 2 the middle half fills the image: a bright half becomes bright all over.
+    """
+    still = {"degrees": 0.0, "shear": 0.0, "shift": 0.0}
+    torch.testing.assert_close(Affine(**still, scale=(1.0, 1.0)).apply(X, RNGS), X, atol=1e-2, rtol=0)
+    spot = torch.zeros(50, 1, 10, 10)
+    spot[:, :, 5, 5] = 1.0
+    shifted = Affine(degrees=0, shear=0, scale=(1, 1), shift=0.1).apply(spot, RNGS)
+    torch.testing.assert_close(shifted.sum((1, 2, 3)), torch.ones(50))
+    assert (shifted[:, :, 4:7, 4:7].sum((1, 2, 3)) > 1 - 1e-5).all()
+    assert len(shifted.flatten(1).argmax(1).unique()) > 1
+    middle = torch.zeros(1, 1, 8, 8)
+    middle[:, :, 2:6, 2:6] = 1.0
+    assert Affine(**still, scale=(2.0, 2.0)).apply(middle, RNGS)[:, :, 1:7, 1:7].min() == 1.0
 
 
 def test_cutout() -> None:

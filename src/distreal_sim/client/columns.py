@@ -47,6 +47,18 @@ OF_JOBS = (
 """Further columns where the order of a simulation is not that of rounds (`coordination`)."""
 
 
+OF_RELAYS = (
+    Column("waited_s", "simulated seconds from the round's start until it was sent another client's model"),
+    Column(
+        "mediator_bytes",
+        "bytes between the server and its mediator, the model counted at the first client of a mediator and "
+        "the update at the last; they take no time",
+        "sum",
+    ),
+)
+"""Further columns where clients start from each other's models (`Method.relays`)."""
+
+
 PEAK_MEMORY = Column(
     "peak_memory_bytes",
     "bytes at the peak of its largest finished step, a whole step of its sub-network; empty without one",

@@ -61,7 +61,8 @@ class Job:
     """A job for a client: the round, and the arrays that the client starts from.
 
     memory: the arrays that this client kept from its last round; they do not travel. told: numbers for this
-    client alone, by name, which count as no bytes.
+    client alone, by name, which count as no bytes. after: the client of the same round from whose model this
+    one starts instead (`Method.relays`).
     """
 
     client_id: int
@@ -69,6 +70,7 @@ class Job:
     arrays: Arrays
     memory: Arrays = field(default_factory=dict)
     told: Mapping[str, float] = field(default_factory=dict)
+    after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ class Update:
     arrays: empty if the update was lost. coverage: which of the finished steps kept which channels. memory:
     arrays that the client keeps for its next round (they do not travel); None: its memory stays as it was.
     travels_whole: whether the arrays travel whole, also what no step kept.
-    weight: factor of its weight in a merge, which the server sets (`Coordination.weight`).
+    weight: factor of its weight in a merge, which the server sets (`Coordination.weight`); 0 for one that is
+    in another client's model already (`Job.after`).
     """
 
     facts: Facts
@@ -135,4 +138,4 @@ class Update:
     @property
     def is_merged(self) -> bool:
         """Whether the update takes part in the merge."""
-        return self.facts.status in ("completed", "partial")
+        return self.facts.status in ("completed", "partial") and self.weight > 0

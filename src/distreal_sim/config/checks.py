@@ -117,6 +117,22 @@ def check_coordination(
         )
 
 
+def check_relays(method: Method, merge: Merge, coordination: Coordination) -> None:
+    """Raises ValueError for clients that start from each other's models where that cannot be done."""
+    if not method.relays:
+        return
+    why = f"method.name {method.name}, whose clients start from each other's models"
+    if not coordination.in_rounds:
+        raise ValueError(
+            f"coordination.name {coordination.name} cannot be used with {why}: that takes rounds"
+        )
+    if not merge.averages:
+        raise ValueError(
+            f"{merge.title} cannot be used with {why}: a model of several clients needs a weighted mean; "
+            "leave merge out"
+        )
+
+
 def check_statistics(
     evaluation: Evaluation,
     merge: Merge,

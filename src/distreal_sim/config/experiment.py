@@ -16,7 +16,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, reading, sources_of
 from distreal_sim.base.values import ConfigModel, ConfigPath
-from distreal_sim.client.columns import CHARGED, OF_JOBS, PEAK_MEMORY, Column
+from distreal_sim.client.columns import CHARGED, OF_JOBS, OF_RELAYS, PEAK_MEMORY, Column
 from distreal_sim.client.energy import ENERGY
 from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
@@ -29,6 +29,7 @@ from distreal_sim.config.checks import (
     check_merge,
     check_overrun,
     check_partition,
+    check_relays,
     check_statistics,
     check_watched_rounds,
 )
@@ -147,6 +148,7 @@ class Experiment(ConfigModel):
                 f"clients_per_round ({self.clients_per_round}) must not exceed n_clients ({self.n_clients})"
             )
         check_overrun(self.overrun, self.method)
+        check_relays(self.method, self.merge, self.coordination)
         check_partition(self.partition, self.dataset)
         check_merge(self.merge, self.method, self.clients_per_round)
         codecs = {"codec": self.codec, "download_codec": self.download_codec}
@@ -181,12 +183,13 @@ class Experiment(ConfigModel):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Columns beside those of every run: of costs, energy, peak memory, jobs, and the method's."""
+        """Columns beside those of every run: of costs, energy, peak memory, jobs, relays and the method's."""
         charged = () if self.cost == "macs" else (CHARGED,)
         energy = ENERGY if self.energy.counts else ()
         peak = (PEAK_MEMORY,) if self.memory.limits else ()
         jobs = () if self.coordination.in_rounds else OF_JOBS
-        return (*charged, *energy, *peak, *jobs, *self.method.columns)
+        relays = OF_RELAYS if self.method.relays else ()
+        return (*charged, *energy, *peak, *jobs, *relays, *self.method.columns)
 
     @property
     def costs(self) -> CostTable | None:

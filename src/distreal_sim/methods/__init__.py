@@ -50,7 +50,8 @@ class Method(Plugin):
 
     overruns: values of the experiment's `overrun` with which its updates can be merged. trains_parts: whether
     a client may train less than the whole network; Flower's strategies cannot merge that. thins: whether it
-    drops channels of coupling groups. columns: what its
+    drops channels of coupling groups. relays: whether
+    clients start from each other's models within a round (`Job.after`). columns: what its
     updates report beside the facts of every client (`Update.reporting`), for clients.parquet and rounds.csv.
     """
 
@@ -60,6 +61,7 @@ class Method(Plugin):
     overruns: ClassVar[tuple[Overrun, ...]] = get_args(Overrun)
     trains_parts: ClassVar[bool] = False
     thins: ClassVar[bool] = False
+    relays: ClassVar[bool] = False
     columns: ClassVar[tuple[Column, ...]] = ()
 
     def settled(self, model: Mapping[str, Any], dataset: Mapping[str, Any]) -> Self:

@@ -23,6 +23,7 @@ from distreal_sim.simulation.client_scores import rows_of_clients, score_columns
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.fleet import Fleet
 from distreal_sim.simulation.flights import Flight, Timekeeper
+from distreal_sim.simulation.relay import relayed
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Scores, Timing
 from distreal_sim.simulation.watch import Watch
 from distreal_sim.submodels.submodel import SubModel
@@ -84,7 +85,8 @@ class Simulation:
     @property
     def on_schedule(self) -> bool:
         """Whether the start of every round is known in advance."""
-        return self.experiment.round_end == "fixed" and self.task.overrun != "wait"
+        waits = self.task.overrun == "wait" or self.method.relays
+        return self.experiment.round_end == "fixed" and not waits
 
     def is_committed(self, number: int) -> bool:
         """Whether a checkpoint is due after this round.
@@ -106,6 +108,11 @@ class Simulation:
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
         """One decoded update per job, in the order of the jobs."""
+        if any(job.after is not None for job in jobs):
+            return relayed(self._trained, jobs, self.task.merge.weighs_by)
+        return self._trained(jobs)
+
+    def _trained(self, jobs: Sequence[Job]) -> Iterator[Update]:
         got = sent_models(self.task, jobs)
         return map(self._decoded, jobs, got, self.fleet.train(got))
 
@@ -144,7 +151,8 @@ class Simulation:
         last_s = max(sim_s, default=0.0)
         if self.experiment.round_end == "early" and sim_s:
             return last_s
-        return max(self.task.deadline_s, last_s) if self.task.overrun == "wait" else self.task.deadline_s
+        waits = self.task.overrun == "wait" or self.method.relays
+        return max(self.task.deadline_s, last_s) if waits else self.task.deadline_s
 
     def end_s(self, now: Round, duration_s: float) -> float:
         """Absolute simulated time at the end of the round; exact, without summation, if on schedule."""

@@ -44,6 +44,7 @@ class Verifying:
         self._recorder, self._task, self._sim_s = recorder, task, sim_s
         self._ends_early = experiment.round_end == "early"
         self._waits = experiment.overrun == "wait"
+        self._relays = experiment.method.relays
         self._in_rounds = experiment.coordination.in_rounds
         self._link_known = self._in_rounds or experiment.link.name in ("constant", "unlimited")
         self._free_s: dict[int, float] = {}  # when each client ended its last job
@@ -83,11 +84,12 @@ class Verifying:
         if self._ends_early and len(sim_s):
             return last_s
         deadline_s = self._task.deadline_s
-        return max(deadline_s, last_s) if self._waits else deadline_s
+        return max(deadline_s, last_s) if self._waits or self._relays else deadline_s
 
     def _check_client(self, row: RoundRow, client: ClientRow) -> None:
         where = f"client {client.client_id}: "
-        start_s = client.metrics.get("start_s", self._sim_s)
+        start_s = client.metrics.get("start_s", self._sim_s) + client.metrics.get("waited_s", 0.0)
+        own_s = client.sim_s - client.metrics.get("waited_s", 0.0)
         capacity = self._task.devices.capacity(client.client_id, start_s)
         number = row.round - int(client.metrics.get("staleness", 0))
         link = self._task.devices.link(client.client_id, Use(number, start_s, row.n_selected))
@@ -104,16 +106,16 @@ class Verifying:
             0,
         )
         deadline_s = math.inf if self._waits else self._task.deadline_s
-        in_time = client.sim_s <= deadline_s or _same_time(client.sim_s, deadline_s, deadline_s)
-        _expect(row, f"{where}done by the deadline", client.sim_s, in_time, deadline_s)
+        in_time = own_s <= deadline_s or _same_time(own_s, deadline_s, deadline_s)
+        _expect(row, f"{where}done by the deadline", own_s, in_time, deadline_s)
         macs = client.metrics.get(CHARGED.name, client.macs)
-        offered = capacity.offered(0.0, client.sim_s)
+        offered = capacity.offered(0.0, own_s)
         most = offered * (1 + RELATIVE) + 1
         _expect(row, f"{where}macs at most what was offered", macs, macs <= most, offered)
         if self._link_known and (client.status != "dropped" or was_refused):
             upload_s = link.expected_upload_s(client.upload_bytes) if link.is_steady else 0.0
             start_s = link.download_s(client.download_bytes)
-            worked = capacity.offered(start_s, client.sim_s - upload_s)
+            worked = capacity.offered(start_s, own_s - upload_s)
             exact = math.isinf(worked) or _close(macs, worked) or (not link.is_steady and macs <= worked)
             _expect(row, f"{where}macs are the integral of its capacity", macs, exact, worked)
         if "energy_j" in client.metrics:
