@@ -45,6 +45,10 @@ def seed_words(seed: int) -> list[int]:
     return [seed >> shift & WORD for shift in range(0, max(seed.bit_length(), 32 * POOL), 32)]
 
 
+_SPARE: list[np.random.MT19937] = []
+"""Generators that are lent to numpy and seeded then; it takes long to make one."""
+
+
 @dataclass(frozen=True)
 class Rngs:
     """The generators of one owner, for example one client in one round: `rngs("batches")`.
@@ -64,17 +68,20 @@ class Rngs:
 
         For code that takes no generator: parameter initialisation, nn.Dropout, and whatever users' networks
         draw; torch's default generator, `random` and `numpy.random`. Not by torch.manual_seed, which formats
-        three stack traces for kinds of devices that are not there.
+        three stack traces for kinds of devices that are not there. To numpy another generator is lent, which
+        takes less than to copy the state of its own; of that one, a normal number that it held ready is lost.
         """
         words = _sequence(self.seed, purpose, *self.key).generate_state(3, np.uint64)
         seed = int(words[0] >> np.uint64(1))
         before = torch.default_generator.get_state()
-        of_python, of_numpy = random.getstate(), np.random.get_state(legacy=False)
+        of_python, of_numpy = random.getstate(), np.random.mtrand.get_bit_generator()
         on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
         torch.default_generator.manual_seed(seed)
         if on_gpus:
             torch.cuda.manual_seed_all(seed)
         random.seed(int(words[1]))
+        lent = _SPARE.pop() if _SPARE else np.random.MT19937()
+        np.random.mtrand.set_bit_generator(lent)
         np.random.seed(words[2:].view(np.uint32))
         try:
             yield
@@ -83,4 +90,5 @@ class Rngs:
             if on_gpus:
                 torch.cuda.set_rng_state_all(on_gpus)
             random.setstate(of_python)
-            np.random.set_state(of_numpy)
+            np.random.mtrand.set_bit_generator(of_numpy)
+            _SPARE.append(lent)
