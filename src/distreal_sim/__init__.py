@@ -28,23 +28,34 @@ if TYPE_CHECKING:
     from distreal_sim.client.messages import Job, Round, State, Update
     from distreal_sim.client.schedule import Choice
     from distreal_sim.client.task import Task
+    from distreal_sim.codecs import Codec
     from distreal_sim.config import Experiment, json_schema
     from distreal_sim.data.datasets import Data, Dataset, Examples
     from distreal_sim.data.partitions import Partition, Split
     from distreal_sim.devices.availability import Availability
+    from distreal_sim.devices.energy import Energy
     from distreal_sim.devices.links import Link, Links
+    from distreal_sim.devices.memory import Memory
     from distreal_sim.devices.profiles import Profile
     from distreal_sim.inspection.check import Check, check
     from distreal_sim.inspection.listing import names
     from distreal_sim.inspection.tables import inspect
     from distreal_sim.inspection.timing import measure
+    from distreal_sim.merging.merges import Merge
     from distreal_sim.methods import Method
     from distreal_sim.models import Model
     from distreal_sim.planning.plan import Plan, plan
+    from distreal_sim.recipe.augmentations import Augmentation
+    from distreal_sim.recipe.metrics import Metric
+    from distreal_sim.recipe.optimizers import Optimizer
+    from distreal_sim.recipe.schedules import Schedule
+    from distreal_sim.recipe.tasks import LearningTask
     from distreal_sim.results.show import judge, plot, table
     from distreal_sim.results.trackers import Log, Tracked, Tracker
     from distreal_sim.run import Run, load_experiment, load_runs, run
     from distreal_sim.search.run import search
+    from distreal_sim.server.coordination import Coordination
+    from distreal_sim.server.selection import Selection
     from distreal_sim.simulation.callbacks import Callback, StopRun
     from distreal_sim.submodels.levels import Always, Level, PerRound, PerStep
     from distreal_sim.sweep.preview import check_sweep
@@ -57,23 +68,34 @@ _HOMES = {
     "client.messages": "Job Round State Update",
     "client.schedule": "Choice",
     "client.task": "Task",
+    "codecs": "Codec",
     "config": "Experiment json_schema",
     "data.datasets": "Data Dataset Examples",
     "data.partitions": "Partition Split",
     "devices.availability": "Availability",
+    "devices.energy": "Energy",
     "devices.links": "Link Links",
+    "devices.memory": "Memory",
     "devices.profiles": "Profile",
-    "inspection.listing": "names",
     "inspection.check": "Check check",
+    "inspection.listing": "names",
     "inspection.tables": "inspect",
     "inspection.timing": "measure",
+    "merging.merges": "Merge",
     "methods": "Method",
     "models": "Model",
     "planning.plan": "Plan plan",
+    "recipe.augmentations": "Augmentation",
+    "recipe.metrics": "Metric",
+    "recipe.optimizers": "Optimizer",
+    "recipe.schedules": "Schedule",
+    "recipe.tasks": "LearningTask",
     "results.show": "judge plot table",
     "results.trackers": "Log Tracked Tracker",
     "run": "Run load_experiment load_runs run",
     "search.run": "search",
+    "server.coordination": "Coordination",
+    "server.selection": "Selection",
     "simulation.callbacks": "Callback StopRun",
     "submodels.levels": "Always Level PerRound PerStep",
     "sweep.preview": "check_sweep",
@@ -85,24 +107,33 @@ _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for nam
 
 __all__ = [
     "Always",
+    "Augmentation",
     "Availability",
     "Callback",
     "Check",
     "Choice",
     "Client",
+    "Codec",
+    "Coordination",
     "Coverage",
     "Data",
     "Dataset",
+    "Energy",
     "Examples",
     "Experiment",
     "InputError",
     "Job",
+    "LearningTask",
     "Level",
     "Link",
     "Links",
     "Log",
+    "Memory",
+    "Merge",
     "Method",
+    "Metric",
     "Model",
+    "Optimizer",
     "Partition",
     "PerRound",
     "PerStep",
@@ -111,6 +142,8 @@ __all__ = [
     "Round",
     "Run",
     "RunError",
+    "Schedule",
+    "Selection",
     "Split",
     "State",
     "StopRun",
