@@ -6,19 +6,20 @@ export FLWR_TELEMETRY_ENABLED := 0
 export RAY_USAGE_STATS_ENABLED := 0
 
 N_TEST_PROCESSES ?= 2
-PYTEST := $(BIN)/pytest -n $(N_TEST_PROCESSES) --dist loadgroup
+PYTEST := $(BIN)/pytest -n $(N_TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 # The parts of the slow tests: the files and folders of each, in tests/; `rest` is what no other part has.
 SLOW_runs := runs/test_failures.py runs/test_identity.py runs/test_cluster.py
 SLOW_kills := runs/test_random_kills.py
 SLOW_resume := runs/test_resume.py
+SLOW_many_kills := runs/test_many_kills.py
 SLOW_matrix := runs/test_matrix.py
 SLOW_flower := grids/flower
 SLOW_sweeps := sweep
 SLOW_searches := search
 SLOW_networks := thinning models methods
 SLOW_mutants := tools
-SLOW_NAMED := runs kills resume matrix flower sweeps searches networks mutants
+SLOW_NAMED := runs kills resume many_kills matrix flower sweeps searches networks mutants
 SLOW_PARTS := $(SLOW_NAMED) rest properties
 
 .PHONY: help install demo test test-slow $(SLOW_PARTS:%=test-slow-%) check bench fronts clean
@@ -36,7 +37,7 @@ install: $(VENV)/.installed  ## create .venv and install the package with its te
 demo: install  ## DISTREAL against its rivals on the embedded digits: runs, figure and table (3 minutes)
 	$(BIN)/distreal-sim demo --out runs/demo
 
-test: install  ## the default tests (5 minutes on 2 idle cores)
+test: install  ## the default tests (4 minutes on 2 idle cores)
 	$(PYTEST)
 
 test-slow: $(SLOW_PARTS:%=test-slow-%)  ## the long tests; a part alone: test-slow-PART (see SLOW_PARTS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,13 +13,11 @@ import hypothesis
 import pytest
 import ray
 import torch
-import torch._dynamo  # the first flop counter would import it, which takes long once there are many objects
 from clusters import two_nodes
 
 from distreal_sim.grids.ray.cluster import ray_instance
 
 torch.set_num_threads(1)
-gc.freeze()  # collections need not walk through what the libraries hold
 
 # No time limits: a busy machine is not a bug.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
@@ -27,16 +26,51 @@ hypothesis.settings.load_profile("default")
 
 RAY_FIXTURES = {"cluster", "four_cores"}
 
+LONGEST = (
+    "runs/test_resume.py",
+    "search/test_run.py",
+    "methods/test_contract.py",
+    "thinning/engine/test_steps.py",
+    "docs/test_pages.py",
+    "thinning/foreign/test_foreign.py",
+    "inspection/test_cautions.py",
+    "methods/test_goldens.py",
+    "simulation/test_clock_at_once.py",
+    "thinning/measured/test_clock.py",
+    "results/trackers/test_own.py",
+)
+"""The files that take longest begin first, after the tests of Ray: otherwise one process ends with a long one
+while the others have nothing left to do.
+"""
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With pytest-xdist and `--dist loadgroup`: one process for all tests of Ray, of which a process has one
     instance, and one for a file's tests, which share fixtures; slow ones go wherever there is time for them.
+
+    With `--no-loadscope-reorder` they are done in the order that they are left in here: see LONGEST.
     """
+    folder = Path(__file__).parent
+    places = {folder / name: place for place, name in enumerate(LONGEST)}
     for item in items:
-        if item.get_closest_marker("ray") or RAY_FIXTURES & set(getattr(item, "fixturenames", ())):
+        if _is_of_ray(item):
             item.add_marker(pytest.mark.xdist_group("ray"))
         elif not item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
+    items.sort(key=lambda item: -1 if _is_of_ray(item) else places.get(item.path, len(LONGEST)))
+
+
+def _is_of_ray(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("ray") or RAY_FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries() -> None:
+    """In the processes that test: the first flop counter would import this, which takes long once there are
+    many objects; and collections of garbage need not walk through what the libraries hold.
+    """
+    importlib.import_module("torch._dynamo")
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

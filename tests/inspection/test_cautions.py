@@ -79,7 +79,10 @@ def test_auto_thins_what_there_is_to_thin(method: str, model: str, only_linear: 
     assert given.hash() == experiment.hash()
 
 
-@pytest.mark.parametrize("name", names(Model))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n == "densenet100_bc" else []) for n in names(Model)],
+)
 def test_bundled_networks_need_no_look(name: str) -> None:
     """Each says itself whether linear layers are all that can be thinned, so none is built to know it."""
     inputs = inputs_of(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import goldens
 import pytest
 
@@ -15,7 +17,13 @@ def test_every_method_has_a_golden_table(method: str) -> None:
     assert method in written, f".venv/bin/python tests/goldens.py {method}"
 
 
-@pytest.mark.parametrize("name", goldens.names())
+def with_variants_slow() -> list[Any]:
+    """A table of each method; those of its variants in the slow tests."""
+    plain = {goldens.method_of(name): name for name in reversed(goldens.names())}.values()
+    return [pytest.param(name, marks=[] if name in plain else [pytest.mark.slow]) for name in goldens.names()]
+
+
+@pytest.mark.parametrize("name", with_variants_slow())
 def test_the_table_comes_out_again(name: str) -> None:
     """Counts, MACs and bytes exactly; times to 1e-6.
 

@@ -49,7 +49,12 @@ TABLE: dict[str, list[tuple[tuple[int, ...], int, int, float]]] = {
     "pfl_cnn": [(RGB_32, 10, 1_626_442, 16.835)],
     "mobilenet_v2": [(RGB_32, 10, 2_296_922, 91.155), (RGB_32, 100, 2_412_212, 91.270)],
 }
-ROWS = [(name, *row) for name, rows in TABLE.items() for row in rows]
+ROWS = [
+    pytest.param(name, *row, marks=[pytest.mark.slow] if place else [])
+    for name, rows in TABLE.items()
+    for place, row in enumerate(rows)
+]
+"""One of each network; further inputs and numbers of classes in the slow tests."""
 
 
 def has_other_products(net: nn.Module) -> bool:

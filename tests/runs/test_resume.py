@@ -126,15 +126,6 @@ def test_kills(where: str, n_kills: int, rounds: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
-def test_a_hundred_kills_between_two_writes(seed: int, tmp_path: Path) -> None:
-    """The run may end under the kills: a life of 150 lines is longer than a round."""
-    config = write_config(tmp_path, rounds=40, checkpoint_every=1)
-    assert crash(config, tmp_path / "out", seed=seed, n_kills=100, where="files") > 20
-    assert_same_results(tmp_path / "out", uninterrupted(config, tmp_path / "whole"))
-
-
-@pytest.mark.slow
 def test_ten_kills_of_the_command(tmp_path: Path) -> None:
     """The same from the command line: kill -9 after round 2, 7, ..., 47."""
     config, out = write_config(tmp_path, rounds=60, checkpoint_every=3), tmp_path / "out"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,19 @@ def test_every_method_with_levels_is_here() -> None:
     assert known == {method["name"] for method in METHODS}
 
 
-@pytest.mark.parametrize("overrun", ["drop", "partial", "wait"])
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: "-".join(map(str, m.values())))
+OVERRUNS = ("drop", "partial", "wait")
+
+
+def each_with_an_overrun() -> Iterator[Any]:
+    """Every method with an overrun, in turn; with the other two in the slow tests."""
+    for number, method in enumerate(METHODS):
+        for place, overrun in enumerate(OVERRUNS):
+            name = "-".join([*map(str, method.values()), overrun])
+            others = [pytest.mark.slow] if place != number % len(OVERRUNS) else []
+            yield pytest.param(method, overrun, marks=others, id=name)
+
+
+@pytest.mark.parametrize(("method", "overrun"), each_with_an_overrun())
 def test_rows_are_those_of_the_clients_one_by_one(method: dict[str, Any], overrun: str) -> None:
     """Every number of every client and round, to the last bit, with all profiles; transfers, availability and
     the end of the round take turns.

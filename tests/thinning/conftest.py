@@ -160,6 +160,9 @@ at full width by slow tests."""
 
 _EIGHTH = " / 8"
 
+_SAME_CODE = ("densenet100_bc",)
+"""Those of them whose code is another one's, with more layers: in the slow tests at either width."""
+
 
 @functools.cache
 def _narrow(name: str) -> nn.Module:
@@ -206,7 +209,13 @@ def _is_large(name: str) -> bool:
 @pytest.fixture(
     params=[
         *_OWN,
-        *(name + _EIGHTH if _is_large(name) else name for name in _BUNDLED),
+        *(
+            pytest.param(
+                name + _EIGHTH if _is_large(name) else name,
+                marks=[pytest.mark.slow] if name.split()[0] in _SAME_CODE else [],
+            )
+            for name in _BUNDLED
+        ),
         *(pytest.param(name, marks=pytest.mark.slow) for name in _BUNDLED if _is_large(name)),
     ]
 )

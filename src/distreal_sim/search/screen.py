@@ -11,9 +11,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from threadpoolctl import threadpool_limits
 
 from distreal_sim.search.objective import Score
@@ -70,6 +67,10 @@ def _predict(
     space: Space, tried: Sequence[Counts], values: np.ndarray, proposed: Sequence[Counts]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the tried vectors without their noise, and of the proposed ones with optimism."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
     kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(np.ones(len(space.thinnable)), (0.05, 50.0), nu=2.5)
     kernel += WhiteKernel(0.05, (1e-4, 1.0))
     process = GaussianProcessRegressor(kernel, normalize_y=True)

@@ -20,8 +20,10 @@ from distreal_sim.thinning.masks import Mask, sample_mask
 from distreal_sim.thinning.structure import ThinningError, kept_elements
 
 every_optimiser = pytest.mark.parametrize(
-    ("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.0, 0.01), (0.9, 0.01)]
+    ("momentum", "weight_decay"),
+    [(0.0, 0.0), (0.9, 0.01), *(pytest.param(*p, marks=pytest.mark.slow) for p in ((0.9, 0.0), (0.0, 0.01)))],
 )
+"""Neither and both; one alone in the slow tests."""
 
 
 @every_optimiser

@@ -6,6 +6,10 @@ E. Alpaydin, C. Kaynak. Optical Recognition of Handwritten Digits. UCI Machine L
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 
 from distreal_sim.data.datasets import Data, Dataset, Examples
@@ -20,12 +24,7 @@ class Digits(Dataset):
 
     def load(self) -> Data:
         """x: (N, 1, 8, 8) uint8 in 0 .. 16."""
-        # Imported here because scikit-learn takes a second to import and the other data sets do without.
-        from sklearn.datasets import load_digits
-
-        bunch = load_digits()
-        x = bunch.images.astype(np.uint8)[:, None]
-        y = bunch.target.astype(np.int64)
+        x, y = _read()
         test = np.zeros(len(y), dtype=bool)
         test[np.argsort(y, kind="stable")[::5]] = True
         mean, std = mean_std(x[~test])
@@ -36,3 +35,13 @@ class Digits(Dataset):
             mean=mean,
             std=std,
         )
+
+
+def _read() -> tuple[np.ndarray, np.ndarray]:
+    """Images and classes from scikit-learn's file, without importing it, which takes longer than torch."""
+    spec = importlib.util.find_spec("sklearn")
+    assert spec is not None
+    assert spec.origin is not None
+    with gzip.open(Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz", "rt") as file:
+        rows = np.loadtxt(file, np.int64, delimiter=",")
+    return rows[:, :-1].astype(np.uint8).reshape(-1, 1, 8, 8), rows[:, -1].copy()
