@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "src" / "distreal_sim"
@@ -77,6 +78,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 NAMES = dict(modules())
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Dotted names of the modules that a file imports."""
     found = set()
