@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from distreal_sim.devices.links import Link, Links
     from distreal_sim.devices.memory import Memory
     from distreal_sim.devices.profiles import Profile
+    from distreal_sim.inspection.calibration import Calibration, calibrate
     from distreal_sim.inspection.check import Check, check
     from distreal_sim.inspection.listing import names
     from distreal_sim.inspection.tables import inspect
@@ -77,6 +78,7 @@ _HOMES = {
     "devices.links": "Link Links",
     "devices.memory": "Memory",
     "devices.profiles": "Profile",
+    "inspection.calibration": "Calibration calibrate",
     "inspection.check": "Check check",
     "inspection.listing": "names",
     "inspection.tables": "inspect",
@@ -109,6 +111,7 @@ __all__ = [
     "Always",
     "Augmentation",
     "Availability",
+    "Calibration",
     "Callback",
     "Check",
     "Choice",
@@ -151,6 +154,7 @@ __all__ = [
     "Tracked",
     "Tracker",
     "Update",
+    "calibrate",
     "check",
     "check_sweep",
     "inspect",

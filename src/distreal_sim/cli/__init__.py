@@ -15,6 +15,7 @@ from distreal_sim.cli._command import Command
 from distreal_sim.cli._shared import InterruptedCommandError
 from distreal_sim.cli._signals import like_ctrl_c
 from distreal_sim.cli._text import show_what_can_be_shown
+from distreal_sim.cli.calibrate import calibrate
 from distreal_sim.cli.check import check
 from distreal_sim.cli.demo import demo
 from distreal_sim.cli.inspect import inspect
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (demo, run, search, sweep, check, plan, inspect, measure, plot, table, schema):
+for command in (demo, run, search, sweep, check, plan, inspect, measure, calibrate, plot, table, schema):
     app.command(cls=Command)(command)
 app.command("list")(list_names)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from torch import nn
 
@@ -14,7 +15,14 @@ from distreal_sim.config.experiment import Experiment
 from distreal_sim.fronts.front import fingerprint
 from distreal_sim.methods import Method, levels_in_use
 from distreal_sim.submodels.levels import Level, charged_level
-from distreal_sim.thinning.measured.table import Setting
+from distreal_sim.thinning.cost import training_macs
+from distreal_sim.thinning.measured.step_times import StepTimes, predicted_s
+from distreal_sim.thinning.measured.table import Charges, LevelKey, Setting, TimedLevel
+from distreal_sim.thinning.measured.work import work_of
+from distreal_sim.thinning.structure import Counts
+
+LEAST = Decimal("0.000001")
+"""To which predicted shares are rounded; the smallest one."""
 
 
 def setting_of(local: Local) -> Setting:
@@ -29,23 +37,64 @@ def with_charges(experiment: Experiment, task: Task, configured: nn.Module, full
     configured: the network of the config, which the method may have changed for the task; full_macs: of its
     full step, per example. Raises InputError unless the time of every step of the method is known.
     """
-    table, method = experiment.costs, experiment.method
-    if table is None:
+    table, device, method = experiment.costs, experiment.cost_device, experiment.method
+    if table is None and device is None:
         return task
     levels = described_levels(method, task)
-    charges = table.charges(
-        fingerprint(configured),
-        fingerprint(task.module),
-        task.full,
-        method.redraws,
-        setting_of(experiment.local),
-        full_macs,
-        _remedy(experiment),
-    )
+    if device is not None:
+        try:
+            charges = predicted(experiment, device.step_times, task, configured, levels)
+        except InputError as error:
+            raise InputError(f"cost {experiment.cost}: {error}") from None
+    elif table is not None:
+        charges = table.charges(
+            fingerprint(configured),
+            fingerprint(task.module),
+            task.full,
+            method.redraws,
+            setting_of(experiment.local),
+            full_macs,
+            _remedy(experiment),
+        )
     task = replace(task, charges=charges)
     for level in levels:
         charged_level(task, level)
     return task
+
+
+def predicted(
+    experiment: Experiment, times: StepTimes, task: Task, configured: nn.Module, levels: Sequence[Level]
+) -> Charges:
+    """What steps of these levels take by the times of a device, relative to the full step of `configured`.
+
+    Raises InputError for levels that train a part of what they keep, and for kinds of layers without times.
+    """
+    n_examples, setting = experiment.local.batch_size, setting_of(experiment.local)
+    names = fingerprint(configured), fingerprint(task.module)
+    full = task.configured.full_counts()
+    full_macs = training_macs(task.configured, full)
+    full_s = predicted_s(times, work_of(configured, task.configured, full, n_examples, redrawn=False))
+    timed: dict[tuple[Counts, str | None], TimedLevel] = {}
+    for level in levels:
+        if level.trained is not None:
+            raise InputError(
+                f"method {experiment.method.name} trains a part of the parameters, whose time a device "
+                "file does not tell; use a file of `distreal-sim measure`"
+            )
+        redrawn = experiment.method.redraws and level.counts != task.full
+        work = work_of(task.module, task.structure, level.counts, n_examples, redrawn=redrawn)
+        step_s = predicted_s(times, work)
+        share = max(LEAST, Decimal(step_s / full_s).quantize(LEAST))
+        timed[level.counts, None] = TimedLevel(
+            LevelKey(*names, level.counts, redrawn, None, setting),
+            level.macs_per_example,
+            level.macs_per_example / full_macs,
+            share,
+            float(share),
+            float(share),
+            step_s,
+        )
+    return Charges(full_macs, timed, "cost: not predicted for all levels of the method", full_s / n_examples)
 
 
 def described_levels(method: Method, task: Task) -> Sequence[Level]:

@@ -39,6 +39,7 @@ from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
 from distreal_sim.devices.availability.always import Always
+from distreal_sim.devices.catalogue import DEVICE_FILES, Device, calibrated_device
 from distreal_sim.devices.energy import Energy
 from distreal_sim.devices.energy.none import Uncounted
 from distreal_sim.devices.links import Links
@@ -116,7 +117,7 @@ class Experiment(ConfigModel):
     cost: Literal["macs", "measured"] | ConfigPath = Field(
         "macs",
         description="what a training step costs on the simulated clock: its MACs; its time, measured on this "
-        "machine before the run; or its time in a file of `distreal-sim measure`",
+        "machine before the run; or its time in a file of `distreal-sim measure` or, a .yaml, of `calibrate`",
     )
     evaluation: Evaluation = Field(Evaluation(), description="how and when the global model is tested")
     stop: Stop | None = Field(
@@ -193,11 +194,12 @@ class Experiment(ConfigModel):
 
     @property
     def costs(self) -> CostTable | None:
-        """Measured costs, read from their file or attached by `with_measured`; None where MACs count.
+        """Measured costs, read from their file or attached by `with_measured`; None where MACs count, or
+        `cost_device` does.
 
         Raises InputError where there are none.
         """
-        if self.cost == "macs":
+        if self.cost == "macs" or self.cost_device is not None:
             return None
         if isinstance(self.cost, Path):
             return read_costs(self.cost)
@@ -207,6 +209,16 @@ class Experiment(ConfigModel):
                 "`distreal-sim measure CONFIG --out cost.json` and set cost=cost.json"
             )
         return self._measured
+
+    @property
+    def cost_device(self) -> Device | None:
+        """The calibrated device whose times steps take, where `cost` is a device file.
+
+        Raises InputError where the file is none of a calibrated device.
+        """
+        if isinstance(self.cost, Path) and self.cost.suffix in DEVICE_FILES:
+            return calibrated_device(self.cost)
+        return None
 
     @property
     def needs_measuring(self) -> bool:

@@ -12,7 +12,9 @@ from distreal_sim.base.text import table as text_table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import described_levels
+from distreal_sim.inspection.calibration import Calibration
 from distreal_sim.submodels.levels import Level, PerStep, charged
+from distreal_sim.thinning.measured.step_times import Errors
 from distreal_sim.thinning.measured.table import CostTable, TimedLevel
 
 MAX_LEVELS = 20
@@ -21,11 +23,21 @@ MAX_LEVELS = 20
 
 def cost_rows(experiment: Experiment, task: Task) -> Iterator[tuple[str, str]]:
     """Pairs of label and text; none where steps cost their MACs."""
-    table, charges = experiment.costs, task.charges
-    if table is None or charges is None:
+    table, device, charges = experiment.costs, experiment.cost_device, task.charges
+    if charges is None:
         return
     yield "cost", f"the time of a step, {_whence(experiment)}, in place of its MACs"
-    yield "cost", made_by(table)
+    if table is not None:
+        yield "cost", made_by(table)
+    if device is not None and charges.macs_per_s is not None:
+        yield "cost", f"predicted for {device.title}, {device.made.get('date', 'an unknown date')}"
+        n_examples = experiment.local.batch_size
+        step_s = charges.full_macs * n_examples / charges.macs_per_s
+        yield (
+            "cost",
+            f"a full step of {n_examples} examples takes it {1000 * step_s:.4g} ms: it is a client of "
+            f"{charges.macs_per_s:.5g} MAC/s",
+        )
     levels = described_levels(experiment.method, task)
     different = list({(level.counts, level.trained): level for level in levels}.values())
     for level in _some(different):
@@ -50,9 +62,29 @@ def made_by(table: CostTable) -> str:
 
 
 def shares(timed: TimedLevel) -> str:
-    """The share of the full step's time, with the quartiles over the repeats."""
+    """The share of the full step's time, with the quartiles over the repeats if it was measured."""
     time_share = float(timed.time_share)
+    if timed.low == timed.high == time_share != 1:
+        return f"{percent(time_share)} of the time"
     return f"{percent(time_share)} of the time (quartiles {percent(timed.low)} to {percent(timed.high)})"
+
+
+def print_calibration(found: Calibration, console: Console) -> None:
+    """Prints the times of each kind of layer, and how good they are."""
+    columns = "<kind of layer|us a pass|ns a 1000 MACs|ns a 1000 bytes"
+    shown = text_table(found.device.title, columns)
+    for kind, own in found.device.step_times.items():
+        cells = (1e6 * own["call_s"], 1e12 * own["mac_s"], 1e12 * own["byte_s"])
+        add_row(shown, kind, *(f"{cell:.3g}" for cell in cells))
+    wide(console).print(shown)
+    unseen = sum(not own.fitted for own in found.steps)
+    which = f"{unseen} steps that the fit has not seen" if unseen else f"its {len(found.steps)} steps"
+    print(f"error of predicted times, {which}: {_errors(found.held_out)}")
+    print(f"of a fit of MACs alone: {_errors(found.macs_alone)}")
+
+
+def _errors(own: Errors) -> str:
+    return f"median {percent(own.median)}, 90th percentile {percent(own.p90)}"
 
 
 def print_costs(table: CostTable, console: Console) -> None:

@@ -97,22 +97,27 @@ def measured(experiments: Sequence[Experiment], known: CostTable | None = None) 
     if not benches:
         assert known is not None
         return known
-    first = experiments[0]
-    begun = datetime.datetime.now(datetime.UTC)
+    made = made_here()
     with naming("measuring steps"):
         levels, n_repeats = _timed(list(benches.values()))
-    made = {
-        "date": begun.isoformat(timespec="seconds"),
-        "processor": processor(),
-        "cores": n_cores(),
-        "threads": torch.get_num_threads(),
-        "device": first.device,
-        "versions": {name: version_of(name) for name in (NAME, "torch")},
+    made |= {
+        "device": experiments[0].device,
         "models": sorted({experiment.model.name for experiment in experiments}),
         "repeats": n_repeats,
     }
     table = CostTable(tuple(levels), made)
     return table if known is None else known.joined(table)
+
+
+def made_here() -> dict[str, Any]:
+    """When and where something is measured."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "processor": processor(),
+        "cores": n_cores(),
+        "threads": torch.get_num_threads(),
+        "versions": {name: version_of(name) for name in (NAME, "torch")},
+    }
 
 
 def processor() -> str:

@@ -1,11 +1,16 @@
-"""The device catalogue: public facts about boards and phones, a YAML file each."""
+"""The device catalogue: facts about boards and phones, a YAML file each.
+
+Facts of bundled devices are public; a file of `distreal-sim calibrate` has measured ones, and the times of
+training steps.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,9 +19,17 @@ from distreal_sim.base.errors import InputError, unknown
 
 FOLDER = files(__package__)
 
+DEVICE_FILES = (".yaml", ".yml")
+"""Suffixes of device files, where a table of measured costs may stand too."""
+
+CALIBRATED = "distreal-sim calibrate"
+"""The source of facts that were measured on the device itself."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 
 class Fact(BaseModel):
-    """A value with its public source.
+    """A value with its source, a public one or the device's own calibration.
 
     sure: measured by the source; specified by the maker; or derived from specified values, as `note` says.
     """
@@ -24,7 +37,7 @@ class Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float = Field(gt=0, allow_inf_nan=False)
-    source: str = Field(pattern="^https://")
+    source: str = Field(pattern=f"^(https://|{CALIBRATED})")
     sure: Literal["measured", "specified", "derived"]
     note: str = ""
 
@@ -33,7 +46,8 @@ class Device(BaseModel):
     """A device; facts without a public source are left out.
 
     macs_per_s: of dense arithmetic, of which training reaches a part; memory_bytes: main memory;
-    memory_bytes_per_s: its bandwidth; power_w: of the whole device at work.
+    memory_bytes_per_s: its bandwidth; power_w: of the whole device at work; step_times: of training steps, by
+    kind of layer: seconds of a pass, of a MAC, and of a byte that it puts out; made: how they were measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +58,10 @@ class Device(BaseModel):
     memory_bytes: Fact | None = None
     memory_bytes_per_s: Fact | None = None
     power_w: Fact | None = None
+    step_times: Mapping[str, Mapping[Literal["call_s", "mac_s", "byte_s"], Seconds]] = Field(
+        default_factory=dict
+    )
+    made: Mapping[str, Any] = Field(default_factory=dict)
 
 
 def catalogue() -> list[str]:
@@ -56,7 +74,7 @@ def device(name: str, folder: Path | None = None) -> Device:
 
     Raises InputError for a name that there is not, and for a file that is none of a device.
     """
-    if not name.endswith((".yaml", ".yml")):
+    if not name.endswith(DEVICE_FILES):
         if name not in catalogue():
             raise InputError(f"{unknown('device', name, catalogue())}, or the path of a YAML file")
         return _bundled(name)
@@ -70,6 +88,17 @@ def device(name: str, folder: Path | None = None) -> Device:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else " ".join(str(error).split())
         raise InputError(f"device file {path}: {why}") from None
+
+
+def calibrated_device(path: Path) -> Device:
+    """A device of the user's with times of steps. Raises InputError where it has none."""
+    found = device(str(path))
+    if not found.step_times:
+        raise InputError(
+            f"cost {path}: the device has no step_times; `distreal-sim calibrate --out FILE` makes a file "
+            "with them"
+        )
+    return found
 
 
 @lru_cache

@@ -95,12 +95,19 @@ class Charges:
     """What the clock charges the steps of a run's levels, in MACs of capacity per example.
 
     full_macs: training MACs per example of the configured network; timed: the levels of the run's network
-    and setting, by kept channels and trained parameters; missing: what an error says of other levels.
+    and setting, by kept channels and trained parameters; missing: what an error says of other levels;
+    full_s: seconds of the full step per example, where a calibrated device tells them.
     """
 
     full_macs: int
     timed: Mapping[tuple[Counts, str | None], TimedLevel]
     missing: str
+    full_s: float | None = None
+
+    @property
+    def macs_per_s(self) -> float | None:
+        """Capacity with which simulated seconds are those of the calibrated device."""
+        return None if self.full_s is None else self.full_macs / self.full_s
 
     def of(self, counts: Counts, trained: Collection[str] | None, macs_per_example: int) -> int:
         """ceil(time share x full_macs), in exact arithmetic.
