@@ -29,7 +29,7 @@ from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.engine.layout import layout_of
 from distreal_sim.thinning.masks import keep_counts, sample_mask
-from distreal_sim.thinning.measured.step_times import MACS_ALONE, Errors, errors, fit, predicted_s
+from distreal_sim.thinning.measured.step_times import MACS_ALONE, Errors, StepTimes, errors, fit, predicted_s
 from distreal_sim.thinning.measured.work import Work, work_of
 from distreal_sim.thinning.structure import Counts, Structure
 
@@ -42,6 +42,9 @@ INPUTS = (((3, 32, 32), None), ((64,), None), ((80,), 80))
 """Shapes of examples and numbers of tokens, of which a network gets the first that it takes."""
 
 N_OUTPUTS = 10
+
+COLUMNS = ("model", "batch", "kept", "redrawn", "macs", "fitted")
+"""Of a table of steps, beside its times."""
 
 HELD_OUT = 3
 """Of so many vectors one is left out of the fit."""
@@ -69,11 +72,12 @@ class Timed:
 
 @dataclass(frozen=True)
 class Calibration:
-    """device: this machine, with `step_times`; steps: what was timed; held_out, macs_alone: errors of the fit
-    on the steps that it did not see, and of a fit of MACs without calls and bytes.
+    """device: this machine, with `step_times`; by_macs: those of a fit of MACs without calls and bytes;
+    steps: what was timed; held_out, macs_alone: errors of both fits on the steps that they did not see.
     """
 
     device: Device
+    by_macs: StepTimes
     steps: tuple[Timed, ...]
     held_out: Errors
     macs_alone: Errors
@@ -87,11 +91,11 @@ class Calibration:
         """Writes the steps with their measured and predicted times as CSV."""
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["model", "batch", "kept", "redrawn", "macs", "fitted", "measured_s", "predicted_s"])
+        rows.writerow([*COLUMNS, "measured_s", "predicted_s", "by_macs_s"])
         for own in self.steps:
-            predicted = predicted_s(self.device.step_times, own.work)
+            predicted = (predicted_s(times, own.work) for times in (self.device.step_times, self.by_macs))
+            times = (f"{seconds:.5g}" for seconds in (own.step_s, *predicted))
             kept = " ".join(map(str, own.counts))
-            times = (f"{own.step_s:.5g}", f"{predicted:.5g}")
             rows.writerow([own.model, own.n_examples, kept, own.redrawn, own.macs, own.fitted, *times])
         write_atomically(path, text.getvalue().encode())
 
@@ -148,7 +152,7 @@ def calibrated(steps: Sequence[Timed], out: str | Path | None = None) -> Calibra
             "error_of_macs_alone": macs_alone._asdict(),
         },
     )
-    found = Calibration(device, tuple(steps), held_out, macs_alone)
+    found = Calibration(device, by_macs, tuple(steps), held_out, macs_alone)
     if out is not None:
         found.save(Path(out))
     return found
