@@ -25,6 +25,7 @@ SOURCES = {
         "demo.py",
         "benchmark/page.py",
         "measured_costs/tables.py",
+        "calibration/tables.py",
         "heterogeneity/figures.py",
         "results/tables.py",
         "cifar10/figures.py",
