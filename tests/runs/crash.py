@@ -22,8 +22,8 @@ from typing import Any
 from distreal_sim.base import files
 from distreal_sim.config import Experiment, load_experiment
 from distreal_sim.run import run
-from distreal_sim.simulation import rows as records
 from distreal_sim.simulation import checkpoints, run_directory
+from distreal_sim.simulation import rows as records
 
 WRITERS = {files.__file__, records.__file__, checkpoints.__file__, run_directory.__file__}
 
