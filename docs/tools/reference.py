@@ -153,8 +153,8 @@ Measured and derived values differ in kind: compare fleets of one kind.
 
 A device of your own is a YAML file like those in `src/distreal_sim/devices/catalogue/`, which `profile.files`
 names. `distreal-sim calibrate --out FILE` makes one on the device itself, with the
-[times of its training steps](../explanation/time.md#a-calibrated-device). `python docs/tools/reference.py` makes this
-page from them.
+[times of its training steps](../explanation/time.md#a-calibrated-device). `python docs/tools/reference.py`
+makes this page from them.
 
 | name | device | MAC/s | memory | its bandwidth | power |
 |---|---|---|---|---|---|

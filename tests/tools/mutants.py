@@ -226,7 +226,8 @@ MUTANTS = [
     *_of(
         "simulation/test_evaluation.py simulation/test_submodel.py simulation/test_clock.py",
         ("return round_number % self.every == 0", "return (round_number - 1) % self.every == 0"),
-        ("            if update.is_merged:\n                yield update", "            if True:\n                yield update"),
+        ("            if update.is_merged:\n                yield update",
+         "            if True:\n                yield update"),
         ('if self.experiment.round_end == "early" and sim_s:', "if False:"),
         ("max(self.task.deadline_s, last_s) if", "last_s if"),
         ('if f.status in ("completed", "partial")] or', 'if f.status == "completed"] or'),
