@@ -158,6 +158,8 @@ def charged(task: Task, levels: Levels) -> Levels:
 
 def within_memory(client: Client, levels: Levels) -> Levels | None:
     """The levels of which a step fits into the client's memory; None where there is none."""
+    if not client.task.devices.memory.limits:
+        return levels
     fitting = tuple(level for level in levels.levels if client.has_memory_for(level.counts))
     if levels.levels and not fitting:
         return None
