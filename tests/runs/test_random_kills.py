@@ -1,12 +1,13 @@
 """Runs, searches and sweeps whose processes are killed at random moments end with the bytes of quiet ones.
 
-Forty times in all; the default tests have the kills of `test_resume.py`. The moments are seeded, as far as
+Sixty times in all; the default tests have the kills of `test_resume.py`. The moments are seeded, as far as
 the progress that they follow upon can be.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -28,6 +29,7 @@ RAY = ["--grid", "ray", "--workers", "2"]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("coordination", [{"name": "rounds"}, {"name": "fedbuff", "buffer": 3}], ids=str)
 @pytest.mark.parametrize(
     ("victims", "rounds"),
     [
@@ -35,10 +37,14 @@ RAY = ["--grid", "ray", "--workers", "2"]
         (["driver", "worker"] * 4, 200),
     ],
 )
-def test_a_run(victims: list[str], rounds: int, tmp_path: Path) -> None:
-    """Clients remember, so that a job that was lost, or counted twice, would show."""
+def test_a_run(victims: list[str], rounds: int, coordination: dict[str, Any], tmp_path: Path) -> None:
+    """Clients remember, so that a job that was lost, or counted twice, would show.
+
+    With `fedbuff` jobs from several models are on their way when somebody dies.
+    """
     config, out = tmp_path / "toy.yaml", tmp_path / "out"
     changes = {"method": {"name": "misbehaving.Lingering"}, "rounds": rounds, "checkpoint_every": 5}
+    changes["coordination"] = coordination
     config.write_text(yaml.safe_dump({**TOY, **changes, "evaluation": {"every": 10}}))
     command = ["run", str(config), "--out", str(out), "--resume", *RAY]
     assert torment(command, lambda: lines(out / "rounds.csv"), victims, seed=rounds, gap=2) == len(victims)

@@ -71,7 +71,7 @@ def start(command: Sequence[str]) -> subprocess.Popen[str]:
         text=True,
         env={
             **os.environ,
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "OMP_NUM_THREADS": "1",
             "LINGER_WALL_S": str(LINGER_WALL_S),
         },
