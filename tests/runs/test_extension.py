@@ -120,9 +120,15 @@ def test_cut_short_while_it_is_extended(state: str, tmp_path: Path) -> None:
             r"out cannot be extended from 3 rounds to 5: distreal_sim/methods/slt.py uses the planned number "
             r"of rounds \(n_rounds\), so this is another run; choose another --out",
         ),
+        (
+            {"coordination": {"name": "fedasync"}},
+            ["rounds=5"],
+            "out cannot be extended from 3 rounds to 5: with coordination.name fedasync the last step ends "
+            "the jobs that are running, so this is another run; choose another --out",
+        ),
         ({}, ["rounds=5", "local.lr=0.2"], "out holds the run of another config: local.lr is 0.1 there"),
     ],
-    ids=["fewer", "schedule", "method", "another key"],
+    ids=["fewer", "schedule", "method", "coordination", "another key"],
 )
 def test_another_run_is_refused(there: Any, now: list[str], message: str, tmp_path: Path) -> None:
     """Half a cosine over 3 rounds is 0.1 * (1 + cos(pi / 2)) / 2 = 0.05 in round 2, over 5 rounds
@@ -137,6 +143,15 @@ def test_another_run_is_refused(there: Any, now: list[str], message: str, tmp_pa
     assert done.code == 2
     assert re.search(message, done.stderr), done.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["wait_all", "first_k"])
+def test_servers_whose_steps_leave_no_job_behind_are_extended(name: str, tmp_path: Path) -> None:
+    """Their selections and dispatches go on with the next number."""
+    coordination = {"coordination": {"name": name}}
+    out = play(tmp_path / "out", 2, **coordination)
+    play(out, 4, **coordination)
+    assert_same_results(out, play(tmp_path / "whole", 4, **coordination))
 
 
 def test_a_schedule_that_does_not_know_the_end_is_extended(tmp_path: Path) -> None:

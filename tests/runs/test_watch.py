@@ -145,6 +145,44 @@ def test_more_patience_does(long: ds.Run, short: ds.Run, tmp_path: Path) -> None
         ds.run({**CONFIG, **WATCHED}, tmp_path, grid="serial", resume=True)
 
 
+ASYNCHRONOUS: dict[str, Any] = {
+    **CONFIG,
+    "coordination": {"name": "fedbuff", "buffer": 2},
+    "method": {"name": "misbehaving.Remembering"},
+    "best": MOST_MACS,
+}
+"""Jobs of several models are on their way at any time; its clients remember."""
+
+
+def test_without_rounds_a_run_ends_early_as_well(tmp_path: Path) -> None:
+    """At the time of step 5. Its rows are those of a run that goes on; the jobs that are running then are in
+    no table. Cut short after every step, it is the same run. Without `stop` it goes on with them: the bytes
+    of a run that never had one.
+    """
+    whole = ds.run(ASYNCHRONOUS, tmp_path / "whole", grid="serial", verify=True)
+    times = whole.rounds["sim_s"].to_numpy()
+    stops = {**ASYNCHRONOUS, "stop": {"metric": "sim_s", "goal": "max", "target": float(times[4])}}
+    done = ds.run(stops, tmp_path / "out", grid="serial", verify=True)
+    last = 1 + int(np.argmax(times >= times[4]))
+    assert 1 < last <= 5
+    assert done.rounds.equals(whole.rounds.iloc[:last])
+    assert done.clients.equals(whole.clients[whole.clients["round"] <= last].reset_index(drop=True))
+    assert done.clients["cancelled"].sum() == 0
+    best = 1 + int(np.argmax(done.rounds["macs"]))
+    assert json.loads((done.path / "run.json").read_text())["best"]["round"] == done.best_round == best
+    cut = tmp_path / "cut"
+    for n_steps in range(1, last + 1):
+        stopped = [lambda row: row.round == n_steps]  # noqa: B023  (called in this turn of the loop)
+        ds.run(stops, cut, grid="serial", resume=cut.exists(), callbacks=stopped)
+    assert_same_results(cut, done.path)
+    assert (cut / "best.safetensors").read_bytes() == (done.path / "best.safetensors").read_bytes()
+    ds.run(ASYNCHRONOUS, tmp_path / "out", grid="serial", resume=True)
+    assert_same_results(tmp_path / "out", whole.path)
+    assert (tmp_path / "out" / "best.safetensors").read_bytes() == (
+        whole.path / "best.safetensors"
+    ).read_bytes()
+
+
 def test_the_table_and_the_command_say_so(short: ds.Run) -> None:
     table = ds.table(short.path)
     assert list(table["stopped_early"]) == [1]
