@@ -1,17 +1,21 @@
-"""Draws the pictures of the docs without training: profiles, one client's round, and a plan's timeline.
+"""Draws the pictures of the docs: profiles, one client's round, servers' and a plan's timelines.
 
 python docs/tools/figures.py
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 import distreal_sim as ds
 from distreal_sim.base.plugins import names
@@ -54,10 +58,39 @@ PLANNED = ("distreal", "fedavg", "heterofl")
 """Methods on the page on plans."""
 
 
+COORDINATIONS: dict[str, tuple[int, str]] = {
+    "rounds": (2, ""),
+    "wait_all": (3, ""),
+    "first_k": (5, "over: 1.5"),
+    "semi_async": (4, "period_s: 4"),
+    "fedbuff": (7, "buffer: 3"),
+    "fedasync": (22, ""),
+}
+"""Steps that are drawn of each bundled coordination, and its options."""
+
+SERVED: dict[str, Any] = {
+    "name": "served",
+    "seed": 1,
+    "deadline_s": 8,
+    "n_clients": 6,
+    "clients_per_round": 4,
+    "dataset": {"name": "digits"},
+    "partition": {"name": "iid"},
+    "model": {"name": "logistic"},
+    "local": {"epochs": 1, "batch_size": 16, "lr": 0.1},
+    "profile": {"name": "uniform", "low": 1.0, "high": 6.0, "jitter": 0.2, "changes_per_round": 2},
+    "method": {"name": "fedavg"},
+}
+"""Six clients of whom four are at work, on jobs of 1.3 to 8 s."""
+
+UNTIL_S = 16.0
+
+
 def main() -> None:
     for name in names(Profile):
         save(profile_figure(name), FIGURES / f"profile_{name}.png")
     save(one_client(), FIGURES / "one_client.png")
+    save(coordinations(), FIGURES / "coordinations.png")
     planned = ds.plan(ROOT / "configs" / "digits.yaml", methods=PLANNED, rounds=4)
     planned.plot("timeline", FIGURES / "timeline.png")
 
@@ -112,6 +145,47 @@ def one_client() -> Figure:
             xlim=(0, 1.01 * task.deadline_s),
         )
     return figure
+
+
+def coordinations() -> Figure:
+    """The jobs and the server's steps of a run of each coordination, with the staleness of late updates."""
+    with look(), tempfile.TemporaryDirectory() as folder:
+        figure = Figure(figsize=(6.4, 8.0))
+        panels = figure.subplots(len(COORDINATIONS), 1, sharex=True)
+        for axes, (name, (n_steps, options)) in zip(panels, COORDINATIONS.items(), strict=True):
+            own = yaml.safe_load(f"{{name: {name}, {options}}}")
+            config = {**SERVED, "rounds": n_steps, "coordination": own}
+            done = ds.run(config, f"{folder}/{name}", grid="serial")
+            jobs_of_server(axes, done)
+            axes.set_title(f"{name}{f' ({options})' if options else ''}", loc="left", fontsize=9)
+        panels[-1].set(xlim=(0, UNTIL_S), xlabel="simulated time (s)")
+        merged, lost = Patch(color=COLOURS[0]), Patch(facecolor="white", edgecolor=COLOURS[1], hatch="////")
+        step = Line2D([], [], color="0.3", linewidth=0.9, linestyle=(0, (4, 2)))
+        shown = "merged; number: staleness", "cancelled", "step of the server"
+        figure.legend([merged, lost, step], shown, loc="outside upper center", ncols=3)
+    return figure
+
+
+def jobs_of_server(axes: Axes, run: ds.Run) -> None:
+    """A bar for each job of a run; a job of a round begins with it."""
+    rounds, jobs = run.rounds.set_index("round")["sim_s"], run.clients.copy()
+    if "start_s" not in jobs:
+        jobs["start_s"] = jobs["round"].map(rounds.shift(fill_value=0.0))
+        jobs = jobs.assign(end_s=jobs["start_s"] + jobs["sim_s"], staleness=0, cancelled=0)
+    for job in jobs.to_dict("records"):
+        drawn: dict[str, Any] = {"color": COLOURS[0]}
+        if job["cancelled"]:
+            drawn = {"facecolor": "white", "edgecolor": COLOURS[1], "hatch": "////", "linewidth": 0.8}
+        width_s = job["end_s"] - job["start_s"] - 0.08
+        axes.barh(job["client_id"], width_s, 0.7, job["start_s"] + 0.04, **drawn)
+        if job["staleness"] and not job["cancelled"] and job["end_s"] <= UNTIL_S:
+            label: dict[str, Any] = {"ha": "right", "va": "center", "color": "white", "fontsize": 7}
+            axes.text(job["end_s"] - 0.12, job["client_id"], f"{job['staleness']:.0f}", **label)
+    for end_s in rounds:
+        axes.axvline(end_s, color="0.3", linewidth=0.9, linestyle=(0, (4, 2)))
+    axes.set(ylabel="client", ylim=(SERVED["n_clients"] - 0.4, -0.6), yticks=range(SERVED["n_clients"]))
+    axes.tick_params(axis="y", labelsize=7)
+    axes.grid(visible=False)
 
 
 def chosen_round() -> tuple[Experiment, Task, Client, Schedule]:
