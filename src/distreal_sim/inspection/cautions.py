@@ -118,7 +118,7 @@ def of_world(run: Run) -> list[str]:
 def of_thinning(run: Run, experiment: Experiment, task: Task) -> list[str]:
     """A warning after a run or its replay if the method could thin and never did."""
     method, rates = experiment.method, run.clients["mean_keep_rate"].dropna()
-    could = method.trains_parts and (task.front is None or task.front.thins)
+    could = method.trains_parts and method.thins and (task.front is None or task.front.thins)
     if not could or not len(rates) or (rates < 1).any():
         return []
     return [
