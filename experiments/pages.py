@@ -29,6 +29,7 @@ SOURCES = {
         "heterogeneity/figures.py",
         "results/tables.py",
         "cifar10/figures.py",
+        "codecs/tables.py",
         "reproductions/tables.py",
         "front_ablation/analyse.py",
     ],
