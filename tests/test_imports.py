@@ -50,6 +50,7 @@ PLUGINS = (
     "devices.profiles",
     "devices.links",
     "devices.availability",
+    "devices.controllers",
     "recipe.augmentations",
     "recipe.optimizers",
     "recipe.schedules",

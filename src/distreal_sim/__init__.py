@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from distreal_sim.data.datasets import Data, Dataset, Examples
     from distreal_sim.data.partitions import Partition, Split
     from distreal_sim.devices.availability import Availability
+    from distreal_sim.devices.controllers import Controller
     from distreal_sim.devices.energy import Energy
     from distreal_sim.devices.links import Link, Links
     from distreal_sim.devices.memory import Memory
@@ -74,6 +75,7 @@ _HOMES = {
     "data.datasets": "Data Dataset Examples",
     "data.partitions": "Partition Split",
     "devices.availability": "Availability",
+    "devices.controllers": "Controller",
     "devices.energy": "Energy",
     "devices.links": "Link Links",
     "devices.memory": "Memory",
@@ -117,6 +119,7 @@ __all__ = [
     "Choice",
     "Client",
     "Codec",
+    "Controller",
     "Coordination",
     "Coverage",
     "Data",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -14,14 +14,22 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.coding import Parts, encode_update
-from distreal_sim.client.columns import CHARGED, PEAK_MEMORY, Column, names_of
+from distreal_sim.client.columns import (
+    CHARGED,
+    CONTROLLED,
+    PEAK_MEMORY,
+    SENDING_W,
+    SPEED_SHARE,
+    Column,
+    names_of,
+)
 from distreal_sim.client.energy import ENERGY
 from distreal_sim.client.messages import Arrays, Job, Round, Update
 from distreal_sim.client.schedule import Moment
 from distreal_sim.client.task import Task
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.devices.capacity import Capacity
-from distreal_sim.devices.links import Transfers, Use
+from distreal_sim.devices.links import Link, Radio, Transfers, Use
 from distreal_sim.devices.presence import Presence
 from distreal_sim.thinning.structure import Counts
 
@@ -35,7 +43,7 @@ OF_CODEC = "codec/"
 class Client:
     """A simulated device with its data, in one round; its properties are computed on first use.
 
-    empty(shape, dtype): allocates the arrays of its update; chosen: see `examples`.
+    empty(shape, dtype): allocates the arrays of its update; chosen: see `examples`; told: see `Job`.
     """
 
     task: Task
@@ -43,6 +51,7 @@ class Client:
     round: Round
     empty: Empty = np.empty
     chosen: np.ndarray | None = None
+    told: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def examples(self) -> np.ndarray:
@@ -56,8 +65,10 @@ class Client:
 
     @cached_property
     def capacity(self) -> Capacity:
-        """MAC/s, in time relative to the start of the round."""
-        return self.task.devices.capacity(self.id, self.round.start_s)
+        """MAC/s, in time relative to the start of the round; the share of it that its controller set."""
+        own = self.task.devices.capacity(self.id, self.round.start_s)
+        share = self.told.get(SPEED_SHARE.name, 1.0)
+        return own if share == 1 else replace(own, scale=share * own.scale)
 
     @cached_property
     def presence(self) -> Presence | None:
@@ -66,9 +77,26 @@ class Client:
 
     @cached_property
     def link(self) -> Transfers:
-        """Its network link in this round."""
-        now = self.round
-        return self.task.devices.link(self.id, Use(now.number, now.start_s, now.n_selected))
+        """Its network link in this round, at the power that its controller set."""
+        own = self.task.devices.link(self.id, self._use)
+        power_w = self.told.get(SENDING_W.name)
+        if power_w is None or self.radio is None or not isinstance(own, Link):
+            return own
+        return own._replace(upload_bytes_per_s=self.radio.bytes_per_s(power_w))
+
+    @cached_property
+    def radio(self) -> Radio | None:
+        """The radio of its uploads; None where there is no model of it."""
+        return self.task.devices.radio(self.id, self._use)
+
+    @property
+    def sending_w(self) -> float | None:
+        """Power at which it sends; None where there is no model of its radio."""
+        return None if self.radio is None else self.told.get(SENDING_W.name, self.radio.most_w)
+
+    @property
+    def _use(self) -> Use:
+        return Use(self.round.number, self.round.start_s, self.round.n_selected)
 
     @cached_property
     def rngs(self) -> Rngs:
@@ -128,7 +156,8 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
     `Client`. Raises InputError where the method's `train` returns anything but an Update.
     """
     own, of_codec = _split(job.memory)
-    update: Any = method.train(Client(task, job.client_id, job.round, empty), replace(job, memory=own))
+    client = Client(task, job.client_id, job.round, empty, told=job.told)
+    update: Any = method.train(client, replace(job, memory=own))
     if not isinstance(update, Update):
         raise InputError(
             f"train() of method {method.name} must return an Update, such as distreal_sim.client.train.train "
@@ -136,6 +165,7 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
         )
     known = [*method.columns, *([CHARGED] if task.charges is not None else [])]
     known += ENERGY if task.devices.energy.counts else ()
+    known += CONTROLLED if task.devices.controller.acts else ()
     known += [PEAK_MEMORY] if task.devices.memory.limits else []
     strange = sorted(update.metrics.keys() - set(names_of(known)))
     if strange:

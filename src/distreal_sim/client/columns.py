@@ -59,6 +59,14 @@ OF_RELAYS = (
 """Further columns where clients start from each other's models (`Method.relays`)."""
 
 
+SPEED_SHARE = Column("speed_share", "share of its capacity at which its controller let it compute")
+SENDING_W = Column(
+    "sending_w", "watts at which its controller let it send; empty without a model of its radio"
+)
+CONTROLLED = (SPEED_SHARE, SENDING_W)
+"""Further columns where a controller sets the devices, and what clients are told by it."""
+
+
 PEAK_MEMORY = Column(
     "peak_memory_bytes",
     "bytes at the peak of its largest finished step, a whole step of its sub-network; empty without one",

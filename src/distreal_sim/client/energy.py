@@ -27,11 +27,15 @@ def joules(
     upload_bytes: OneOrMany,
     upload_s: OneOrMany,
     share: OneOrMany,
+    sending_w: float | None = None,
 ) -> dict[str, OneOrMany]:
     """The columns of one client, or (n,) arrays of those of n.
 
-    share: of the upload that happened before the deadline.
+    share: of the upload that happened before the deadline; sending_w: power of sending, that of the energy's
+    radio where not given.
     """
     down = energy.download_j(download_bytes, download_s)
-    radio_j = down + energy.upload_j(upload_bytes * share, upload_s * share)
+    sent_s = upload_s * share
+    up = energy.upload_j(upload_bytes * share, sent_s) if sending_w is None else sending_w * sent_s
+    radio_j = down + up
     return {"energy_j": compute_j + radio_j, "compute_j": compute_j, "radio_j": radio_j}

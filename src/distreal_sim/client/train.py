@@ -13,7 +13,7 @@ from distreal_sim.base.errors import RunError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_indices
 from distreal_sim.client.client import Client
-from distreal_sim.client.columns import CHARGED, PEAK_MEMORY, names_of
+from distreal_sim.client.columns import CHARGED, CONTROLLED, PEAK_MEMORY, names_of
 from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
 from distreal_sim.client.energy import ENERGY, joules
 from distreal_sim.client.messages import Facts, Job, Update
@@ -77,6 +77,7 @@ def train(
             **_charged(client, plan.charged_macs),
             **_peak_memory(client, plan.steps),
             **_energy(client, plan, start_s, traffic, upload_bytes),
+            **_controlled(client),
         },
     )
     examples, macs = [step.n_examples for step in plan.steps], [step.macs for step in plan.steps]
@@ -98,7 +99,12 @@ def skip(client: Client, why: Literal["dropped", "out_of_memory"] = "dropped") -
         download_bytes=0,
         upload_bytes=0,
         train_loss=math.nan,
-        metrics={**_charged(client, 0), **_peak_memory(client, ()), **_no_energy(client)},
+        metrics={
+            **_charged(client, 0),
+            **_peak_memory(client, ()),
+            **_no_energy(client),
+            **_controlled(client),
+        },
     )
     return Update(facts, {}, Coverage.empty(client.task.structure))
 
@@ -131,7 +137,14 @@ def _energy(
         upload_bytes=upload_bytes,
         upload_s=upload_s,
         share=share,
+        sending_w=client.sending_w,
     )
+
+
+def _controlled(client: Client) -> dict[str, float]:
+    """The further columns of a run in which a controller sets the devices."""
+    names = names_of(CONTROLLED) if client.task.devices.controller.acts else []
+    return {name: client.told.get(name, math.nan) for name in names}
 
 
 def _no_energy(client: Client) -> dict[str, float]:

@@ -107,6 +107,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         links=experiment.link,
         availability=experiment.availability,
         energy=experiment.energy,
+        controller=experiment.controller,
         memory=experiment.memory,
     )
     with naming(f"profile {experiment.profile.name}"):

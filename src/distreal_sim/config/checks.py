@@ -15,6 +15,7 @@ from distreal_sim.codecs import Codec
 from distreal_sim.data.datasets import Data, Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability, Presences
+from distreal_sim.devices.controllers import Controller
 from distreal_sim.devices.energy import Energy
 from distreal_sim.merging.merges import Merge
 from distreal_sim.methods import Method
@@ -209,6 +210,15 @@ def check_download_codec(codec: Codec) -> None:
         raise ValueError(
             f"download_codec: {codec.name} encodes changes of a model that both sides know, and clients do "
             f"not know the last model; valid: {able}"
+        )
+
+
+def check_controller(controller: Controller, energy: Energy) -> None:
+    """Raises ValueError for a controller that has no energy to save."""
+    if controller.acts and not energy.counts:
+        raise ValueError(
+            f"controller {controller.name} weighs energy, and energy {energy.name} counts none; choose an "
+            "energy such as cubic or points"
         )
 
 

@@ -16,13 +16,14 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, reading, sources_of
 from distreal_sim.base.values import ConfigModel, ConfigPath
-from distreal_sim.client.columns import CHARGED, OF_JOBS, OF_RELAYS, PEAK_MEMORY, Column
+from distreal_sim.client.columns import CHARGED, CONTROLLED, OF_JOBS, OF_RELAYS, PEAK_MEMORY, Column
 from distreal_sim.client.energy import ENERGY
 from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
 from distreal_sim.config.checks import (
+    check_controller,
     check_coordination,
     check_download_codec,
     check_energy,
@@ -40,6 +41,8 @@ from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
 from distreal_sim.devices.availability.always import Always
 from distreal_sim.devices.catalogue import DEVICE_FILES, Device, calibrated_device
+from distreal_sim.devices.controllers import Controller
+from distreal_sim.devices.controllers.full import Full
 from distreal_sim.devices.energy import Energy
 from distreal_sim.devices.energy.none import Uncounted
 from distreal_sim.devices.links import Links
@@ -99,6 +102,9 @@ class Experiment(ConfigModel):
     energy: SerializeAsAny[Energy] = Field(
         Uncounted(), description="the energy that the clients take; with it the tables have columns of joules"
     )
+    controller: SerializeAsAny[Controller] = Field(
+        Full(), description="at which speed devices compute and at which power they send"
+    )
     memory: SerializeAsAny[Memory] = Field(
         UnlimitedMemory(), description="what the clients' training may take"
     )
@@ -156,6 +162,7 @@ class Experiment(ConfigModel):
         check_statistics(self.evaluation, self.merge, self.method, codecs, self.coordination)
         check_download_codec(self.download_codec)
         check_energy(self.energy, self.availability, self.coordination)
+        check_controller(self.controller, self.energy)
         for key in ("stop", "best"):
             if getattr(self, key) is not None:
                 check_watched_rounds(key, self.evaluation, self.rounds)
@@ -189,8 +196,9 @@ class Experiment(ConfigModel):
         energy = ENERGY if self.energy.counts else ()
         peak = (PEAK_MEMORY,) if self.memory.limits else ()
         jobs = () if self.coordination.in_rounds else OF_JOBS
+        controlled = CONTROLLED if self.controller.acts else ()
         relays = OF_RELAYS if self.method.relays else ()
-        return (*charged, *energy, *peak, *jobs, *relays, *self.method.columns)
+        return (*charged, *energy, *controlled, *peak, *jobs, *relays, *self.method.columns)
 
     @property
     def costs(self) -> CostTable | None:

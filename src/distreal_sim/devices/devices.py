@@ -10,9 +10,11 @@ import numpy as np
 
 from distreal_sim.devices.availability import Availability, Presences
 from distreal_sim.devices.capacity import Capacity
+from distreal_sim.devices.controllers import Controller
+from distreal_sim.devices.controllers.full import Full
 from distreal_sim.devices.energy import Energy
 from distreal_sim.devices.energy.none import Uncounted
-from distreal_sim.devices.links import Links, Transfers, Use
+from distreal_sim.devices.links import Links, Radio, Transfers, Use
 from distreal_sim.devices.many import Capacities, OneByOne
 from distreal_sim.devices.many_links import links_of
 from distreal_sim.devices.memory import Memory
@@ -39,6 +41,7 @@ class Devices:
     links: Links
     availability: Availability
     energy: Energy = field(default_factory=Uncounted)
+    controller: Controller = field(default_factory=Full)
     memory: Memory = field(default_factory=Unlimited)
 
     def level_1(self, client_ids: OneOrMany) -> OneOrMany:
@@ -78,6 +81,10 @@ class Devices:
     def link(self, client_id: int, use: Use) -> Transfers:
         """The client's link in a round."""
         return self.links.link(client_id, use, self._rngs("network", client_id))
+
+    def radio(self, client_id: int, use: Use) -> Radio | None:
+        """The radio of the client's uploads in a round; None where there is no model of it."""
+        return self.links.radio(client_id, use, self._rngs("network", client_id))
 
     def memory_bytes(self, client_id: int) -> float:
         """Bytes that the client's training may take."""

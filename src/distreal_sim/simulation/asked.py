@@ -9,6 +9,7 @@ from distreal_sim.base.errors import InputError, naming
 from distreal_sim.client.messages import Facts, Job, Round, State, Update
 from distreal_sim.client.task import Task
 from distreal_sim.methods import Method
+from distreal_sim.simulation.control import controlled
 
 
 def jobs_of(method: Method, task: Task, state: State, now: Round) -> list[Job]:
@@ -20,7 +21,7 @@ def jobs_of(method: Method, task: Task, state: State, now: Round) -> list[Job]:
     for job in jobs:
         if not isinstance(job, Job):
             raise _wrong("plan", method, "a list of Jobs and nothing else", job)
-    return list(jobs)
+    return controlled(task, jobs)
 
 
 def merged(method: Method, task: Task, state: State, now: Round, updates: Iterator[Update]) -> State:

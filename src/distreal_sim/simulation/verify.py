@@ -35,7 +35,8 @@ class Verifying:
     - A client whose work counts did as many MACs as its capacity offered from the end of its download to the
       end of its computation; no client did more than its capacity offered; if time is measured, this
       holds for the MACs that it was charged; where the speed of its link changes during a transfer, they
-      are at most those from the end of the download until it was done.
+      are at most those from the end of the download until it was done, and where a controller slows clients
+      down, at most what was offered.
     - Joules, where they are counted, are the sums of their parts and of the clients.
     - A client whose update was lost sent nothing; the numbers of steps done and planned match its status.
     """
@@ -46,7 +47,8 @@ class Verifying:
         self._waits = experiment.overrun == "wait"
         self._relays = experiment.method.relays
         self._in_rounds = experiment.coordination.in_rounds
-        self._link_known = self._in_rounds or experiment.link.name in ("constant", "unlimited")
+        known = self._in_rounds or experiment.link.name in ("constant", "unlimited")
+        self._link_known = known and not experiment.controller.acts
         self._free_s: dict[int, float] = {}  # when each client ended its last job
 
     def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:

@@ -44,6 +44,12 @@ class Energy(Plugin):
         Raises InputError for a speed at which it has none, such as an infinite one.
         """
 
+    def best_speed(self, price_w: float, most: float) -> float:
+        """MAC/s, at most `most`, at which a MAC costs least if a second is worth price_w: (price + watts) /
+        speed is least; `most` where energy does not depend on the speed.
+        """
+        return most
+
     def compute_j(self, macs: OneOrMany, duration_s: OneOrMany) -> OneOrMany:
         """Joules of so many MACs, if `by_macs`; arrays (n,) of n clients."""
         raise NotImplementedError

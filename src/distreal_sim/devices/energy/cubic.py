@@ -29,6 +29,10 @@ class Cubic(Energy):
         gt=0, allow_inf_nan=False, examples=[4.0], description="MACs that a cycle does: f = capacity / this"
     )
 
+    def best_speed(self, price_w: float, most: float) -> float:
+        wanted: float = self.macs_per_cycle * (price_w / (2 * self.kappa)) ** (1 / 3)
+        return min(most, wanted)
+
     def watts(self, macs_per_s: float) -> float:
         if math.isinf(macs_per_s):
             raise InputError("energy cubic: a client has infinite capacity, which takes infinite power")

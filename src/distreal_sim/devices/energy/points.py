@@ -50,6 +50,10 @@ class Points(Energy):
         """(MAC/s, W of switching at full use) of each point."""
         return [(self.macs_per_cycle * hz, self.capacitance_f * v**2 * hz) for hz, v in self.points]
 
+    def best_speed(self, price_w: float, most: float) -> float:
+        found = [speed for speed, _ in self._speeds if speed <= most] + [most]
+        return min(found, key=lambda speed: (price_w + self.watts(speed)) / speed) if most > 0 else most
+
     def watts(self, macs_per_s: float) -> float:
         for speed, switching_w in self._speeds:
             if macs_per_s <= speed * (1 + SLACK):

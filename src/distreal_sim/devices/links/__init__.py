@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import ClassVar, NamedTuple, Protocol
+
+import numpy as np
 
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.devices.rngs import Keyed, OneOrMany
@@ -73,16 +76,40 @@ class Link(NamedTuple):
         return self.upload_s(n_bytes)
 
 
+class Radio(NamedTuple):
+    """The radio of one client's uploads: B log2(1 + g P) bit/s, P between least_w and most_w.
+
+    most_bytes_per_s: what the network takes, whatever the radio could send.
+    """
+
+    bandwidth_hz: float
+    gain_per_w: OneOrMany
+    least_w: float
+    most_w: float
+    most_bytes_per_s: float = math.inf
+
+    def bytes_per_s(self, power_w: float) -> OneOrMany:
+        """Speed at a power."""
+        own = self.bandwidth_hz * np.log2(1 + self.gain_per_w * power_w) / 8
+        return np.minimum(own, self.most_bytes_per_s)
+
+
 class Links(Plugin):
     """Gives each client its link in each round.
 
-    steady: whether it gives `Link`s; otherwise they are other `Transfers`.
+    steady: whether it gives `Link`s; otherwise they are other `Transfers`. radios: whether clients have a
+    `radio`.
     """
 
     package: ClassVar[str] = "distreal_sim.devices.links"
     label: ClassVar[str] = "link"
 
     steady: ClassVar[bool] = True
+    radios: ClassVar[bool] = False
+
+    def radio(self, client_id: int, use: Use, rng: Keyed) -> Radio | None:
+        """The radio of a client's uploads, whose power can be set; None where there is no model of it."""
+        return None
 
     @abstractmethod
     def link(self, client_id: int, use: Use, rng: Keyed) -> Transfers:

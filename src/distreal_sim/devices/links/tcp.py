@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import Field
 
 from distreal_sim.base.nested import code_of
-from distreal_sim.devices.links import Link, Links, Use
+from distreal_sim.devices.links import Link, Links, Radio, Use
 from distreal_sim.devices.links._options import Inner, inner_link
-from distreal_sim.devices.rngs import OneOrMany, Source, for_many
+from distreal_sim.devices.rngs import OneOrMany, Source, Within, for_many
 
 C = math.sqrt(3 / 2)
 
@@ -42,7 +42,16 @@ class Tcp(Links):
     def slowest(self) -> Link:
         return self._bounded(self.of.slowest())
 
+    def radio(self, client_id: int, use: Use, rng: Source) -> Radio | None:
+        own = self.of.radio(client_id, use, Within(rng, "of"))
+        return None if own is None else own._replace(most_bytes_per_s=self._most)
+
+    @property
+    def _most(self) -> float:
+        """Bytes per second that TCP allows."""
+        return self.mss_bytes / self.rtt_s * C / math.sqrt(self.loss)
+
     def _bounded(self, own: Link) -> Link:
-        most = self.mss_bytes / self.rtt_s * C / math.sqrt(self.loss)
+        most = self._most
         down, up, latency_s = own
         return Link(np.minimum(down, most), np.minimum(up, most), latency_s + self.rtt_s / 2)

@@ -49,7 +49,11 @@ def run_clock(
     levels = known_levels(experiment.method, task)
     energy = task.devices.energy
     one_by_one = (
-        task.devices.come_and_go or task.devices.memory.limits or (energy.counts and not energy.by_macs)
+        task.devices.come_and_go
+        or task.devices.controller.acts
+        or (energy.counts and experiment.link.radios)
+        or task.devices.memory.limits
+        or (energy.counts and not energy.by_macs)
     )
     if levels is None or one_by_one:
         return simulate(sim, progress, on_round)
