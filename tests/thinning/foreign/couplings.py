@@ -73,6 +73,31 @@ def dense_block(a: int, b: int, c: int) -> nn.Module:
     )
 
 
+def _of_each_pixel(outputs: Any, y: Any) -> Any:
+    """The cross-entropy of every pixel's class, all pixels of an image having the same one."""
+    return F.cross_entropy(outputs, y[:, None, None].expand(-1, *outputs.shape[2:]))
+
+
+@right(5, 4, 6, 3, 7, 2, 8, shape=(3, 8, 8), loss_fn=_of_each_pixel)
+def u_net(a: int, b: int, c: int, up1: int, d: int, up2: int, e: int) -> nn.Module:
+    """Ronneberger et al., MICCAI 2015: two levels down, transposed convolutions up, skips concatenated."""
+
+    def run(m, x):
+        top = F.relu(m.bn_a(m.a(x)))
+        middle = F.relu(m.bn_b(m.b(F.max_pool2d(top, 2))))
+        x = F.relu(m.c(F.max_pool2d(middle, 2)))
+        x = F.relu(m.bn_d(m.d(torch.cat([middle, m.up1(x)], 1))))
+        return m.head(F.relu(m.e(torch.cat([top, m.up2(x)], 1))))
+
+    def up(n_in: int, n_out: int) -> nn.Module:
+        return nn.ConvTranspose2d(n_in, n_out, 2, stride=2)
+
+    return Net(
+        run, a=conv(3, a), bn_a=BatchNorm(a), b=conv(a, b), bn_b=BatchNorm(b), c=conv(b, c), up1=up(c, up1),
+        d=conv(b + up1, d), bn_d=BatchNorm(d), up2=up(d, up2), e=conv(a + up2, e), head=conv(e, 3, 1),
+    )  # fmt: skip
+
+
 @right(7)
 def concatenation_of_itself(a: int) -> nn.Module:
     """CReLU, and a concatenation of three copies."""
@@ -257,7 +282,7 @@ def inception(a: int, b: int, c: int, d: int) -> nn.Module:
 
 
 @right(5, 6, 4)
-def u_net(a: int, b: int, c: int) -> nn.Module:
+def skip_around_a_coarser_level(a: int, b: int, c: int) -> nn.Module:
     def run(m, x):
         x = F.relu(m.a(x))
         y = F.interpolate(F.relu(m.b(F.max_pool2d(x, 2))), scale_factor=2.0)
