@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 
 
@@ -252,6 +253,33 @@ def write_torch_dataset(folder: Path) -> Expected:
     return Expected(options, x[:12], y[:12], x[12:18], y[12:18], 1 + int(y[:18].max()))
 
 
+def write_tiny_imagenet(folder: Path) -> Expected:
+    """Three classes, whose test images are listed in the order 5, 4, ..., 0; some images are grey."""
+    x, y = real_digits(16, channels=3)
+    y = y % 3
+    names = ["n03", "n01", "n02"]
+    number = np.array([2, 0, 1])  # of the classes in the order of their names
+    top = folder / "tiny-imagenet-200"
+
+    def write(path: Path, pixels: np.ndarray) -> np.ndarray:
+        image = Image.fromarray(pixels.transpose(1, 2, 0))
+        image = image.convert("L") if path.stem.endswith("3") else image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path, "JPEG")
+        return np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)
+
+    written = [
+        write(top / f"train/{names[c]}/images/{names[c]}_{i:02}.JPEG", x[i]) for i, c in enumerate(y[:12])
+    ]
+    order = np.argsort(number[y[:12]], kind="stable")
+    tested = [write(top / f"val/images/val_{i}.JPEG", x[40 + i]) for i in range(6)]
+    lines = [f"val_{i}.JPEG\t{names[y[40 + i]]}\t0\t0\t62\t62\n" for i in reversed(range(6))]
+    (top / "val/val_annotations.txt").write_text("".join(lines))
+    ys = number[y[:12]][order], number[y[40:46]][::-1].copy()
+    options = {"data_dir": folder}
+    return Expected(options, np.stack(written)[order], ys[0], np.stack(tested)[::-1].copy(), ys[1], 3)
+
+
 def write_nothing(folder: Path) -> Expected:
     """digits needs no files: sorted by class, in file order, every fifth example is for testing."""
     bunch = load_digits()
@@ -277,6 +305,7 @@ def writers() -> dict[str, Callable[[Path], Expected]]:
         "pfllib": write_pfllib,
         "table": write_table,
         "text": write_text,
+        "tiny_imagenet": write_tiny_imagenet,
         "torch_dataset": write_torch_dataset,
     }
 

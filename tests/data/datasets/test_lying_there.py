@@ -18,6 +18,7 @@ from distreal_sim.data.datasets.cifar100 import Cifar100
 from distreal_sim.data.datasets.femnist import Femnist
 from distreal_sim.data.datasets.hf import Hf
 from distreal_sim.data.datasets.mnist import Mnist
+from distreal_sim.data.datasets.tiny_imagenet import TinyImagenet
 
 
 def error_of(dataset):
@@ -33,6 +34,7 @@ def error_of(dataset):
         (Cifar100, "cifar-100-python.tar.gz"),
         (Mnist, "archive.zip"),
         (Femnist, "femnist.zip"),
+        (TinyImagenet, "tiny-imagenet-200.zip"),
         (Hf, "images.7z"),
     ],
 )
