@@ -120,3 +120,10 @@ NEXT_TOKEN: dict[str, Any] = {
     "model": {"name": "toys.TinyText"},
 }
 """Changes that make the toy a language model."""
+
+TEXT_RECIPE: dict[str, Any] = {
+    **NEXT_TOKEN,
+    "local": {key: value for key, value in RECIPE.items() if key != "augment"},
+    "evaluation": {"every": 2, "clients": "all"},
+}
+"""Changes that make the toy a language model that is trained by Adam and tested on each client's texts."""

@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 
 
 def assert_same_results(run: Path, other: Path) -> None:
-    """rounds.csv, model, front and measured costs byte for byte, clients.parquet value for value."""
+    """clients.parquet value for value, all other tables, models and files byte for byte."""
     assert (run / "rounds.csv").read_text() == (other / "rounds.csv").read_text()
     assert pq.read_table(run / "clients.parquet").equals(pq.read_table(other / "clients.parquet"))
-    for name in ("model.safetensors", "best.safetensors", "config.yaml", "front.json", "cost.json"):
+    models = ("model.safetensors", "best.safetensors")
+    for name in ("client_scores.csv", *models, "config.yaml", "front.json", "cost.json"):
         assert (run / name).exists() == (other / name).exists()
         if (run / name).exists():
             assert (run / name).read_bytes() == (other / name).read_bytes(), name

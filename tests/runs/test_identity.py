@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from toys import RECIPE, TOY, toy
+from toys import RECIPE, TEXT_RECIPE, TOY, toy
 
 from distreal_sim.base.plugins import names
 from distreal_sim.config import Experiment
@@ -55,14 +55,28 @@ def test_ray_gives_what_serial_gives(
     assert_same_results(tmp_path / "serial", tmp_path / "ray")
 
 
-def test_a_resumed_run_with_a_whole_recipe_gives_the_same(tmp_path: Path) -> None:
-    """Stopped in round 3, after the checkpoint of round 2: optimizer, clipping, smoothing, augmentations."""
+@pytest.mark.slow
+@pytest.mark.usefixtures("four_cores")
+def test_ray_gives_what_serial_gives_of_texts(tmp_path: Path) -> None:
+    own = toy(**TEXT_RECIPE)
+    run(own, tmp_path / "serial", grid="serial")
+    run(own, tmp_path / "ray", grid="ray", n_workers=2)
+    assert (tmp_path / "serial" / "client_scores.csv").exists()
+    assert_same_results(tmp_path / "serial", tmp_path / "ray")
+
+
+@pytest.mark.parametrize(
+    "own", [experiment("distreal", local=RECIPE), toy(**TEXT_RECIPE)], ids=["images", "texts"]
+)
+def test_a_resumed_run_with_a_whole_recipe_gives_the_same(own: Experiment, tmp_path: Path) -> None:
+    """Stopped in round 3, after the checkpoint of round 2: optimizer, clipping, smoothing, augmentations; of
+    texts the scores of the clients, too.
+    """
 
     def stop(row: RoundRow) -> None:
         if row.round == 3:
             raise KeyboardInterrupt
 
-    own = experiment("distreal", local=RECIPE)
     with pytest.raises(KeyboardInterrupt):
         run(own, tmp_path / "cut", grid="serial", callbacks=[stop])
     run(own, tmp_path / "cut", grid="serial", resume=True)
