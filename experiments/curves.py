@@ -27,15 +27,15 @@ SHOWN = {
 """Labels of the sweeps, in the order of legends and tables, and the method whose look each has."""
 
 
-def load(path: Path) -> pd.DataFrame:
-    """The table; `accuracy` is the better-defined one: see `fair`."""
+def load(path: Path, score: str = "accuracy") -> pd.DataFrame:
+    """The table; its column of the score's name is the better-defined one: see `fair`."""
     table = pd.read_csv(path)
-    return table.assign(accuracy=fair(table))
+    return table.assign(**{score: fair(table, score)})
 
 
-def fair(table: pd.DataFrame) -> pd.Series[float]:
-    """(rows,) accuracy of the widest sub-network trained so far where a method has one, or of the whole."""
-    return table["submodel_accuracy"].fillna(table["test_accuracy"])
+def fair(table: pd.DataFrame, score: str = "accuracy") -> pd.Series[float]:
+    """(rows,) score of the widest sub-network trained so far where a method has one, or of the whole."""
+    return table[f"submodel_{score}"].fillna(table[f"test_{score}"])
 
 
 def half_width(values: np.ndarray) -> np.ndarray:

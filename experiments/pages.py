@@ -26,6 +26,7 @@ SOURCES = {
         "benchmark/page.py",
         "measured_costs/tables.py",
         "calibration/tables.py",
+        "any_network/figures.py",
         "heterogeneity/figures.py",
         "results/tables.py",
         "cifar10/figures.py",
