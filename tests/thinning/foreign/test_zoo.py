@@ -1,4 +1,4 @@
-"""Networks of public model zoos: right, or refused in `find_groups`; never wrong."""
+"""Networks of public model zoos: right, be it that all of one is left whole, or refused; never wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def _zoos() -> None:
 def test_never_wrong(entry: Entry) -> None:
     found = verdict(entry)
     assert found.kind in ("right", "refused"), found.reason
-    assert found.kind == "refused" or found.n_groups > 0
     assert "fails on inputs" not in found.reason  # the example is too small for it
 
 

@@ -225,14 +225,16 @@ def table(verdicts: dict[str, Verdict]) -> str:
     """Markdown: a row a package, then the refused ones by reason, then those that are whole in part."""
     packages = sorted({name.split()[0] for name in verdicts})
     lines = [
-        "| zoo | tried | right | of these whole in part | refused | wrong |",
-        "|---|---|---|---|---|---|",
+        "| zoo | tried | right | of these whole in part | whole altogether | refused | wrong |",
+        "|---|---|---|---|---|---|---|",
     ]
     for package in packages:
         own = [v for name, v in verdicts.items() if name.split()[0] == package]
         kinds = [sum(v.kind == kind for v in own) for kind in ("right", "refused", "wrong")]
-        partly = sum(v.kind == "right" and v.n_whole > 0 for v in own)
-        lines.append(f"| {package} | {len(own)} | {kinds[0]} | {partly} | {kinds[1]} | {kinds[2]} |")
+        thinned = [v.n_groups > 0 for v in own if v.kind == "right" and v.n_whole > 0]
+        partly, altogether = sum(thinned), len(thinned) - sum(thinned)
+        numbers = (len(own), kinds[0], partly, altogether, kinds[1], kinds[2])
+        lines.append(f"| {package} | {' | '.join(map(str, numbers))} |")
     by_reason: dict[str, list[str]] = defaultdict(list)
     for name, v in verdicts.items():
         if v.kind == "refused":
