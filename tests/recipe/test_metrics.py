@@ -165,6 +165,26 @@ def test_what_cannot_be_measured(metrics: list[str], changes: dict[str, Any], ex
     assert str(caught.value) == expected
 
 
+@pytest.mark.parametrize(
+    ("metric", "possible", "impossible"),
+    [
+        (Accuracy(), [0.8, 1.0], [0.0, 80.0]),
+        (Perplexity(), [20.0], [1.0, 0.5]),
+        (Mae(), [40.0], [0.0, -1.0]),
+        (R2(), [0.5, -2.0], [1.5]),
+    ],
+    ids=lambda value: value.name if isinstance(value, Metric) else None,
+)
+def test_targets_are_values_of_the_first_metric(
+    metric: Metric, possible: list[float], impossible: list[float]
+) -> None:
+    scoring = Scoring(Classification(), (metric, TopK(k=2)))
+    scoring.check_targets(possible)
+    for target in impossible:
+        with pytest.raises(InputError, match=f"target {target:g} is no value of {metric.column}, the first"):
+            scoring.check_targets([target])
+
+
 def test_columns_of_a_round() -> None:
     """The metrics of the config; HeteroFL's largest part too. A score is an attribute of the row."""
     evaluation = {"metrics": [{"name": "top_k", "k": 3}, "auroc"]}

@@ -11,6 +11,7 @@ import yaml
 from distreal_sim.base.errors import InputError
 from distreal_sim.results.compare import compare
 from distreal_sim.results.directories import find_runs
+from distreal_sim.results.plots._curves import name_of
 from distreal_sim.results.protocols import cost, points, quality
 from distreal_sim.results.runs import Run
 from distreal_sim.results.show import plot, table
@@ -78,8 +79,37 @@ def test_protocols(two: Path) -> None:
 
 
 def test_a_score_that_was_not_measured(two: Path) -> None:
-    with pytest.raises(InputError, match=r"a: unknown score 'accuracy' \(valid: loss, mae, r2\)"):
+    with pytest.raises(InputError, match=r"a: unknown score or column 'accuracy' \(valid: .*loss, .*mae, "):
         find_runs([two], y="accuracy")
+
+
+def test_any_column_is_drawn(two: Path) -> None:
+    """MACs of a round, 100 in each of three: their name, their unit, and the end of their line."""
+    figure = plot(two, y="macs")
+    (axes,) = figure.axes
+    assert axes.get_ylabel() == "MACs of a round"
+    assert axes.lines[0].get_ydata().tolist() == [100.0] * 3
+    assert table(two, y="train_loss").set_index("method")["final_train_loss"].tolist() == [1.0, 1.0]
+    with pytest.raises(InputError, match="macs is a cost; choose a score to judge by, such as mae"):
+        points(find_runs([two], y="macs"))
+
+
+@pytest.mark.parametrize(
+    ("column", "lower", "name"),
+    [
+        ("clients_mae_worst", True, "Clients' mae, worst"),
+        ("clients_r2_slow", False, "Clients' r2, slow"),
+        ("train_loss", True, "Train loss of a round"),
+        ("submodel_r2", False, "Submodel r2 of a round"),
+    ],
+)
+def test_a_column_of_a_score_is_as_good_as_the_score(two: Path, column: str, lower: bool, name: str) -> None:
+    for path in two.glob("*/rounds.csv"):
+        text = path.read_text().replace("n_diverged\n", "n_diverged,clients_mae_worst,clients_r2_slow\n")
+        path.write_text(text.replace(",,,,0\n", ",0,0,0,0,9,0.1\n"))
+    runs = find_runs([two], y=column)
+    assert [run.lower for run in runs] == [lower] * 2
+    assert name_of(runs) == name
 
 
 def test_text_and_figure(two: Path, capsys: pytest.CaptureFixture[str]) -> None:

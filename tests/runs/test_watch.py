@@ -16,7 +16,9 @@ from safetensors.numpy import load_file
 from toys import TOY, toy
 
 import distreal_sim as ds
-from distreal_sim.simulation.watch import Peak, Watch
+from distreal_sim.config.watched import Best
+from distreal_sim.recipe.metrics import Better
+from distreal_sim.simulation.watch import Peak, Watch, goal_of
 
 from .compare import assert_same_results
 
@@ -24,6 +26,8 @@ MOST_MACS = {"metric": "macs", "goal": "max"}
 
 WATCHED = {"stop": {**MOST_MACS, "patience": 1}, "best": MOST_MACS}
 """A round's MACs are the same on every processor, which losses are not."""
+
+SCORES: dict[str, Better] = {"accuracy": "higher", "perplexity": "lower", "loss": "lower"}
 
 CONFIG: dict[str, Any] = {**TOY, "method": "fedavg", "rounds": 12}
 
@@ -47,17 +51,34 @@ def rows(values: list[float | None], metric: str = "test_accuracy") -> list[dict
 )  # fmt: skip
 def test_when_a_run_ends(stop: dict[str, Any], values: list[float | None], last: int, why: str) -> None:
     """Equal is not better, nor is 0.19 by more than 0.1 than 0.1; rounds without a test do not count."""
-    watch = Watch(toy(stop=stop, rounds=9), rows(values))
+    watch = Watch(toy(stop=stop, rounds=9), SCORES, rows(values))
     if not last:
         assert watch.ended is None
     else:
         assert re.fullmatch(f"round {last}: {why}", watch.ended or "")
 
 
+@pytest.mark.parametrize(
+    ("metric", "goal"),
+    [
+        ("test_accuracy", "max"),
+        ("test_perplexity", "min"),
+        ("submodel_perplexity", "min"),
+        ("clients_perplexity_worst", "min"),
+        ("clients_accuracy_slow", "max"),
+        ("train_loss", "min"),
+        ("macs", None),
+    ],
+)
+def test_the_metric_says_what_is_better(metric: str, goal: str | None) -> None:
+    assert goal_of(Best(metric=metric), SCORES) == goal
+    assert goal_of(Best(metric=metric, goal="max"), SCORES) == "max"
+
+
 def test_only_tests_on_schedule_count() -> None:
     """With a test every two rounds, rounds 2, 4 and 6: 0.3, 0.2, 0.1."""
     experiment = toy(stop={"patience": 2}, best={}, rounds=9, evaluation={"every": 2})
-    watch = Watch(experiment, rows([0.9, 0.3, 0.9, 0.2, 0.9, 0.1]))
+    watch = Watch(experiment, SCORES, rows([0.9, 0.3, 0.9, 0.2, 0.9, 0.1]))
     assert watch.ended is not None
     assert watch.ended.startswith("round 6:")
     assert watch.notes()["best"] == {"round": 2, "test_accuracy": 0.3}

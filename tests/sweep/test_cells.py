@@ -124,7 +124,7 @@ def test_values_as_text(value: Any, shown: str) -> None:
         ({"grid": {"partition": [DIRICHLET]}, "overrides": {"partition.alpha": 2}}, r"alpha is swept,"),
         ({"baseline": "dorp"}, r"unknown baseline 'dorp'; did you mean 'drop'\?"),
         ({"compare": ["metod"]}, r"unknown axis in compare 'metod'; did you mean 'method'\?"),
-        ({"targets": [80]}, r"targets\.0 = 80 must be at most 1"),
+        ({"targets": [".inf"]}, r"targets\.0 = '.inf' must be a number"),
         (
             {"grid": {"method": {"a": {"method.name": "fedavg", "method.filters": "ordered"}}}},
             r"cell 'a', seed 7: .*unknown key 'method\.filters' = 'ordered'",

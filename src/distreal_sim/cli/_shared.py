@@ -29,7 +29,11 @@ Metric = Annotated[
 ]
 Score = Annotated[
     str | None,
-    typer.Option("--y", help="score that is shown, such as loss", show_default="the first that was measured"),
+    typer.Option(
+        "--y",
+        help="score or column of rounds.csv that is shown: loss, train_loss, macs, clients_accuracy_worst",
+        show_default="the first score",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress, notes or warnings")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="a traceback with every error")]

@@ -21,8 +21,8 @@ class Best(ConfigModel):
     )
     goal: Goal | None = Field(
         None,
-        description="whether a larger or a smaller value is better; left out: min for a loss, max for an "
-        "accuracy",
+        description="whether a larger or a smaller value is better; left out: what the metric says, min "
+        "for a loss",
     )
 
 
@@ -36,8 +36,8 @@ class Stop(ConfigModel):
     )
     goal: Goal | None = Field(
         None,
-        description="whether a larger or a smaller value is better; left out: min for a loss, max for an "
-        "accuracy",
+        description="whether a larger or a smaller value is better; left out: what the metric says, min "
+        "for a loss",
     )
     patience: int | None = Field(
         None, ge=1, description="tests in a row without a better value than before, after which the run ends"
@@ -51,14 +51,3 @@ class Stop(ConfigModel):
         if self.patience is None and self.target is None:
             raise ValueError("give patience or target, or both")
         return self
-
-
-def goal_of(metric: str, goal: Goal | None) -> Goal | None:
-    """Whether larger or smaller values of a metric are better; None where that is not known."""
-    if goal is not None:
-        return goal
-    if metric.endswith("loss"):
-        return "min"
-    if metric.endswith("accuracy"):
-        return "max"
-    return None

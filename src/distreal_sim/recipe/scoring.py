@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,17 @@ class Scoring:
     def better(self) -> dict[str, Better]:
         """The scores in the order of `values`, and which values of each are better."""
         return {metric.column: metric.better for metric in self.metrics} | {LOSS: "lower"}
+
+    def check_targets(self, targets: Iterable[float]) -> None:
+        """Raises InputError for a target that the first metric, the score that tables show, cannot have."""
+        for metric in self.metrics[:1]:
+            low, high = metric.span
+            for target in targets:
+                if not low < target <= high:
+                    raise InputError(
+                        f"target {target:g} is no value of {metric.column}, the first score that is "
+                        f"measured: it must be more than {low:g} and at most {high:g}"
+                    )
 
     def statistics(self, outputs: Tensor, y: Tensor) -> dict[str, np.ndarray]:
         """Of some examples. outputs: the network's; y: their targets. The loss is computed in float64."""

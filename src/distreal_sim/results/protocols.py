@@ -33,6 +33,8 @@ def points(runs: Sequence[Run]) -> pd.DataFrame:
     """One row per run and evaluation: method, setting (empty outside a sweep), seed, the costs, and last the
     score of the runs, such as accuracy.
     """
+    if runs and runs[0].y in (*COSTS, *FURTHER_COSTS):
+        raise InputError(f"{runs[0].y} is a cost; choose a score to judge by, such as {runs[0].scores[0]}")
     tables = []
     costs = [*COSTS, *(cost for cost in FURTHER_COSTS if all(cost in run.rounds for run in runs))]
     for run in runs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ TEST, SUBMODEL = "test_", "submodel_"
 """Prefixes of the columns of a score: of the whole network, and of the largest sub-network trained so far,
 which may be missing or empty."""
 
+OF_SCORE = re.compile("^(test|submodel|clients)_|_(worst|slow|middle|fast)$")
+"""What the columns of a score add to its name: whose it is, and of the clients' scores of which clients."""
 
 Metric = Literal["trained", "full"]
 """Whose score counts: that of the largest sub-network trained so far, or of the whole network.
@@ -46,9 +49,9 @@ class Run:
 
     `rounds`: the rows of `rounds.csv`; `label`: the method's name and whatever else tells this run's
     experiment from the others it was found with, the same for all its seeds; `place`: its place in the
-    sweep that all the runs it was found with belong to; `y`: the score that tables and figures show, by
-    default the first one measured; `metric`: whose score; `lower`: whether lower values of it are better;
-    `n_last`: evaluations whose mean is the final score.
+    sweep that all the runs it was found with belong to; `y`: the score, or the column of `rounds.csv`, that
+    tables and figures show, by default the first score measured; `metric`: whose score; `lower`: whether
+    lower values of it are better; `n_last`: evaluations whose mean is the final score.
     """
 
     path: Path
@@ -79,12 +82,17 @@ class Run:
 
     @property
     def evaluated(self) -> pd.DataFrame:
-        """The rows of `rounds` that were tested, and the score as a further column of its name."""
-        rows = self.rounds[self.rounds[TEST + self.y].notna()]
-        score, part = rows[TEST + self.y], SUBMODEL + self.y
+        """The rows of `rounds` that have a value of y, and y as a (further) column of its name."""
+        rows = self.rounds[self.rounds[self.column].notna()]
+        score, part = rows[self.column], SUBMODEL + self.y
         if self.metric == "trained" and part in rows:
             score = rows[part].fillna(score)
         return rows.assign(**{self.y: score})
+
+    @property
+    def column(self) -> str:
+        """The column of `rounds` that y is in; of a score that of the whole network."""
+        return TEST + self.y if self.y in self.scores else self.y
 
     @property
     def scores(self) -> list[str]:
@@ -103,9 +111,9 @@ class Run:
         return float(values.min() if self.lower else values.max())
 
     def showing(self, y: str) -> Run:
-        """The run with another score. Raises InputError for one that was not measured."""
-        if y not in self.scores:
-            raise InputError(f"{self.path}: {unknown('score', y, self.scores)}")
+        """The run with another score or column. Raises InputError for one that its rounds.csv lacks."""
+        if y not in self.scores and y not in self.rounds:
+            raise InputError(f"{self.path}: {unknown('score or column', y, [*self.scores, *self.rounds])}")
         return replace(self, y=y, lower=_lower(self.path, y))
 
     @property
@@ -201,10 +209,10 @@ def scores_in(rounds: pd.DataFrame) -> list[str]:
     return [str(column).removeprefix(TEST) for column in rounds.columns if str(column).startswith(TEST)]
 
 
-def _lower(path: Path, score: str) -> bool:
-    """Whether lower values of a score are better; `run.json` says so of every score but the loss."""
+def _lower(path: Path, y: str) -> bool:
+    """Whether lower values of a score or column are better: losses, and what `run.json` says so of."""
     better = run_info(path).get("scores", {})
-    return bool(better.get(score, "lower" if score == "loss" else "higher") == "lower")
+    return y.endswith("loss") or better.get(OF_SCORE.sub("", y), "higher") == "lower"
 
 
 def needs_column(runs: Iterable[Run], column: str) -> None:

@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.results.directories import find_runs, group
-from distreal_sim.results.runs import TEST, Run
+from distreal_sim.results.runs import Run
 
 __all__ = ["Run", "default_targets", "find_runs", "group", "seconds_to", "t_interval",
            "time_to_accuracy"]  # fmt: skip
@@ -89,7 +89,7 @@ def time_to_accuracy(runs: Sequence[Run], targets: Sequence[float] | None = None
     for label, seeds in group(runs).items():
         final, final_ci95 = t_interval(run.final() for run in seeds)
         best, best_ci95 = t_interval(run.best() for run in seeds if len(run.evaluated))
-        full, full_ci95 = t_interval(run.final(TEST + y) for run in seeds)
+        full, full_ci95 = t_interval(run.final(run.column) for run in seeds)
         row: dict[str, object] = {
             "method": label,
             "seeds": len(seeds),

@@ -108,7 +108,7 @@ def grid_text(
         lines = [[re.sub(r"([|*])", r"\\\1", cell) for cell in row] for row in (headings, *rows)]
         rule = [*["---"] * n_keys, *["---:"] * (len(headings) - n_keys)]
         return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
-    lines = [[LATEX.sub(lambda found: IN_LATEX[found[0]], cell) for cell in row] for row in (headings, *rows)]
+    lines = [[_in_latex(cell) for cell in row] for row in (headings, *rows)]
     body = [" & ".join(line) + r" \\" for line in lines]
     return "\n".join(
         [
@@ -121,6 +121,10 @@ def grid_text(
             "\\end{tabular}\n",
         ]
     )
+
+
+def _in_latex(cell: str) -> str:
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", LATEX.sub(lambda found: IN_LATEX[found[0]], cell))
 
 
 def _parts(columns: Sequence[Column], room: int) -> list[list[Column]]:

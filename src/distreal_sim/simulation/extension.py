@@ -10,6 +10,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.client.settings import Evaluation
 from distreal_sim.config import Experiment
 from distreal_sim.config.watched import Stop
+from distreal_sim.recipe.metrics import Better
 from distreal_sim.simulation.watch import Watch, rows_of
 
 ENDS = ("rounds", "stop")
@@ -35,12 +36,12 @@ def goes_on(path: Path, experiment: Experiment, info: Mapping[str, Any]) -> bool
     if before["rounds"] != experiment.rounds:
         _check_rounds(path, experiment, before["rounds"])
     if stop != experiment.stop:
-        _check_stop(path, experiment)
+        _check_stop(path, experiment, info["scores"])
     return True
 
 
-def _check_stop(path: Path, experiment: Experiment) -> None:
-    watch, last = Watch(experiment), 0
+def _check_stop(path: Path, experiment: Experiment, scores: Mapping[str, Better]) -> None:
+    watch, last = Watch(experiment, scores), 0
     for row in rows_of(path / "rounds.csv"):
         last = int(row["round"])
         if watch.ended:

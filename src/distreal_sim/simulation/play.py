@@ -48,7 +48,7 @@ def play(
         every = (*experiment.trackers, *trackers)
         with tracked(every, experiment, directory.path, on_round) as shown:
             if fleet is not None:
-                watch = Watch(experiment, rows_of(directory.rounds.path))
+                watch = Watch(experiment, task.scoring.better, rows_of(directory.rounds.path))
 
                 def keep(now: Progress) -> None:
                     directory.keep_best(final_model(task, now), now.round_number)

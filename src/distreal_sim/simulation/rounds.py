@@ -243,7 +243,7 @@ def simulate(
     round.
     """
     experiment = sim.experiment
-    watch = Watch(experiment) if watch is None else watch
+    watch = Watch(experiment, sim.task.scoring.better) if watch is None else watch
     progress = sim.begun(progress)
     try:
         while progress.round_number < experiment.rounds and not watch.ended:

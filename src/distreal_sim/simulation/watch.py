@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distreal_sim.base.errors import InputError, nearest
 from distreal_sim.config import Experiment
-from distreal_sim.config.watched import Goal, Stop, goal_of
+from distreal_sim.config.watched import Best, Goal, Stop
+from distreal_sim.recipe.metrics import Better
 from distreal_sim.simulation.client_scores import client_columns
-from distreal_sim.simulation.rows import round_columns
+from distreal_sim.simulation.rows import SUBMODEL, TEST, round_columns
 
 Row = Mapping[str, Any]
 """A row of rounds.csv by column; values are numbers or None."""
 
 
-def check_watched(experiment: Experiment, scores: Collection[str]) -> None:
+def check_watched(experiment: Experiment, scores: Mapping[str, Better]) -> None:
     """Raises InputError where a watched metric is no column of the run's rounds.csv, or has no goal.
 
-    scores: what its tests measure.
+    scores: what its tests measure, and which values of it are better.
     """
     of_clients = client_columns(scores) if experiment.evaluation.clients else []
     columns = [name for name in round_columns(experiment.columns, scores, of_clients) if name != "round"]
@@ -39,10 +40,20 @@ def check_watched(experiment: Experiment, scores: Collection[str]) -> None:
                 f"{key}.metric = '{watched.metric}' is no column of rounds.csv"
                 f"{nearest(watched.metric, columns)} (valid: {', '.join(columns)})"
             )
-        if goal_of(watched.metric, watched.goal) is None:
+        if goal_of(watched, scores) is None:
             raise InputError(
                 f"{key}.goal is missing: give max or min, whichever is better for metric '{watched.metric}'"
             )
+
+
+def goal_of(watched: Best | Stop, scores: Mapping[str, Better]) -> Goal | None:
+    """Whether larger or smaller values of the watched metric are better; None where that is not known."""
+    if watched.goal is not None:
+        return watched.goal
+    for name, better in scores.items():
+        if watched.metric in (TEST + name, SUBMODEL + name, *client_columns([name])):
+            return "max" if better == "higher" else "min"
+    return "min" if watched.metric.endswith("loss") else None
 
 
 @dataclass
@@ -73,15 +84,20 @@ class Peak:
 
 
 class Watch:
-    """A run's `best` and `stop`. rows: those that it has already; ended: why it ends early, if it does."""
+    """A run's `best` and `stop`.
 
-    def __init__(self, experiment: Experiment, rows: Iterable[Row] = ()) -> None:
+    scores: see `check_watched`; rows: those that it has already; ended: why it ends early, if it does.
+    """
+
+    def __init__(
+        self, experiment: Experiment, scores: Mapping[str, Better], rows: Iterable[Row] = ()
+    ) -> None:
         best, self._stop = experiment.best, experiment.stop
         self._evaluation = experiment.evaluation
-        self._best = None if best is None else Peak(best.metric, goal_of(best.metric, best.goal))
+        self._best = None if best is None else Peak(best.metric, goal_of(best, scores))
         self.ended: str | None = None
         if self._stop is not None:
-            goal = goal_of(self._stop.metric, self._stop.goal)
+            goal = goal_of(self._stop, scores)
             self._peak = Peak(self._stop.metric, goal, self._stop.min_delta)
         for row in rows:
             self.see(row)

@@ -191,6 +191,7 @@ def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[i
             else:
                 task = build(cell.experiment, data)
             check_watched(cell.experiment, task.scoring.better)
+            task.scoring.check_targets(cell.place.targets)
         except InputError as error:
             raise InputError(f"cell '{cell.name}': {error}") from None
         lines = [f"{cell.place.label}: {line}" for line in cautions.of_task(cell.experiment, task)]

@@ -33,8 +33,9 @@ class Sweep(ConfigModel):
         None, description="axes that are compared with each other; found where not given"
     )
     baseline: str | None = Field(None, description="label that the table compares the others with")
-    targets: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (), description="accuracies whose simulated time goes into the tables"
+    targets: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = Field(
+        (),
+        description="values of the first score, such as accuracies, whose times go into the tables",
     )
 
 

@@ -140,7 +140,7 @@ def test_the_legend_states_the_number_of_seeds(write_run: WriteRun) -> None:
 def test_mistakes(write_run: WriteRun) -> None:
     with pytest.raises(InputError, match=r"unknown x axis 'sims'; did you mean 'sim_s'\?"):
         accuracy([write_run("small", [0.5])], x="sims")
-    with pytest.raises(InputError, match="no run has a test accuracy yet"):
+    with pytest.raises(InputError, match="no run has a value of accuracy yet"):
         accuracy([write_run("small", [None])])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import reduce
@@ -21,7 +22,8 @@ class Metric(Plugin):
     """A number from a network's outputs on all test examples, exact however these are divided.
 
     Each part of the examples is reduced to an array, its statistics; those of parts are joined, and the
-    value is a function of the joined ones. targets: what y may hold. better: which values are better.
+    value is a function of the joined ones. targets: what y may hold. better: which values are better. span:
+    the lowest and the highest value that there can be.
     """
 
     package: ClassVar[str] = "distreal_sim.recipe.metrics"
@@ -29,6 +31,7 @@ class Metric(Plugin):
 
     targets: ClassVar[tuple[Targets, ...]]
     better: ClassVar[Better] = "higher"
+    span: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     @property
     def column(self) -> str:

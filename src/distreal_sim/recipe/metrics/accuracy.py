@@ -16,6 +16,7 @@ class Accuracy(Metric):
     """The share of examples, or of tokens that are asked for, whose class has the highest score."""
 
     targets: ClassVar[tuple[Targets, ...]] = ("class", "tokens")
+    span: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def statistics(self, outputs: Tensor, y: Tensor) -> np.ndarray:
         """(n_right, n)."""

@@ -26,6 +26,7 @@ class Auroc(Metric):
     """
 
     targets: ClassVar[tuple[Targets, ...]] = ("class", "marks")
+    span: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def statistics(self, outputs: Tensor, y: Tensor) -> np.ndarray:
         """(n, 2 n_outputs): scores of the outputs, then 1 for each output that applies."""

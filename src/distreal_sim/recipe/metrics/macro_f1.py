@@ -21,6 +21,7 @@ class MacroF1(Metric):
     """
 
     targets: ClassVar[tuple[Targets, ...]] = ("class", "marks")
+    span: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def statistics(self, outputs: Tensor, y: Tensor) -> np.ndarray:
         """(3, n_outputs): true positives, predicted, and there are."""

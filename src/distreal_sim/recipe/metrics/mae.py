@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +17,7 @@ class Mae(Metric):
 
     targets: ClassVar[tuple[Targets, ...]] = ("values",)
     better: ClassVar[Better] = "lower"
+    span: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
     def statistics(self, outputs: Tensor, y: Tensor) -> np.ndarray:
         """(sum of the absolute errors, number of values)."""

@@ -18,6 +18,7 @@ class Perplexity(Metric):
 
     targets: ClassVar[tuple[Targets, ...]] = ("class", "tokens")
     better: ClassVar[Better] = "lower"
+    span: ClassVar[tuple[float, float]] = (1.0, math.inf)
 
     def statistics(self, outputs: Tensor, y: Tensor) -> np.ndarray:
         """(sum of the cross-entropies, n)."""

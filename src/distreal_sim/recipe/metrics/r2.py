@@ -23,6 +23,7 @@ class R2(Metric):
     """
 
     targets: ClassVar[tuple[Targets, ...]] = ("values",)
+    span: ClassVar[tuple[float, float]] = (-math.inf, 1.0)
 
     def statistics(self, outputs: Tensor, y: Tensor) -> np.ndarray:
         """(4, n_outputs): number of examples, mean of y, squared deviations from it, squared errors."""

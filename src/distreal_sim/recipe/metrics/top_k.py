@@ -22,6 +22,7 @@ class TopK(Metric):
     k: int = Field(5, ge=1, description="number of scores")
 
     targets: ClassVar[tuple[Targets, ...]] = ("class", "tokens")
+    span: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     @property
     def column(self) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distreal_sim.results.runs import Run
+from distreal_sim.results.runs import OF_SCORE, Run
 from distreal_sim.results.statistics import t_interval
 
 Floats = NDArray[np.float64]
@@ -45,9 +45,15 @@ class Curve(NamedTuple):
 
 
 def name_of(runs: Sequence[Run]) -> str:
-    """The score of the runs, for an axis."""
-    what = f"Test {runs[0].y.replace('_', ' ')}"
-    return what if runs[0].metric == "trained" else f"{what}, whole network"
+    """The score or the column of the runs, for an axis."""
+    y, bare = runs[0].y, OF_SCORE.sub("", runs[0].y)
+    if y in runs[0].scores:
+        what = f"Test {y}" if runs[0].metric == "trained" else f"Test {y}, whole network"
+    elif y.startswith("clients_"):
+        what = ", ".join(filter(None, [f"Clients' {bare}", y.removeprefix(f"clients_{bare}").strip("_")]))
+    else:
+        what = f"{y.capitalize().replace('Macs', 'MACs')} of a round"
+    return what.replace("_", " ")
 
 
 def evaluations(run: Run, x: str) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from distreal_sim.base.errors import InputError, unknown
@@ -27,6 +27,9 @@ from distreal_sim.results.statistics import default_targets, is_share
 from distreal_sim.results.sweep_table import brief
 
 AXES = ("sim_s", "round", "macs", "upload_bytes", "energy_j")
+
+LARGE = 1e4
+"""Values from here on have k, M, G and so on at the axis."""
 
 
 def accuracy(
@@ -47,7 +50,7 @@ def accuracy(
     needs_column(runs, x)
     panels = panels_of([run for run in runs if len(run.evaluated)])
     if not panels:
-        raise InputError(f"no run has a test {runs[0].y if runs else 'accuracy'} yet")
+        raise InputError(f"no run has a value of {runs[0].y if runs else 'accuracy'} yet")
     groups = _merged(panel.groups for panel in panels)
     curves = [
         {label: mean_curve([evaluations(run, x) for run in seeds]) for label, seeds in panel.groups.items()}
@@ -77,6 +80,8 @@ def accuracy(
                     _draw(axes, below[label], size, line, texts[label], place / len(lines), bounds, band)
             axes.set(title=panel.title, **_limits(every, size, bounds))
             _draw_targets(axes, chosen)
+            if max(float(curve.highest.max()) for curve in every) >= LARGE:
+                axes.yaxis.set_major_formatter(EngFormatter())
             if x == "round":
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         what = name_of(runs)

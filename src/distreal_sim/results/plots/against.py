@@ -41,7 +41,7 @@ def against(
     """
     held = [run for run in runs if len(run.evaluated)]
     if not held:
-        raise InputError(f"no run has a test {runs[0].y if runs else 'accuracy'} yet")
+        raise InputError(f"no run has a value of {runs[0].y if runs else 'accuracy'} yet")
     chosen = _full_key(held, key)
     at = {run.path: _value(run, chosen) for run in held}
     order = list(dict.fromkeys(at.values()))
