@@ -36,7 +36,7 @@ def goes_on(path: Path, experiment: Experiment, info: Mapping[str, Any]) -> bool
     if before["rounds"] != experiment.rounds:
         _check_rounds(path, experiment, before["rounds"])
     if stop != experiment.stop:
-        _check_stop(path, experiment, info["scores"])
+        _check_stop(path, experiment, info.get("scores", {}))
     return True
 
 
