@@ -298,8 +298,6 @@ MUTANTS = [
     ),
     *_of(
         "client/test_energy.py",
-        ("energy.upload_j(upload_bytes * share, upload_s * share)",
-         "energy.upload_j(upload_bytes, upload_s)"),
         ('"energy_j": compute_j + radio_j', '"energy_j": radio_j'),
     ),
     *_of(
