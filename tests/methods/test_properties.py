@@ -41,7 +41,7 @@ COUNTING: list[dict[str, Any]] = [
 """Methods that average a coordinate over the clients that hold it and do nothing else to it."""
 
 
-NEEDS_STAGES = ("depthfl", "inclusivefl")
+NEEDS_STAGES = ("depthfl", "fedel", "inclusivefl")
 """The methods that refuse networks in which they find no stages; no other may refuse one."""
 
 

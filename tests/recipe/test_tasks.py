@@ -146,7 +146,7 @@ def test_what_does_not_go_together(changes: dict[str, Any], expected: str) -> No
     assert str(caught.value) == expected
 
 
-BY_STAGES = ("depthfl", "inclusivefl")
+BY_STAGES = ("depthfl", "fedel", "inclusivefl")
 """Methods that need the stages of a network, and refuse one without."""
 
 

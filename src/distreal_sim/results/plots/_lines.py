@@ -31,8 +31,8 @@ _MARKERS = (("o", 5.0), ("s", 4.5), ("^", 5.5), ("D", 4.5), ("v", 5.5), ("P", 6.
 # The place in this list decides the look, so that no two of these look alike; add new ones at the end.
 _KNOWN = (
     "distreal", "fedavg", "small", "heterofl", "fjord", "fedrolex", "federated_dropout", "fedprox",
-    "fednova", "cocofl", "slt", "depthfl", "adalearner", "astraea", "fiarse", "scalefl",
-    "inclusivefl",
+    "fednova", "cocofl", "slt", "depthfl", "adalearner", "astraea", "fiarse", "flexfl",
+    "inclusivefl", "fedel",
 )  # fmt: skip
 
 
