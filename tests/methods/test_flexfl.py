@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
-from rounds import round_of
+from rounds import round_of, updates_of
 from torch import nn
 from toys import toy
 
@@ -180,6 +180,62 @@ def test_adaptive_local_pruning() -> None:
             seen.add((sent, index))
     assert {(4, 4), (4, 0), (2, 2), (2, 0), (0, 0)} <= seen
     assert seen & {(4, 3), (4, 2), (4, 1), (2, 1)}
+
+
+def test_the_published_law_of_resources() -> None:
+    """Levels 1.1 - |N(0, 0.2)|, without teachers: a strong client can train everything where |N| <= 0.1,
+    erf(0.1 / (0.2 sqrt 2)) = 0.3829 of the time.
+
+    Medium ones, 0.6 - |N|: member 2 where |N| <= 0.6 - t, with t its share of the MACs. Weak ones, at most
+    0.35, never train it. Tolerances are 5 standard errors of at least 150 draws.
+    """
+    profile = {"name": "uncertain", "unit": "relative_own", "sigmas": [0.2]}
+    experiment = toy(method={**FLAT, "kd_gamma": 0, "dispatch": "largest"}, profile=profile, n_clients=30)
+    task, method = build(experiment), experiment.method
+    found: dict[str, list[int]] = {"strong": [], "medium": [], "weak": []}
+    for client_id in range(30):
+        jobs = [job_of(task, client_id, number) for number in range(1, 31)]
+        highest = max(client.capacity(0.0) for client, _ in jobs) / own_level_1(task, client_id)
+        name = "weak" if highest <= 0.35 else "medium" if highest <= 0.6 else "strong"
+        found[name] += [method._trained(client, job)[0] for client, job in jobs]
+    strong, medium, weak = (np.array(found[name]) for name in ("strong", "medium", "weak"))
+    assert min(len(strong), len(medium), len(weak)) >= 150
+
+    def error(share: float, n: int) -> float:
+        return 5 * math.sqrt(share * (1 - share) / n)
+
+    assert abs((strong == 4).mean() - 0.3829) <= error(0.3829, len(strong))
+    full = task.macs_per_example(task.full)
+    threshold = task.macs_per_example(method.pool(task)[2]) / full
+    expected = math.erf((0.6 - threshold) / (0.2 * math.sqrt(2)))
+    assert 0.05 < expected < 0.95
+    assert abs((medium >= 2).mean() - expected) <= error(expected, len(medium))
+    assert weak.max() < 2
+
+
+def own_level_1(task: Task, client_id: int) -> float:
+    """MAC/s with which a client trains the whole network on its own examples in a round."""
+    return task.macs_per_example(task.full) * len(task.split[client_id]) / task.deadline_s
+
+
+def test_without_teachers_and_silence_it_is_heterofl() -> None:
+    """The same widths, everybody sent everything, and capacities that some member fits: the same bytes."""
+    common: dict[str, Any] = {"profile": {"name": "tiers", "levels": [0.3, 0.6, 2.0]}, "seed": 3}
+    shares = (0.105, 0.305, 1.0)
+    flex = toy(method={**FLAT, "kd_gamma": 0, "dispatch": "largest", "shares": shares}, **common)
+    task, state, ours = updates_of(flex)
+    assert flex.method.pool(task) == ((1, 2, 4), (2, 4, 8), (4, 8, 16))
+    hetero = toy(method={"name": "heterofl", "widths": [1, 0.5, 0.25], "mask_labels": False}, **common)
+    _, _, theirs = updates_of(hetero)
+    assert len({update.facts.macs // update.facts.n_examples for update in theirs}) > 1
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.facts.upload_bytes == other.facts.upload_bytes > 0
+        assert one.facts.macs == other.facts.macs
+        assert all(one.arrays[name].tobytes() == other.arrays[name].tobytes() for name in other.arrays)
+    merged = [
+        m.method.merge(task, state, round_of(range(8)), iter(u)) for m, u in ((flex, ours), (hetero, theirs))
+    ]
+    assert all(merged[0].arrays[n].tobytes() == merged[1].arrays[n].tobytes() for n in state.arrays)
 
 
 def test_the_lesson() -> None:
