@@ -23,9 +23,9 @@ from scipy import stats
 from distreal_sim.base.process import prepare_process
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.explore import Evaluate, explore, pairs_of, table_of
-from distreal_sim.search.objective import Objective, Stream, make_objective
+from distreal_sim.search.objective import Objective, make_objective
 from distreal_sim.search.pareto import hypervolume
-from distreal_sim.search.settings import load_search
+from distreal_sim.search.settings import Stream, load_search
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"

@@ -18,7 +18,8 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.config import parse_experiment
 from distreal_sim.config.build import build
 from distreal_sim.data.datasets import Examples
-from distreal_sim.search.objective import MIXED, WORST_LOSS, Objective, Score, Stream, make_objective
+from distreal_sim.search.objective import MIXED, WORST_LOSS, Objective, Score, make_objective
+from distreal_sim.search.settings import Stream
 
 from .toy_search import tiny_search
 

@@ -4,7 +4,7 @@ From each of a few snapshots of a centrally trained network, a few short trainin
 their batches and masks come from the same seeds for every vector (common random numbers), and the masks of
 two vectors are nested where one keeps more, so that two scores differ by their vectors only. The loss is
 measured on the way too, after smaller shares of the steps: what fewer steps achieve costs no training of
-its own.
+its own. A short training is central, or a round of a fleet (`search.fleet`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -26,14 +25,12 @@ from distreal_sim.config.build import build, hold_out, load_data
 from distreal_sim.data.datasets import Examples
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.methods.distreal import Distreal
-from distreal_sim.search.settings import Search
+from distreal_sim.search.fleet import marginal_drops
+from distreal_sim.search.settings import Search, Stream
 from distreal_sim.search.space import Space
 from distreal_sim.thinning.masks import Mask, draw_orders, take
 from distreal_sim.thinning.statistics import batch_statistics, mean_statistics, outputs_in_test
 from distreal_sim.thinning.structure import Counts
-
-Stream = Literal["search", "reevaluation"]
-"""Which seeds the short trainings use: those that the search sees, or fresh ones."""
 
 WORST_LOSS = 100.0
 """Upper limit of a loss, also for NaN: a vector that diverges is bad, not undefined."""
@@ -44,7 +41,8 @@ MIXED = 16
 
 @dataclass(frozen=True)
 class Score:
-    """drops: (snapshots, repeats) loss before minus loss after each short training, nats.
+    """drops: (snapshots, repeats) loss before minus loss after each short training, nats; in a fleet the loss
+    without the weak clients minus that with them.
 
     fewer: (share of the steps, score after them), shares growing, all below 1; with the same trainings.
     """
@@ -124,22 +122,28 @@ class Objective:
         self, counts: Counts, measured: Sequence[int], stream: Stream, snapshot: int, repeat: int
     ) -> list[float]:
         """The drops of the loss after the measured numbers of steps of one short training."""
-        drops: list[float] = []
+        if self.search.score == "federated":
+            return marginal_drops(self, counts, measured, stream, snapshot, repeat)
         rngs = Rngs(self.search.seed, (snapshot, repeat))
+        batches = self._batches(self.search.steps, rngs(f"{stream} batches"))
+        self.task.engine.load(self.snapshots[snapshot])
+        steps = enumerate(self.short_training(counts, batches, rngs, stream), 1)
+        return [self.before[snapshot] - self.loss() for done, _ in steps if done in measured]
+
+    def short_training(
+        self, counts: Counts, batches: Sequence[np.ndarray], rngs: Rngs, stream: Stream
+    ) -> Iterator[Mask | None]:
+        """Trains the loaded parameters, a step a mini-batch; yields the mask of each step after it."""
         structure, masks = self.task.structure, rngs(f"{stream} masks")
         resample = self.method.resample
         every = 1 if resample == "batch" else self.search.steps if resample == "round" else resample
-        batches = self._batches(self.search.steps, rngs(f"{stream} batches"))
-        self.task.engine.load(self.snapshots[snapshot])
         with rngs.seeded_globals(f"{stream} torch"):
             for step, indices in enumerate(batches):
                 if step % every == 0:
                     mask = take(structure, draw_orders(structure, masks, self.method.filters), counts)
                 x, y = self.task.batch(self.task.data.train, indices)
                 self.task.engine.step(x, y, mask, self._lr)
-                if step + 1 in measured:
-                    drops.append(self.before[snapshot] - self.loss())
-        return drops
+                yield mask
 
     def loss(self) -> float:
         """Mean validation loss of the loaded network, at full width, batch-norm statistics re-estimated."""
@@ -252,6 +256,11 @@ def make_objective(search: Search, experiment: Experiment) -> Objective:
         raise InputError(
             f"validation ({search.validation}) leaves {n_examples} examples to train on and {len(held)} to "
             f"measure the loss on; at least a batch ({search.batch_size}) and 1 are needed"
+        )
+    if search.score == "federated" and (search.cohort or 0) > len(task.split):
+        raise InputError(
+            f"cohort ({search.cohort}) must not exceed the number of clients ({len(task.split)}) of "
+            f"{search.experiment}"
         )
     rng = Rngs(search.seed)("statistics")
     n_batches = experiment.evaluation.statistics_batches

@@ -22,6 +22,9 @@ STOPS = ("generations", "evaluations", "stall", "wall_s")
 Over = Literal["vectors", "vectors_and_steps"]
 """What a front has entries of: vectors for all steps, or vectors each for a share of the steps."""
 
+Stream = Literal["search", "reevaluation"]
+"""Which seeds the short trainings use: those that the search sees, or fresh ones."""
+
 
 class Search(ConfigModel):
     """Everything that determines a search, except its experiment."""
@@ -42,7 +45,18 @@ class Search(ConfigModel):
         description="examples of a mini-batch: of one client of the experiment, drawn by its number of "
         "examples; or of all clients together",
     )
-    steps: int = Field(20, ge=1, description="mini-batches of a short training")
+    score: Literal["central", "federated"] = Field(
+        "central",
+        description="what is measured: the progress of the network trained by itself with the vector; or "
+        "what weak clients that train with it add to a round of a fleet whose other clients train in full",
+    )
+    weak: float = Field(
+        0.5, gt=0, lt=1, description="score federated: share of the cohort that trains with the vector"
+    )
+    cohort: int | None = Field(
+        None, ge=2, description="score federated: clients in a round; the experiment's"
+    )
+    steps: int = Field(20, ge=1, description="mini-batches of a short training, and of a client in a fleet")
     shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.125, 0.25, 0.5, 1.0),
         min_length=1,
@@ -93,9 +107,9 @@ def load_search(
 ) -> tuple[Search, Experiment, list[str]]:
     """The search and the experiment of a config, and notes on options that were removed.
 
-    overrides: KEY=VALUE, and `experiment.KEY=VALUE` for keys of the experiment. batch_size and lr are filled
-    in from the experiment. Raises InputError naming the file, the key, the value, what is allowed and the
-    nearest valid name.
+    overrides: KEY=VALUE, and `experiment.KEY=VALUE` for keys of the experiment. batch_size, lr and, where it
+    is used, cohort are filled in from the experiment. Raises InputError naming the file, the key, the value,
+    what is allowed and the nearest valid name.
     """
     raw, source, folder = read_config(config)
     refuse_other_kinds(raw, source, "search")
@@ -118,6 +132,8 @@ def load_search(
         "batch_size": search.batch_size or max(2, experiment.local.batch_size),
         "lr": search.lr or experiment.local.lr,
     }
+    if search.score == "federated":
+        filled["cohort"] = search.cohort or max(2, experiment.clients_per_round)
     if not filled["lr"]:
         raise InputError(f"{source}: lr is missing, and local.lr of {search.experiment} is 0")
     return search.model_copy(update=filled), experiment, notes
