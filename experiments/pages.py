@@ -35,7 +35,7 @@ SOURCES = {
         "front_ablation/analyse.py",
     ],
     "lab/search.md": [
-        "bundled_fronts.py",
+        "searched_fronts.py",
         "when_thinning_pays/figure.py",
         "cheaper_search/tables.py",
         "proxy_study/analyse.py",

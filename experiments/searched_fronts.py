@@ -1,11 +1,12 @@
-"""Numbers of the bundled fronts in lab/search.md, from the files of the fronts.
+"""Numbers of the fronts in lab/search.md, from their files: bundled ones, and those over vectors and steps.
 
-python experiments/bundled_fronts.py
+python experiments/searched_fronts.py
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from distreal_sim.fronts import bundled
@@ -19,20 +20,29 @@ ORDER = (
     "densenet40_bc-cifar10",
 )
 
+SCENARIOS = Path(__file__).parent / "benchmark" / "scenarios"
+OVER_STEPS = {
+    "`small_cnn`, digits": SCENARIOS / "digits" / "front.json",
+    "`small_cnn`, CIFAR-10 at 16 x 16": SCENARIOS / "c16" / "front.json",
+    "`femnist_cnn`, MNIST by writer": SCENARIOS / "mnist_writers" / "front.json",
+}
+"""Fronts over vectors and steps."""
+
 
 def texts() -> list[str]:
-    """Rows of the table, one a front: gain over uniform rates on fresh seeds, and where thinning pays."""
+    """Rows of the tables, one a front: gain over uniform rates on fresh seeds, and where thinning pays."""
     assert set(ORDER) == set(bundled.names())
-    return [row(name) for name in ORDER]
+    bundles = [row(f"`{name}`", bundled.path_of(name)) for name in ORDER]
+    return [*bundles, *(row(name, path) for name, path in OVER_STEPS.items())]
 
 
-def row(name: str) -> str:
+def row(name: str, path: Path) -> str:
     """A front's row."""
-    content = json.loads(bundled.path_of(name).read_text())
+    content = json.loads(path.read_text())
     made = content["made"]
     fresh = made["reevaluation"]
     cells = [
-        f"`{name}`",
+        name,
         str(len(content["entries"])),
         " ".join(map(str, made["search"]["snapshots"])),
         str(made["search"]["steps"]),
