@@ -80,6 +80,17 @@ UNITS = {
     "joules_per_mac": "J / MAC",
     "idle_w": "W",
     "static_w": "W",
+    "capacity_j": "J",
+    "charge_w": "W",
+    "sim_s": "s",
+    "macs": "MACs",
+    "energy_j": "J",
+    "download_bytes": "bytes",
+    "upload_bytes": "bytes",
+    "day_s": "s",
+    "from_h": "hours",
+    "to_h": "hours",
+    "spread_h": "hours",
     "capacitance_f": "F",
     "kappa": "W / Hz^3",
     "macs_per_cycle": "MACs / cycle",
@@ -93,6 +104,11 @@ UNITS = {
 EXAMPLES: dict[str, Any] = {
     "trackers.folder": "runs/events",
     "rounds": 60,
+    "stop.budget.sim_s": 36000,
+    "stop.budget.macs": 1e12,
+    "stop.budget.download_bytes": 1e9,
+    "stop.budget.upload_bytes": 1e9,
+    "stop.budget.energy_j": 5000,
     "deadline_s": 10,
     "n_clients": 40,
     "clients_per_round": 10,
@@ -226,7 +242,8 @@ def _abouts(schema: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for key, plain in schema["properties"].items():
         found[key] = plain.get("description", "")
-        inner = schema["$defs"].get(plain.get("$ref", "").rpartition("/")[2], {})
+        (named, *_) = [choice for choice in plain.get("anyOf", []) if "$ref" in choice] or [plain]
+        inner = schema["$defs"].get(named.get("$ref", "").rpartition("/")[2], {})
         found |= {
             f"{key}.{word}": own.get("description", "") for word, own in inner.get("properties", {}).items()
         }

@@ -29,6 +29,7 @@ from distreal_sim.inspection.console import rounds_shown
 from distreal_sim.inspection.timing import with_costs
 from distreal_sim.results import runs as results
 from distreal_sim.results.directories import find_runs
+from distreal_sim.results.show import draw
 from distreal_sim.results.trackers import Tracker
 from distreal_sim.simulation.callbacks import AnyCallback, together
 from distreal_sim.simulation.checkpoints import trained_arrays
@@ -79,8 +80,13 @@ class Run(results.Run):
         self,
         x: Literal["sim_s", "round", "macs", "upload_bytes", "energy_j"] = "sim_s",
         out: str | Path | None = None,
+        kind: str = "accuracy",
     ) -> Figure:
-        """Its test accuracy against simulated time, rounds, MACs or upload; out: a .png, .pdf or .svg."""
+        """Its test accuracy against simulated time, rounds, MACs, upload or joules, or another figure; out: a
+        .png, .pdf or .svg; kind: see `distreal_sim.plot`.
+        """
+        if kind != "accuracy":
+            return draw(kind, [self], out)
         from distreal_sim.results.plots.accuracy import accuracy  # matplotlib takes a second to import
 
         return accuracy([self], x=x, out=None if out is None else Path(out))

@@ -140,6 +140,40 @@ def test_flhetbench() -> None:
     assert time_of_trips(np.zeros(4), 4, 40, rng) == 1
 
 
+class There:
+    """Clients that are all there for the first `stays_s` of every 12 s."""
+
+    def __init__(self, n: int, stays_s: float) -> None:
+        self.n, self.stays_s = n, stays_s
+
+    def there(self, t_s: float) -> np.ndarray:
+        return np.full(self.n, t_s % 12 < self.stays_s)
+
+    def lasts_s(self, client: int, t_s: float, work_s: float) -> float:
+        at_s, left_s = t_s, work_s
+        while left_s > 0:
+            stays_s = max(0.0, self.stays_s - at_s % 12)
+            if left_s <= stays_s:
+                return at_s + left_s - t_s
+            left_s, at_s = left_s - stays_s, at_s + 12 - at_s % 12
+        return at_s - t_s
+
+
+def test_states_by_hand() -> None:
+    """There for 6 of every 12 s, rounds of 12 s: work of 6 s is in time, work of 7 s takes 13 and is not.
+
+    Trips of 4 s: each round takes 24 s, when all are there again: 24 / 20. Of 7 s, from 0: 13 s, 33 in all;
+    they are away then, and at 53 s there for one more second: 1 + 6 (away) + 6 = 13 s, until 86 s; there for
+    4: 4 + 6 + 3 = 13 s, 119 s in three rounds and a wait.
+    """
+    rng, states = np.random.default_rng(0), There(4, 6)
+    assert rounds_in_time(np.full(4, 6.0), 12.0, 4, 10, rng, states) == (pytest.approx(1), 1)
+    assert rounds_in_time(np.full(4, 7.0), 12.0, 4, 10, rng, states).share == 0
+    assert time_of_trips(np.full(4, 4.0), 4, 12, rng, states) == pytest.approx(1.2)
+    assert time_of_trips(np.full(4, 7.0), 4, 12, rng, states) == pytest.approx(119 / 60)
+    assert time_of_trips(np.full(4, 7.0), 4, 12, rng, There(4, 0)) == math.inf
+
+
 def test_a_perfect_fleet_scores_below_1_where_clients_are_drawn() -> None:
     """100 clients, 20 in each of 3,000 rounds: S varies around c = 600 with a standard deviation of
     sqrt(3000 x 0.2 x 0.8) = 21.9, so that min(S, c) loses 0.4 x 21.9 = 8.7 a client, and the score is

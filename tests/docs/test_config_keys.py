@@ -38,10 +38,12 @@ def model_of(block: Any) -> type[BaseModel] | None:
         return Experiment
     if block.key in KINDS and " " not in block.name:
         return load(KINDS[block.key], block.name)
-    kind = Experiment.model_fields[block.key].annotation
-    kinds = [kind, *get_args(kind)]  # a block may be left out
-    found = (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
-    return next(found, None) if block.name is None else None
+    found: type[BaseModel] | None = Experiment
+    for word in block.key.split("."):
+        kind = found.model_fields[word].annotation if found is not None else None
+        kinds = [kind, *get_args(kind)]  # a block may be left out
+        found = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+    return found if block.name is None else None
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.key}-{block.name}")

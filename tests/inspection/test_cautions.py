@@ -227,6 +227,25 @@ def test_updates_that_diverge(tmp_path: Path) -> None:
     assert said == [f"{never}every update was late or diverged"]
 
 
+def test_a_world_of_empty_batteries_or_little_memory(tmp_path: Path) -> None:
+    """At the reserve from the start; then a kilobyte: both merge nothing, and say why. A client that has 25 J
+    for its first job is down in 4 of 5 rounds.
+    """
+    never = (
+        "warning: nothing was merged in any of the 4 rounds, so the network is the initial one: every client "
+    )
+    energy = {"name": "per_mac", "joules_per_mac": 1e-6}
+    down = {"name": "idle", "capacity_j": 100, "start": 0.2, "charge_w": 0}
+    assert warned(tmp_path / "down", energy=energy, battery=down) == [
+        f"{never}was out of memory or battery",
+        "warning: 100 % of the selected clients had no battery left for their work: they are charged too "
+        "little, or selected too often",
+    ]
+    assert warned(tmp_path / "small", memory={"name": "constant", "size_bytes": 1000}) == [
+        f"{never}was out of memory or battery"
+    ]
+
+
 def test_from_python_it_is_a_warning(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="nothing was merged in any of the 1 rounds"):
         run(toy(profile={"name": "constant", "level": 0.0}, rounds=1), tmp_path / "run", grid="serial")

@@ -127,6 +127,10 @@ def test_worlds_in_which_a_comparison_says_little() -> None:
     assert "method heterofl never thinned" in strong.warnings[-1]
     never = ds.plan(TOY, method={"name": "fedavg"}, profile={"name": "constant", "level": 0}, rounds=3)
     assert "nothing was merged in any of the 3 rounds" in never.warnings[-1]
+    energy = {"name": "per_mac", "joules_per_mac": 1e-6}
+    down = {"name": "idle", "capacity_j": 1, "start": 0.1, "charge_w": 0}
+    flat = ds.plan(TOY, method={"name": "fedavg"}, energy=energy, battery=down, rounds=3)
+    assert "100 % of the selected clients had no battery left" in flat.warnings[-1]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5])

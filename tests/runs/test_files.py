@@ -28,7 +28,7 @@ ROUNDS = (
 )
 CLIENTS = (
     "round,client_id,status,n_examples,n_steps_planned,n_steps_done,macs,macs_available,sim_s,mean_keep_rate,"
-    "download_bytes,upload_bytes,train_loss"
+    "download_bytes,upload_bytes,train_loss,download_s,compute_s"
 )
 
 
@@ -118,7 +118,7 @@ def test_clients_parquet_adds_up_to_rounds_csv(finished: Path) -> None:
 def test_clients_parquet_types(finished: Path) -> None:
     """Integers stay integers, and a loss that does not exist is null, not NaN."""
     table = pq.read_table(finished / "clients.parquet")
-    floats = {"macs_available", "sim_s", "mean_keep_rate", "train_loss"}
+    floats = {"macs_available", "sim_s", "mean_keep_rate", "train_loss", "download_s", "compute_s"}
     expected = (
         dict.fromkeys(CLIENTS.split(","), "int64") | dict.fromkeys(floats, "double") | {"status": "string"}
     )

@@ -75,6 +75,58 @@ def test_the_metric_says_what_is_better(metric: str, goal: str | None) -> None:
     assert goal_of(Best(metric=metric, goal="max"), SCORES) == "max"
 
 
+COSTS = [{"sim_s": 10.0 * n, "energy_j": e, "macs": 5} for n, e in enumerate([3.0, None, 4.0, 1.0], 1)]
+
+
+@pytest.mark.parametrize(
+    ("stop", "last", "why"),
+    [
+        ({"budget": {"energy_j": 7}}, 3, "energy_j reached 7, its budget is 7"),
+        ({"budget": {"energy_j": 7.5}}, 4, "energy_j reached 8, its budget is 7.5"),
+        ({"budget": {"energy_j": 9}}, 0, ""),
+        ({"budget": {"sim_s": 15, "macs": 12}}, 2, "sim_s reached 20, its budget is 15"),
+        ({"budget": {"macs": 10}, "after": 4}, 4, "macs reached 20, its budget is 10"),
+        ({"budget": {"macs": 15}, "target": 0.5}, 3, "macs reached 15, its budget is 15"),
+        ({"budget": {"macs": 100}, "target": 0.5}, 4, "test_accuracy reached 0.6"),
+    ],
+)  # fmt: skip
+def test_when_a_budget_is_spent(stop: dict[str, Any], last: int, why: str) -> None:
+    """3, 3, 7 and 8 J; 10 to 40 s; 5 to 20 MACs. Rounds count that are not tested, as all but the last."""
+    energy = {"name": "per_mac", "joules_per_mac": 1}
+    experiment = toy(stop=stop, rounds=9, energy=energy, evaluation={"every": 4})
+    tested = [row | {"round": n, "test_accuracy": 0.6 if n == 4 else None} for n, row in enumerate(COSTS, 1)]
+    assert Watch(experiment, SCORES, tested).ended == (f"round {last}: {why}" if last else None)
+
+
+def test_a_run_ends_when_its_joules_are_spent(tmp_path: Path) -> None:
+    """Found in the tables of the longer run: of 2.5 rounds' joules the third round spends the last. Without
+    training it ends there, too, and so does a run that is cut short.
+    """
+    energy = {"name": "per_mac", "joules_per_mac": 1e-6}
+    config = {**CONFIG, "rounds": 5, "energy": energy, "evaluation": {"every": 9}}
+    long = ds.run(config, tmp_path / "long", training=False)
+    joules = long.rounds["energy_j"]
+    limit = float(joules[0] + joules[1] + joules[2] / 2)
+    ending = {**config, "stop": {"budget": {"energy_j": limit}}}
+    runs = [ds.run(ending, tmp_path / "trained", grid="serial")]
+    runs.append(ds.run(ending, tmp_path / "timed", training=False))
+    with pytest.raises(KeyboardInterrupt):
+        ds.run(ending, tmp_path / "cut", grid="serial", callbacks=[interrupt])
+    runs.append(ds.run(ending, tmp_path / "cut", grid="serial", resume=True))
+    for run in runs:
+        assert run.rounds["energy_j"].tolist() == joules[:3].tolist()
+        assert (run.stopped_early or "").startswith("round 3: energy_j reached ")
+    with pytest.raises(ds.InputError, match=r"stop\.budget\.energy_j needs an energy model"):
+        toy(stop={"budget": {"energy_j": 1}})
+    with pytest.raises(ds.InputError, match="give patience, target or budget"):
+        toy(stop={})
+
+
+def interrupt(row: Any) -> None:
+    if row.round == 2:
+        raise KeyboardInterrupt
+
+
 def test_only_tests_on_schedule_count() -> None:
     """With a test every two rounds, rounds 2, 4 and 6: 0.3, 0.2, 0.1."""
     experiment = toy(stop={"patience": 2}, best={}, rounds=9, evaluation={"every": 2})

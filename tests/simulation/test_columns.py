@@ -58,7 +58,7 @@ ROUND = (
 )
 CLIENT = (
     "round,client_id,status,n_examples,n_steps_planned,n_steps_done,macs,macs_available,sim_s,mean_keep_rate,"
-    "download_bytes,upload_bytes,train_loss"
+    "download_bytes,upload_bytes,train_loss,download_s,compute_s"
 )
 
 
@@ -70,7 +70,7 @@ def test_the_columns_of_methods_that_declare_none() -> None:
     strings = [f.name for f in schema_of(COLUMNS) if str(f.type) == "string"]
     floats = [f.name for f in schema_of(COLUMNS) if str(f.type) == "double"]
     assert strings == ["status"]
-    assert floats == ["macs_available", "sim_s", "mean_keep_rate", "train_loss"]
+    assert floats == ["macs_available", "sim_s", "mean_keep_rate", "train_loss", "download_s", "compute_s"]
 
 
 def facts(client_id: int, status: Any, n_examples: int, **metrics: float) -> Facts:

@@ -21,7 +21,10 @@ def plot(
         typer.Option(help="what the score is drawn against"),
     ] = "sim_s",
     kind: Annotated[
-        str, typer.Option(help="accuracy, timeline, participation, capacity, front or against")
+        str,
+        typer.Option(
+            help="accuracy, timeline, participation, work, clients, to_target, capacity, front or against"
+        ),
     ] = "accuracy",
     band: Annotated[
         Literal["ci", "std", "range", "none"],
@@ -42,8 +45,9 @@ def plot(
     """Draw accuracy against simulated time, a line per method, mean and 95 % band over seeds; or a front.
 
     The runs of a sweep get a panel for each of its settings; --y shows another score. Other kinds: who works
-    when, in the first rounds (timeline); whose work counts (participation); what one client could do and did
-    (capacity).
+    when, in the first rounds (timeline); whose work counts (participation); what slow, middle and fast
+    devices offered, used and saw counted (work); the scores of clients by device and one by one (clients);
+    time, MACs, bytes and joules until a target (to_target); what one client could do and did (capacity).
     """
     os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever draws on this user's screen
     from distreal_sim.results.show import plot as plot_runs

@@ -74,9 +74,16 @@ PEAK_MEMORY = Column(
 """A further column where memory is limited."""
 
 
-def column(about: str, in_round: InRound | None = None, *, optional: bool = False) -> Any:
+def column(
+    about: str,
+    in_round: InRound | None = None,
+    *,
+    optional: bool = False,
+    default: Any = dataclasses.MISSING,
+) -> Any:
     """A field of a dataclass that is a column; see `Column`."""
-    return dataclasses.field(metadata={"about": about, "in_round": in_round, "optional": optional})
+    metadata = {"about": about, "in_round": in_round, "optional": optional}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def columns_of(row: type[Any]) -> dict[str, Column]:

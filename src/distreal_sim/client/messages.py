@@ -14,9 +14,10 @@ from distreal_sim.client.coverage import Coverage
 Arrays = Mapping[str, np.ndarray]
 """Parameters by name, at the width the network was built with."""
 
-Status = Literal["completed", "partial", "dropped", "diverged", "out_of_memory"]
+Status = Literal["completed", "partial", "dropped", "diverged", "out_of_memory", "battery"]
 """completed: all planned steps count; partial: some count; dropped: none counts; diverged: none counts,
-because the weights are not finite numbers; out_of_memory: no step fits into the client's memory."""
+because the weights are not finite numbers; out_of_memory: no step fits into the client's memory; battery:
+none counts, because its battery was down to the reserve or came down to it."""
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
@@ -82,7 +83,7 @@ class Facts:
 
     client_id: int = column("the client")
     status: Status = column(  # noqa: RUF009  (a dataclass field)
-        "what became of its update: completed, partial, dropped, diverged or out_of_memory"
+        "what became of its update: completed, partial, dropped, diverged, out_of_memory or battery"
     )
     n_examples: int = column("its training examples")
     n_steps_planned: int = column("mini-batches that it planned")
@@ -101,6 +102,12 @@ class Facts:
         "mean over the examples of the finished steps; empty without one", optional=True
     )
     metrics: Mapping[str, float] = field(default_factory=dict)
+    download_s: float = column("simulated seconds of its download", default=0.0)
+    compute_s: float = column(
+        "simulated seconds from the end of its download until it stopped computing; what is left of sim_s is "
+        "the upload, or the wait for the deadline",
+        default=0.0,
+    )
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def train(
     computed = plan.steps if task.computes and not lost else ()
     masks = [step.choice.mask() for step in computed]
     losses, arrays = _compute(client, job, masks, computed, trained) if computed else ([], {})
-    diverged = arrays is None
+    diverged, sim_s = arrays is None, task.deadline_s if lost else done_s
     facts = Facts(
         client_id=client.id,
         status="dropped" if lost else "diverged" if diverged else plan.status,
@@ -68,7 +68,7 @@ def train(
         n_steps_planned=plan.n_planned,
         n_steps_done=len(plan.steps),
         macs=plan.macs,
-        sim_s=task.deadline_s if lost else done_s,
+        sim_s=sim_s,
         mean_keep_rate=mean_keep_rate(structure, steps),
         download_bytes=traffic.download_bytes,
         upload_bytes=0 if lost else upload_bytes,
@@ -79,14 +79,18 @@ def train(
             **_energy(client, plan, start_s, traffic, upload_bytes),
             **_controlled(client),
         },
+        download_s=min(start_s, sim_s),
+        compute_s=plan.compute_end_s - start_s,
     )
     examples, macs = [step.n_examples for step in plan.steps], [step.macs for step in plan.steps]
     coverage = Coverage.of(structure, masks, examples, macs)
     return Update(facts, arrays or {}, coverage, travels_whole=traffic.coverage)
 
 
-def skip(client: Client, why: Literal["dropped", "out_of_memory"] = "dropped") -> Update:
-    """The update of a client that skips the round: it cannot do its work in time, or in its memory."""
+def skip(client: Client, why: Literal["dropped", "out_of_memory", "battery"] = "dropped") -> Update:
+    """The update of a client that skips the round: it cannot do its work in time, in its memory, or on its
+    battery.
+    """
     facts = Facts(
         client_id=client.id,
         status=why,

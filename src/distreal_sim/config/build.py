@@ -109,6 +109,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
         energy=experiment.energy,
         controller=experiment.controller,
         memory=experiment.memory,
+        battery=experiment.battery,
     )
     with naming(f"profile {experiment.profile.name}"):
         experiment.profile.check_fleet(len(split))

@@ -12,9 +12,11 @@ from distreal_sim.base.plugins import load, names
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.settings import Evaluation, Overrun
 from distreal_sim.codecs import Codec
+from distreal_sim.config.watched import Budget
 from distreal_sim.data.datasets import Data, Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability, Presences
+from distreal_sim.devices.batteries import Battery, Rechargeable
 from distreal_sim.devices.controllers import Controller
 from distreal_sim.devices.energy import Energy
 from distreal_sim.merging.merges import Merge
@@ -213,23 +215,61 @@ def check_download_codec(codec: Codec) -> None:
         )
 
 
-def check_controller(controller: Controller, energy: Energy) -> None:
-    """Raises ValueError for a controller that has no energy to save."""
+def check_controller(controller: Controller, energy: Energy, coordination: Coordination) -> None:
+    """Raises ValueError for a controller that has no energy to save, or no rounds."""
     if controller.acts and not energy.counts:
         raise ValueError(
             f"controller {controller.name} weighs energy, and energy {energy.name} counts none; choose an "
             "energy such as cubic or points"
         )
-
-
-def check_energy(energy: Energy, availability: Availability, coordination: Coordination) -> None:
-    """Raises ValueError for energy without rounds, or that follows the capacity of clients that pause."""
-    if energy.counts and not coordination.in_rounds:
+    if controller.acts and not coordination.in_rounds:
         raise ValueError(
-            f"energy {energy.name} is counted in rounds only, and coordination {coordination.name} has none"
+            f"controller {controller.name} plans rounds, and coordination {coordination.name} has none"
         )
+
+
+def check_energy(energy: Energy, availability: Availability) -> None:
+    """Raises ValueError for energy that follows the capacity of clients that pause."""
     if energy.counts and not energy.by_macs and isinstance(availability, Presences):
         raise ValueError(
             f"energy {energy.name} cannot be used with availability {availability.name}, whose clients leave "
             "within a round; use energy per_mac"
+        )
+
+
+def check_battery(
+    battery: Battery, energy: Energy, availability: Availability, method: Method, controller: Controller
+) -> None:
+    """Raises ValueError for a battery that nothing drains, or that charges when nobody knows, for clients
+    that start one after another, and for those whose speed is set.
+    """
+    if not isinstance(battery, Rechargeable):
+        return
+    if controller.acts:
+        raise ValueError(
+            f"battery.name {battery.name} cannot be used with controller {controller.name}; use full"
+        )
+    if method.relays:
+        raise ValueError(
+            f"battery.name {battery.name} cannot be used with method.name {method.name}, whose clients start "
+            "from each other's models: whose battery is down is known at the start of a round only; use none"
+        )
+    if not energy.counts:
+        raise ValueError(
+            f"battery.name {battery.name} needs an energy model that says what drains it: set energy.name to "
+            "per_mac, points or cubic"
+        )
+    if battery.needs_presence and not isinstance(availability, Presences):
+        raise ValueError(
+            f"battery.name {battery.name} charges while its client is there, and availability.name "
+            f"{availability.name} does not say when: use markov, diurnal or intervals"
+        )
+
+
+def check_budget(budget: Budget, energy: Energy) -> None:
+    """Raises ValueError for a budget of joules that nobody counts."""
+    if budget.energy_j is not None and not energy.counts:
+        raise ValueError(
+            "stop.budget.energy_j needs an energy model that counts joules: set energy.name to per_mac, "
+            "points or cubic"
         )

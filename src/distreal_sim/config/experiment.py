@@ -17,12 +17,14 @@ from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, reading, sources_of
 from distreal_sim.base.values import ConfigModel, ConfigPath
 from distreal_sim.client.columns import CHARGED, CONTROLLED, OF_JOBS, OF_RELAYS, PEAK_MEMORY, Column
-from distreal_sim.client.energy import ENERGY
+from distreal_sim.client.energy import BATTERY, ENERGY
 from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
 from distreal_sim.codecs.plain import Plain
 from distreal_sim.config._linear import settled_linear
 from distreal_sim.config.checks import (
+    check_battery,
+    check_budget,
     check_controller,
     check_coordination,
     check_download_codec,
@@ -40,6 +42,8 @@ from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
 from distreal_sim.devices.availability.always import Always
+from distreal_sim.devices.batteries import Battery, Rechargeable
+from distreal_sim.devices.batteries.none import Mains
 from distreal_sim.devices.catalogue import DEVICE_FILES, Device, calibrated_device
 from distreal_sim.devices.controllers import Controller
 from distreal_sim.devices.controllers.full import Full
@@ -105,6 +109,9 @@ class Experiment(ConfigModel):
     controller: SerializeAsAny[Controller] = Field(
         Full(), description="at which speed devices compute and at which power they send"
     )
+    battery: SerializeAsAny[Battery] = Field(
+        Mains(), description="what the clients' energy comes from, and when it charges"
+    )
     memory: SerializeAsAny[Memory] = Field(
         UnlimitedMemory(), description="what the clients' training may take"
     )
@@ -161,11 +168,15 @@ class Experiment(ConfigModel):
         codecs = {"codec": self.codec, "download_codec": self.download_codec}
         check_statistics(self.evaluation, self.merge, self.method, codecs, self.coordination)
         check_download_codec(self.download_codec)
-        check_energy(self.energy, self.availability, self.coordination)
-        check_controller(self.controller, self.energy)
+        check_energy(self.energy, self.availability)
+        check_controller(self.controller, self.energy, self.coordination)
+        check_battery(self.battery, self.energy, self.availability, self.method, self.controller)
         for key in ("stop", "best"):
-            if getattr(self, key) is not None:
+            watched = getattr(self, key)
+            if watched is not None and (key == "best" or watched.by_tests):
                 check_watched_rounds(key, self.evaluation, self.rounds)
+        if self.stop is not None:
+            check_budget(self.stop.budget, self.energy)
         check_coordination(
             self.coordination, self.merge, self.round_end, self.clients_per_round, self.n_clients
         )
@@ -191,14 +202,17 @@ class Experiment(ConfigModel):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Columns beside those of every run: of costs, energy, peak memory, jobs, relays and the method's."""
+        """Columns beside those of every run: of costs, energy, batteries, peak memory, jobs, relays and the
+        method's.
+        """
         charged = () if self.cost == "macs" else (CHARGED,)
         energy = ENERGY if self.energy.counts else ()
+        battery = BATTERY if isinstance(self.battery, Rechargeable) else ()
         peak = (PEAK_MEMORY,) if self.memory.limits else ()
         jobs = () if self.coordination.in_rounds else OF_JOBS
         controlled = CONTROLLED if self.controller.acts else ()
         relays = OF_RELAYS if self.method.relays else ()
-        return (*charged, *energy, *controlled, *peak, *jobs, *relays, *self.method.columns)
+        return (*charged, *energy, *battery, *controlled, *peak, *jobs, *relays, *self.method.columns)
 
     @property
     def costs(self) -> CostTable | None:

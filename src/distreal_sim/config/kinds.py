@@ -15,6 +15,7 @@ from distreal_sim.codecs import Codec
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
 from distreal_sim.devices.availability import Availability
+from distreal_sim.devices.batteries import Battery
 from distreal_sim.devices.controllers import Controller
 from distreal_sim.devices.energy import Energy
 from distreal_sim.devices.links import Links
@@ -44,6 +45,7 @@ KINDS: dict[str, type[Plugin]] = {
     "link": Links,
     "availability": Availability,
     "energy": Energy,
+    "battery": Battery,
     "controller": Controller,
     "memory": Memory,
     "method": Method,

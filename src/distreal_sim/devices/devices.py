@@ -9,6 +9,8 @@ from typing import cast
 import numpy as np
 
 from distreal_sim.devices.availability import Availability, Presences
+from distreal_sim.devices.batteries import Battery, Cell, Rechargeable
+from distreal_sim.devices.batteries.none import Mains
 from distreal_sim.devices.capacity import Capacity
 from distreal_sim.devices.controllers import Controller
 from distreal_sim.devices.controllers.full import Full
@@ -43,6 +45,7 @@ class Devices:
     energy: Energy = field(default_factory=Uncounted)
     controller: Controller = field(default_factory=Full)
     memory: Memory = field(default_factory=Unlimited)
+    battery: Battery = field(default_factory=Mains)
 
     def level_1(self, client_ids: OneOrMany) -> OneOrMany:
         """MAC/s of capacity level 1 of a client, or of many: (n,), or one number that they share."""
@@ -99,6 +102,25 @@ class Devices:
         of_devices = own(client_ids, self._rngs("profile", client_ids))
         found = limit(client_ids, self._rngs("memory", client_ids), of_devices)
         return np.array(np.broadcast_to(found, client_ids.shape), float)
+
+    @property
+    def have_batteries(self) -> bool:
+        """Whether the clients' energy may run out."""
+        return isinstance(self.battery, Rechargeable)
+
+    def cell(self, client_id: int) -> Cell:
+        """The client's battery; only if they have any."""
+        assert isinstance(self.battery, Rechargeable)
+        return self.battery.cell(self._rngs("battery", client_id))
+
+    def charger(self, client_id: int, start_s: float, *, at_work: bool = False) -> Capacity:
+        """The power in W that reaches the client's battery, in time relative to start_s; only if they have
+        any. at_work: while the client has a job.
+        """
+        assert isinstance(self.battery, Rechargeable)
+        line = self.battery.charging(self._rngs("battery", client_id), self._presence(client_id))
+        charges = self.battery.at_work or not at_work
+        return Capacity(line, self.battery.charge_w if charges else 0.0, start_s)
 
     def links_of(self, client_ids: np.ndarray, use: Use) -> Transfers:
         """The links of many clients, each in a round of its own; use: of (n,) arrays."""

@@ -1,15 +1,17 @@
 """How unequal a fleet is, in numbers.
 
 `rounds_in_time` and `time_of_trips` are DevMC-R and DevMC-T of Zhang et al. FLHetBench: Benchmarking Device
-and State Heterogeneity in Federated Learning. CVPR 2024. Differs from the paper: the times that clients need
-for their work stand in place of times of transfers, c is computed from the arguments, and an order statistic
-takes the place of the interpolated percentile, so that a round ends when a client is done.
+and State Heterogeneity in Federated Learning. CVPR 2024; with states and equal times StatMC-R and StatMC-T,
+with states and the clients' own times InterMC-R and InterMC-T. Differs from the paper: the times that clients
+need for their work stand in place of times of transfers, c is computed from the arguments, rounds of the R
+numbers follow each other without a pause, and an order statistic takes the place of the interpolated
+percentile, so that a round ends when a client is done.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +20,22 @@ PAUSE_S = 20.0
 
 ENOUGH = 0.8
 """Share of the clients after which a round of `time_of_trips` ends."""
+
+
+MOST_WAITS = 1000
+"""Rounds in a row for which nobody is there, after which no more are waited for."""
+
+
+class States(Protocol):
+    """When clients are there; work of one that is away pauses."""
+
+    def there(self, t_s: float) -> np.ndarray:
+        """(n,) bool: which of them are there."""
+        ...
+
+    def lasts_s(self, client: int, t_s: float, work_s: float) -> float:
+        """Seconds from t_s until a client has done so many seconds of work; inf for never."""
+        ...
 
 
 class Spread(NamedTuple):
@@ -49,32 +67,63 @@ class InTime(NamedTuple):
 
 
 def rounds_in_time(
-    times_s: np.ndarray, deadline_s: float, per_round: int, rounds: int, rng: np.random.Generator
+    times_s: np.ndarray,
+    deadline_s: float,
+    per_round: int,
+    rounds: int,
+    rng: np.random.Generator,
+    states: States | None = None,
 ) -> InTime:
     """ln(1 + sum_i min(S_i, c)) / ln(1 + c n) after so many rounds of `per_round` of the n clients.
 
     times_s: (n,) of the clients' work; S_i: how often client i was in time; c = rounds x per_round / n, its
-    part of all jobs.
+    part of all jobs. states: those who are there when a round begins can be selected; None: always all.
     """
     n = len(times_s)
     done = np.zeros(n, np.int64)
-    for _ in range(rounds):
-        chosen = rng.choice(n, per_round, replace=False) if per_round < n else np.arange(n)
-        done[chosen] += times_s[chosen] <= deadline_s
+    for number in range(rounds):
+        start_s = number * deadline_s
+        chosen = _chosen(n, per_round, rng, None if states is None else states.there(start_s))
+        done[chosen] += _lasts_s(times_s, chosen, start_s, states) <= deadline_s
     cap = rounds * per_round / n
     score = math.log1p(float(np.minimum(done, cap).sum())) / math.log1p(cap * n)
     return InTime(score, float(done.sum()) / (rounds * per_round))
 
 
-def time_of_trips(times_s: np.ndarray, per_round: int, trips: int, rng: np.random.Generator) -> float:
+def time_of_trips(
+    times_s: np.ndarray,
+    per_round: int,
+    trips: int,
+    rng: np.random.Generator,
+    states: States | None = None,
+) -> float:
     """DevMC-T: time of so many trips, relative to that of clients that need none; at least 1.
 
     A trip is one client's part in a round; a round takes PAUSE_S and the time after which ENOUGH of its
-    clients are done.
+    clients are done; while nobody is there, only PAUSE_S. inf where nobody comes or comes back.
     """
-    n, elapsed_s, n_rounds = len(times_s), 0.0, math.ceil(trips / per_round)
-    for _ in range(n_rounds):
-        chosen = rng.choice(n, per_round, replace=False) if per_round < n else np.arange(n)
-        enough = math.ceil(ENOUGH * len(chosen) - 1e-9)
-        elapsed_s += PAUSE_S + float(np.sort(times_s[chosen])[enough - 1])
-    return elapsed_s / (n_rounds * PAUSE_S)
+    elapsed_s, n_trips, n_waits = 0.0, 0, 0
+    while n_trips < trips:
+        there = None if states is None else states.there(elapsed_s)
+        chosen = _chosen(len(times_s), per_round, rng, there)
+        lasts_s = np.sort(_lasts_s(times_s, chosen, elapsed_s, states))
+        elapsed_s += PAUSE_S
+        if len(chosen):
+            elapsed_s += float(lasts_s[math.ceil(ENOUGH * len(chosen) - 1e-9) - 1])
+        n_trips += len(chosen)
+        n_waits = 0 if len(chosen) else n_waits + 1
+        if n_waits > MOST_WAITS or elapsed_s == math.inf:
+            return math.inf
+    return elapsed_s / (math.ceil(trips / per_round) * PAUSE_S)
+
+
+def _chosen(n: int, per_round: int, rng: np.random.Generator, there: np.ndarray | None) -> np.ndarray:
+    able = np.arange(n) if there is None else np.flatnonzero(there)
+    return rng.choice(able, per_round, replace=False) if per_round < len(able) else able
+
+
+def _lasts_s(times_s: np.ndarray, chosen: np.ndarray, start_s: float, states: States | None) -> np.ndarray:
+    """(m,) seconds until each of the chosen is done."""
+    if states is None:
+        return np.asarray(times_s[chosen])
+    return np.array([states.lasts_s(c, start_s, times_s[c]) for c in chosen.tolist()])

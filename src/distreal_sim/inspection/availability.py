@@ -12,6 +12,7 @@ from distreal_sim.base.text import add_row, say, table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.devices.presence import Presence
+from distreal_sim.inspection.heterogeneity import state_lines
 from distreal_sim.inspection.rows import sample
 from distreal_sim.inspection.sparkline import MAX_WIDTH, marks_of, sparkline
 
@@ -57,6 +58,8 @@ def print_availability(experiment: Experiment, task: Task, console: Console) -> 
         f"Share that can be selected: {shares.mean():.3f}, from {shares.min():.3f} to {shares.max():.3f}.",
     )
     if task.devices.come_and_go:
+        for line in state_lines(experiment, task):
+            say(console, line)
         say(console, "\n" + _over_time(task, client_ids, n_rounds, console))
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from distreal_sim.base.text import percent
+from distreal_sim.client.energy import BATTERY
 from distreal_sim.client.messages import Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
@@ -27,7 +29,7 @@ Warn = Callable[[str], None]
 PACKAGE = __name__.partition(".")[0]
 
 MANY = 0.5
-"""Share of rounds without a merged update from which on they are mentioned."""
+"""Share of rounds without a merged update, or of clients without a battery, from which on it is mentioned."""
 
 ROW = 10
 """Rounds in a row without a merged update that are mentioned too."""
@@ -100,7 +102,7 @@ def of_round_1(updates: Sequence[Update]) -> list[str]:
 
 def of_world(run: Run) -> list[str]:
     """Warnings after a run, or after its replay without training: nobody finishes, nothing is merged for many
-    rounds.
+    rounds, batteries are down.
     """
     rounds = run.rounds
     lines, n_merged = of_rounds(run.path), rounds["n_completed"] + rounds["n_partial"]
@@ -112,6 +114,13 @@ def of_world(run: Run) -> list[str]:
         )
     if ROW <= (longest := _longest(n_merged.eq(0))) < MANY * len(rounds):
         lines.append(f"warning: nothing was merged in {longest} rounds in a row")
+    if BATTERY[1].name in rounds:
+        share = float((run.clients["status"] == "battery").mean())
+        if share >= MANY:
+            lines.append(
+                f"warning: {percent(share)} of the selected clients had no battery left for their work: they "
+                "are charged too little, or selected too often"
+            )
     return lines
 
 
@@ -139,10 +148,15 @@ def of_rounds(directory: Path) -> list[str]:
     empty = [row for row in rows if not int(row["n_completed"]) + int(row["n_partial"])]
     if not empty or len(empty) < MANY * len(rows):
         return []
-    selected, diverged = (sum(int(row[f"n_{what}"]) for row in empty) for what in ("selected", "diverged"))
+    selected, dropped, diverged = (
+        sum(int(row.get(f"n_{what}", 0)) for row in empty) for what in ("selected", "dropped", "diverged")
+    )
+    out = selected - dropped - diverged if "n_dropped" in empty[0] else 0
     why = "no client finished in time"
     if not selected:
         why = "no client was available"
+    elif out:
+        why = "every client was out of memory or battery" + ("" if out == selected else ", or late")
     elif diverged:
         why = "every update diverged" if diverged == selected else "every update was late or diverged"
     if len(empty) < len(rows):

@@ -114,9 +114,10 @@ def deadline_for(experiment: Experiment, task: Task, completion: float) -> float
     """The shortest deadline_s, to 1 %, with which that share of the selected clients completes its work.
 
     The devices stay as they are, in MAC/s, whatever the unit of their levels. NaN where even a deadline a
-    million times longer is too short, as for clients without capacity.
+    million times longer is too short, as for clients without capacity, and with batteries, which a longer
+    round does not fill.
     """
-    if task.overrun == "wait":
+    if task.overrun == "wait" or task.devices.have_batteries:
         return math.nan
     n_rounds = max(1, CLIENT_ROUNDS_TRIED // experiment.clients_per_round)
     short = experiment.model_copy(update={"rounds": min(experiment.rounds, n_rounds)})

@@ -110,10 +110,12 @@ def plot(
     The runs of a sweep get a panel for each of its settings. directories: runs, or folders of them, or one
     front file. targets: values to mark, by default the sweep's. metric, y: see `load_runs`. out: a .png, .pdf
     or .svg. kind: `accuracy`, or the score y; `timeline`, who works when in the first rounds;
-    `participation`, shares of the clients whose work counts, over the rounds; `capacity`, of one client;
-    `front`, the dropout vectors; `against`, the final score at each value of a swept key. band: around a
-    mean, its 95 % interval, the standard deviation of the seeds, all seeds, or nothing. against: the key of
-    that figure, in full or its last part, by default the first that is swept. x and targets are for accuracy.
+    `participation`, shares of the clients whose work counts, over the rounds; `work`, the MACs that slow,
+    middle and fast devices offered, used and saw counted; `clients`, the scores by class of device and client
+    by client; `to_target`, time, MACs, bytes and joules until the first of `targets`; `capacity`, of one
+    client; `front`, the dropout vectors; `against`, the final score at each value of a swept key. band:
+    around a mean, its 95 % interval, the standard deviation of the seeds, all seeds, or nothing. against: the
+    key of that figure, in full or its last part, by default the first that is swept. x is for accuracy.
     Raises InputError where there is no run.
     """
     place_of = None if out is None else Path(out)
@@ -126,12 +128,16 @@ def plot(
         from distreal_sim.results.plots.against import against as draw_against
 
         return draw_against(runs, against, place_of, band)
+    place = runs[0].place
+    marked = targets or (place.targets if place is not None else ())
+    if kind == "to_target":
+        from distreal_sim.results.plots.to_target import to_target
+
+        return to_target(runs, marked[0] if marked else None, place_of)
     if kind != "accuracy":
         return draw(kind, runs, out)
     from distreal_sim.results.plots.accuracy import accuracy  # matplotlib takes a second to import
 
-    place = runs[0].place
-    marked = targets or (place.targets if place is not None else ())
     return accuracy(runs, x=x, targets=marked, out=place_of, band=band)
 
 

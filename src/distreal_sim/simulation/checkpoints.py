@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.files import sync, write_atomically
 from distreal_sim.client.messages import Arrays, Job, Round, State
+from distreal_sim.simulation.batteries import packed, unpacked
 from distreal_sim.simulation.rounds import Progress
 
 PRESENT = 0
@@ -35,10 +36,9 @@ class Checkpoint:
         contexts = {int(k): v.tobytes() for k, v in _under("contexts", tensors).items()}
         jobs = _jobs(meta["jobs"], tensors, state)
         statistics, selection = _under("statistics", tensors), _under("selection", tensors)
-        progress = Progress(
-            meta["round"], meta["sim_s"], state, statistics, jobs, meta["n_dispatches"], selection
-        )
-        return progress, contexts
+        batteries = unpacked(_under("batteries", tensors))
+        order = jobs, meta["n_dispatches"], selection, batteries
+        return Progress(meta["round"], meta["sim_s"], state, statistics, *order), contexts
 
 
 class Checkpoints:
@@ -84,6 +84,7 @@ class Checkpoints:
             **_over("extras", progress.state.extras),
             **_over("statistics", progress.statistics),
             **_over("selection", progress.selection),
+            **_over("batteries", packed(progress.batteries)),
             **models,
             **_over("contexts", {str(k): np.frombuffer(v, np.uint8) for k, v in contexts.items()}),
         }

@@ -44,20 +44,21 @@ def play(
             fleet.restore(contexts)
         if task.front is not None:
             task.front.save(directory.path / "front.json")
-        recorder = Verifying(directory, experiment, task, progress.sim_s) if verify else directory
+        own = experiment, task, progress.sim_s, progress.batteries
+        recorder = Verifying(directory, *own) if verify else directory
         every = (*experiment.trackers, *trackers)
         with tracked(every, experiment, directory.path, on_round) as shown:
+            watch = Watch(experiment, task.scoring.better, rows_of(directory.rounds.path))
             if fleet is not None:
-                watch = Watch(experiment, task.scoring.better, rows_of(directory.rounds.path))
 
                 def keep(now: Progress) -> None:
                     directory.keep_best(final_model(task, now), now.round_number)
 
                 sim = Simulation(experiment, task, fleet, recorder)
                 progress = simulate(sim, progress, shown, watch, keep, order_of(experiment))
-                directory.notes |= watch.notes()
             else:
-                progress = run_clock(experiment, task, progress, recorder, shown)
+                progress = run_clock(experiment, task, progress, recorder, shown, watch)
+            directory.notes |= watch.notes()
         directory.finish(final_model(task, progress))
     except StopRun as stop:
         directory.notes["stopped_by"] = str(stop)

@@ -18,6 +18,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.methods import Method
 from distreal_sim.simulation.asked import first_state, jobs_of, learnt, merged
+from distreal_sim.simulation.batteries import Levels, levels_after
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.client_scores import rows_of_clients, score_columns, summary
 from distreal_sim.simulation.cohort import select_cohort
@@ -47,7 +48,7 @@ class Progress:
 
     sim_s: simulated time; statistics: batch-norm statistics of the last test; jobs: those that are still
     running, and n_dispatches: dispatches of jobs so far, where the order is not that of rounds; selection:
-    the memory of the selection.
+    the memory of the selection; batteries: levels when the last jobs were done.
     """
 
     round_number: int
@@ -57,6 +58,7 @@ class Progress:
     jobs: tuple[Job, ...] = ()
     n_dispatches: int = 0
     selection: Arrays = field(default_factory=dict)
+    batteries: Levels = field(default_factory=dict)
 
 
 def start(experiment: Experiment, task: Task) -> Progress:
@@ -106,8 +108,10 @@ class Simulation:
         lr = self.task.local.rate(number, n_rounds)
         return Round(number, n_rounds, before.sim_s, lr, tuple(cohort), len(cohort)), memory
 
-    def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
-        """One decoded update per job, in the order of the jobs."""
+    def train(self, jobs: Sequence[Job], batteries: Levels) -> Iterator[Update]:
+        """One decoded update per job, in the order of the jobs; batteries: their levels before the jobs."""
+        if self.task.devices.have_batteries:
+            return self._train_on(jobs, batteries)
         if any(job.after is not None for job in jobs):
             return relayed(self._trained, jobs, self.task.merge.weighs_by)
         return self._trained(jobs)
@@ -115,6 +119,16 @@ class Simulation:
     def _trained(self, jobs: Sequence[Job]) -> Iterator[Update]:
         got = sent_models(self.task, jobs)
         return map(self._decoded, jobs, got, self.fleet.train(got))
+
+    def _train_on(self, jobs: Sequence[Job], batteries: Levels) -> Iterator[Update]:
+        flights = self.timekeeper.flights(jobs, batteries)
+        self.timekeeper.forget(flights)
+        computed = self.fleet.train([flight.got for flight in flights if flight.is_computed])
+        for flight in flights:
+            update = flight.timed
+            if flight.is_computed:
+                update = self._decoded(flight.job, flight.got, next(computed))
+            yield update.reporting(**flight.battery)
 
     def result(self, flight: Flight) -> Update:
         """The decoded update of a job that was submitted."""
@@ -143,7 +157,8 @@ class Simulation:
         known = {key: self.fleet.publish(arrays) for key, arrays in models.items()}
         known[id(progress.state.arrays)] = state.arrays
         jobs = tuple(replace(job, arrays=known[id(job.arrays)]) for job in progress.jobs)
-        self.fleet.submit([flight.got for flight in self.timekeeper.flights(jobs)])
+        flights = self.timekeeper.flights(jobs, progress.batteries)
+        self.fleet.submit([flight.got for flight in flights if flight.is_computed])
         return replace(progress, state=state, jobs=jobs)
 
     def duration_s(self, sim_s: Sequence[float]) -> float:
@@ -204,7 +219,8 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     """One round."""
     begin_wall_s = time.perf_counter()
     now, selection = sim.next_round(before)
-    updates = Tally(sim.train(jobs_of(sim.method, sim.task, before.state, now)))
+    jobs = jobs_of(sim.method, sim.task, before.state, now)
+    updates = Tally(sim.train(jobs, before.batteries))
     state = sim.merge(before.state, now, updates.that_count())
     facts = updates.drain()
     state = learnt(sim.method, sim.task, state, now, facts)
@@ -220,7 +236,9 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     sim.recorder.write(row, rows, timing)
     statistics = scores.statistics if scores else before.statistics
     selection = sim.experiment.selection.learn(selection, now.number, facts)
-    return Progress(now.number, end_s, state, statistics, selection=selection), row
+    batteries = levels_after(before.batteries, now.start_s, facts)
+    after = Progress(now.number, end_s, state, statistics, selection=selection, batteries=batteries)
+    return after, row
 
 
 Play = Callable[[Simulation, Progress], tuple[Progress, RoundRow]]

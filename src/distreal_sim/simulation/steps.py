@@ -16,10 +16,12 @@ from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Updat
 from distreal_sim.merging.stale import moved, towards
 from distreal_sim.server.coordination import Server
 from distreal_sim.simulation.asked import jobs_of, learnt
+from distreal_sim.simulation.batteries import Charge, charge_of
 from distreal_sim.simulation.client_scores import score_columns
 from distreal_sim.simulation.cohort import select_cohort
+from distreal_sim.simulation.cut import cut_short
 from distreal_sim.simulation.events import Clock
-from distreal_sim.simulation.flights import Flight, cancelled
+from distreal_sim.simulation.flights import Flight
 from distreal_sim.simulation.rounds import Progress, Simulation, Tally
 from distreal_sim.simulation.rows import ClientRows, RoundRow, Timing
 
@@ -47,13 +49,17 @@ def play_step(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     sim.recorder.write(row, rows, timing)
     statistics = scores.statistics if scores else before.statistics
     selection = desk.learnt(facts)
-    return Progress(now.number, end_s, state, statistics, desk.jobs, desk.n_dispatches, selection), row
+    after = Progress(
+        now.number, end_s, state, statistics, desk.jobs, desk.n_dispatches, selection, desk.batteries
+    )
+    return after, row
 
 
 class Desk:
     """The server's jobs between two of its steps.
 
-    now_s: simulated time; jobs: those that are running; n_dispatches: dispatches of jobs so far.
+    now_s: simulated time; jobs: those that are running; n_dispatches: dispatches of jobs so far; batteries:
+    levels when the last jobs were done.
     """
 
     def __init__(self, sim: Simulation, before: Progress) -> None:
@@ -65,7 +71,8 @@ class Desk:
         self._taken: dict[Flight, Update] = {}
         self._n_received, self._timer_rang = 0, False
         self.n_dispatches, self._selection = before.n_dispatches, before.selection
-        self._await(sim.timekeeper.flights(before.jobs))
+        self.batteries = dict(before.batteries)
+        self._await(sim.timekeeper.flights(before.jobs, before.batteries))
         self._timer_s = self._rules.timer_s(self._server)
         self._clock.schedule(self._timer_s, None, priority=len(sim.task.split))
 
@@ -118,7 +125,8 @@ class Desk:
                 return
         raise RunError(
             f"coordination {self._rules.name}: {most:,} jobs or waits in a row brought no update, until "
-            f"{self.now_s:g} s of simulated time: no client is available, or none does its work in time"
+            f"{self.now_s:g} s of simulated time: no client is available, or none does its work in time, in "
+            "its memory or on its battery"
         )
 
     def _await(self, flights: Sequence[Flight]) -> None:
@@ -138,24 +146,30 @@ class Desk:
                 self._take(flight)
         now = self._round(self.now_s, chosen, self.n_dispatches)
         jobs = jobs_of(sim.method, sim.task, self._before.state, now) if chosen else []
-        flights = sim.timekeeper.flights(jobs)
+        flights = sim.timekeeper.flights(jobs, self.batteries)
         self._await(flights)
-        sim.fleet.submit([flight.got for flight in sorted(flights, key=lambda f: f.end_s)])
+        first = sorted(flights, key=lambda f: f.end_s)
+        sim.fleet.submit([flight.got for flight in first if flight.is_computed])
 
     def _end(self, flight: Flight) -> bool:
         """Ends a job; whether it brings an update that is accepted."""
         del self._running[flight.client_id]
         self._ended.append(flight)
+        self._discharge(flight, flight.timed.facts, flight.charge)
         received = flight.timed.is_merged and self._rules.accepts(self._staleness(flight))
         self._n_received += received
         return received
+
+    def _discharge(self, flight: Flight, facts: Facts, charge: Charge | None) -> None:
+        if charge is not None:
+            self.batteries[flight.client_id] = flight.start_s + facts.sim_s, charge.end_j
 
     def _staleness(self, flight: Flight) -> int:
         return self._before.round_number - flight.version
 
     def _take(self, flight: Flight) -> Update:
         if flight not in self._taken:
-            self._taken[flight] = self._sim.result(flight)
+            self._taken[flight] = self._sim.result(flight) if flight.is_computed else flight.timed
         return self._taken[flight]
 
     def updates(self) -> Iterator[Update]:
@@ -170,7 +184,8 @@ class Desk:
             elif self._rules.moves == "change":
                 update = moved(update, flight.job.arrays, present)
             update = replace(update, weight=self._rules.weight(staleness))
-            yield update.reporting(**_columns(flight, flight.end_s, staleness, refused=refused))
+            own = _columns(flight, flight.end_s, staleness, refused=refused)
+            yield update.reporting(**own, **flight.battery)
 
     def merged(self, updates: Iterator[Update]) -> State:
         """The state after the step; the state itself if nothing is computed."""
@@ -193,14 +208,24 @@ class Desk:
         if self._rules.overlaps and self.round.number < self.round.n_rounds:
             return []
         flights, self._running = list(self._running.values()), {}
-        self._sim.fleet.withdraw([flight.got for flight in flights])
+        self._sim.fleet.withdraw([flight.got for flight in flights if flight.is_computed])
         self._sim.timekeeper.forget(flights)
         found = []
         for flight in flights:
-            facts = cancelled(self._sim.task, flight, self.now_s)
-            own = _columns(flight, self.now_s, self._staleness(flight), cancelled=True)
+            facts, charge = self._until_now(flight)
+            self._discharge(flight, facts, charge)
+            own = {} if charge is None else charge.columns
+            own |= _columns(flight, self.now_s, self._staleness(flight), cancelled=True)
             found.append(replace(facts, metrics={**facts.metrics, **own}))
         return found
+
+    def _until_now(self, flight: Flight) -> tuple[Facts, Charge | None]:
+        """What a job came to that is cancelled now, and what it did to its client's battery."""
+        task, job, charge, after_s = self._sim.task, flight.job, flight.charge, self.now_s - flight.start_s
+        if not flight.is_computed and flight.timed.facts.sim_s <= after_s:
+            return flight.timed.facts, charge
+        facts = cut_short(task, job, flight.timed, after_s)
+        return facts, None if charge is None else charge_of(task, job, facts, charge.start_j)
 
     def learnt(self, facts: Sequence[Facts]) -> Arrays:
         """The selection's memory after the step."""

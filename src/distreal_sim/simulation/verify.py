@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from distreal_sim.base.errors import RunError
 from distreal_sim.client.columns import CHARGED
+from distreal_sim.client.energy import BATTERY
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.devices.links import Use
+from distreal_sim.simulation.batteries import Levels
 from distreal_sim.simulation.rounds import Progress, Recorder
 from distreal_sim.simulation.rows import ClientRow, RoundRow, Timing
 
@@ -26,7 +28,7 @@ class InvariantError(RunError):
 class Verifying:
     """Hands rounds on to another recorder once their bookkeeping holds.
 
-    sim_s: simulated time before the first round that it sees. Raises InvariantError.
+    sim_s, batteries: simulated time, and levels, before the first round that it sees. Raises InvariantError.
 
     - Simulated time grows, in rounds by the duration that `round_end` prescribes.
     - Without rounds a client does one job after another, and none ends after the server's step.
@@ -38,10 +40,19 @@ class Verifying:
       are at most those from the end of the download until it was done, and where a controller slows clients
       down, at most what was offered.
     - Joules, where they are counted, are the sums of their parts and of the clients.
+    - Of a battery start + charged - used = end; it holds at most its capacity, never charges faster than its
+      charger, loses nothing between jobs, and comes down to its reserve only where its client stops.
     - A client whose update was lost sent nothing; the numbers of steps done and planned match its status.
     """
 
-    def __init__(self, recorder: Recorder, experiment: Experiment, task: Task, sim_s: float) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        experiment: Experiment,
+        task: Task,
+        sim_s: float,
+        batteries: Levels | None = None,
+    ) -> None:
         self._recorder, self._task, self._sim_s = recorder, task, sim_s
         self._ends_early = experiment.round_end == "early"
         self._waits = experiment.overrun == "wait"
@@ -50,6 +61,7 @@ class Verifying:
         known = self._in_rounds or experiment.link.name in ("constant", "unlimited")
         self._link_known = known and not experiment.controller.acts
         self._free_s: dict[int, float] = {}  # when each client ended its last job
+        self._levels = dict(batteries or {})
 
     def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Checks a round, then adds it."""
@@ -114,7 +126,7 @@ class Verifying:
         offered = capacity.offered(0.0, own_s)
         most = offered * (1 + RELATIVE) + 1
         _expect(row, f"{where}macs at most what was offered", macs, macs <= most, offered)
-        if self._link_known and (client.status != "dropped" or was_refused):
+        if self._link_known and (client.status not in ("dropped", "battery") or was_refused):
             upload_s = link.expected_upload_s(client.upload_bytes) if link.is_steady else 0.0
             start_s = link.download_s(client.download_bytes)
             worked = capacity.offered(start_s, own_s - upload_s)
@@ -126,6 +138,36 @@ class Verifying:
                 client.metrics["compute_j"] + client.metrics["radio_j"],
             )
             _expect(row, f"{where}energy_j is compute_j and radio_j", stated, 0 <= stated == parts, parts)
+
+        if BATTERY[0].name in client.metrics:
+            self._check_battery(row, client)
+
+    def _check_battery(self, row: RoundRow, client: ClientRow) -> None:
+        where, cell = f"client {client.client_id}: ", self._task.devices.cell(client.client_id)
+        start_j, charged_j, end_j = (client.metrics[column.name] for column in BATTERY)
+        slack_j = RELATIVE * cell.capacity_j
+        left_j = start_j + charged_j - client.metrics["energy_j"]
+        _expect(row, f"{where}start + charged - used = end", end_j, abs(end_j - left_j) <= slack_j, left_j)
+        most_j = max(start_j, end_j)
+        _expect(
+            row, f"{where}at most its capacity", most_j, most_j <= cell.capacity_j + slack_j, cell.capacity_j
+        )
+        from_s = client.metrics.get("start_s", self._sim_s)
+        since_s, last_j = self._levels.get(client.client_id, (0.0, cell.start_j))
+        charge_w: float = getattr(self._task.devices.battery, "charge_w")  # noqa: B009  (of a Rechargeable)
+        reach_j = last_j + charge_w * (from_s - since_s)
+        gains = last_j - slack_j <= start_j <= reach_j + slack_j
+        _expect(row, f"{where}between jobs it charges, by its charger", start_j, gains, last_j)
+        reach_j = charge_w * client.sim_s
+        _expect(
+            row, f"{where}charges by its charger", charged_j, 0 <= charged_j <= reach_j + slack_j, reach_j
+        )
+        is_down = min(start_j, end_j) <= cell.reserve_j + slack_j
+        was_out = client.status == "battery"
+        _expect(row, f"{where}stops at its reserve only", end_j, is_down or not was_out, cell.reserve_j)
+        holds = was_out or end_j >= cell.reserve_j - slack_j
+        _expect(row, f"{where}never falls below its reserve", end_j, holds, cell.reserve_j)
+        self._levels[client.client_id] = from_s + client.sim_s, end_j
 
     def _check_job(self, row: RoundRow, client: ClientRow) -> None:
         """What holds for a job without rounds."""

@@ -1,7 +1,7 @@
 """What a run watches while it goes on: which of its models is the best, and whether it ends early.
 
 Both are functions of the rows of rounds.csv, so that a resumed run decides as one that was never cut short.
-Only rounds that are tested on schedule count: the last round is another one in a longer run.
+Of tests only those on schedule count: the last round is another one in a longer run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def check_watched(experiment: Experiment, scores: Mapping[str, Better]) -> None:
     columns = [name for name in round_columns(experiment.columns, scores, of_clients) if name != "round"]
     for key in ("stop", "best"):
         watched = getattr(experiment, key)
-        if watched is None:
+        if watched is None or (isinstance(watched, Stop) and not watched.by_tests):
             continue
         if watched.metric not in columns:
             raise InputError(
@@ -96,7 +96,9 @@ class Watch:
         self._evaluation = experiment.evaluation
         self._best = None if best is None else Peak(best.metric, goal_of(best, scores))
         self.ended: str | None = None
+        self._spent: dict[str, float] = {}
         if self._stop is not None:
+            self._spent = dict.fromkeys(self._stop.budget.limits, 0.0)
             goal = goal_of(self._stop, scores)
             self._peak = Peak(self._stop.metric, goal, self._stop.min_delta)
         for row in rows:
@@ -104,12 +106,22 @@ class Watch:
 
     def see(self, row: Row) -> bool:
         """Takes the next round; whether its model is the best one so far."""
-        if not self._evaluation.due(int(row["round"])):
-            return False
-        if self._stop is not None and self.ended is None and row[self._stop.metric] is not None:
-            self._peak.see(row)
-            self.ended = _reason(self._stop, self._peak, int(row["round"]), row[self._stop.metric])
-        return self._best is not None and self._best.see(row)
+        due, stop = self._evaluation.due(int(row["round"])), self._stop
+        if stop is not None and self.ended is None:
+            if due and stop.by_tests and row[stop.metric] is not None:
+                self._peak.see(row)
+                self.ended = _reason(stop, self._peak, int(row["round"]), row[stop.metric])
+            self._spend(row, stop)
+        return due and self._best is not None and self._best.see(row)
+
+    def _spend(self, row: Row, stop: Stop) -> None:
+        """Adds the costs of a round; the run ends if a budget is spent."""
+        number = int(row["round"])
+        for name, limit in stop.budget.limits.items():
+            before = 0.0 if name == "sim_s" else self._spent[name]
+            self._spent[name] = spent = before + (row[name] or 0.0)
+            if spent >= limit and number >= stop.after and self.ended is None:
+                self.ended = f"round {number}: {name} reached {spent:.6g}, its budget is {limit:.6g}"
 
     def notes(self) -> dict[str, Any]:
         """What run.json says of it at the end."""

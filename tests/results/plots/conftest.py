@@ -63,9 +63,12 @@ def write_run(tmp_path: Path) -> WriteRun:
             "round": 1, "client_id": 7, "status": "completed", "n_examples": 32,
             "n_steps_planned": 4, "n_steps_done": 4, "macs": 25 * 10**7, "macs_available": 5e8,
             "sim_s": 15.0, "mean_keep_rate": 0.5, "download_bytes": 10**6, "upload_bytes": 10**6,
-            "train_loss": 1.0,
+            "train_loss": 1.0, "download_s": 0.0, "compute_s": 15.0,
         }  # fmt: skip
         pd.DataFrame([client | row for row in clients or [{}]]).to_parquet(path / "clients.parquet")
+        scores = {"round": n, "client_id": [0, 1, 2, 3], "device_class": ["slow", "middle", "fast", "fast"]}
+        own = pd.DataFrame({**scores, "n_examples": 9, "accuracy": [0.2, 0.5, 0.6, 0.9], "loss": 1.0})
+        own.to_csv(path / "client_scores.csv", index=False)
         if method == "distreal":
             FRONT.save(path / "front.json")
         return find_runs([path])[0]

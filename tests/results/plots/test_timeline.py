@@ -16,16 +16,17 @@ WriteRun = Callable[..., Run]
 
 
 def test_jobs_of_rounds(write_run: WriteRun) -> None:
-    """Rounds end at 30 and 60 s. Client 1 works for 15 s of each; client 2 is late in the second, which lasts
-    its 30 s; client 3 takes no part.
+    """Rounds end at 30 and 60 s. Client 1 works for 15 s of each, in the second 2 s down, 9 s of computing
+    and 4 s up; client 2 is late in the second, which lasts its 30 s, and computes for 28; client 3 takes no
+    part.
     """
     run = write_run(
         "fedavg",
         [0.5, 0.6],
         clients=[
             {"round": 1, "client_id": 1},
-            {"round": 2, "client_id": 1},
-            {"round": 2, "client_id": 2, "status": "dropped", "sim_s": 30.0},
+            {"round": 2, "client_id": 1, "download_s": 2.0, "compute_s": 9.0},
+            {"round": 2, "client_id": 2, "status": "dropped", "sim_s": 30.0, "compute_s": 28.0},
             {"round": 2, "client_id": 3, "status": "dropped", "sim_s": 0.0},
         ],
     )
@@ -40,7 +41,10 @@ def test_jobs_of_rounds(write_run: WriteRun) -> None:
     bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
     assert [(bar.get_x(), bar.get_width(), bool(bar.get_hatch())) for bar in bars] == [
         (0.0, 15.0, False),
-        (30.0, 15.0, False),
+        (30.0, 2.0, False),
+        (32.0, 9.0, False),
+        (41.0, 4.0, False),
+        (30.0, 28.0, False),
         (30.0, 30.0, True),
     ]
     assert [float(np.asarray(line.get_xdata())[0]) for line in axes.lines] == [30.0, 60.0]

@@ -82,10 +82,63 @@ def test_a_cancelled_job_is_charged_the_bytes_that_travelled() -> None:
     )
     assert step_times(run) == [4.5]
     rows = run.clients
+    assert [(row.download_s, row.compute_s) for row in rows] == [(2, 1), (2, 2), (2, 2.5), (2, 0.5)]
     assert [row.metrics["end_s"] for row in rows] == [4.5, 4.5, 4.5, 4.5]
     assert [row.download_bytes for row in rows] == [2600] * 4
     assert [row.upload_bytes for row in rows] == [1950, 650, 0, 2600]
     assert [row.macs for row in rows] == [JOB_MACS, JOB_MACS, JOB_MACS * 5 // 12, JOB_MACS]
+
+
+RADIO = {"radio": [1.0, 0.0, 3.0, 0.0]}
+"""1 W sending and 3 W receiving, whatever the rate."""
+
+
+def test_a_cancelled_job_is_charged_the_joules_until_then() -> None:
+    """As above. Downloads take 2 s x 3 W; a whole job's MACs take 10 J, and 0.5 W between the transfers.
+
+    Client 0: 10 J + 1 s x 0.5 W, and 1.5 s of sending. Client 1: 10 J + 2 s, 0.5 s of sending. Client 2: 2.5
+    of 6 s of its work, 10 x 2.5 / 6 J + 2.5 s. Client 3: 10 J + 0.5 s, 2 s of sending.
+    """
+    energy = {"name": "per_mac", "joules_per_mac": 10 / JOB_MACS, "idle_w": 0.5, **RADIO}
+    speeds = {"download_bytes_per_s": 1300, "upload_bytes_per_s": 1300}
+    run = played(
+        world(
+            [1, 2, 6, 0.5],
+            {"name": "first_k", "over": 4},
+            rounds=1,
+            clients_per_round=1,
+            link={"name": "constant", **speeds},
+            overrun="wait",
+            energy=energy,
+        )
+    )
+    compute_j, radio_j = ([row.metrics[name] for row in run.clients] for name in ("compute_j", "radio_j"))
+    assert compute_j == pytest.approx([10.5, 11, 25 / 6 + 1.25, 10.25])
+    assert radio_j == pytest.approx([7.5, 6.5, 6, 8])
+    assert run.rounds[0].more["energy_j"] == pytest.approx(sum(compute_j) + sum(radio_j))
+
+
+def test_joules_of_operating_points_until_a_job_is_cancelled() -> None:
+    """Client 0 computes 20480 MACs in 2 s, client 1 in 4 s, cancelled at 2 s. The points of 10240 and 20480
+    MAC/s have 1 V and 2 V, and C is such that they take 3 and 24 W: 10240 MAC/s take 3 W for 2 s, and 5120
+    MAC/s half of it.
+    """
+    points = {"name": "points", "points": [[10240, 1], [20480, 2]], "capacitance_f": 3 / 10240}
+    energy = {**points, "macs_per_cycle": 1, "static_w": 1.0}
+    run = played(world([2, 4], {"name": "first_k", "over": 2}, rounds=1, clients_per_round=1, energy=energy))
+    assert [row.metrics["energy_j"] for row in run.clients] == pytest.approx([2 * (3 + 1), 2 * (1.5 + 1)])
+
+
+def test_joules_of_stale_and_refused_updates() -> None:
+    """Jobs of 1, 2 and 4 s take 5 J and 1 W: 6, 7 and 9 J each, also the refused one; the last step cancels
+    client 1 (0.0 s of its second job have passed) and client 2 after 3 of 4 s: 3.75 J and 3 s.
+    """
+    energy = {"name": "per_mac", "joules_per_mac": 5 / JOB_MACS, "idle_w": 1.0}
+    run = played(world([1, 2, 4], {"name": "fedasync", "max_staleness": 1}, rounds=3, energy=energy))
+    assert step_times(run) == [1, 2, 3]
+    joules = [(row.client_id, round(row.metrics["energy_j"], 3)) for row in run.clients]
+    assert joules == [(0, 6), (0, 6), (0, 6), (1, 7), (1, 3.5), (2, 6.75)]
+    assert run.rounds[2].more["energy_j"] == pytest.approx(6 + 7 + 3.5 + 6.75)
 
 
 def test_a_job_cancelled_during_its_download() -> None:

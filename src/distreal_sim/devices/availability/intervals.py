@@ -1,4 +1,9 @@
-"""Clients that are there in intervals that were recorded, such as phones that were charging."""
+"""Clients that are there in intervals that were recorded, such as phones that were charging.
+
+`assign: ranked` is the sampler of states of Zhang et al. FLHetBench: Benchmarking Device and State
+Heterogeneity in Federated Learning. CVPR 2024. Differs from the paper: the score of a trace is the share of
+the time that its device is there (our choice), and the draw has a seed, which is fixed in its public code.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import ConfigPath
+from distreal_sim.base.rng import generator
 from distreal_sim.devices.availability import Presences
 from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 from distreal_sim.devices.traces.files import stamp
@@ -30,9 +37,20 @@ class Intervals(Presences):
     clock: Literal["own", "common"] = Field(
         "own", description="time 0 is the start of each client's record, or the earliest one for all"
     )
-    assign: Literal["in_order", "random"] = Field(
+    assign: Literal["in_order", "random", "ranked"] = Field(
         "in_order",
-        description="client i follows trace i, and past the last trace the first ones again; or one drawn",
+        description="client i follows trace i, and past the last trace the first ones again; or one drawn, "
+        "all alike, or the more likely the longer it is there",
+    )
+    alpha: float = Field(
+        100.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="ranked: how far down the ranks clients are drawn, about this many traces",
+    )
+    start_rank: int = Field(0, ge=0, description="ranked: the best traces that are left out")
+    draw: int = Field(
+        0, ge=0, description="ranked: number of the draw of the weights; clients draw by the seed"
     )
     begin: Literal["start", "anywhere"] = Field(
         "start", description="a client begins with the start of its trace, or at a time in it that is drawn"
@@ -44,6 +62,9 @@ class Intervals(Presences):
         which: OneOrMany = client_id % len(series)
         if self.assign == "random":
             which = np.floor(rng("trace").random() * len(series)).astype(np.int64)
+        elif self.assign == "ranked":
+            order, ends = _ranks(self, *stamp(self.file))
+            which = order[np.minimum(np.searchsorted(ends, rng("trace").random(), "right"), len(order) - 1)]
         return Played.of(series, which, rng("begin").random() if self.begin == "anywhere" else 0.0)
 
     def notes(self) -> tuple[str, ...]:
@@ -68,6 +89,22 @@ def _read(availability: Intervals, mtime_ns: int, size: int) -> Series:
     return series_of_intervals(read(availability.file), common, availability.file)
 
 
+@lru_cache(maxsize=8)
+def _ranks(availability: Intervals, mtime_ns: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(m,) traces, those that are there longest first, without the first start_rank; (m,) upper ends of their
+    intervals in [0, 1).
+    """
+    shares, _ = shares_there(_read(availability, mtime_ns, size))
+    order = np.argsort(-shares, kind="stable")[availability.start_rank :]
+    if not len(order):
+        raise InputError(
+            f"availability.start_rank ({availability.start_rank}) must be below {len(shares)}, the number of "
+            f"traces in {availability.file}"
+        )
+    rng = generator(availability.draw, "ranked traces")
+    return order, np.cumsum(stick_breaking(len(order), availability.alpha, rng))
+
+
 def shares_there(series: Series) -> tuple[np.ndarray, np.ndarray]:
     """(n,) share of its period in which each device is there; lengths of all intervals, in seconds."""
     shares, lengths_s = [], [np.empty(0)]
@@ -77,3 +114,13 @@ def shares_there(series: Series) -> tuple[np.ndarray, np.ndarray]:
         shares.append(spans_s.sum() / series.period_s[i])
         lengths_s.append(spans_s)
     return np.array(shares), np.concatenate(lengths_s)
+
+
+def stick_breaking(n: int, alpha: float, rng: np.random.Generator) -> np.ndarray:
+    """(n,) weights of a Dirichlet process, cut after n and divided by their sum: each takes a share of
+    Beta(1, alpha) of what the ones before it left.
+    """
+    shares = rng.beta(1.0, alpha, n)
+    weights = shares * np.concatenate([[1.0], np.cumprod(1 - shares)[:-1]])
+    normalised: np.ndarray = weights / weights.sum()
+    return normalised

@@ -92,6 +92,7 @@ class TimedClients:
         lost = stopped | late
         partly = (timed.n_done < n_planned) & ~lost
         sim_s = np.where(lost, task.deadline_s, done_s)
+        down_s = link.download_s(download[level])
         code = {status: STATUSES.index(status) for status in STATUSES}
         columns = {
             "client_id": client_ids,
@@ -105,11 +106,12 @@ class TimedClients:
             "download_bytes": np.where(skips, 0, download[level]),
             "upload_bytes": np.where(lost, 0, sent),
             "train_loss": np.full(len(kind), math.nan),
+            "download_s": np.where(skips, 0.0, np.minimum(down_s, sim_s)),
+            "compute_s": np.where(skips, 0.0, timed.compute_end_s - down_s),
         }
         if task.charges is not None:
             columns[CHARGED.name] = timed.charged_macs.astype(float)
         if task.devices.energy.counts:
-            down_s = link.download_s(download[level])
             upload_s = link.upload_s(sent, timed.compute_end_s)
             with np.errstate(divide="ignore", invalid="ignore"):
                 sent_share = (task.deadline_s - timed.compute_end_s) / upload_s

@@ -1,8 +1,9 @@
 """The simulated clock alone: rounds are planned and timed, but nothing is trained.
 
 Where the method declares the levels of its clients (`Method.levels`), and these stay for their whole round,
-thousands of client-rounds are timed at once, unless their energy depends on more than MACs or their memory is
-limited. Rounds with a known start are timed together: without training no round depends on the one before.
+thousands of client-rounds are timed at once, unless their energy depends on more than MACs, or their memory
+or their batteries are limited. Rounds with a known start are timed together: without training no round
+depends on the one before.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.rounds import Progress, Recorder, Simulation, simulate
 from distreal_sim.simulation.rows import ClientRows, RoundRow, Timing
 from distreal_sim.simulation.steps import play_step
+from distreal_sim.simulation.watch import Watch
 from distreal_sim.submodels.levels import Levels, charged
 from distreal_sim.submodels.submodel import SubModel
 
@@ -41,31 +43,37 @@ def run_clock(
     progress: Progress,
     recorder: Recorder,
     on_round: OnRound = unseen,
+    watch: Watch | None = None,
 ) -> Progress:
-    """Times all rounds after `progress`, recording and committing them."""
+    """Times all rounds after `progress`, recording and committing them, or as many as `watch` wants."""
     sim = Simulation(experiment, task, TimedFleet(task, experiment.method), recorder)
     if not experiment.coordination.in_rounds:
-        return simulate(sim, progress, on_round, play=play_step)
+        return simulate(sim, progress, on_round, watch, play=play_step)
     levels = known_levels(experiment.method, task)
     energy = task.devices.energy
     one_by_one = (
         task.devices.come_and_go
         or task.devices.controller.acts
+        or task.devices.have_batteries
         or (energy.counts and experiment.link.radios)
         or task.devices.memory.limits
         or (energy.counts and not energy.by_macs)
     )
     if levels is None or one_by_one:
-        return simulate(sim, progress, on_round)
+        return simulate(sim, progress, on_round, watch)
+    watch = Watch(experiment, task.scoring.better) if watch is None else watch
     clients = TimedClients(task, levels)
-    together = sim.on_schedule and not experiment.selection.remembers
+    together = sim.on_schedule and not experiment.selection.remembers and experiment.stop is None
     at_once = max(1, CLIENT_ROUNDS // experiment.clients_per_round) if together else 1
     n_uncommitted = 0
-    while progress.round_number < experiment.rounds:
+    while progress.round_number < experiment.rounds and not watch.ended:
         n_rounds = min(at_once, experiment.rounds - progress.round_number)
         progress, rows = time_rounds(sim, clients, progress, n_rounds)
         n_uncommitted += n_rounds * experiment.clients_per_round
-        if n_uncommitted >= CLIENT_ROUNDS or progress.round_number == experiment.rounds:
+        for row in rows:
+            watch.see(row.cells)
+        is_last = progress.round_number == experiment.rounds or watch.ended is not None
+        if n_uncommitted >= CLIENT_ROUNDS or is_last:
             recorder.commit(progress, {})
             n_uncommitted = 0
         for row in rows:
