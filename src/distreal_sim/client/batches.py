@@ -30,7 +30,7 @@ def batch_indices(sizes: list[int], n_examples: int, rng: np.random.Generator) -
     order = np.empty(0, np.int64)
     batches = []
     for size in sizes:
-        if not len(order):
+        if len(order) < size:
             order = rng.permutation(n_examples)
         batches.append(order[:size])
         order = order[size:]

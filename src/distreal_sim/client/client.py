@@ -43,7 +43,8 @@ OF_CODEC = "codec/"
 class Client:
     """A simulated device with its data, in one round; its properties are computed on first use.
 
-    empty(shape, dtype): allocates the arrays of its update; chosen: see `examples`; told: see `Job`.
+    empty(shape, dtype): allocates the arrays of its update; chosen: see `examples`; told: see `Job`; planned:
+    examples of each mini-batch, where a method plans other work than the round's.
     """
 
     task: Task
@@ -52,6 +53,7 @@ class Client:
     empty: Empty = np.empty
     chosen: np.ndarray | None = None
     told: Mapping[str, float] = field(default_factory=dict)
+    planned: tuple[int, ...] | None = None
 
     @cached_property
     def examples(self) -> np.ndarray:
@@ -61,7 +63,15 @@ class Client:
     @cached_property
     def batch_sizes(self) -> list[int]:
         """Examples of each planned mini-batch."""
-        return batch_sizes(len(self.examples), self.task.local)
+        now = self.round
+        if self.planned is not None:
+            return list(self.planned)
+        return batch_sizes(len(self.examples), self.task.local.doing(now.epochs, now.steps))
+
+    @property
+    def epoch(self) -> list[int]:
+        """Examples of each mini-batch of one pass over all of its examples."""
+        return batch_sizes(len(self.examples), self.task.local.doing(epochs=1))
 
     @cached_property
     def capacity(self) -> Capacity:

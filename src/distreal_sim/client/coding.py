@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from distreal_sim.base.rng import Rngs
-from distreal_sim.client.messages import Arrays, Job, Update
+from distreal_sim.client.messages import GRADIENT, Arrays, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.thinning.structure import Structure, kept_elements
 
@@ -39,8 +39,8 @@ def encode_update(task: Task, job: Job, update: Update, parts: Parts, kept: Arra
     kept: what it kept so far. It sees the part that travels and keeps it at full width, so that what it kept
     of a part that does not travel waits.
     """
-    names = update.arrays.keys()
-    known = {name: job.arrays[name] for name in names}
+    both = _known(job.arrays, update.arrays)
+    known = {name: both[name] for name in update.arrays}
     whole = {name: kept.get(name, np.zeros_like(array)) for name, array in update.arrays.items()}
     seen = {**kept, **{name: array for name, array in _cut(whole, parts).items() if name in kept}}
     encoded, keeps = task.codec.encode(_cut(update.arrays, parts), _cut(known, parts), seen, _rng(task, job))
@@ -50,7 +50,8 @@ def encode_update(task: Task, job: Job, update: Update, parts: Parts, kept: Arra
 
 def decode_update(task: Task, job: Job, update: Update, parts: Parts) -> Arrays:
     """The arrays of an update at full width; what did not travel of them is as the client got it."""
-    arrays = task.codec.decode(update.arrays, _cut(job.arrays, parts), _rng(task, job))
+    known = _known(job.arrays, update.arrays)
+    arrays = task.codec.decode(update.arrays, _cut(known, parts), _rng(task, job))
     return {n: _filled(job.arrays[n], parts[n], own) if n in parts else own for n, own in arrays.items()}
 
 
@@ -78,7 +79,16 @@ def moved_as(update: Arrays, got: Arrays, sent: Arrays) -> Arrays:
     """
     if got is sent:
         return update
-    return {name: sent[name] + (array - got[name]) for name, array in update.items()}
+    return {
+        name: sent[name] + (array - got[name]) if name in sent else array for name, array in update.items()
+    }
+
+
+def _known(model: Arrays, travelling: Iterable[str]) -> Arrays:
+    """What client and server know beforehand of the arrays that travel: the model, and 0 for gradients."""
+    if not any(name.startswith(GRADIENT) for name in travelling):
+        return model
+    return {**model, **{GRADIENT + name: np.zeros_like(array) for name, array in model.items()}}
 
 
 def _rng(task: Task, job: Job) -> np.random.Generator:

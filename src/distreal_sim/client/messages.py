@@ -22,6 +22,10 @@ none counts, because its battery was down to the reserve or came down to it."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
+GRADIENT = "gradient/"
+"""Prefix of the names of an update's arrays that are the gradient of a parameter and no parameter."""
+
+
 @dataclass(frozen=True)
 class State:
     """A method's state between rounds; extras: arrays that it keeps in addition to the parameters."""
@@ -37,7 +41,9 @@ class Round:
     number: from 1; n_rounds: the planned number of rounds; start_s: absolute simulated time of its start;
     lr: learning rate of its steps; cohort: ids of its clients, ascending; () on a client, which does not
     know the others; n_selected: how many they are, without rounds how many are at work then; dispatch:
-    number, from 1, of the dispatch of jobs, 0 where each round has one.
+    number, from 1, of the dispatch of jobs, 0 where each round has one; epochs, steps: planned work of a job
+    for which the server chose it (`Method.plan`), both 0 for that of `local`; asks: `gradient` for a
+    client that answers with a gradient instead of training.
 
     Without rounds (`coordination`) a job has a Round of its own: its number is that of the server's next step
     when the job starts, and a client may start twice before that step.
@@ -50,6 +56,9 @@ class Round:
     cohort: tuple[int, ...] = ()
     n_selected: int = 0
     dispatch: int = 0
+    epochs: int = 0
+    steps: int = 0
+    asks: str = ""
 
     @property
     def key(self) -> int:

@@ -77,6 +77,12 @@ class Local(ConfigModel):
         """Share of a gradient's step that the next step repeats; 0 for rules other than SGD."""
         return self.optimizer.momentum if isinstance(self.optimizer, Sgd) else 0.0
 
+    def doing(self, epochs: int = 0, steps: int = 0) -> Local:
+        """The same settings with other planned work; both 0: with the work that they plan."""
+        if not epochs and not steps:
+            return self
+        return self.model_copy(update={"epochs": epochs or None, "steps": steps or None})
+
     def rate(self, round_number: int, rounds: int) -> float:
         """Learning rate of round 1 ... rounds."""
         return self.lr_schedule.rate(self.lr, round_number, rounds)

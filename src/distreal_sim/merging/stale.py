@@ -19,6 +19,9 @@ def moved(update: Update, sent: Arrays, present: Arrays) -> Update:
         return update
     arrays = {}
     for name, value in update.arrays.items():
+        if name not in sent:  # a gradient
+            arrays[name] = value
+            continue
         old, new = sent[name], present[name]
         arrays[name] = np.where(value == old, new, value + (new.astype(float) - old))
     return replace(update, arrays=arrays)

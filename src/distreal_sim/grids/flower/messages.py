@@ -112,31 +112,18 @@ def decode_array(array: Array) -> np.ndarray:
 
 def encode_job(job: Job, arrays: ArrayRecord) -> RecordDict:
     """Content of a train message; arrays: the encoded job.arrays, which clients share."""
-    config = ConfigRecord()
-    config["client_id"] = job.client_id
-    config["round"] = job.round.number
-    config["n_rounds"] = job.round.n_rounds
-    config["start_s"] = job.round.start_s
-    config["lr"] = job.round.lr
-    config["n_selected"] = job.round.n_selected
-    config["dispatch"] = job.round.dispatch
+    now = {key: value for key, value in vars(job.round).items() if key != "cohort"}
+    config = ConfigRecord({"client_id": job.client_id, "round": now.pop("number"), **now})
     told = ConfigRecord({name: float(value) for name, value in job.told.items()})
     return RecordDict({"arrays": arrays, "job": config, "told": told})
 
 
 def decode_job(content: RecordDict, arrays: Arrays, memory: Arrays) -> Job:
     """The job of a train message, given its decoded arrays and the client's memory."""
-    config = values_of(content, "job")
-    now = Round(
-        config["round"],
-        config["n_rounds"],
-        config["start_s"],
-        config["lr"],
-        n_selected=config["n_selected"],
-        dispatch=config["dispatch"],
-    )
+    config = dict(values_of(content, "job"))
+    client_id = config.pop("client_id")
     told = {name: float(value) for name, value in values_of(content, "told").items()}
-    return Job(config["client_id"], now, arrays, memory, told)
+    return Job(client_id, Round(number=config.pop("round"), **config), arrays, memory, told)
 
 
 def encode_update(update: Update) -> RecordDict:
