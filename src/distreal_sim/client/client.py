@@ -129,7 +129,7 @@ class Client:
 
         The upload takes as long as the client expects.
         """
-        start_s: float = self.link.download_s(traffic.download_bytes)
+        start_s: float = max(self.round.delay_s, self.link.download_s(traffic.download_bytes))
         return start_s, self.task.deadline_s - self.link.expected_upload_s(traffic.upload_bytes)
 
     def fits(self, work_macs: int, traffic: Traffic) -> bool:
@@ -154,6 +154,10 @@ class Trains(Protocol):
         """Trains one client on its job."""
         ...
 
+    def answer(self, client: Client, job: Job) -> Update:
+        """What one client answers instead of training (`Round.asks`)."""
+        ...
+
     def travels(self, task: Task, job: Job, update: Update) -> Parts:
         """What travels of the update's arrays."""
         ...
@@ -167,7 +171,8 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
     """
     own, of_codec = _split(job.memory)
     client = Client(task, job.client_id, job.round, empty, told=job.told)
-    update: Any = method.train(client, replace(job, memory=own))
+    trains = method.answer if job.round.asks else method.train
+    update: Any = trains(client, replace(job, memory=own))
     if not isinstance(update, Update):
         raise InputError(
             f"train() of method {method.name} must return an Update, such as distreal_sim.client.train.train "

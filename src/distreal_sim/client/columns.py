@@ -67,6 +67,10 @@ CONTROLLED = (SPEED_SHARE, SENDING_W)
 """Further columns where a controller sets the devices, and what clients are told by it."""
 
 
+ASKED = Column("asked_macs", "MACs of what the selection asked it for, which are among its macs", "sum")
+"""A further column where the selection asks clients before it selects them (`Selection.asks`)."""
+
+
 PEAK_MEMORY = Column(
     "peak_memory_bytes",
     "bytes at the peak of its largest finished step, a whole step of its sub-network; empty without one",

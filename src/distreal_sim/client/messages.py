@@ -14,10 +14,11 @@ from distreal_sim.client.coverage import Coverage
 Arrays = Mapping[str, np.ndarray]
 """Parameters by name, at the width the network was built with."""
 
-Status = Literal["completed", "partial", "dropped", "diverged", "out_of_memory", "battery"]
+Status = Literal["completed", "partial", "dropped", "diverged", "out_of_memory", "battery", "asked"]
 """completed: all planned steps count; partial: some count; dropped: none counts; diverged: none counts,
 because the weights are not finite numbers; out_of_memory: no step fits into the client's memory; battery:
-none counts, because its battery was down to the reserve or came down to it."""
+none counts, because its battery was down to the reserve or came down to it; asked: it was asked by the
+selection and not selected."""
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
@@ -42,8 +43,8 @@ class Round:
     lr: learning rate of its steps; cohort: ids of its clients, ascending; () on a client, which does not
     know the others; n_selected: how many they are, without rounds how many are at work then; dispatch:
     number, from 1, of the dispatch of jobs, 0 where each round has one; epochs, steps: planned work of a job
-    for which the server chose it (`Method.plan`), both 0 for that of `local`; asks: `gradient` for a
-    client that answers with a gradient instead of training.
+    for which the server chose it (`Method.plan`), both 0 for that of `local`; asks: `gradient` or `loss`
+    for a client that answers with that instead of training; delay_s: from the start until clients may train.
 
     Without rounds (`coordination`) a job has a Round of its own: its number is that of the server's next step
     when the job starts, and a client may start twice before that step.
@@ -59,6 +60,7 @@ class Round:
     epochs: int = 0
     steps: int = 0
     asks: str = ""
+    delay_s: float = 0.0
 
     @property
     def key(self) -> int:
@@ -92,7 +94,7 @@ class Facts:
 
     client_id: int = column("the client")
     status: Status = column(  # noqa: RUF009  (a dataclass field)
-        "what became of its update: completed, partial, dropped, diverged, out_of_memory or battery"
+        "what became of its update: completed, partial, dropped, diverged, out_of_memory, battery or asked"
     )
     n_examples: int = column("its training examples")
     n_steps_planned: int = column("mini-batches that it planned")

@@ -24,6 +24,7 @@ from distreal_sim.methods import Method
 from distreal_sim.recipe.augmentations import Augmentation
 from distreal_sim.recipe.tasks import IN_WORDS
 from distreal_sim.server.coordination import Coordination
+from distreal_sim.server.selection import Selection
 from distreal_sim.thinning.structure import Structure
 
 
@@ -225,6 +226,20 @@ def check_controller(controller: Controller, energy: Energy, coordination: Coord
     if controller.acts and not coordination.in_rounds:
         raise ValueError(
             f"controller {controller.name} plans rounds, and coordination {coordination.name} has none"
+        )
+
+
+def check_selection(selection: Selection, coordination: Coordination, energy: Energy) -> None:
+    """Raises ValueError for a selection that asks clients without rounds, or where energy is counted."""
+    if selection.asks and not coordination.in_rounds:
+        raise ValueError(
+            f"selection {selection.name} asks clients before it selects them, which delays a round, and "
+            f"coordination {coordination.name} has none"
+        )
+    if selection.asks and energy.counts:
+        raise ValueError(
+            f"energy {energy.name} cannot be used with selection {selection.name}: what clients spend on its "
+            "questions is not counted"
         )
 
 

@@ -16,7 +16,15 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, reading, sources_of
 from distreal_sim.base.values import ConfigModel, ConfigPath
-from distreal_sim.client.columns import CHARGED, CONTROLLED, OF_JOBS, OF_RELAYS, PEAK_MEMORY, Column
+from distreal_sim.client.columns import (
+    ASKED,
+    CHARGED,
+    CONTROLLED,
+    OF_JOBS,
+    OF_RELAYS,
+    PEAK_MEMORY,
+    Column,
+)
 from distreal_sim.client.energy import BATTERY, ENERGY
 from distreal_sim.client.settings import Evaluation, Local, Overrun
 from distreal_sim.codecs import Codec
@@ -33,6 +41,7 @@ from distreal_sim.config.checks import (
     check_overrun,
     check_partition,
     check_relays,
+    check_selection,
     check_statistics,
     check_watched_rounds,
 )
@@ -170,6 +179,7 @@ class Experiment(ConfigModel):
         check_download_codec(self.download_codec)
         check_energy(self.energy, self.availability)
         check_controller(self.controller, self.energy, self.coordination)
+        check_selection(self.selection, self.coordination, self.energy)
         check_battery(self.battery, self.energy, self.availability, self.method, self.controller)
         for key in ("stop", "best"):
             watched = getattr(self, key)
@@ -202,8 +212,8 @@ class Experiment(ConfigModel):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Columns beside those of every run: of costs, energy, batteries, peak memory, jobs, relays and the
-        method's.
+        """Columns beside those of every run: of costs, energy, batteries, peak memory, jobs, relays, questions
+        and the method.
         """
         charged = () if self.cost == "macs" else (CHARGED,)
         energy = ENERGY if self.energy.counts else ()
@@ -212,7 +222,8 @@ class Experiment(ConfigModel):
         jobs = () if self.coordination.in_rounds else OF_JOBS
         controlled = CONTROLLED if self.controller.acts else ()
         relays = OF_RELAYS if self.method.relays else ()
-        return (*charged, *energy, *battery, *controlled, *peak, *jobs, *relays, *self.method.columns)
+        asked = (ASKED,) if self.selection.asks else ()
+        return (*charged, *energy, *battery, *controlled, *peak, *jobs, *relays, *asked, *self.method.columns)
 
     @property
     def costs(self) -> CostTable | None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin, answers_for
+from distreal_sim.client.answers import answer
 from distreal_sim.client.client import Client
 from distreal_sim.client.coding import Parts, kept_parts
 from distreal_sim.client.columns import Column
@@ -165,6 +166,10 @@ class Method(Plugin):
             return Choice(level.counts, level.macs_per_example, mask, compute, level.charged_macs)
 
         return train(client, job, choose, start.traffic, trained=start.trained)
+
+    def answer(self, client: Client, job: Job) -> Update:
+        """What one client answers instead of training (`Round.asks`)."""
+        return answer(client, job)
 
     def travels(self, task: Task, job: Job, update: Update) -> Parts:
         """What travels of the update's arrays, which client and server both know; by default what its

@@ -62,10 +62,10 @@ class Folb(Method):
     columns: ClassVar[tuple[Column, ...]] = (GAMMA,)
 
     def all_levels(self, task: Task) -> tuple[Level, ...]:
-        return (level_of(task, asks=False),)
+        return (level_of(task),)
 
     def own_levels(self, client: Client, job: Job) -> Always:
-        return Always(level_of(client.task, asks=bool(job.round.asks)))
+        return Always(level_of(client.task))
 
     def plan(self, task: Task, state: State, now: Round) -> list[Job]:
         asked = second_set(task.seed, now) if self.sets == 2 else frozenset()
@@ -73,21 +73,20 @@ class Folb(Method):
         return [Job(client_id, rounds[client_id in asked], state.arrays) for client_id in now.cohort]
 
     def train(self, client: Client, job: Job) -> Update:
-        task, asks = client.task, bool(job.round.asks)
+        task = client.task
         if not client.has_memory_for(task.full):
             return skip(client, "out_of_memory")
-        level = charged_level(task, level_of(task, asks=asks))
-        epoch, own = client.epoch, [] if asks else client.batch_sizes
+        level = charged_level(task, level_of(task))
+        epoch, own = client.epoch, client.batch_sizes
         work = Work(len(epoch), len(own), proximal_steps(self.mu))
-        after = epoch if self.psi and own else []
+        after = epoch if self.psi else []
         update = train(
             replace(client, planned=(*epoch, *own, *after)),
             job,
             lambda moment: Choice(level.counts, level.macs_per_example, keep_all, work, level.charged_macs),
             level.traffic,
-            trained=() if asks else None,
         )
-        if update.facts.status not in ("completed", "partial") or not task.computes:
+        if not update.is_merged or not task.computes:
             return update
         gradient = work.before.mean({name: job.arrays[name] for name in task.engine.names})
         if after:
@@ -118,11 +117,10 @@ class Folb(Method):
         return State(merged, state.extras)
 
 
-def level_of(task: Task, *, asks: bool) -> Level:
-    """The whole network; the model travels back with a gradient, or a gradient alone (asks)."""
+def level_of(task: Task) -> Level:
+    """The whole network; it travels back with a gradient."""
     sizes = task.model_sizes
-    traffic = task.traffic(sizes, sizes if asks else (*sizes, *sizes))
-    return Level(task.full, task.macs_per_example(task.full), traffic)
+    return Level(task.full, task.macs_per_example(task.full), task.traffic(sizes, (*sizes, *sizes)))
 
 
 def second_set(seed: int, now: Round) -> frozenset[int]:

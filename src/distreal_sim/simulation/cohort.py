@@ -13,7 +13,7 @@ from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Arrays
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
-from distreal_sim.server.selection import Pool
+from distreal_sim.server.selection import Gradients, Losses, Pool, no_gradients, no_losses
 
 
 def select_cohort(
@@ -24,12 +24,15 @@ def select_cohort(
     memory: Arrays | None = None,
     size: int | None = None,
     busy: Collection[int] = (),
+    losses: Losses = no_losses,
+    gradients: Gradients = no_gradients,
 ) -> tuple[list[int], Arrays]:
     """(the clients of a round or dispatch, the selection's memory after it).
 
     A function of the seed, the number, the time, the memory and who is busy; with selection `uniform` the
     same for every method. number: of the round or dispatch; start_s: absolute simulated time; memory: of the
-    selection, none at first; size: clients_per_round if not given; busy: clients that cannot be selected.
+    selection, none at first; size: clients_per_round if not given; busy: clients that cannot be selected;
+    losses, gradients: how clients are asked for them.
     Raises InputError where a selection gives others than clients that can start.
     """
     devices = task.devices
@@ -48,6 +51,8 @@ def select_cohort(
         lambda client_ids: devices.available(client_ids, number + 1, start_s + task.deadline_s),
         partial(expected_s, task, start_s),
         Rngs(task.seed, (number,)),
+        losses,
+        gradients,
     )
     selection = experiment.selection
     if "." not in selection.name:  # one of ours

@@ -18,6 +18,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.methods import Method
 from distreal_sim.simulation.asked import first_state, jobs_of, learnt, merged
+from distreal_sim.simulation.asking import Asking
 from distreal_sim.simulation.batteries import Levels, levels_after
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.client_scores import rows_of_clients, score_columns, summary
@@ -101,12 +102,22 @@ class Simulation:
             return True
         return number == rounds or number % self.experiment.checkpoint_every == 0
 
-    def next_round(self, before: Progress) -> tuple[Round, Arrays]:
-        """(the round after `before`, the selection's memory after the choice of its cohort)."""
+    def next_round(self, before: Progress) -> tuple[Round, Arrays, Asking]:
+        """(the round after `before`, the selection's memory after its choice, and its questions)."""
         number, n_rounds = before.round_number + 1, self.experiment.rounds
-        cohort, memory = select_cohort(self.experiment, self.task, number, before.sim_s, before.selection)
-        lr = self.task.local.rate(number, n_rounds)
-        return Round(number, n_rounds, before.sim_s, lr, tuple(cohort), len(cohort)), memory
+        now = Round(number, n_rounds, before.sim_s, self.task.local.rate(number, n_rounds))
+        asking = Asking(self.task, self._trained, now, before.state.arrays)
+        cohort, memory = select_cohort(
+            self.experiment,
+            self.task,
+            number,
+            before.sim_s,
+            before.selection,
+            losses=asking.losses,
+            gradients=asking.gradients,
+        )
+        now = replace(now, cohort=tuple(cohort), n_selected=len(cohort), delay_s=asking.delay_s)
+        return now, memory, asking
 
     def train(self, jobs: Sequence[Job], batteries: Levels) -> Iterator[Update]:
         """One decoded update per job, in the order of the jobs; batteries: their levels before the jobs."""
@@ -218,12 +229,13 @@ class Tally:
 def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     """One round."""
     begin_wall_s = time.perf_counter()
-    now, selection = sim.next_round(before)
+    now, selection, asking = sim.next_round(before)
     jobs = jobs_of(sim.method, sim.task, before.state, now)
     updates = Tally(sim.train(jobs, before.batteries))
     state = sim.merge(before.state, now, updates.that_count())
     facts = updates.drain()
     state = learnt(sim.method, sim.task, state, now, facts)
+    facts = asking.joined(facts)
     merged_wall_s = time.perf_counter()
     duration_s = sim.duration_s([f.sim_s for f in facts])
     end_s = sim.end_s(now, duration_s)

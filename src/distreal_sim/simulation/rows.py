@@ -209,7 +209,7 @@ class RoundRow:
             round=round_number,
             sim_s=sim_s,
             train_loss=total(losses * n_examples) / int(n_examples.sum()) if trained else None,
-            n_selected=len(rows),
+            n_selected=len(rows) - n_of["asked"],
             n_completed=n_of["completed"],
             n_partial=n_of["partial"],
             n_dropped=n_of["dropped"],

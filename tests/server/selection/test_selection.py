@@ -22,6 +22,7 @@ from distreal_sim.server.selection import Pool, Selection
 from distreal_sim.server.selection._records import Records
 from distreal_sim.server.selection._walk import draw_by_weight, first
 from distreal_sim.server.selection.by_capacity import ByCapacity
+from distreal_sim.server.selection.inner_product import InnerProduct
 from distreal_sim.server.selection.oort import COLUMNS, Oort
 from distreal_sim.server.selection.power_of_choice import PowerOfChoice
 from distreal_sim.server.selection.refl import Refl
@@ -95,6 +96,43 @@ def test_power_of_choice_takes_the_highest_losses() -> None:
     assert select(PowerOfChoice(candidates=2.5), pool(2, [1] * 5), memory) == [1, 4]
     memory = chooser.learn(memory, 2, [facts(1, 0.5), facts(2, math.nan)])  # a lost update tells nothing
     assert select(chooser, pool(2, [1] * 4), memory) == [2, 3]
+
+
+def test_pow_d_takes_the_highest_of_the_losses_that_it_hears() -> None:
+    """d = all four, losses 1, 5, 3, 2 of the present model: 1 and 2; without client 1's answer 2 and 3."""
+    chooser = PowerOfChoice(candidates=2, evaluate="all", wait=0.25)
+    asked: list[tuple[list[int], int, float]] = []
+
+    def losses(ids: np.ndarray, n_batches: int, wait_s: float) -> np.ndarray:
+        asked.append((sorted(ids.tolist()), n_batches, wait_s))
+        return np.array([1.0, 5.0, 3.0, 2.0])[ids]
+
+    def without_1(ids: np.ndarray, n_batches: int, wait_s: float) -> np.ndarray:
+        return np.where(ids == 1, -math.inf, losses(ids, n_batches, wait_s))
+
+    assert select(chooser, pool(2, [1] * 4)._replace(losses=losses)) == [1, 2]
+    assert select(chooser, pool(2, [1] * 4)._replace(losses=without_1)) == [2, 3]
+    batch = chooser.model_copy(update={"evaluate": "batch"})
+    assert select(batch, pool(2, [1] * 4)._replace(losses=losses)) == [1, 2]
+    assert asked == [([0, 1, 2, 3], 0, 2.5)] * 2 + [([0, 1, 2, 3], 1, 2.5)]
+
+
+def test_inner_products_are_the_probabilities() -> None:
+    """Gradients 3, -1 and 0 of equal clients: mean 2/3, products 2, 2/3 and 0, so 3/4, 1/4 and never.
+
+    2,000 draws, 5 standard deviations. Client 3 does not answer.
+    """
+
+    def gradients(ids: np.ndarray, wait_s: float) -> list[np.ndarray | None]:
+        assert wait_s == 5
+        return [[np.array([3.0]), np.array([-1.0]), np.array([0.0]), None][i] for i in ids]
+
+    found = [
+        select(InnerProduct(), pool(1, [1] * 4, seed=s)._replace(gradients=gradients)) for s in range(2000)
+    ]
+    seen = Counter(chosen for (chosen,) in found)
+    assert set(seen) == {0, 1}
+    assert abs(seen[0] - 1500) <= 5 * math.sqrt(2000 * 0.75 * 0.25)
 
 
 def test_as_many_candidates_as_places_are_drawn_by_their_examples() -> None:
@@ -191,6 +229,8 @@ def test_refl_takes_those_first_who_leave() -> None:
 @pytest.mark.parametrize("coordination", ["rounds", "fedbuff"])
 def test_every_selection_plays(name: str, coordination: str) -> None:
     """Six clients, some of them away in some rounds: distinct ones that can start, the same when repeated."""
+    if coordination == "fedbuff" and load(Selection, name)(**example(Selection, name)).asks:
+        pytest.skip("needs rounds")
     options = {"name": coordination, **({"buffer": 2} if coordination == "fedbuff" else {})}
     experiment = world(
         [1, 2, 4, 1.5, 3, 5],

@@ -3,16 +3,20 @@
 Cho, Wang, Joshi: Towards Understanding Biased Client Selection in Federated Learning. AISTATS 2022, PMLR 151,
 10351-10375, arXiv 2010.01243. Candidates are drawn without replacement by their shares of the examples.
 
-Differs from the paper: of its variants this is rpow-d, which costs nothing: the loss of a candidate is that
-of its last training, and one that was never heard of counts as infinite. pow-d and cpow-d, which evaluate the
-model on the candidates first, are not there.
+Its variants are values of `evaluate`: pow-d (`all`) and cpow-d (`batch`) send the model to the candidates
+first, which evaluate it on all of their examples or on one mini-batch; rpow-d (`never`) costs nothing: the
+loss of a candidate is that of its last training, and one that was never heard of counts as infinite.
+
+Differs from the paper: the server waits for losses no longer than `wait`, and candidates whose loss comes
+later are not selected; selected clients begin to train when the server stops to wait. Losses are those of
+the network in training mode (our choice).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -30,13 +34,30 @@ class PowerOfChoice(Selection):
         2.0, ge=1, allow_inf_nan=False, description="candidates for each client that is selected"
     )
 
+    evaluate: Literal["never", "batch", "all"] = Field(
+        "never", description="examples on which candidates evaluate the model before some are selected"
+    )
+    wait: float = Field(
+        0.5, gt=0, lt=1, description="share of deadline_s after which the server waits for no more losses"
+    )
+
     remembers: ClassVar[bool] = True
+
+    @property
+    def asks(self) -> bool:
+        return self.evaluate != "never"
 
     def select(self, pool: Pool, memory: Arrays) -> tuple[Sequence[int], Arrays]:
         n_candidates = min(pool.n_clients, round(self.candidates * pool.size))
         order = draw_by_weight(pool.sizes, pool.rngs("candidates"))
         drawn = first(order, n_candidates, pool.there)
-        losses = Records(memory, ["loss"]).values("loss", drawn, math.inf)
+        if self.asks and drawn:
+            n_batches = 1 if self.evaluate == "batch" else 0
+            losses = pool.losses(np.array(drawn), n_batches, self.wait * pool.deadline_s)
+            drawn = [client_id for client_id, loss in zip(drawn, losses, strict=True) if loss != -math.inf]
+            losses = losses[losses != -math.inf]
+        else:
+            losses = Records(memory, ["loss"]).values("loss", drawn, math.inf)
         highest = np.argsort(-losses, kind="stable")[: pool.size]
         return sorted(drawn[i] for i in highest.tolist()), memory
 

@@ -52,7 +52,8 @@ def run_clock(
     levels = known_levels(experiment.method, task)
     energy = task.devices.energy
     one_by_one = (
-        task.devices.come_and_go
+        experiment.selection.asks
+        or task.devices.come_and_go
         or task.devices.controller.acts
         or task.devices.have_batteries
         or (energy.counts and experiment.link.radios)
