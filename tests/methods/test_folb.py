@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rounds import round_of
+from rounds import Rows, model_bytes, round_of
 from runs.compare import assert_same_results
 from toys import toy, toy_fleet
 from worlds import parabolas, played, weights, world
@@ -18,7 +18,7 @@ from distreal_sim.config.build import build
 from distreal_sim.grids.serial import SerialFleet
 from distreal_sim.methods.folb import Told, second_set, shares
 from distreal_sim.run import run
-from distreal_sim.simulation.rounds import Progress, Simulation, play_round, start
+from distreal_sim.simulation.rounds import Simulation, play_round, start
 
 LR = 0.05
 CHANGED: dict[str, np.ndarray] = {"w": np.zeros(1)}
@@ -135,24 +135,14 @@ def test_the_second_set_is_another_half_in_each_round() -> None:
 def test_messages_give_what_calls_give(options: dict[str, Any]) -> None:
     """As Flower's messages with a codec that loses something, and as calls: two rounds, the same bytes."""
     experiment = toy(method=options, rounds=2, codec={"name": "top_k", "share": 0.5})
-    task, by_messages = toy_fleet(experiment)
+    by_messages, by_calls = toy_fleet(experiment), build(experiment)
     ends = []
-    for fleet in (by_messages, SerialFleet(task, experiment.method)):
+    for task, fleet in (by_messages, (by_calls, SerialFleet(by_calls, experiment.method))):
         progress = start(experiment, task)
         for _ in range(2):
-            progress, _row = play_round(Simulation(experiment, task, fleet, NoRecords()), progress)
-        ends.append({name: array.tobytes() for name, array in progress.state.arrays.items()})
+            progress, _row = play_round(Simulation(experiment, task, fleet, Rows()), progress)
+        ends.append(model_bytes(progress.state))
     assert ends[0] == ends[1]
-
-
-class NoRecords:
-    """Records nothing."""
-
-    def write(self, row: Any, rows: Any, timing: Any) -> None:
-        pass
-
-    def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
-        pass
 
 
 @pytest.mark.slow
