@@ -212,9 +212,7 @@ class Experiment(ConfigModel):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Columns beside those of every run: of costs, energy, batteries, peak memory, jobs, relays, questions
-        and the method.
-        """
+        """Columns beside those of every run: of costs, devices, jobs, relays, questions and the method."""
         charged = () if self.cost == "macs" else (CHARGED,)
         energy = ENERGY if self.energy.counts else ()
         battery = BATTERY if isinstance(self.battery, Rechargeable) else ()

@@ -12,7 +12,7 @@ from distreal_sim.client.columns import ASKED, CHARGED
 from distreal_sim.client.gradients import gradient_of
 from distreal_sim.client.messages import Arrays, Facts, Job, Round, Update
 from distreal_sim.client.task import Task
-from distreal_sim.simulation.flights import Flight, cancelled
+from distreal_sim.simulation.cut import cut_short
 
 
 class Asking:
@@ -50,8 +50,7 @@ class Asking:
         for job, update in zip(jobs, self._train(jobs), strict=True):
             facts, in_time = update.facts, update.is_merged and update.facts.sim_s <= wait_s
             if not in_time:
-                flight = Flight(job, job, update, now.start_s + facts.sim_s)
-                facts = cancelled(self._task, flight, now.start_s + wait_s)
+                facts = cut_short(self._task, job, update, wait_s)
             self._facts[job.client_id] = _asked(facts)
             self.delay_s = max(self.delay_s, facts.sim_s)
             found.append(update if in_time else None)
