@@ -115,7 +115,7 @@ def told(
         ("dataset", "Data", ": load() raised KeyError: 'no such"),
         ("partition", "Split", " fails with ZeroDivisionError: division by zero"),
         ("profile", "Profile", ", asked for client 0, fails with LookupError: no trace"),
-        ("profile", "Bound", " fails with LookupError: no bound"),
+        ("profile", "Bound", ", asked for client 0, fails with LookupError: no bound"),
         ("method", "Plans", ", planning round 1, fails with AttributeError: no plan"),
         ("method", "Trains", ", timing client 0 in round 1, fails with IndexError: no batch"),
         ("model", "Large", ", tried on its data, fails with FloatingPointError: too many"),

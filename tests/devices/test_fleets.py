@@ -11,7 +11,7 @@ import pytest
 from drawn import given
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.devices.catalogue import catalogue, device
+from distreal_sim.devices.catalogue import Fact, catalogue, device
 from distreal_sim.devices.heterogeneity import rounds_in_time, spread_of, time_of_trips
 from distreal_sim.devices.profiles.dpgmm import Dpgmm, nearest
 from distreal_sim.devices.profiles.fleet import Fleet
@@ -31,7 +31,7 @@ def test_a_device(name: str) -> None:
     ]:
         assert fact is None or low <= fact.value <= high
     for _, fact in own:
-        if not isinstance(fact, str) and fact is not None:
+        if isinstance(fact, Fact):
             assert fact.source.startswith("https://")
             assert fact.note or fact.sure != "derived"
 

@@ -270,7 +270,7 @@ def test_the_table_and_the_command_say_so(short: ds.Run) -> None:
         (["stop.metric=test_acuracy", "stop.patience=3"], r"stop.metric = 'test_acuracy' is no column of "
          r"rounds.csv; did you mean 'test_accuracy'\? \(valid: sim_s, test_accuracy, "),
         (["stop.metric=macs", "stop.patience=3"], r"stop.goal is missing: give max or min, .* 'macs'"),
-        (["stop.min_delta=0.1"], "stop: give patience or target, or both"),
+        (["stop.min_delta=0.1"], "stop: give patience, target or budget, or several of them"),
         (["stop.pateince=3"], r"unknown key 'stop.pateince' = 3; did you mean 'stop.patience'\?"),
         (["best.goal=high"], "best.goal = 'high' must be max or min"),
         (["best.metric=test_loss", "evaluation.every=9"], r"best looks at the tests on schedule, .* "

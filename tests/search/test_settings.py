@@ -52,7 +52,7 @@ def test_a_front_for_ordered_filters(tmp_path: Path) -> None:
         ("shares=[0.5]", "shares ([0.5]) must grow from one to the next, the last being 1"),
         ("shares=[0.5, 0.25, 1]", "shares ([0.5, 0.25, 1.0]) must grow from one to the next"),
         ("shares=[0, 1]", "shares.0 = 0 must be greater than 0"),
-        ("steps=many", "steps = 'many' must be a whole number (mini-batches of a short training)"),
+        ("steps=many", "steps = 'many' must be a whole number (mini-batches of a short training"),
         ("experiment=other.yaml", "other.yaml: no such file"),
         ("experiment.rouns=5", "unknown key 'rouns' = 5; did you mean 'rounds'?"),
         ("experiment.method.name=fedavg", "method.name = fedavg looks up no front"),

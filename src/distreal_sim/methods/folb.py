@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -52,8 +52,11 @@ class Folb(Method):
     """FedProx with updates weighted by inner products of gradients."""
 
     mu: float = Field(0.0, ge=0, allow_inf_nan=False, description="strength of a proximal term (see fedprox)")
-    sets: Literal[1, 2] = Field(
-        1, description="2: a half of the cohort sends gradients only, and the denominator is made of them"
+    sets: int = Field(
+        1,
+        ge=1,
+        le=2,
+        description="2: a half of the cohort sends gradients only, and the denominator is made of them",
     )
     psi: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="how much a badly solved local problem counts against"

@@ -40,18 +40,7 @@ def verdict(name: str, case: Case, seed: int = 0) -> tuple[str, tuple[int, ...],
     return said, structure.full_counts(), why
 
 
-FAULTS: dict[str, str] = {
-    "copy_of_a_layer_in_the_forward_pass": "refused for what the watched layer cannot do, not for the copy",
-}
-"""What the engine does with a network in place of what it should do."""
-
-
-def _params() -> list[object]:
-    marks = {name: [pytest.mark.xfail(strict=True, reason=reason)] for name, reason in FAULTS.items()}
-    return [pytest.param(name, id=name, marks=marks.get(name, [])) for name in CASES]
-
-
-@pytest.mark.parametrize("name", _params())
+@pytest.mark.parametrize("name", CASES)
 def test_right_or_refused(name: str) -> None:
     case = CASES[name]
     said, widths, why = verdict(name, case)

@@ -18,6 +18,7 @@ from distreal_sim.results.runs import Run
 _COLOURS = (
     "#D55E00", "#000000", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#882255",
     "#332288", "#666600", "#8C564B", "#17BECF", "#8CC152", "#E7298A", "#A6761D", "#7B3294", "#1B5E20",
+    "#B22222", "#4B6A9B", "#C2A5CF",
 )  # fmt: skip
 _OWN_COLOURS = (
     "#AA4499", "#44AA99", "#B8B000", "#CC6677", "#661100", "#4477AA", "#FF6F61", "#5D8AA8", "#9C27B0",
@@ -32,7 +33,7 @@ _MARKERS = (("o", 5.0), ("s", 4.5), ("^", 5.5), ("D", 4.5), ("v", 5.5), ("P", 6.
 _KNOWN = (
     "distreal", "fedavg", "small", "heterofl", "fjord", "fedrolex", "federated_dropout", "fedprox",
     "fednova", "cocofl", "slt", "depthfl", "adalearner", "astraea", "fiarse", "flexfl",
-    "inclusivefl", "fedel",
+    "inclusivefl", "fedel", "folb", "model_averaging", "ts_fl",
 )  # fmt: skip
 
 
