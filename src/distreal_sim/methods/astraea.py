@@ -19,7 +19,7 @@ model, c clients cause 2 |w| (c + ceil(c / gamma)) bytes; those of the mediators
 Differs from the paper: copies of rare examples are as `local.augment` makes them, which changes all images,
 not copies only (`affine` has the paper's rotations, shears, scales and shifts); which examples are copied or
 left out is drawn once for each client. One pass of a mediator over its clients a round, not E_m. Mediators
-are made anew in every round, in random order: with a fixed order all mediators end on the same classes. Data
+are drawn in every round, in random order: with a fixed order all mediators end on the same classes. Data
 without classes: mediators of random clients. The transfers of mediators take no time. (our choice)
 """
 
