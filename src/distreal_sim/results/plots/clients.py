@@ -51,7 +51,8 @@ def clients(runs: Sequence[Run], out: Path | None = None) -> Figure:
             by_client.plot(share, scores, **plain)
         by_class.set_xticks(range(len(CLASSES)), CLASSES)
         by_class.set(xlabel="Third of the devices, by capacity", ylabel=f"{_name(runs)} on own examples")
-        by_client.set(xlabel="Share of the clients, worst first", ylabel="Of one client", xlim=(0, 1))
+        by_client.set(xlabel="Share of the clients, worst first", ylabel=f"{_name(runs)} of one client")
+        by_client.set_xlim(0, 1)
         legend_above(figure, handles, [short[label] for label in tables])
         save(figure, out)
     return figure
