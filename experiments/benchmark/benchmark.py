@@ -32,6 +32,9 @@ from distreal_sim.base.errors import InputError  # noqa: E402
 
 RESULTS = HERE / "results"
 
+DATA = "../../../../data"
+"""The checkout's folder of data, relative to a scenario's."""
+
 NOMINAL = "nominal"
 """The condition without changes."""
 
@@ -158,9 +161,21 @@ def value_of(config: Any, key: str) -> Any:
 
 
 def data_dir(folder: Path | None, scenario: Scenario) -> dict[str, Any]:
-    """The key that names the data's folder, where the scenario's data set has one and a folder is given."""
-    reads = "data_dir" in yaml.safe_load(scenario.experiment.read_text())["dataset"]
-    return {"dataset.data_dir": str(folder.resolve())} if folder is not None and reads else {}
+    """The keys of the scenario that name files of the checkout's folder of data, with `folder` in its place."""
+    if folder is None:
+        return {}
+    own = yaml.safe_load(scenario.experiment.read_text())
+    moved = {key: _moved(value, str(folder.resolve())) for key, value in own.items()}
+    return {key: value for key, value in moved.items() if value != own[key]}
+
+
+def _moved(value: Any, folder: str) -> Any:
+    """A value of a config in which paths of DATA are paths of `folder`."""
+    if isinstance(value, str):
+        return folder + value.removeprefix(DATA) if value.startswith(DATA) else value
+    if isinstance(value, dict):
+        return {key: _moved(part, folder) for key, part in value.items()}
+    return [_moved(part, folder) for part in value] if isinstance(value, list) else value
 
 
 def assignments(texts: Sequence[str]) -> dict[str, Any]:

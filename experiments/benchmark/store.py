@@ -12,16 +12,20 @@ from distreal_sim.results.runs import Run
 SUMS = ("macs", "macs_available", "download_bytes", "upload_bytes", "n_selected", "n_completed", "n_partial")
 """Columns that count since round 1."""
 
+ENERGY = "energy_j"
+"""A further one, of the scenarios whose devices' energy is counted."""
+
 
 def evaluations(runs: Sequence[Run]) -> pd.DataFrame:
     """(runs x evaluations) seed, round, sim_s, accuracy, full_accuracy and the sums so far."""
+    sums_of = [*SUMS, ENERGY] if all(ENERGY in run.rounds for run in runs) else list(SUMS)
     tables = []
     for run in runs:
         rows = run.evaluated[["round", "sim_s", "accuracy"]].assign(seed=run.seed)
         rows = rows.assign(full_accuracy=run.evaluated["test_accuracy"])
-        sums = run.rounds[list(SUMS)].cumsum().loc[rows.index]
+        sums = run.rounds[sums_of].cumsum().loc[rows.index]
         tables.append(pd.concat([rows, sums], axis=1))
-    columns = ["seed", "round", "sim_s", "accuracy", "full_accuracy", *SUMS]
+    columns = ["seed", "round", "sim_s", "accuracy", "full_accuracy", *sums_of]
     return pd.concat(tables, ignore_index=True)[columns]
 
 

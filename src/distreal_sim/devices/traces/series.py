@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -223,10 +225,25 @@ class Played:
 
     def piece(self, t_s: OneOrMany, rows: np.ndarray | None = None) -> tuple[Any, Any]:
         if rows is None:
-            one = map(np.atleast_1d, (t_s, self.which, self.offset_s, self.begin))
-            level, end_s = self._pieces(*one)
-            return float(level[0]), float(end_s[0])
+            return self._piece(float(t_s))
         return self._pieces(t_s, self.which[rows], self.offset_s[rows], self.begin[rows])
+
+    def _piece(self, t_s: float) -> tuple[float, float]:
+        """`_pieces` of one client in plain numbers: a clock asks this for every step."""
+        own, which, begin, offset_s = self.series, int(self.which), int(self.begin), float(self.offset_s)
+        first, period_s = own.first.item(which), own.period_s.item(which)
+        length, endless = own.first.item(which + 1) - first, math.isinf(period_s)
+        turn = 0.0 if endless else period_at(t_s, period_s)
+        turn_s, turn_end_s = (0.0, math.inf) if endless else (turn * period_s, (turn + 1) * period_s)
+
+        def start_s(place: int) -> float:
+            wraps = begin + place >= length
+            time_s: float = own.times_s.item(first + (begin + place) % length) - offset_s
+            return turn_s + (time_s + period_s if wraps else time_s)
+
+        place = bisect_right(range(1, length + 1), t_s, key=start_s)
+        end_s = turn_end_s if place == length else min(start_s(place + 1), turn_end_s)
+        return own.levels.item(first + (begin + place) % length), end_s
 
     def _pieces(
         self, t_s: np.ndarray, which: np.ndarray, offset_s: np.ndarray, begin: np.ndarray
