@@ -161,7 +161,7 @@ def value_of(config: Any, key: str) -> Any:
 
 
 def data_dir(folder: Path | None, scenario: Scenario) -> dict[str, Any]:
-    """The keys of the scenario that name files of the checkout's folder of data, with `folder` in its place."""
+    """The scenario's keys that name files of the checkout's folder of data, with `folder` in its place."""
     if folder is None:
         return {}
     own = yaml.safe_load(scenario.experiment.read_text())

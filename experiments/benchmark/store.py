@@ -7,18 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from distreal_sim.results.protocols import FURTHER_COSTS
 from distreal_sim.results.runs import Run
 
 SUMS = ("macs", "macs_available", "download_bytes", "upload_bytes", "n_selected", "n_completed", "n_partial")
 """Columns that count since round 1."""
 
-ENERGY = "energy_j"
-"""A further one, of the scenarios whose devices' energy is counted."""
-
 
 def evaluations(runs: Sequence[Run]) -> pd.DataFrame:
     """(runs x evaluations) seed, round, sim_s, accuracy, full_accuracy and the sums so far."""
-    sums_of = [*SUMS, ENERGY] if all(ENERGY in run.rounds for run in runs) else list(SUMS)
+    sums_of = [*SUMS, *(cost for cost in FURTHER_COSTS if all(cost in run.rounds for run in runs))]
     tables = []
     for run in runs:
         rows = run.evaluated[["round", "sim_s", "accuracy"]].assign(seed=run.seed)

@@ -11,13 +11,22 @@ from scenario import Scenario
 from tuning import choose, named
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.results.protocols import COSTS, cost, quality, robust
+from distreal_sim.results.protocols import cost, quality, robust
 from distreal_sim.results.statistics import t_interval
 
 NOMINAL = "nominal"
 
 HOLD = 2
 """Evaluations in a row that must have the target."""
+
+UNITS = {
+    "sim_s": "sim_s",
+    "macs": "MACs",
+    "download_bytes": "bytes down",
+    "upload_bytes": "bytes up",
+    "energy_j": "joules",
+}
+"""Costs in the order of the tables, and their heads."""
 
 
 def report(results: Path, names: Sequence[str], protocol: str | None = None) -> str:
@@ -96,9 +105,10 @@ def cost_table(folder: Path, scenario: Scenario) -> str:
         rows = []
         for row in found.sort_values(["sim_s", "method"]).to_dict("records"):
             ratio = row.get("macs_ratio", float("nan"))
-            cells = [number(row[key]) for key in COSTS if key != "round"]
+            cells = [number(row[key]) for key in UNITS if key in row]
             rows.append([row["method"], row["reached"], *cells, "" if pd.isna(ratio) else f"{ratio:.2f}"])
-        heads = [f"cost to {target:g}, median", "reached", "sim_s", "MACs", "bytes down", "bytes up"]
+        units = [unit for key, unit in UNITS.items() if key in found]
+        heads = [f"cost to {target:g}, median", "reached", *units]
         texts.append(markdown([*heads, f"MACs / {reference}"], rows))
     return "\n\n".join(texts)
 

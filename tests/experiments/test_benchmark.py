@@ -174,3 +174,16 @@ def test_every_scenario_loads_with_every_method(bench: Any) -> None:
             load_experiment(plan.experiment, texts)
         for keys in plan.conditions.values():
             load_experiment(plan.experiment, [f"{key}={json.dumps(value)}" for key, value in keys.items()])
+
+
+def test_data_elsewhere(bench: Any, tmp_path: Path) -> None:
+    """Every path of the checkout's folder of data, in lists and within keys too, and no other key."""
+    keys = bench.data_dir(tmp_path, bench.scenarios.load("phones"))
+    assert keys["dataset"] == {"name": "mnist", "data_dir": str(tmp_path)}
+    speeds, processors = keys["profile"]["parts"]
+    assert speeds["file"] == f"{tmp_path}/traces/flhetbench/training_latency.json.gz"
+    assert processors["file"] == f"{tmp_path}/traces/planetlab/20110303.tar.gz"
+    assert keys["link"]["file"] == f"{tmp_path}/traces/phone_links.csv"
+    assert set(keys) == {"dataset", "profile", "availability", "link"}
+    assert bench.data_dir(tmp_path, bench.scenarios.load("digits")) == {}
+    assert bench.data_dir(None, bench.scenarios.load("phones")) == {}
