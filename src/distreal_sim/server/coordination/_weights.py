@@ -1,11 +1,36 @@
-"""Weights of stale updates."""
+"""What servers whose jobs overlap their steps share: the weights of stale updates."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from distreal_sim.server.coordination import Coordination
 
 Staleness = Literal["constant", "polynomial", "hinge"]
 """The form of the weight as a function of the staleness."""
+
+
+class Overlapping(Coordination):
+    """Jobs go on while the server takes steps, so updates may be stale; they weigh less, or are refused."""
+
+    staleness: Staleness = Field(
+        "polynomial", description="how the weight of an update falls with its staleness"
+    )
+    a: float = Field(0.5, ge=0, allow_inf_nan=False, description="exponent of polynomial, or slope of hinge")
+    b: int = Field(4, ge=0, description="hinge: staleness up to which the weight is 1")
+    max_staleness: int | None = Field(
+        None, ge=0, description="updates of more staleness are refused; none by default"
+    )
+
+    overlaps: ClassVar[bool] = True
+
+    def accepts(self, staleness: int) -> bool:
+        return self.max_staleness is None or staleness <= self.max_staleness
+
+    def weight(self, staleness: int) -> float:
+        return staleness_weight(self.staleness, self.a, self.b, staleness)
 
 
 def staleness_weight(form: Staleness, a: float, b: float, staleness: int) -> float:

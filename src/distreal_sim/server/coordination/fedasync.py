@@ -15,24 +15,15 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from distreal_sim.server.coordination import Coordination, Server
-from distreal_sim.server.coordination._weights import Staleness, staleness_weight
+from distreal_sim.server.coordination import Server
+from distreal_sim.server.coordination._weights import Overlapping
 
 
-class FedAsync(Coordination):
+class FedAsync(Overlapping):
     """Asynchronous: clients_per_round clients are at work at any time; each update is merged on arrival."""
 
     alpha: float = Field(0.6, gt=0, le=1, description="how far a fresh update moves the model")
-    staleness: Staleness = Field(
-        "polynomial", description="how the weight of an update falls with its staleness"
-    )
-    a: float = Field(0.5, ge=0, allow_inf_nan=False, description="exponent of polynomial, or slope of hinge")
-    b: int = Field(4, ge=0, description="hinge: staleness up to which the weight is 1")
-    max_staleness: int | None = Field(
-        None, ge=0, description="updates of more staleness are refused; none by default"
-    )
 
-    overlaps: ClassVar[bool] = True
     moves: ClassVar[str] = "model"
 
     def n_merged(self, n_per_round: int) -> int:
@@ -43,12 +34,6 @@ class FedAsync(Coordination):
 
     def is_due(self, server: Server) -> bool:
         return server.n_received > 0
-
-    def accepts(self, staleness: int) -> bool:
-        return self.max_staleness is None or staleness <= self.max_staleness
-
-    def weight(self, staleness: int) -> float:
-        return staleness_weight(self.staleness, self.a, self.b, staleness)
 
     def rate(self, weights: Sequence[float]) -> float:
         return self.alpha * weights[0]

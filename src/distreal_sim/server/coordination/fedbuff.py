@@ -12,32 +12,21 @@ staleness weight of the buffer, which is the paper's rule where all train the wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from pydantic import Field
 
-from distreal_sim.server.coordination import Coordination, Server
-from distreal_sim.server.coordination._weights import Staleness, staleness_weight
+from distreal_sim.server.coordination import Server
+from distreal_sim.server.coordination._weights import Overlapping
 
 
-class FedBuff(Coordination):
+class FedBuff(Overlapping):
     """Asynchronous: clients_per_round clients are at work at any time; `buffer` updates make a merge."""
 
     buffer: int = Field(10, ge=1, description="updates in a merge")
     server_lr: float = Field(1.0, gt=0, allow_inf_nan=False, description="factor of the model's change")
-    staleness: Staleness = Field(
-        "polynomial", description="how the weight of an update falls with its staleness"
-    )
-    a: float = Field(0.5, ge=0, allow_inf_nan=False, description="exponent of polynomial, or slope of hinge")
-    b: int = Field(4, ge=0, description="hinge: staleness up to which the weight is 1")
     normalise: bool = Field(
         False, description="divide by the sum of the staleness weights, not by the number of updates"
     )
-    max_staleness: int | None = Field(
-        None, ge=0, description="updates of more staleness are refused; none by default"
-    )
-
-    overlaps: ClassVar[bool] = True
 
     def n_merged(self, n_per_round: int) -> int:
         return self.buffer
@@ -47,12 +36,6 @@ class FedBuff(Coordination):
 
     def is_due(self, server: Server) -> bool:
         return server.n_received >= self.buffer
-
-    def accepts(self, staleness: int) -> bool:
-        return self.max_staleness is None or staleness <= self.max_staleness
-
-    def weight(self, staleness: int) -> float:
-        return staleness_weight(self.staleness, self.a, self.b, staleness)
 
     def rate(self, weights: Sequence[float]) -> float:
         return self.server_lr * (1.0 if self.normalise else sum(weights) / len(weights))
