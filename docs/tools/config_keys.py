@@ -98,8 +98,18 @@ UNITS = {
     "rtt_s": "s",
     "mss_bytes": "bytes",
     "most_clients": "clients",
+    "largest_gap_s": "s",
+    "step_s": "s",
+    "there_s": "s",
+    "away_s": "s",
+    "availability.low": "",
+    "availability.high": "",
+    "availability.steps": "",
+    "profile.steps": "",
+    "method.steps": "",
+    "method.width": "",
 }
-"""Units of the keys that have one, whichever block they stand in."""
+"""Units of the keys that have one, whichever block they stand in, or in one block."""
 
 EXAMPLES: dict[str, Any] = {
     "trackers.folder": "runs/events",
@@ -170,7 +180,7 @@ class Key(NamedTuple):
 
     def row(self) -> str:
         name = self.path.rpartition(".")[2]
-        unit = "" if self.path == "method.width" else UNITS.get(name, "")
+        unit = UNITS.get(self.path, UNITS.get(name, ""))
         example = f"`{self.path}={_plain(self.example)}`"
         cells = (f"`{name}`", unit, self.values, self.default, example, self.meaning)
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,4 +1,4 @@
-"""The benchmark's numbers in README.md and lab/results.md, and the figure of the scenario `digits`.
+"""The benchmark's numbers in README.md and lab/results.md.
 
 python experiments/benchmark/page.py
 """
@@ -14,25 +14,20 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import scenario as scenarios  # noqa: E402
-from curves import runs_of  # noqa: E402
 from scenario import Scenario  # noqa: E402
 from tables import HOLD, final, paired, plus_minus, points  # noqa: E402
 from tuning import choose  # noqa: E402
 
-from distreal_sim.results.plots.accuracy import accuracy  # noqa: E402
 from distreal_sim.results.protocols import cost  # noqa: E402
-from distreal_sim.results.runs import Run  # noqa: E402
 from distreal_sim.results.statistics import t_interval  # noqa: E402
 
 RESULTS = HERE / "results"
-FIGURE = HERE.parents[1] / "lab" / "figures" / "digits_equal_terms.png"
 README = "digits"
-"""The scenario of the figure and of the README."""
+"""The scenario of the README."""
 
 
 def main() -> None:
-    """Draws the figure, prints the texts."""
-    accuracy(runs(), targets=scenarios.load(README).targets, out=FIGURE)
+    """Prints the texts."""
     print("\n".join([*texts(), *readme()]))
 
 
@@ -48,12 +43,13 @@ def placed() -> list[str]:
 
 def rows(scenario: Scenario) -> list[str]:
     """Of a scenario, best first: accuracy, differences to the baselines, seconds, what was tuned."""
-    finals, times, rates = of_methods(scenario), seconds(scenario), tuned(scenario)
+    finals, costs, rates = of_methods(scenario), spent(scenario), tuned(scenario)
+    rivals = [rival for rival in scenario.baselines if rival in finals]
     found = []
     for method in ranked(finals):
         own = finals[method]
-        minus = ["" if method == rival else paired(own, finals[rival]) for rival in scenario.baselines]
-        cells = [method, plus_minus(*t_interval(own)), *minus, *times[method], rates[method]]
+        minus = ["" if method == rival else paired(own, finals[rival]) for rival in rivals]
+        cells = [method, plus_minus(*t_interval(own)), *minus, *costs[method], rates[method]]
         found.append(f"| {' | '.join(cells)} |")
     return found
 
@@ -91,13 +87,19 @@ def ranked(finals: dict[str, pd.Series[float]]) -> list[str]:
     return sorted(finals, key=lambda name: -finals[name].mean())
 
 
-def seconds(scenario: Scenario) -> dict[str, list[str]]:
-    """By method the median simulated seconds to each target; `-` where half of the seeds do not get there."""
+def spent(scenario: Scenario) -> dict[str, list[str]]:
+    """By method the median simulated seconds to each target, and kilojoules to the last one where joules are
+    counted; `-` where half of the seeds do not get there.
+    """
+    table = points(evaluations(scenario.name))
+    wanted = [(target, "sim_s", 1) for target in scenario.targets]
+    if "energy_j" in table:
+        wanted.append((scenario.targets[-1], "energy_j", 1000))
     found: dict[str, list[str]] = {}
-    for target in scenario.targets:
-        for row in cost(points(evaluations(scenario.name)), target, HOLD).to_dict("records"):
-            there = row["sim_s"] < float("inf")
-            found.setdefault(row["method"], []).append(f"{row['sim_s']:.0f}" if there else "-")
+    for target, key, unit in wanted:
+        for row in cost(table, target, HOLD).to_dict("records"):
+            text = "-" if row[key] == float("inf") else f"{row[key] / unit:.{0 if unit == 1 else 1}f}"
+            found.setdefault(row["method"], []).append(text)
     return found
 
 
@@ -110,13 +112,6 @@ def tuned(scenario: Scenario) -> dict[str, str]:
         edge = f" (edge: {best.at_edge})" if best.at_edge else ""
         found[str(method)] = f"{best.lr:g}{more}{edge}"
     return found
-
-
-def runs() -> list[Run]:
-    """The rows of each method and seed as a run, best method first."""
-    known = scenarios.known_methods()
-    methods = {name: known[name].sets["method.name"] for name in ranked(of_methods(scenarios.load(README)))}
-    return runs_of(pd.read_csv(evaluations(README)), methods)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,131 @@
+"""Figures of the benchmark's scenarios in lab/results.md, from the tables of results.
+
+python experiments/benchmark/figures.py
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import scenario as scenarios  # noqa: E402
+from curves import runs_of  # noqa: E402
+from page import README, evaluations, of_methods, placed, ranked  # noqa: E402
+
+from distreal_sim.results.plots._curves import mean_curve  # noqa: E402
+from distreal_sim.results.plots._legend import legend_above  # noqa: E402
+from distreal_sim.results.plots._lines import label_lines  # noqa: E402
+from distreal_sim.results.plots._save import look, save  # noqa: E402
+from distreal_sim.results.plots.accuracy import accuracy  # noqa: E402
+
+FIGURES = HERE.parents[1] / "lab" / "figures"
+SERVERS = "servers"
+TITLES = {
+    "c16": "CIFAR-10 at 16 x 16",
+    "mnist_writers": "MNIST by writer",
+    "mnist_dirichlet": "MNIST, Dirichlet 0.1",
+    "phones": "MNIST by writer, phones",
+}
+COSTS = {"sim_s": (60, "simulated minutes"), "energy_j": (1000, "kJ"), "upload_bytes": (1e6, "MB uploaded")}
+"""What accuracy is drawn against: the unit's size and its name."""
+
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": "#000000", "linestyle": "-"},
+    {"color": "#0072B2", "linestyle": "--"},
+    {"color": "#D55E00", "linestyle": "-."},
+    {"color": "#009E73", "linestyle": ":"},
+)
+"""Of servers."""
+
+
+def main() -> None:
+    """Draws them all."""
+    runs = runs_of(pd.read_csv(evaluations(README)), known(ranked(of_methods(scenarios.load(README)))))
+    accuracy(runs, targets=scenarios.load(README).targets, out=FIGURES / "digits_equal_terms.png")
+    names = [name for name in TITLES if name in placed()]
+    if names:
+        save(equal_terms(names), FIGURES / "equal_terms.png")
+    if SERVERS in placed():
+        save(servers(), FIGURES / "servers.png")
+
+
+def known(labels: Sequence[str]) -> dict[str, str]:
+    """By label the method's name in configs."""
+    methods = scenarios.known_methods()
+    return {label: methods[label].sets["method.name"] for label in labels}
+
+
+def equal_terms(names: Sequence[str]) -> Figure:
+    """A panel per scenario, a line per method: mean over the seeds and its 95 % interval."""
+    tables = {name: pd.read_csv(evaluations(name)) for name in names}
+    labels = [
+        label
+        for label in scenarios.known_methods()
+        if any(label in set(t["method"]) for t in tables.values())
+    ]
+    groups: dict[str, list[Any]] = {label: [] for label in labels}
+    for table in tables.values():
+        for run in runs_of(table, known([label for label in labels if label in set(table["method"])])):
+            groups[run.label].append(run)
+    lines = label_lines(groups)
+    with look():
+        figure = Figure(figsize=(3.1 * len(names), 3.0))
+        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+            draw(axes, tables[name], "sim_s", lines)
+            axes.set_title(TITLES[name])
+        figure.axes[0].set_ylabel("accuracy")
+        handles = {
+            label: handle
+            for axes in figure.axes
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        legend_above(figure, [handles[label] for label in lines], list(lines))
+    return figure
+
+
+def servers() -> Figure:
+    """A row per cost, a column per method, a line per server."""
+    table = pd.read_csv(evaluations(SERVERS))
+    table[["method", "server"]] = table["method"].str.split(", ", expand=True).to_numpy()
+    looks = dict(zip(dict.fromkeys(table["server"]), LOOKS, strict=True))
+    methods = list(dict.fromkeys(table["method"]))
+    with look():
+        figure = Figure(figsize=(2.9 * len(methods), 2.3 * len(COSTS) + 0.6))
+        grid = figure.subplots(len(COSTS), len(methods), sharey=True, sharex="row", squeeze=False)
+        for axes_of, cost in zip(grid, COSTS, strict=True):
+            for axes, method in zip(axes_of, methods, strict=True):
+                own = table[table["method"] == method]
+                draw(axes, own.assign(method=own["server"]), cost, looks)
+            axes_of[0].set_ylabel("accuracy")
+        for axes, method in zip(grid[0], methods, strict=True):
+            axes.set_title(method)
+        legend_above(figure, *grid[0][0].get_legend_handles_labels())
+    return figure
+
+
+def draw(axes: Axes, table: pd.DataFrame, cost: str, lines: Mapping[str, Mapping[str, Any]]) -> None:
+    """A line per label of `lines` that the table has."""
+    unit, name = COSTS[cost]
+    for label, line in lines.items():
+        own = table[table["method"] == label]
+        if own.empty:
+            continue
+        seeds = [rows.sort_values("round") for _, rows in own.groupby("seed")]
+        curve = mean_curve([(rows[cost].to_numpy(float), rows["accuracy"].to_numpy(float)) for rows in seeds])
+        axes.plot(curve.x / unit, curve.mean, label=label, markevery=max(1, len(curve.x) // 4), **line)
+        axes.fill_between(curve.x / unit, *curve.band("ci"), color=line["color"], alpha=0.12, linewidth=0)
+    axes.set_xlabel(name)
+    axes.set_xlim(left=0)
+
+
+if __name__ == "__main__":
+    main()
