@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -17,15 +18,20 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_flower_hubs_limits() -> None:
-    """At most 1,000 files of at most 1 MiB each and 10 MiB together; counted are the committed files of the
-    kinds that Flower takes, which leaves out tables and pictures.
+    """At most 1,000 files of at most 1 MiB each and 10 MiB together; counted are the committed files that
+    CONTRIBUTING.md publishes, of the kinds that Flower takes, which leaves out tables and pictures.
     """
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    app = re.search(r"git archive HEAD ([^|]*?) \|", text)
+    assert app is not None
+    command = ["git", "ls-files", "-z", "--", *app[1].replace("\\\n", " ").split()]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
     names = [name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
     publish = importlib.import_module("flwr.cli.app_cmd.publish")
     taken = publish.filter_paths_for_publish({name: ROOT / name for name in names})
+    assert {"pyproject.toml", "README.md", "LICENSE", "configs/digits.yaml"} <= set(taken)
     sizes = {path: path.stat().st_size for path in taken.values()}
     assert 300 < len(sizes) <= 1000
     assert max(sizes.values()) <= 2**20, max(sizes, key=lambda path: sizes[path])
