@@ -117,6 +117,21 @@ def test_plan_of_fedavg(config: Path) -> None:
     assert wall[1].endswith("for 3 evaluations")
 
 
+def test_who_is_away_does_not_count(config: Path, tmp_path: Path) -> None:
+    """Clients 0 and 1 are there from the start, the other eight from t = 15 s on: who is in time, and whose
+    capacity, is said of the two.
+    """
+    later = "".join(f"{client},15,100\n" for client in range(2, 10))
+    (tmp_path / "there.csv").write_text("client,start_s,end_s\n0,0,100\n1,0,100\n" + later)
+    there = "availability={name: intervals, clock: common, file: " + str(tmp_path / "there.csv") + "}"
+    out = cli("check", config, there)
+    assert "at t = 0, 2 of 10 clients that are there: min 1, median 1, max 1" in section(out, "capacity")
+    assert section(out, "in time") == [
+        "the full model at the capacity of t = 0: 100 % of the clients",
+        "in round 1 as it comes: 100 % completed, 0 % partial, 0 % dropped",
+    ]
+
+
 def test_plan_of_distreal_at_half_the_capacity(config: Path) -> None:
     """Level 0.5: nobody can finish the full model, everybody the cheapest of 4 uniform entries, which keeps
     4, 8 and 16 channels: 2 * 4*9*64 + 3 * (8*4*9*16 + 16*8*9*4 + 16*10) = 32,736 MACs, 7.1 %. Constant

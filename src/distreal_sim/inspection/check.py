@@ -17,7 +17,7 @@ from distreal_sim.config.build import build
 from distreal_sim.inspection import cautions
 from distreal_sim.inspection.estimate import forecast, measure
 from distreal_sim.inspection.network import network_rows
-from distreal_sim.inspection.rows import capacity_rows, data_rows, method_rows, sample, time_rows
+from distreal_sim.inspection.rows import capacity_rows, data_rows, method_rows, sample_there, time_rows
 from distreal_sim.inspection.timing import with_costs
 from distreal_sim.simulation.cohort import select_cohort
 from distreal_sim.simulation.watch import check_watched
@@ -81,7 +81,7 @@ def make_check(experiment: Experiment) -> Check:
     experiment = with_costs(experiment)
     task = build(experiment)
     check_watched(experiment, task.scoring.better)
-    round_1 = forecast(experiment, task, sample(len(task.split)))
+    round_1 = forecast(experiment, task, sample_there(task))
     parts = (data_rows, network_rows, capacity_rows, method_rows)
     rows = [row for part in parts for row in part(experiment, task, round_1)]
     with naming(f"model {experiment.model.name}, tried on its data,"):

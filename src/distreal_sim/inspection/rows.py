@@ -43,6 +43,12 @@ def sample(n_clients: int, most: int = MAX_SAMPLE) -> list[int]:
     return [int(i) for i in np.unique(np.linspace(0, n_clients - 1, most).round())]
 
 
+def sample_there(task: Task) -> list[int]:
+    """As `sample`, of the clients that can be selected for round 1, or of all where there are none."""
+    there = np.flatnonzero(task.devices.available(np.arange(len(task.split)), 1, 0.0))
+    return there[sample(len(there))].tolist() if len(there) else sample(len(task.split))
+
+
 def label_counts(task: Task) -> np.ndarray:
     """(n_clients, n_classes) examples of each class that each client holds; y must hold classes."""
     n_clients, n_classes = len(task.split), task.data.n_outputs
@@ -85,7 +91,10 @@ def capacity_rows(experiment: Experiment, task: Task, round_1: Sequence[Update])
     bounds = experiment.profile.lower_bound() * task.devices.level_1(np.array(client_ids))
     yield "capacity", describe(experiment.profile)
     yield "capacity", unit_line(experiment, task, client_ids)
-    yield "capacity", f"at t = 0, {_clients(len(round_1), task)}: {spread(absolute / unit)}"
+    whose = _clients(len(round_1), task) + (
+        "" if experiment.availability.name == "always" else " that are there"
+    )
+    yield "capacity", f"at t = 0, {whose}: {spread(absolute / unit)}"
     yield "capacity", f"that is {ends(absolute)}"
     yield (
         "capacity",

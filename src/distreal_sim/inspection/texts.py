@@ -28,6 +28,8 @@ def _options(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _options(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+            yield from _options({f"{key}.{place}": part for place, part in enumerate(value)}, prefix)
         elif value is not None and value != []:
             yield f"{prefix}{key}={value}".replace("'", "").replace(", ", ",")
 
