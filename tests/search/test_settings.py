@@ -54,6 +54,8 @@ def test_a_front_for_ordered_filters(tmp_path: Path) -> None:
         ("shares=[0, 1]", "shares.0 = 0 must be greater than 0"),
         ("steps=many", "steps = 'many' must be a whole number (mini-batches of a short training"),
         ("experiment=other.yaml", "other.yaml: no such file"),
+        ("dataset.data_dir=data", "dataset is a key of the experiment; use experiment.dataset.data_dir=data"),
+        ("rounds=5", "rounds is a key of the experiment; use experiment.rounds=5"),
         ("experiment.rouns=5", "unknown key 'rouns' = 5; did you mean 'rounds'?"),
         ("experiment.method.name=fedavg", "method.name = fedavg looks up no front"),
     ],

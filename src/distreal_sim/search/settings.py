@@ -115,6 +115,9 @@ def load_search(
     refuse_other_kinds(raw, source, "search")
     own = [text for text in overrides if not text.startswith("experiment.")]
     for text in own:
+        key = text.partition("=")[0].partition(".")[0]
+        if key not in Search.model_fields and key in Experiment.model_fields:
+            raise InputError(f"override '{text}': {key} is a key of the experiment; use experiment.{text}")
         override(raw, text, {}, Path.cwd())
     source = f"{source} with {' '.join(own)}" if own else source
     try:
