@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distreal_sim.thinning.coupling.copies import refuse_what_copies_lose
 from distreal_sim.thinning.coupling.counting import network_macs
 from distreal_sim.thinning.coupling.operations import outputs_in, place_of
 from distreal_sim.thinning.coupling.passes import watch_passes
@@ -39,6 +40,7 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
     Raises ThinningError, naming the module and the reason, for a network whose cost or result is not the same
     whenever it runs.
     """
+    refuse_what_copies_lose(module)
     try:
         copied = copy.deepcopy(module).cpu()
     except Exception as error:  # a module may hold anything

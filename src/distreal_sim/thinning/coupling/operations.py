@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
@@ -18,6 +19,16 @@ ASKS = frozenset({"item", "tolist", "numpy", "__bool__", "__int__", "__float__",
 
 UNIFORM = frozenset({"rand", "rand_like", "uniform_", "bernoulli", "bernoulli_"})
 """Draws that a pass can replace by the lowest or highest value."""
+
+
+IN_PLACE = re.compile(r"(?!__).*_|__(i[a-z]+|setitem)__")
+"""Operations that change their first operand."""
+
+_SIZED = frozenset({"nonzero", "argwhere", "masked_select", "unique", "unique_consecutive"})
+"""Operations whose results are as long as values of their operands say."""
+
+FILLS = re.compile(r"__setitem__|index_(add|put|copy|fill|reduce)_?|(masked_)?scatter(_add|_reduce)?_?")
+"""Operations that write rows, however many, into a tensor of a given size."""
 
 
 def place_of(name: str, module: nn.Module) -> str:
@@ -56,6 +67,31 @@ def results_of(name: str, args: tuple[Any, ...], out: Any) -> list[Tensor]:
     if name == "__setitem__":
         return [args[0]]
     return [] if name == "__set__" else tensors_in(out)
+
+
+def written_by(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+    """The tensor that an operation writes into, if any; also where it would write what is there already."""
+    found: Any = None
+    if name == "__set__":
+        found = args[0] if getattr(func.__self__, "__name__", "") == "data" else None
+    elif name in ("embedding", "embedding_bag") and kwargs.get("max_norm") is not None:
+        found = args[1] if len(args) > 1 else kwargs.get("weight")
+    elif kwargs.get("out") is not None:
+        found = kwargs["out"]
+    elif IN_PLACE.fullmatch(name) and name != "requires_grad_" and args:
+        found = args[0]
+    return found if isinstance(found, Tensor) else None
+
+
+def sizing(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """The operands whose values say how long an operation's results are; mostly none."""
+    if name in _SIZED or (name == "where" and len(args) + len(kwargs) == 1):
+        return tensors_in((args, kwargs))
+    if name in ("repeat_interleave", "_pack_padded_sequence"):
+        return tensors_in((args[1:], kwargs))
+    if name == "__getitem__":
+        return [t for t in tensors_in(args[1:]) if t.dtype in (torch.bool, torch.uint8)]
+    return []
 
 
 def fill_draw(name: str, args: tuple[Any, ...], drawn: Tensor, fill: Fill) -> None:

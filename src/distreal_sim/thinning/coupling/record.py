@@ -55,6 +55,11 @@ class Pass:
         """Module and name of each operation on channels."""
         return [(visit.where, visit.operation) for visit in self.visits if any(visit.axes)]
 
+    @property
+    def n_costs(self) -> int:
+        """Number of layers and products so far."""
+        return len(self.layers) + len(self.products)
+
     def add(self, product: Product, axis: Atoms | None, results: Iterable[Tensor]) -> None:
         """Records a product with its results."""
         self.products.append(product)

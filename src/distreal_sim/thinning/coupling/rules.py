@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distreal_sim.thinning.coupling.layer_rules import LAYER_RULES
 from distreal_sim.thinning.coupling.moves import move
-from distreal_sim.thinning.coupling.operations import results_of, tensors_in
+from distreal_sim.thinning.coupling.operations import IN_PLACE, results_of, tensors_in
 from distreal_sim.thinning.coupling.product_rules import PRODUCT_RULES
 from distreal_sim.thinning.coupling.sequence_rules import SEQUENCE_RULES
 from distreal_sim.thinning.coupling.shape_rules import SHAPE_RULES
@@ -42,9 +42,6 @@ PER_CHANNEL = re.compile(
     r"_?((max|avg|lp|adaptive_avg|adaptive_max)_pool([123])d(_with_indices)?|interpolate|upsample)"
 )
 """Operations on each feature map (n, c) separately: dimensions 0 and 1 stay, the others may change."""
-
-IN_PLACE = re.compile(r"(?!__).*_|__(i[a-z]+|setitem)__")
-"""Operations that change their first operand."""
 
 HARMLESS = re.compile(r"new_(zeros|ones|empty|full|tensor)|\.(grad|shape)")
 """Operations that return a tensor without channels of its own."""

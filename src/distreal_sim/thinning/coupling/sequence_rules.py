@@ -58,7 +58,8 @@ def recurrent(n_gates: int, trace: Trace, args: Args, kwargs: Kwargs, out: Any, 
 
     All layers have equally many hidden units, so that unit i of one is dropped with unit i of the others.
     """
-    if len(args) != 9 or not isinstance(args[2], list | tuple):
+    of_packed = len(args) != 9 or not isinstance(args[2], list | tuple) or isinstance(args[3], list | tuple)
+    if of_packed:
         raise trace.refuse("no rule covers a packed batch of sequences")
     x, states, weights, has_bias, n_layers, dropout, _, both, batch_first = args
     if dropout and n_layers > 1:

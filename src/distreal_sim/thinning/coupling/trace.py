@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from distreal_sim.thinning.coupling.channels import Atoms, Channels, Couplings, Kind, Producer, WidthAttribute
 from distreal_sim.thinning.coupling.counting import Macs, macs_of, shapes_key
+from distreal_sim.thinning.coupling.guards import Guards, refuse_reentrant
 from distreal_sim.thinning.coupling.notes import NoRuleError, Note
 from distreal_sim.thinning.coupling.operations import (
     ASKS,
@@ -39,10 +40,7 @@ from distreal_sim.thinning.coupling.record import Pass, Visit
 from distreal_sim.thinning.coupling.running import Running
 from distreal_sim.thinning.structure import Product, ThinningError
 
-_NO_GRADIENTS = (
-    "it runs within an autograd function (such as a reentrant checkpoint), so that what its gradients cost "
-    "is not known by layer"
-)
+_NO_GRADIENTS = "it runs within an autograd function, so that what its gradients cost is not known by layer"
 
 Rule = Callable[["Trace", Any, str, tuple[Any, ...], dict[str, Any], Any, dict[int, tuple[int, ...]]], None]
 """rule(trace, func, name, args, kwargs, out, before): records the channels of an operation's results."""
@@ -70,6 +68,7 @@ class Trace(TorchFunctionMode):
         self._own = list(module.parameters()) + list(
             module.buffers()
         )  # an id is unique while its tensor lives
+        self._guards = Guards(module)
         self.axes: dict[str, dict[int, Atoms]] = {name: {} for name in self.names.values()}
         self.notes: dict[tuple[str, str], Note] = {}
         self.unwatched: tuple[str, str] | None = None
@@ -79,6 +78,7 @@ class Trace(TorchFunctionMode):
         self._forget()
 
     def _forget(self) -> None:
+        self._guards.forget()
         self._axes: dict[int, dict[int, Atoms]] = {}
         self._views: dict[int, str | None] = {}
         self._upstream: dict[int, frozenset[str]] = {}
@@ -103,6 +103,7 @@ class Trace(TorchFunctionMode):
         self.now = Pass(n_examples=len(example))
         self._seed, self._fill, self._force = seed, fill, force
         self._derived.add(id(example))
+        self._guards.begin(example)
         self._alive[id(example)] = example
         if example.dim() > 1:
             self._axes[id(example)] = {1: np.zeros(example.shape[1], np.int64)}
@@ -119,6 +120,7 @@ class Trace(TorchFunctionMode):
                 f"{type(error).__name__}: {error}"
             ) from error
         outputs = outputs_in(output)
+        refuse_reentrant(outputs)
         if (hidden := self.now.leave_out_gradients(outputs)) is not None:
             self.unwatched = f"module '{hidden}'", _NO_GRADIENTS
         for tensor in outputs:
@@ -136,6 +138,7 @@ class Trace(TorchFunctionMode):
         operands = tensors_in((args, kwargs))
         before = {id(a): tuple(a.shape) for a in operands}
         sources = frozenset().union(*map(self.upstream, operands))
+        self._guards.refuse_change(func, name, args, kwargs)
         seed_operation(self._seed, len(self.now.visits))
         out = func(*args, **kwargs)
         if any(map(is_batchedtensor, operands)):
@@ -160,10 +163,13 @@ class Trace(TorchFunctionMode):
             if derived:
                 self._derived.add(id(result))
         reads = tuple(atoms for tensor in operands for atoms in self._known_axes(tensor).values())
+        n_costs = self.now.n_costs
         try:
             self._rule(self, func, name, args, kwargs, out, before)
         except NoRuleError as found:
             self._leave_whole(func, name, args, kwargs, out, found.reason)
+        costs = self.now.n_costs > n_costs
+        self._guards.follow(self.where, name, args, kwargs, operands, results, costs)
         axes = tuple(dict(self.axes_of(r)) if not self.name_of(r) else {} for r in results)
         own = tuple(not self.is_parameter(r) for r in results)
         self._made.update((id(r), (self.current[0], of)) for r, of in zip(results, axes, strict=True))

@@ -68,7 +68,7 @@ class Engine:
     ) -> None:
         self.structure = structure
         self._rule: Rule = Sgd(momentum, weight_decay) if optimizer is None else OptimizerRule(optimizer)
-        self._module = copy.deepcopy(module).to(device=device, dtype=dtype).train()
+        self._module = _converted(copy.deepcopy(module).to(device=device), dtype).train()
         self.dtype = dtype
         self._norms = {
             name: part
@@ -276,6 +276,19 @@ class Engine:
                 )
             self._anchors = [self._memory.full[name].detach().clone() for name in self.names]
         return self._anchors
+
+
+def _converted(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The module at this precision; complex buffers stay complex, where `module.to(dtype)` drops half."""
+    of_complex = torch.complex128 if dtype == torch.float64 else torch.complex64
+
+    def convert(tensor: Tensor) -> Tensor:
+        if tensor.is_complex():
+            return tensor.to(of_complex)
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+    module._apply(convert)  # type: ignore[no-untyped-call]
+    return module
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:

@@ -119,7 +119,8 @@ class Autograd:
         wanted = [i for i, name in enumerate(self.parameters.names) if trained is None or name in trained]
         found = torch.autograd.grad(loss, [leaves[i] for i in wanted], allow_unused=True)
         for index, gradient in zip(wanted, found, strict=True):
-            gradients[index] = gradient
+            sparse = gradient is not None and gradient.is_sparse  # as of nn.Embedding(sparse=True)
+            gradients[index] = gradient.to_dense() if sparse else gradient
         for index, factor, _ in self.parameters.scales:
             scaled = gradients[index]
             if scaled is not None:
