@@ -162,6 +162,40 @@ def test_what_a_client_is_sent_and_what_it_costs() -> None:
     assert method.member(task, 0, 0).macs_per_example == task.macs_per_example(pool[0])
 
 
+def test_dispatch_by_number() -> None:
+    """100 clients, of whom the first 40 are weak, then 30 medium and 30 strong: the whole network goes to
+    clients 14 to 99, so to weak ones in 26 of 86 cases, and to one of these with the odds 1/86 of 1/100 +
+    1/96 + 1/86.
+
+    With the published law of resources weak clients train member 0 of it, medium ones of 0.6 - |N| members 2,
+    1 and 0 where that is at least 0.5, 0.4 or less, and strong ones of 1.1 - |N| members 4, 3 and 2. |N| <=
+    0.1 has the probability 0.8086, and more than 0.2 0.0193, the mean over the sigmas 0.05, 0.08 and 0.1. So
+    members 0 to 4 are trained by 0.309, 0.060, 0.289, 0.060 and 0.282. Tolerances are 5 standard errors.
+    """
+    fleet = {"partition": {"name": "bootstrap", "examples": 4}, "n_clients": 100}
+    experiment = toy(method={**FLAT, "dispatch": "by_number"}, **fleet)
+    task, method = build(experiment), experiment.method
+    ids, rounds = range(100), range(1, 61)
+    sent = np.array([[method.sent(task, Job(c, round_of([], n), {})) for n in rounds] for c in ids])
+    assert set(sent[:4].ravel()) == {0}
+    assert set(sent[4:14].ravel()) == {0, 2}
+    assert set(sent[14:].ravel()) == {0, 2, 4}
+
+    def near(found: np.ndarray, share: float) -> bool:
+        return bool(abs(found.mean() - share) <= 5 * math.sqrt(share * (1 - share) / found.size))
+
+    assert near(sent[14:] == 4, (1 / 86) / (1 / 100 + 1 / 96 + 1 / 86))
+    rng = np.random.default_rng(1)
+    means = np.repeat([0.35, 0.6, 1.1], [40, 30, 30])[:, None]
+    sigmas = rng.choice([0.05, 0.08, 0.1], sent.shape)
+    allowed = np.digitize(means - np.abs(rng.normal(0, sigmas)), [0.4, 0.5, 0.9, 1.0])
+    whole = sent == 4
+    assert near((means < 0.5)[:, 0].repeat(len(rounds)).reshape(sent.shape)[whole], 26 / 86)
+    trained = np.minimum(sent, allowed)[whole]
+    for member, share in enumerate([0.309, 0.060, 0.289, 0.060, 0.282]):
+        assert near(trained == member, share), member
+
+
 def test_adaptive_local_pruning() -> None:
     """The largest member that fits, up to the one that was sent; the smallest one whatever the capacity."""
     experiment = toy(method=FLAT, profile={"name": "tiers", "levels": [0.01, 0.45, 0.6, 2.0]})

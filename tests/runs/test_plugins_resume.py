@@ -51,6 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "flexfl": {"method": {"name": "flexfl", "pretraining": 2}},
     "flexfl asynchronous": {"method": {"name": "flexfl", "pretraining": 2}, "coordination": SEMI_ASYNC},
     "fedel": {"method": {"name": "fedel"}},
+    "fedel by importance": {"method": {"name": "fedel", "window": "cover", "age": True}},
     "fedel asynchronous": {"method": {"name": "fedel"}, "coordination": FEDBUFF},
     "model_averaging": {
         "method": {"name": "model_averaging", "steps": "deadline", "averaging": "normalised"}
@@ -60,7 +61,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "oort asynchronous": {"selection": {"name": "oort", "pacer_rounds": 1}, "coordination": FEDBUFF},
     "power_of_choice never": {"selection": {"name": "power_of_choice"}, "coordination": FEDBUFF},
     "power_of_choice batch": {"selection": {"name": "power_of_choice", "evaluate": "batch"}},
-    "power_of_choice all": {"selection": {"name": "power_of_choice", "evaluate": "all"}},
+    "power_of_choice all": {
+        "selection": {"name": "power_of_choice", "evaluate": "all", "candidates": 2, "halve_every": 3}
+    },
     "refl": {"selection": {"name": "refl", "rest_rounds": 1, "hit_rate": 0.9}, "availability": AWAY},
     "refl asynchronous": {"selection": {"name": "refl", "rest_rounds": 1}, "coordination": SEMI_ASYNC},
     "inner_product": {"selection": {"name": "inner_product"}, "method": {"name": "folb"}},

@@ -128,7 +128,7 @@ class Method(Plugin):
 
     @property
     def pairs_levels(self) -> bool:
-        """Whether a step trains two levels at once, which has no measured cost."""
+        """Whether a step trains two levels at once, or a part of one, which has no measured cost."""
         return False
 
     @property
@@ -191,7 +191,7 @@ class Method(Plugin):
 
 def levels_in_use(method: Method, task: Task) -> Sequence[Level] | None:
     """All levels of the method; None where they do not describe its steps, as its `train` is a newer one or
-    its steps train two levels at once.
+    its steps train two levels at once, or parts of them.
     """
     for newer in ("train", "own_levels"):
         if not (answers_for(method, "levels", newer) or answers_for(method, "all_levels", newer)):

@@ -23,8 +23,10 @@ Differs from the paper:
 - What a client can do follows from its capacity at the start of the round: the MACs of its steps, passes of
   teachers included. In the public code it is a share of the network's size, drawn at every dispatch: profile
   `uncertain` has that law for all methods. The smallest member is always allowed, as there. (our choice)
-- Any client may get any member; the code keeps the first 4 and 14 clients from the larger ones. `dispatch:
-  largest` sends everybody the whole network, which is adaptive pruning alone. (our choice)
+- Any client may get any member. The code draws a member first and then a client for it, of number 4 or more
+  for the middle one and 14 or more for the whole network, numbers that belong to a fleet of 17: `dispatch:
+  by_number` draws what a client of the cohort is sent with the odds that this implies. `largest` sends
+  everybody the whole network, which is adaptive pruning alone. (our choice)
 - Tasks without classes: a member learns from smaller ones' outputs by the task's loss. The memory of a step
   is that of training the member, without the passes of its teachers. (our choice)
 """
@@ -60,6 +62,9 @@ from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts, Structure
 
 SMALLEST_WIDTH = 0.01
+FIRST_CLIENTS = (0, 4, 14)
+"""The public code sends the first, the middle and the last member to clients from these numbers on."""
+
 LARGEST_G = 10_000
 """Of this g on every layer has the smallest width."""
 
@@ -81,9 +86,10 @@ class FlexFL(Method):
     )
     proxy: int = Field(500, ge=1, description="training examples on which it is measured")
     pretraining: int = Field(50, ge=0, description="training steps on them before that")
-    dispatch: Literal["uniform", "largest"] = Field(
+    dispatch: Literal["uniform", "by_number", "largest"] = Field(
         "uniform",
-        description="what a client is sent: the first, the middle or the last member by lot, or the last",
+        description="what a client is sent: the first, the middle or the last member by lot; the same, but "
+        "clients of small numbers no larger ones, as in the public code; or the last",
     )
     kd_gamma: float = Field(10.0, ge=0, allow_inf_nan=False, description="weight of self-distillation")
     kd_temperature: float = Field(3.0, gt=0, allow_inf_nan=False, description="temperature T of it")
@@ -131,8 +137,11 @@ class FlexFL(Method):
         last = len(self.shares) - 1
         if self.dispatch == "largest":
             return last
-        place = Rngs(task.seed, (job.round.key, job.client_id))("flexfl dispatch").integers(3)
-        return int(place) * last // 2
+        rng = Rngs(task.seed, (job.round.key, job.client_id))("flexfl dispatch")
+        if self.dispatch == "uniform":
+            return int(rng.integers(3)) * last // 2
+        ends = np.cumsum(dispatch_weights(job.client_id, len(task.split)))
+        return int(np.searchsorted(ends, rng.random() * ends[-1], side="right")) * last // 2
 
     def member(self, task: Task, index: int, sent: int) -> Level:
         """The level of a client that trains a member of the pool and was sent this one or a larger one."""
@@ -190,6 +199,13 @@ class FlexFL(Method):
 
     def widest(self, task: Task, state: State) -> SubModel | None:
         return widest_trained(state)
+
+
+def dispatch_weights(client_id: int, n_clients: int) -> list[float]:
+    """Odds with which a client is sent the first, the middle and the last member, if each goes to one of the
+    clients that may get it.
+    """
+    return [1 / (n_clients - first) if client_id >= first else 0.0 for first in FIRST_CLIENTS]
 
 
 def scores(apoz: np.ndarray, parameters: Sequence[float]) -> np.ndarray:

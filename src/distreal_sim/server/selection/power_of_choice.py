@@ -5,7 +5,9 @@ Cho, Wang, Joshi: Towards Understanding Biased Client Selection in Federated Lea
 
 Its variants are values of `evaluate`: pow-d (`all`) and cpow-d (`batch`) send the model to the candidates
 first, which evaluate it on all of their examples or on one mini-batch; rpow-d (`never`) costs nothing: the
-loss of a candidate is that of its last training, and one that was never heard of counts as infinite.
+loss of a candidate is that of its last training, and one that was never heard of counts as infinite. With
+`halve_every` candidates become fewer, down to those that are selected (adapow-d; that it is by halves is from
+memory).
 
 Differs from the paper: the server waits for losses no longer than `wait`, and candidates whose loss comes
 later are not selected; selected clients begin to train when the server stops to wait. Losses are those of
@@ -41,14 +43,26 @@ class PowerOfChoice(Selection):
         0.5, gt=0, lt=1, description="share of deadline_s after which the server waits for no more losses"
     )
 
+    halve_every: int | None = Field(
+        None,
+        ge=1,
+        description="selections after which there are half as many candidates, though not fewer than wanted",
+        examples=[50],
+    )
+
     remembers: ClassVar[bool] = True
 
     @property
     def asks(self) -> bool:
         return self.evaluate != "never"
 
+    def n_candidates(self, size: int, number: int) -> int:
+        """Candidates of a selection of `size` clients, if there are as many."""
+        halves = 0 if self.halve_every is None else (number - 1) // self.halve_every
+        return max(size, round(self.candidates * size) >> min(halves, 60))
+
     def select(self, pool: Pool, memory: Arrays) -> tuple[Sequence[int], Arrays]:
-        n_candidates = min(pool.n_clients, round(self.candidates * pool.size))
+        n_candidates = min(pool.n_clients, self.n_candidates(pool.size, pool.number))
         order = draw_by_weight(pool.sizes, pool.rngs("candidates"))
         drawn = first(order, n_candidates, pool.there)
         if self.asks and drawn:

@@ -6,7 +6,8 @@ at random; a client that took part rests for some rounds. The other half of REFL
 weight for their staleness, is what a `coordination` such as semi_async does.
 
 Differs from the paper: a client foresees its next selection, where the paper looks up the time from one to
-two expected rounds ahead, and its answer is right with probability `hit_rate`.
+two expected rounds ahead, and its answer is right with probability `hit_rate`. REFL's weight of a late
+update, which also grows with its deviation from the fresh ones, is not there; staleness alone decides.
 """
 
 from __future__ import annotations
