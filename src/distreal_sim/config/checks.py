@@ -234,12 +234,13 @@ def check_selection(selection: Selection, coordination: Coordination, energy: En
     if selection.asks and not coordination.in_rounds:
         raise ValueError(
             f"selection {selection.name} asks clients before it selects them, which delays a round, and "
-            f"coordination {coordination.name} has none"
+            f"coordination {coordination.name} has none; use coordination rounds, or a selection that does "
+            "not ask, such as uniform or power_of_choice with evaluate: never"
         )
     if selection.asks and energy.counts:
         raise ValueError(
             f"energy {energy.name} cannot be used with selection {selection.name}: what clients spend on its "
-            "questions is not counted"
+            "questions is not counted; use energy none, or a selection that does not ask"
         )
 
 

@@ -133,6 +133,12 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
         yield "coordination", describe(experiment.coordination)
     if experiment.selection != Uniform():
         yield "selection", describe(experiment.selection)
+    if experiment.selection.asks:
+        yield (
+            "selection",
+            "it asks clients before it selects them; time, MACs and bytes of that are in the tables of a run "
+            "and of `plan`, and not in the figures of round 1 here",
+        )
     if experiment.codec != Plain():
         yield "codec", describe(experiment.codec)
     if experiment.download_codec != Plain():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from distreal_sim.client.messages import Job, Update
+from distreal_sim.client.messages import Job, Round, Update
 from distreal_sim.client.settings import Weight
 from distreal_sim.merging.average import client_weight
 
@@ -41,11 +41,7 @@ def relayed(train: Train, jobs: Sequence[Job], weight: Weight) -> Iterator[Updat
             updates[job.client_id] = own
             done[job.client_id] = chain, end_s, model
         ready = [
-            (
-                chain,
-                end_s,
-                replace(job, arrays=model, round=replace(job.round, start_s=job.round.start_s + end_s)),
-            )
+            (chain, end_s, replace(job, arrays=model, round=_later(job.round, end_s)))
             for job in jobs
             if job.after in done
             for chain, end_s, model in [done[job.after]]
@@ -56,3 +52,8 @@ def relayed(train: Train, jobs: Sequence[Job], weight: Weight) -> Iterator[Updat
         own = own.reporting(mediator_bytes=sent)
         updates[client_id] = replace(own, weight=weights[chain] / client_weight(own, weight))
     return iter([updates[job.client_id] for job in jobs])
+
+
+def _later(now: Round, by_s: float) -> Round:
+    """The round as a client sees it that starts so much later; it has waited for the others meanwhile."""
+    return replace(now, start_s=now.start_s + by_s, delay_s=max(0.0, now.delay_s - by_s))

@@ -127,6 +127,9 @@ class Verifying:
         _expect(row, f"{where}done by the deadline", own_s, in_time, deadline_s)
         macs = client.metrics.get(CHARGED.name, client.macs)
         offered = capacity.offered(0.0, own_s)
+        if was_asked and start_s > self._sim_s:  # it answered before it waited for others
+            before = self._task.devices.capacity(client.client_id, self._sim_s)
+            offered += before.offered(0.0, start_s - self._sim_s)
         most = offered * (1 + RELATIVE) + 1
         _expect(row, f"{where}macs at most what was offered", macs, macs <= most, offered)
         lost = client.status in ("dropped", "battery")

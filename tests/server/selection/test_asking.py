@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from worlds import played, world
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.config import Experiment
+from distreal_sim.config.build import build
+from distreal_sim.inspection.rows import method_rows
+from distreal_sim.planning.replay import replay
 from distreal_sim.run import run
 from distreal_sim.simulation.rounds import Simulation, play_round, start
 
@@ -95,6 +99,25 @@ def test_who_is_selected_and_late_is_lost() -> None:
     assert model_bytes(run.states[1]) == model_bytes(run.states[0])
 
 
+def test_clients_in_a_chain_wait_for_the_answers_once() -> None:
+    """Losses come after 1 and 2 s, client 0 trains from 2 to 4 s, and client 1 after it from 4 to 8 s."""
+    method = {
+        "name": "astraea",
+        "gamma": 2,
+        "shuffle": False,
+        "grouping": "random",
+        "rare": None,
+        "common": None,
+    }
+    changes: dict[str, Any] = {"clients_per_round": 2, "method": method, "overrun": "wait"}
+    run = played(asked([2, 4], pow_d(candidates=1), **changes), trained=True)
+    assert [(row.client_id, row.metrics["waited_s"], row.sim_s) for row in run.clients] == [
+        (0, 0, 4),
+        (1, 4, 8),
+    ]
+    assert run.rounds[0].sim_s == 8
+
+
 def test_inner_product_charges_everybody_a_gradient() -> None:
     """A gradient is a step here: 1, 2 and 3 s, 2,600 bytes up; the selected one trains from 3 s on."""
     run = played(asked([1, 2, 3], {"name": "inner_product"}), trained=True)
@@ -133,6 +156,15 @@ def test_refused_settings() -> None:
     with pytest.raises(InputError, match="what clients spend on its questions is not counted"):
         asked([1, 2], pow_d(), energy={"name": "per_mac", "joules_per_mac": 1e-9})
     world([1, 2], {"name": "fedbuff", "buffer": 1}, selection={"name": "power_of_choice"})
+
+
+def test_check_says_that_it_leaves_the_questions_out_and_plan_counts_them(tmp_path: Path) -> None:
+    """Three clients are asked in each of two rounds: half a step of each."""
+    experiment = asked([1, 2, 4], pow_d(), rounds=2)
+    task = build(experiment)
+    lines = [text for label, text in islice(method_rows(experiment, task, []), 5) if label == "selection"]
+    assert "not in the figures of round 1" in lines[1]
+    assert replay(experiment, task, tmp_path / "out").rounds["asked_macs"].tolist() == [3 * STEP // 2] * 2
 
 
 @pytest.mark.slow

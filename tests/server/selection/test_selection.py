@@ -17,6 +17,8 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import load, names
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.messages import Arrays, Facts
+from distreal_sim.devices.profiles import Profile, Timeline
+from distreal_sim.devices.rngs import Keyed
 from distreal_sim.run import run
 from distreal_sim.server.selection import Pool, Selection
 from distreal_sim.server.selection._records import Records
@@ -115,6 +117,19 @@ def test_pow_d_takes_the_highest_of_the_losses_that_it_hears() -> None:
     batch = chooser.model_copy(update={"evaluate": "batch"})
     assert select(batch, pool(2, [1] * 4)._replace(losses=losses)) == [1, 2]
     assert asked == [([0, 1, 2, 3], 0, 2.5)] * 2 + [([0, 1, 2, 3], 1, 2.5)]
+
+
+def test_candidates_become_fewer() -> None:
+    """8 x 2 candidates, halved every 3 selections: 16, 8, 4, and then the 2 that are selected."""
+    chooser = PowerOfChoice(candidates=8, halve_every=3)
+    assert [chooser.n_candidates(2, n) for n in (1, 3, 4, 6, 7, 9, 10, 13, 9999)] == [
+        *(16, 16, 8, 8, 4, 4, 2, 2, 2),
+    ]
+    assert PowerOfChoice(candidates=8).n_candidates(2, 9999) == 16
+    memory = chooser.learn({}, 1, [facts(c, float(c)) for c in range(16)])
+    assert select(chooser, pool(2, [1] * 16), memory) == [14, 15]
+    last = [select(chooser, pool(2, [1] * 16, number=10, seed=seed), memory) for seed in range(40)]
+    assert len(set(map(tuple, last))) > 20  # a random pair, whatever the losses
 
 
 def test_inner_products_are_the_probabilities() -> None:
@@ -247,6 +262,50 @@ def test_every_selection_plays(name: str, coordination: str) -> None:
     if coordination == "rounds":
         assert len(set(chosen)) == len(chosen)
         assert all(row.n_selected <= 2 for row in one.rounds)
+
+
+class Later(Profile):
+    """A level for each client, by its number, until `at_s`, and then another one."""
+
+    of: tuple[float, ...]
+    then: tuple[float, ...]
+    at_s: float
+
+    def timeline(self, client_id: int, rng: Keyed, deadline_s: float) -> Timeline:
+        return Turning(self.of[client_id], self.then[client_id], self.at_s)
+
+
+class Turning(Timeline):
+    def __init__(self, level: float, then: float, at_s: float) -> None:
+        self.level, self.then, self.at_s = level, then, at_s
+
+    def piece(self, t_s: float) -> tuple[float, float]:
+        return (self.level, self.at_s) if t_s < self.at_s else (self.then, math.inf)
+
+
+@pytest.mark.parametrize("name", names(Selection))
+def test_nobody_knows_the_capacity_to_come(name: str) -> None:
+    """Two worlds that differ from 24 s on, where the fourth round begins: the first three are the same."""
+    levels = (8.0, 4.0, 2.0, 5.0, 3.0, 1.5)
+    chosen = [
+        [
+            (row.round, row.client_id, row.sim_s, row.macs)
+            for row in played(
+                world(
+                    [1] * 6,
+                    {"name": "rounds"},
+                    rounds=4,
+                    clients_per_round=2,
+                    selection={"name": name, **example(Selection, name)},
+                    profile=Later(of=levels, then=then, at_s=24.0),
+                )
+            ).clients
+        ]
+        for then in (levels, tuple(level / 9 for level in levels))
+    ]
+    one, other = ([row for row in rows if row[0] < 4] for rows in chosen)
+    assert one == other
+    assert chosen[0] != chosen[1]
 
 
 @pytest.mark.parametrize("name", names(Selection))
