@@ -128,6 +128,7 @@ def test_weights_of_stale_updates() -> None:
     """(1 + 3)^-1/2 = 1/2; 1 / (10 (5 - 4) + 1) = 1/11, and 1 at the hinge."""
     assert staleness_weight("polynomial", 0.5, 4, 3) == 0.5
     assert staleness_weight("polynomial", 0.5, 4, 0) == 1
+    assert staleness_weight("polynomial", 0, 4, 7) == 1
     assert staleness_weight("hinge", 10, 4, 4) == 1
     assert staleness_weight("hinge", 10, 4, 5) == 1 / 11
     assert staleness_weight("constant", 10, 4, 99) == 1

@@ -19,11 +19,35 @@ def step_times(run: Any) -> list[float]:
     return [row.sim_s for row in run.rounds]
 
 
+def assert_timeline(run: Any, steps_s: list[float], jobs: list[tuple[int, int, float, float, int]]) -> None:
+    """Times of all steps, and (step, client, start, end, staleness) of all jobs by their end."""
+    assert step_times(run) == steps_s
+    assert events(run) == jobs
+
+
+def first_of_four(**changes: Any) -> Any:
+    """One of four clients is merged: 2,600 bytes (650 numbers) take 2 s each way, work 1, 2, 6 and 0.5 s.
+
+    Updates arrive at 5, 6, 10 and 4.5 s.
+    """
+    speeds = {"download_bytes_per_s": 1300, "upload_bytes_per_s": 1300}
+    return played(
+        world(
+            [1, 2, 6, 0.5],
+            {"name": "first_k", "over": 4},
+            rounds=1,
+            clients_per_round=1,
+            link={"name": "constant", **speeds},
+            overrun="wait",
+            **changes,
+        )
+    )
+
+
 def test_wait_all() -> None:
     """Jobs of 1, 2 and 4 s: each step takes 4 s, and all start again at its end."""
     run = played(world([1, 2, 4], {"name": "wait_all"}, rounds=2))
-    assert step_times(run) == [4, 8]
-    assert events(run) == [
+    jobs = [
         (1, 0, 0, 1, 0),
         (1, 1, 0, 2, 0),
         (1, 2, 0, 4, 0),
@@ -31,6 +55,7 @@ def test_wait_all() -> None:
         (2, 1, 4, 6, 0),
         (2, 2, 4, 8, 0),
     ]
+    assert_timeline(run, [4, 8], jobs)
 
 
 def test_first_k() -> None:
@@ -62,24 +87,10 @@ def test_first_k_counts_the_starters_in_whole_numbers() -> None:
 
 
 def test_a_cancelled_job_is_charged_the_bytes_that_travelled() -> None:
-    """2,600 bytes both ways (650 numbers), 1,300 bytes/s: 2 s down, work, 2 s up.
-
-    Work of 1, 2, 6 and 0.5 s: updates arrive at 5, 6, 10 and 4.5 s. One of them is merged, at 4.5 s. By then
-    client 0 has finished its work at 3 s and sent 1.5 s of its upload, client 1 (4 s) 0.5 s of it, and
-    client 2 has done 2.5 of 6 s of its work.
+    """By 4.5 s client 0 has finished its work at 3 s and sent 1.5 s of its upload, client 1 (4 s) 0.5 s of
+    it, and client 2 has done 2.5 of 6 s of its work.
     """
-    speeds = {"download_bytes_per_s": 1300, "upload_bytes_per_s": 1300}
-    run = played(
-        world(
-            [1, 2, 6, 0.5],
-            {"name": "first_k", "over": 4},
-            rounds=1,
-            deadline_s=8.0,
-            clients_per_round=1,
-            link={"name": "constant", **speeds},
-            overrun="wait",
-        )
-    )
+    run = first_of_four()
     assert step_times(run) == [4.5]
     rows = run.clients
     assert [(row.download_s, row.compute_s) for row in rows] == [(2, 1), (2, 2), (2, 2.5), (2, 0.5)]
@@ -100,18 +111,7 @@ def test_a_cancelled_job_is_charged_the_joules_until_then() -> None:
     of 6 s of its work, 10 x 2.5 / 6 J + 2.5 s. Client 3: 10 J + 0.5 s, 2 s of sending.
     """
     energy = {"name": "per_mac", "joules_per_mac": 10 / JOB_MACS, "idle_w": 0.5, **RADIO}
-    speeds = {"download_bytes_per_s": 1300, "upload_bytes_per_s": 1300}
-    run = played(
-        world(
-            [1, 2, 6, 0.5],
-            {"name": "first_k", "over": 4},
-            rounds=1,
-            clients_per_round=1,
-            link={"name": "constant", **speeds},
-            overrun="wait",
-            energy=energy,
-        )
-    )
+    run = first_of_four(energy=energy)
     compute_j, radio_j = ([row.metrics[name] for row in run.clients] for name in ("compute_j", "radio_j"))
     assert compute_j == pytest.approx([10.5, 11, 25 / 6 + 1.25, 10.25])
     assert radio_j == pytest.approx([7.5, 6.5, 6, 8])
@@ -164,8 +164,7 @@ def test_fedasync() -> None:
     staleness 2. At 4 s clients 0, 1 and 2 come in this order.
     """
     run = played(world([1, 2, 4], {"name": "fedasync"}, rounds=7))
-    assert step_times(run) == [1, 2, 2, 3, 4, 4, 4]
-    assert events(run) == [
+    jobs = [
         (1, 0, 0, 1, 0),
         (2, 0, 1, 2, 0),
         (3, 1, 0, 2, 2),
@@ -174,6 +173,7 @@ def test_fedasync() -> None:
         (6, 1, 2, 4, 2),
         (7, 2, 0, 4, 6),
     ]
+    assert_timeline(run, [1, 2, 2, 3, 4, 4, 4], jobs)
 
 
 def test_fedasync_refuses_what_is_too_stale() -> None:
@@ -204,8 +204,7 @@ def test_fedbuff() -> None:
     newest model. The last step, at 5 s, cancels the two that have run for 1 s.
     """
     run = played(world([1, 2, 4], {"name": "fedbuff", "buffer": 2}, rounds=4))
-    assert step_times(run) == [2, 3, 4, 5]
-    assert events(run)[:7] == [
+    jobs = [
         (1, 0, 0, 1, 0),
         (1, 0, 1, 2, 0),
         (2, 1, 0, 2, 1),
@@ -213,16 +212,16 @@ def test_fedbuff() -> None:
         (3, 0, 3, 4, 0),
         (3, 1, 2, 4, 1),
         (4, 2, 0, 4, 3),
+        *((4, client_id, 4, 5, 0) for client_id in (0, 1, 2)),
     ]
-    assert events(run)[7:] == [(4, 0, 4, 5, 0), (4, 1, 4, 5, 0), (4, 2, 4, 5, 0)]
+    assert_timeline(run, [2, 3, 4, 5], jobs)
     assert [r.metrics["cancelled"] for r in run.clients[-4:]] == [0, 1, 0, 1]  # clients 0, 1, 2 (4 s), 2
 
 
 def test_semi_async() -> None:
     """Jobs of 1, 2 and 4 s, a merge every 3 s: clients 0 and 1 wait for it, client 2 is one step late."""
     run = played(world([1, 2, 4], {"name": "semi_async", "period_s": 3}, rounds=3))
-    assert step_times(run) == [3, 6, 9]
-    assert events(run) == [
+    jobs = [
         (1, 0, 0, 1, 0),
         (1, 1, 0, 2, 0),
         (2, 0, 3, 4, 0),
@@ -232,21 +231,20 @@ def test_semi_async() -> None:
         (3, 1, 6, 8, 0),
         (3, 2, 6, 9, 0),
     ]
+    assert_timeline(run, [3, 6, 9], jobs)
 
 
 def test_semi_async_steps_without_an_update_too() -> None:
     """One client of 4 s and a merge every 3 s: it arrives at 4 s, and starts again at 6 s."""
     run = played(world([4], {"name": "semi_async", "period_s": 3}, rounds=3))
-    assert step_times(run) == [3, 6, 9]
-    assert [row.n_completed for row in run.rounds] == [0, 1, 0]
-    assert [row.n_selected for row in run.rounds] == [0, 1, 1]
-    assert events(run) == [(2, 0, 0, 4, 1), (3, 0, 6, 9, 0)]
+    assert_timeline(run, [3, 6, 9], [(2, 0, 0, 4, 1), (3, 0, 6, 9, 0)])
+    assert [(row.n_selected, row.n_completed) for row in run.rounds] == [(0, 0), (1, 1), (1, 0)]
 
 
 def test_an_update_that_arrives_with_the_timer_is_in_time() -> None:
     """Of events at one time the timer is the last: a job of 4 s is merged at 4 s."""
     run = played(world([4, 4], {"name": "semi_async", "period_s": 4}, rounds=2))
-    assert events(run) == [(1, 0, 0, 4, 0), (1, 1, 0, 4, 0), (2, 0, 4, 8, 0), (2, 1, 4, 8, 0)]
+    assert_timeline(run, [4, 8], [(1, 0, 0, 4, 0), (1, 1, 0, 4, 0), (2, 0, 4, 8, 0), (2, 1, 4, 8, 0)])
 
 
 @pytest.mark.parametrize("name", ["wait_all", "fedasync"])
