@@ -295,7 +295,7 @@ def test_nobody_knows_the_capacity_to_come(name: str) -> None:
                     [1] * 6,
                     {"name": "rounds"},
                     rounds=4,
-                    clients_per_round=2,
+                    clients_per_round=1,
                     selection={"name": name, **example(Selection, name)},
                     profile=Later(of=levels, then=then, at_s=24.0),
                 )
