@@ -101,20 +101,23 @@ def check_same(modules: tuple[str, ...], sources: tuple[tuple[str, str], ...]) -
         raise InputError(f"{file} was changed after the command began, and this process has read it later")
 
 
+STATUS = ("git", "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+
+
 def git_state() -> dict[str, Any] | None:
     """`commit` of the working directory, and whether files that git knows are changed (`dirty`).
 
     None where there is no commit or no git.
     """
     try:
-        commit = _git("rev-parse", "HEAD").strip()
-        return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+        done = subprocess.run(STATUS, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout
+    lines = done.stdout.splitlines()
+    commits = [line.split()[2] for line in lines if line.startswith("# branch.oid ")]
+    if commits in ([], ["(initial)"]):
+        return None
+    return {"commit": commits[0], "dirty": not all(line.startswith("#") for line in lines)}
 
 
 def _parents(name: str) -> list[str]:

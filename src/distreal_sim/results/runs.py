@@ -21,6 +21,7 @@ import pandas as pd
 import yaml
 
 from distreal_sim.base.errors import InputError, unknown
+from distreal_sim.base.plain_yaml import load_yaml
 from distreal_sim.results.sweep_table import Place
 
 ROUND_COLUMNS = (
@@ -195,7 +196,7 @@ def read_run(path: Path) -> Run | None:
         raise InputError(f"{rounds_path} is not a table of rounds: {error}") from None
     config_path = path / "config.yaml"
     try:
-        config = yaml.safe_load(config_path.read_text(encoding="utf-8"))
+        config = load_yaml(config_path.read_text(encoding="utf-8"))
         run = Run(path, config, rounds, str(config["method"]["name"]), int(config["seed"]))
         return run.showing(known[0])
     except FileNotFoundError:

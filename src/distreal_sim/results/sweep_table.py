@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.plain_yaml import load_yaml
 
 FACTS = (
     "seed", "status", "final_accuracy", "best_accuracy", "full_accuracy", "macs_share", "merged_share",
@@ -55,7 +56,7 @@ def read_places(directory: Path) -> dict[str, Place] | None:
     if not table.exists() or not config.exists():
         return None
     try:
-        settings: dict[str, Any] = yaml.safe_load(config.read_text(encoding="utf-8"))
+        settings: dict[str, Any] = load_yaml(config.read_text(encoding="utf-8"))
         compare = set(settings["compare"])
         with table.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)

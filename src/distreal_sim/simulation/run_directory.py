@@ -153,7 +153,8 @@ class RunDirectory:
         n_rounds = meta.get("round", 0)
         self._reopen(n_rounds)
         self._write_info("running")
-        if ends_of(read_yaml(self.path / "config.yaml")) != ends_of(self.experiment.resolved()):
+        resolved = self.experiment.resolved()
+        if not self._new and ends_of(read_yaml(self.path / "config.yaml")) != ends_of(resolved):
             self._write_config()
         for name in ("clients.parquet", "model.safetensors"):
             (self.path / name).unlink(missing_ok=True)

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.optimize import nnls
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.thinning.measured.work import KINDS, Amount, Work
@@ -55,6 +54,8 @@ def fit(
 
     terms: those that are fitted; the others are 0.
     """
+    from scipy.optimize import nnls  # here, because it would take a thirteenth of every start
+
     kinds = [kind for kind in KINDS if any(any(work.get(kind, NOTHING)) for work in works)]
     amounts = np.array([[work.get(kind, NOTHING) for kind in kinds] for work in works], float)
     amounts *= [term in terms for term in TERMS]
