@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -37,10 +38,7 @@ class Plugin(ConfigModel):
     @property
     def name(self) -> str:
         """The name that loads this plug-in: its file's name, or the dotted path of outside code."""
-        module = type(self).__module__
-        if module.rpartition(".")[0] == self.package:
-            return module.rpartition(".")[2]
-        return f"{module}.{type(self).__qualname__}"
+        return _name_of(type(self))
 
     @classmethod
     def adapt(cls, target: Any) -> type[Self] | None:
@@ -64,6 +62,12 @@ class Plugin(ConfigModel):
     def code(self) -> tuple[str, ...]:
         """Dotted paths of the user's code that the options name."""
         return ()
+
+
+@functools.cache
+def _name_of(kind: type[Plugin]) -> str:
+    package, _, module = kind.__module__.rpartition(".")
+    return module if package == kind.package else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def answers_for(plugin: Plugin, many: str, one: str) -> bool:

@@ -172,12 +172,19 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
     own, of_codec = _split(job.memory)
     client = Client(task, job.client_id, job.round, empty, told=job.told)
     trains = method.answer if job.round.asks else method.train
-    update: Any = trains(client, replace(job, memory=own))
+    update: Any = trains(client, replace(job, memory=own) if of_codec else job)
     if not isinstance(update, Update):
         raise InputError(
             f"train() of method {method.name} must return an Update, such as distreal_sim.client.train.train "
             f"gives, not {'None' if update is None else type(update).__name__}"
         )
+    if update.metrics:
+        _check_metrics(task, method, update)
+    return _encoded(task, method, job, update, own, of_codec)
+
+
+def _check_metrics(task: Task, method: Trains, update: Update) -> None:
+    """Raises InputError for a metric that neither the method declares nor the run adds."""
     known = [*method.columns, *([CHARGED] if task.charges is not None else [])]
     known += ENERGY if task.devices.energy.counts else ()
     known += CONTROLLED if task.devices.controller.acts else ()
@@ -189,7 +196,6 @@ def do(task: Task, method: Trains, job: Job, empty: Empty = np.empty) -> Update:
             f"train() of method {method.name} reports the metric '{strange[0]}', which is not among the "
             f"columns that the method declares ({declared}); add Column('{strange[0]}', ...) to its `columns`"
         )
-    return _encoded(task, method, job, update, own, of_codec)
 
 
 def _encoded(task: Task, method: Trains, job: Job, update: Update, own: Arrays, of_codec: Arrays) -> Update:

@@ -85,9 +85,10 @@ def keep_rate(structure: Structure, counts: Counts) -> float:
 
 def mean_keep_rate(structure: Structure, steps: Sequence[Counts]) -> float:
     """`keep_rate`, averaged over steps; NaN without steps."""
+    rates = {counts: keep_rate(structure, counts) for counts in set(steps)}
     total = 0.0
     for counts in steps:  # added one by one: sum() rounds differently from Python 3.12 on
-        total += keep_rate(structure, counts)
+        total += rates[counts]
     return total / len(steps) if steps else math.nan
 
 

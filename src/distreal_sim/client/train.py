@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Literal
 
@@ -17,7 +18,7 @@ from distreal_sim.client.columns import CHARGED, CONTROLLED, PEAK_MEMORY, names_
 from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
 from distreal_sim.client.energy import ENERGY, joules
 from distreal_sim.client.messages import Facts, Job, Update
-from distreal_sim.client.schedule import TOLERANCE, Choose, Schedule, Step, schedule, too_late
+from distreal_sim.client.schedule import TOLERANCE, Choose, Schedule, Step, plain_step, schedule, too_late
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.thinning.masks import Mask
 
@@ -181,7 +182,8 @@ def _compute(
     batches = batch_indices(client.batch_sizes, len(client.examples), rngs("batches"))[: len(steps)]
     examples = task.batches(task.data.train, [client.examples[batch] for batch in batches])
     losses = []
-    with rngs.seeded_globals("torch"):
+    draws = engine.draws or task.local.augment or any(s.choice.compute is not plain_step for s in steps)
+    with rngs.seeded_globals("torch") if draws else nullcontext():
         for number, (step, mask, (x, y)) in enumerate(zip(steps, masks, examples, strict=True)):
             if task.local.augment:
                 x = task.augmented(x, Rngs(rngs.seed, (*rngs.key, number)))

@@ -150,7 +150,8 @@ class Simulation:
         if arrays and not self.task.codec.exact:
             parts = self.method.travels(self.task, got, update)
             arrays = decode_update(self.task, got, update, parts)
-        return replace(update, arrays=moved_as(arrays, got.arrays, sent.arrays))
+        moved = moved_as(arrays, got.arrays, sent.arrays)
+        return update if moved is update.arrays else replace(update, arrays=moved)
 
     def merge(self, state: State, now: Round, updates: Iterator[Update]) -> State:
         """The next state, published; the state itself if nothing is computed."""

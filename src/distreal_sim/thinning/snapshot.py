@@ -65,7 +65,6 @@ class Snapshot:
             elif not _is_immutable(value):
                 self._others.append((attributes, key, value))
 
-    @torch.no_grad()
     def restore(self) -> None:
         """Restores the module's state."""
         for entries, known in self._dicts:
@@ -75,7 +74,8 @@ class Snapshot:
         for tensors, key, tensor, value in self._tensors:
             tensors[key] = tensor
             if tensor is not None and value is not None:
-                tensor.copy_(value)
+                with torch.no_grad():
+                    tensor.copy_(value)
         for attributes, plain in self._plain:
             attributes.update(plain)
         for attributes, key, items in self._lists:
@@ -85,7 +85,7 @@ class Snapshot:
 
     def _copies(self) -> list[tuple[dict[str, Any], str, Any]]:
         """Copies of the attributes that may be changed in place; shared objects stay shared."""
-        memo = dict(self._shared)
+        memo = dict(self._shared) if self._others else {}
         return [(attributes, key, _copy(value, memo)) for attributes, key, value in self._others]
 
 

@@ -8,6 +8,7 @@ import torch
 from exact import Steps, assert_as_near_as_torch, sgd
 from torch import nn
 
+from distreal_sim.recipe.optimizers.adam import Adam
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.engine.chain import find_chain
 from distreal_sim.thinning.engine.engine import Engine
@@ -88,6 +89,20 @@ def test_an_engine_steps_along_its_chain_without_autograd(make, monkeypatch):
 
     monkeypatch.setattr(torch.autograd, "grad", refuse)
     engine.step(x, y, None, 0.1)
+
+
+@every_chain
+def test_only_steps_of_a_chain_on_cross_entropy_are_known_to_draw_nothing(make):
+    """A job seeds the global generators where a step may draw; dropout, losses and optimizers may."""
+    (x, _), chain, dropping = examples(torch.float32), make(), nn.Sequential(make(), nn.Dropout(0.0))
+
+    def may_draw(module: nn.Module, **options) -> bool:
+        return Engine(module, find_groups(module, x), **options).draws
+
+    assert not may_draw(chain)
+    assert may_draw(dropping)
+    assert may_draw(chain, loss_fn=lambda outputs, y: nn.functional.cross_entropy(outputs, y))
+    assert may_draw(chain, optimizer=Adam())
 
 
 def test_only_chains_are_found():

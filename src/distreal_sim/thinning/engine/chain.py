@@ -51,8 +51,7 @@ class Chain:
         inputs = []
         for link in self.links:
             inputs.append(out)
-            weight = values[link.weight].t()
-            out = out.mm(weight) if link.bias is None else torch.addmm(values[link.bias], out, weight)
+            out = F.linear(out, values[link.weight], None if link.bias is None else values[link.bias])
             if link.relu:
                 out.relu_()
         log_p = torch.log_softmax(out, 1)

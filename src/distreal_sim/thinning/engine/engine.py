@@ -39,15 +39,16 @@ class Engine:
     the batch's statistics, or its initial statistics where the network keeps it in evaluation mode. The
     network's own dropout draws from torch's default generator.
 
-    names: the trainable parameters in the network's order. momentum, weight_decay: of SGD; optimizer: another
-    rule instead. clip_norm: a longer gradient of a step, all trained parameters as one vector, is scaled down
-    to it, as by torch's clip_grad_norm_. scaling: `inverted` multiplies the inputs that
-    layers read from a thinned group by channels / kept. running: every step updates running statistics of the
-    kept channels as torch does; otherwise none are kept. `load` and `export` cover `names`, followed by the
-    running statistics. loss_fn: (outputs, y) -> scalar, for steps that are given none. precision: with
-    bfloat16, PyTorch's autocast chooses the bfloat16 operations of a training forward pass; large linear
-    layers that are updated in the backward pass (`linear.py`), chains of linear layers (`chain.py`), the
-    loss, the parameters, and passes without a graph stay in full precision.
+    names: the trainable parameters in the network's order. draws: whether a step on the engine's own loss may
+    draw from a global generator. momentum, weight_decay: of SGD; optimizer: another rule instead. clip_norm:
+    a longer gradient of a step, all trained parameters as one vector, is scaled down to it, as by torch's
+    clip_grad_norm_. scaling: `inverted` multiplies the inputs that layers read from a thinned group by
+    channels / kept. running: every step updates running statistics of the kept channels as torch does;
+    otherwise none are kept. `load` and `export` cover `names`, followed by the running statistics. loss_fn:
+    (outputs, y) -> scalar, for steps that are given none. precision: with bfloat16, PyTorch's autocast
+    chooses the bfloat16 operations of a training forward pass; large linear layers that are updated in the
+    backward pass (`linear.py`), chains of linear layers (`chain.py`), the loss, the parameters, and passes
+    without a graph stay in full precision.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Engine:
             self._module, structure, self.names, *memories, rows, scaling, precision, clip_norm, fast
         )
         self._n_steps = plans.n_steps
+        self.draws = plans.draws or loss_fn is not F.cross_entropy
         self._scratch = Scratch(structure, plans, rows, *memories)
         self._sums: Sums | None = None
         self._anchors: list[Tensor] | None = None

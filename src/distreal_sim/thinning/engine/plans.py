@@ -83,6 +83,8 @@ class Plans:
         keep_layout(module)
         follow_weights(module)
         follow_heads(module)
+        self.draws = self._chain is None or not fast
+        """Whether a step may draw from a global generator; of a chain, only a user's optimizer could."""
         self._linears = self._find_linears() if fast else {}
         mixed = precision == "bfloat16" and self._chain is None
         self._forward = partial(bfloat16_outputs_of, dtype=memory.dtype) if mixed else outputs_of
