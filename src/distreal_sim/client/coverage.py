@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -86,9 +88,8 @@ def keep_rate(structure: Structure, counts: Counts) -> float:
 def mean_keep_rate(structure: Structure, steps: Sequence[Counts]) -> float:
     """`keep_rate`, averaged over steps; NaN without steps."""
     rates = {counts: keep_rate(structure, counts) for counts in set(steps)}
-    total = 0.0
-    for counts in steps:  # added one by one: sum() rounds differently from Python 3.12 on
-        total += rates[counts]
+    # Added one by one: sum() rounds differently from Python 3.12 on.
+    total = reduce(add, map(rates.__getitem__, steps), 0.0)
     return total / len(steps) if steps else math.nan
 
 

@@ -27,7 +27,7 @@ from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
 from distreal_sim.fronts.front import Front
-from distreal_sim.submodels.levels import Level, Levels, charged, within_memory
+from distreal_sim.submodels.levels import Always, Level, Levels, charged, within_memory
 from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Mask
@@ -160,11 +160,14 @@ class Method(Plugin):
             return skip(client)
         draw, compute = self.masks(client, job), self.compute(client, job, start)
 
-        def choose(moment: Moment) -> Choice:
-            level = levels.now(moment, start)
-            mask = partial(draw, moment.step, level.counts)
+        def choice(step: int, level: Level) -> Choice:
+            mask = partial(draw, step, level.counts)
             return Choice(level.counts, level.macs_per_example, mask, compute, level.charged_macs)
 
+        def choose(moment: Moment) -> Choice:
+            return same or choice(moment.step, levels.now(moment, start))
+
+        same = choice(0, start) if isinstance(levels, Always) and draw is whole else None
         return train(client, job, choose, start.traffic, trained=start.trained)
 
     def answer(self, client: Client, job: Job) -> Update:

@@ -61,6 +61,9 @@ def _in_order(columns: dict[str, Column]) -> dict[str, Column]:
 COLUMNS = _in_order(columns_of(ClientRow))
 """The columns of clients.parquet, to which a method may add its own (`Method.columns`)."""
 
+OF_FACTS = tuple(columns_of(Facts))
+"""Those that a client reports."""
+
 PARQUET = {"int": pa.int64(), "float": pa.float64(), "str": pa.string()}
 
 DTYPES = {name: PARQUET[c.kind].to_pandas_dtype() for name, c in COLUMNS.items()} | {"status": np.int64}
@@ -110,9 +113,7 @@ class ClientRows(Sequence[ClientRow]):
         macs_available: MACs that each client's capacity offered from the start of the round to its end;
         own: the method's columns.
         """
-        values: dict[str, Sequence[Any]] = {
-            name: [getattr(one, name) for one in facts] for name in columns_of(Facts)
-        }
+        values: dict[str, Sequence[Any]] = {name: [getattr(one, name) for one in facts] for name in OF_FACTS}
         values |= {c.name: [one.metrics.get(c.name, math.nan) for one in facts] for c in own}
         return cls._of({**values, "round": [round_number] * len(facts), "macs_available": macs_available})
 

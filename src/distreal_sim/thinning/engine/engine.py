@@ -77,7 +77,7 @@ class Engine:
             # A norm that stays in evaluation mode (frozen) keeps its statistics as constants.
             if isinstance(part, _NormBase) and part.running_mean is not None and part.training
         }
-        self._running, self._loss_fn = running, loss_fn
+        self._running, self._loss_fn, self._objective = running, loss_fn, Objective(loss_fn)
         self._forget_statistics()
         self.names = tuple(n for n, p in self._module.named_parameters() if p.requires_grad)
         kept = [f"{name}.running_{key}" for name in self._norms for key in ("mean", "var")] if running else []
@@ -185,7 +185,8 @@ class Engine:
         plan = self._scratch.enter(mask, to_change=True)
         anchors = self._loaded() if proximal else []
         self._moved = True
-        objective = Objective(loss_fn or self._loss_fn, trained, run)
+        plain = loss_fn is None and trained is None and run is None
+        objective = self._objective if plain else Objective(loss_fn or self._loss_fn, trained, run)
         return plan.steps.step(x, y, objective, self._rule.at(lr, proximal), anchors)
 
     def gradients(
