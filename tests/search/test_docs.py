@@ -29,7 +29,7 @@ def test_the_config_loads_and_names_every_key(tmp_path: Path) -> None:
 
 
 def test_every_key_of_an_entry_is_explained() -> None:
-    front = Front((Entry((0.0,), (8,), 10, 0.5),), "m", ("a",), {}).plain()
+    front = Front((Entry((0.0,), (8,), 10, 0.5, memory_bytes=1),), "m", ("a",), {}).plain()
     table = TEXT[TEXT.index("| key of an entry |") :].split("\n\n")[0]
     assert re.findall(r"`(\w+)`", table) == list(front["entries"][0])
     intro = TEXT[TEXT.index("## The front file") : TEXT.index("| key of an entry |")]

@@ -15,6 +15,7 @@ from distreal_sim.client.schedule import Moment
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.config.build import build
 from distreal_sim.devices.links.constant import Constant as Link
+from distreal_sim.devices.memory.constant import Constant as Bytes
 from distreal_sim.devices.profiles.constant import Constant as Steady
 from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front
@@ -26,6 +27,8 @@ from distreal_sim.submodels.levels import (
     largest_that_fits,
     whole_network,
     width_level,
+    within_memory,
+    worth_choosing,
 )
 
 
@@ -138,3 +141,38 @@ def test_costs_of_networks_by_hand() -> None:
     assert (whole.counts, whole.macs_per_example) == ((4, 8, 16), 32736)
     assert whole.traffic == Traffic(4 * 1702, 4 * 1702)
     assert (half.trained, whole.trained) == (None, None)
+
+
+def test_preferred_levels_replace_others_of_no_lower_charge() -> None:
+    """By growing charge: ranks 1, 0, 3, 2, 4. The second and the fourth cost no less than a preferred one. Of
+    equal charges or ranks the later one is preferred, as in a table whose scores grow.
+    """
+    ranked = tuple(replace(level(macs), rank=rank) for macs, rank in ((2, 1), (5, 0), (5, 3), (6, 2), (9, 4)))
+    assert worth_choosing(PerStep(ranked)) == PerStep((ranked[0], ranked[2], ranked[4]))
+    assert worth_choosing(PerRound(ranked)) == PerRound(ranked)
+    plain = PerStep((level(2), level(5), level(9)))
+    assert worth_choosing(plain) is plain
+    measured = (level(2, charged=5), level(5, charged=5), level(9, charged=7))
+    assert worth_choosing(PerStep(measured)) == PerStep(measured[1:])
+
+
+@pytest.mark.parametrize(
+    ("limit", "fitting"), [("all", [0, 1, 3]), ("large", [0, 1]), ("slim", [0, 2]), ("small", [0])]
+)
+def test_what_fits_in_memory_and_then_the_best_of_it(limit: str, fitting: list[int]) -> None:
+    """Four levels, charged 10, 20, 30 and 40, each part of the whole network; `slim` is part of `large`, and
+    so takes less memory, but costs more and is less preferred: it is there for clients without memory for
+    `large` alone.
+    """
+    own = client()
+    named = {"small": (1, 2, 4), "large": (4, 4, 8), "slim": (2, 4, 8), "all": own.task.full}
+    sizes = {name: own.task.peak_bytes(counts, 2) for name, counts in named.items()}
+    assert sizes["small"] < sizes["slim"] < sizes["large"] < sizes["all"]
+    levels = tuple(
+        replace(level(macs), counts=counts, rank=rank)
+        for counts, macs, rank in zip(named.values(), (10, 20, 30, 40), (0, 2, 1, 3), strict=True)
+    )
+    memory = Bytes(size_bytes=sizes[limit])
+    limited = replace(own.task, devices=replace(own.task.devices, memory=memory))
+    found = within_memory(replace(own, task=limited), PerStep(levels))
+    assert found == PerStep(tuple(levels[i] for i in fitting))

@@ -21,8 +21,8 @@ class Entry:
     rates: (L,) fraction dropped of each addressed group; counts: (G,) kept channels of every group;
     macs: training MACs per example, forward and backward; score: convergence speed, larger is better;
     score_error: its standard error, where it was measured; forward_macs: the part of macs that is forward;
-    n_parameters: of the sub-network; share: in (0, 1], 1 for all steps, less for fewer steps. Raises
-    InputError for another share.
+    n_parameters: of the sub-network; share: in (0, 1], 1 for all steps, less for fewer steps; memory_bytes:
+    peak of a training step, where the front was made for memory too. Raises InputError for another share.
     """
 
     rates: tuple[float, ...]
@@ -33,6 +33,7 @@ class Entry:
     forward_macs: int = 0
     n_parameters: int = 0
     share: float = 1.0
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
@@ -42,6 +43,12 @@ class Entry:
     def macs_per_planned_example(self) -> float:
         """Cost of the entry, by which it is looked up; the examples that are left out cost nothing."""
         return self.share * self.macs
+
+    def no_worse_than(self, other: Entry) -> bool:
+        """Whether it costs no more, in memory neither where that is known, and has no lower score."""
+        memory, others = self.memory_bytes or 0, other.memory_bytes or 0
+        cheap = self.macs_per_planned_example <= other.macs_per_planned_example and memory <= others
+        return cheap and self.score >= other.score
 
     @property
     def backward_macs(self) -> int:
@@ -65,6 +72,7 @@ def make_entry(
     score: float | None,
     score_error: float | None = None,
     share: float = 1.0,
+    memory_bytes: int | None = None,
 ) -> Entry:
     """The entry of a dropout vector (L,), with its costs. score None: its relative cost.
 
@@ -83,4 +91,5 @@ def make_entry(
         forward_macs(structure, counts),
         n_parameters(structure, counts),
         share,
+        memory_bytes,
     )

@@ -7,7 +7,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def load_front(path: Path, structure: Structure, thinnable: Sequence[int], model
     entries = []
     for number, entry in enumerate(front.entries, 1):
         try:
-            known = (entry.rates, entry.score, entry.score_error, entry.share)
+            known = (entry.rates, entry.score, entry.score_error, entry.share, entry.memory_bytes)
             entries.append(make_entry(structure, thinnable, *known))
         except InputError as error:
             raise InputError(f"front {path}, entry {number}: {error}") from None
@@ -73,6 +73,7 @@ def _parse(path: Path) -> tuple[Front, Mapping[str, Any]]:
                 operator.index(e["forward_macs_per_example"]),
                 operator.index(e["parameters"]),
                 float(e["share"]),
+                operator.index(e["peak_memory_bytes"]) if "peak_memory_bytes" in e else None,
             )
             for e in data["entries"]
         )
@@ -96,15 +97,30 @@ def _check(path: Path, data: Mapping[str, Any], front: Front) -> None:
     for number, (stored, right) in enumerate(zip(data["entries"], expected["entries"], strict=True), 1):
         for key, value in right.items():
             _compare(f"front {path}, entry {number}", stored, key, value)
-    grows = all(a.score <= b.score for a, b in pairwise(entries[:-1]))
+    _check_order(path, front)
+    _compare(f"front {path}", data, "hypervolume", expected["hypervolume"])
+
+
+def _check_order(path: Path, front: Front) -> None:
+    entries = front.entries
     finite = all(math.isfinite(entry.score) for entry in entries)
     costs = [entry.macs_per_planned_example for entry in entries]
+    if front.has_memory:
+        if any(entry.memory_bytes is None or entry.memory_bytes < 1 for entry in entries):
+            raise InputError(f"front {path}: peak_memory_bytes must be > 0 in every entry, or stand in none")
+        beaten = any(a.no_worse_than(b) for a, b in permutations(entries[:-1], 2))
+        if beaten or not (finite and all(a <= b for a, b in pairwise(costs))):
+            raise InputError(
+                f"front {path}: share * macs_per_example must not fall from entry to entry, and no entry but "
+                "the zero vector may cost as much as another in MACs and memory, or more, for no higher score"
+            )
+        return
+    grows = all(a.score <= b.score for a, b in pairwise(entries[:-1]))
     if not (finite and grows and all(a < b for a, b in pairwise(costs))):
         raise InputError(
             f"front {path}: share * macs_per_example and score must grow from entry to entry (only the score "
             "of the zero vector may be smaller)"
         )
-    _compare(f"front {path}", data, "hypervolume", expected["hypervolume"])
 
 
 def _compare(where: str, stored: Mapping[str, Any], key: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import described_levels
 from distreal_sim.inspection.calibration import Calibration
-from distreal_sim.submodels.levels import Level, PerStep, charged
+from distreal_sim.submodels.levels import Level, PerStep, charged, worth_choosing
 from distreal_sim.thinning.measured.step_times import Errors
 from distreal_sim.thinning.measured.table import CostTable, TimedLevel
 
@@ -46,8 +46,8 @@ def cost_rows(experiment: Experiment, task: Task) -> Iterator[tuple[str, str]]:
     if len(different) > MAX_LEVELS:
         yield "cost", f"({MAX_LEVELS} of {len(different)} levels are listed)"
     choices = experiment.method.levels(task)
-    if isinstance(choices, PerStep):
-        n_worth = len(charged(task, choices).levels)
+    if isinstance(choices, PerStep) and not (task.front is not None and task.front.has_memory):
+        n_worth = len(worth_choosing(charged(task, choices)).levels)
         if n_worth < len(levels):
             n_left = len(levels) - n_worth
             yield "cost", f"{n_left} of {len(levels)} are never taken: a larger one takes no longer"

@@ -154,6 +154,9 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
         rates = len(task.front.groups)
         n_entries = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
         yield "front", f"{n_entries} of {rates} rates, the cheapest with {share} of the full MACs"
+        if task.front.has_memory:
+            others = len(entries) - len(task.front.fastest.entries)
+            yield "front", f"made for memory too: {others} entries are for clients with less of it alone"
         if task.front.has_shares:
             below_1 = [entry.share for entry in entries if entry.share < 1]
             yield "front", f"{len(below_1)} for a share of the planned examples: {spread(below_1)}"

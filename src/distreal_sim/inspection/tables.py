@@ -165,10 +165,14 @@ def _front(front: Front, console: Console) -> None:
     title = f"front of {len(front.entries)} entries for model {front.model}"
     shares = "share|" if front.has_shares else ""
     of_network = "forward|backward|parameters|bytes"
-    shown = table(title, f"#|MACs|{shares}% of full|{of_network}|score|± s.e.|keep rate|<kept channels")
+    memory = "peak bytes|" if front.has_memory else ""
+    columns = f"#|MACs|{shares}% of full|{memory}{of_network}|score|± s.e.|keep rate|<kept channels"
+    shown = table(title, columns)
     for index, entry in enumerate(front.entries):
         cost = f"{100 * entry.macs_per_planned_example / full.macs:.2f}"
         costs = (f"{entry.share:.4g}", cost) if front.has_shares else (cost,)
+        if front.has_memory:
+            costs = (*costs, f"{entry.memory_bytes:,}")
         error = "" if entry.score_error is None else f"{entry.score_error:.2g}"
         keep_rate = f"{entry.keep_rate(full.counts):.3f}"
         sizes = (entry.forward_macs, entry.backward_macs, entry.n_parameters, entry.model_bytes)
@@ -178,14 +182,27 @@ def _front(front: Front, console: Console) -> None:
     say(console, "MACs: training, per example: forward + backward. Keep rate: mean over the coupling groups.")
     if front.has_shares:
         say(console, "Share: of the planned examples; % of full: share times MACs, by which it is looked up.")
+    if front.has_memory:
+        say(console, _memory_line(front))
     say(console, "Kept channels: of each coupling group in order; 3x16 stands for 16 16 16.")
     if front.hypervolume is not None:
-        say(console, f"Hypervolume to (1.05, 0), relative to the full network: {front.hypervolume:.4f}.")
+        reference = "(1.05, 1.05, 0)" if front.has_memory else "(1.05, 0)"
+        say(console, f"Hypervolume to {reference}, relative to the full network: {front.hypervolume:.4f}.")
     for line in [*fresh.gains(front.made), *fresh.thinning_pays(front.made)]:
         say(console, f"On fresh seeds: {line}.")
     plain = {key: value for key, value in front.made.items() if not isinstance(value, dict | list)}
     say(console, f"Made by: {', '.join(f'{key}: {value}' for key, value in plain.items())}.")
     say(console, f"Thinned groups: {', '.join(front.groups)}.")
+
+
+def _memory_line(front: Front) -> str:
+    made = front.made.get("search") or {}
+    n_examples = f"{made['batch_size']} examples" if "batch_size" in made else "a mini-batch"
+    n_fastest = len(front.fastest.entries)
+    return (
+        f"Peak bytes: of a training step on {n_examples}. With memory enough for all, {n_fastest} of "
+        f"{len(front.entries)} entries are used; the others are for devices with less."
+    )
 
 
 def _data(experiment: Experiment, task: Task, console: Console) -> None:

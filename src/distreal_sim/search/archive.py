@@ -59,6 +59,7 @@ class Archive:
         line = {
             "counts": counts,
             "relative_macs": self._space.relative_macs(counts),
+            **self._space.told_memory(counts),
             **_plain(score),
             "fewer": [{"share": share, **_plain(after)} for share, after in score.fewer],
         }

@@ -62,6 +62,7 @@ def explore(
         space.d_max,
         search.population,
         search.population * search.screening,
+        1 if space.peak_bytes is None else 2,
         space.snap,
         rngs("nsga2"),
     )
@@ -88,10 +89,10 @@ def explore(
             return Exploration(scores, tuple(rows), "wall_s")
         tried = [i for i, counts in enumerate(asked) if counts not in left_out]
         asked = [asked[i] for i in tried]
-        macs = np.array([space.relative_macs(counts) for counts in asked])
         # A candidate that is too small is never trained; the constraint alone ranks it.
-        values = np.array([scores[counts].mean if counts in scores else 0.0 for counts in asked])
-        optimiser.tell(tried, macs, values, space.smallest - macs)
+        values = [scores[counts].mean if counts in scores else 0.0 for counts in asked]
+        points = np.array([space.point(Pair(c), value) for c, value in zip(asked, values, strict=True)])
+        optimiser.tell(tried, points, space.smallest - points[:, 0])
     return Exploration(scores, tuple(rows), "generations")
 
 
@@ -127,7 +128,7 @@ def front_of(space: Space, scores: Mapping[Pair, Score]) -> list[Pair]:
     """The non-dominated pairs, cheapest first, and the zero vector for all steps in any case."""
     tried = list(scores)
     full = Pair(space.structure.full_counts())
-    points = [(space.cost(pair), scores[pair].mean) for pair in tried]
+    points = [space.point(pair, scores[pair].mean) for pair in tried]
     entries = [tried[i] for i in non_dominated(points)]
     return entries if full in entries else [*entries, full]
 
@@ -135,8 +136,20 @@ def front_of(space: Space, scores: Mapping[Pair, Score]) -> list[Pair]:
 def table_of(space: Space, scores: Mapping[Pair, Score], n: int) -> list[Pair]:
     """At most n pairs of the front, of largest hypervolume; the cheapest and the zero vector too."""
     entries = front_of(space, scores)
-    points = [(space.cost(pair), scores[pair].mean) for pair in entries]
+    points = [space.point(pair, scores[pair].mean) for pair in entries]
     return [entries[i] for i in best_subset(points, n)]
+
+
+def fastest_of(space: Space, scores: Mapping[Pair, Score], entries: Sequence[Pair]) -> list[Pair]:
+    """The entries that clients with enough memory choose among: of a higher score than all cheaper ones.
+
+    entries: of a front, cheapest first; its last one, the zero vector, is always among them.
+    """
+    best: list[Pair] = []
+    for pair in sorted(entries[:-1], key=lambda pair: (space.cost(pair), -scores[pair].mean)):
+        if not best or scores[pair].mean > scores[best[-1]].mean:
+            best.append(pair)
+    return [*best, entries[-1]]
 
 
 def _row(space: Space, number: int, scores: dict[Counts, Score], over: Over) -> Generation:
@@ -147,7 +160,7 @@ def _row(space: Space, number: int, scores: dict[Counts, Score], over: Over) -> 
             "progress to compare with; take more steps, another lr, or earlier snapshots"
         )
     pairs = pairs_of(scores, over)
-    points = [(space.cost(pair), score.mean) for pair, score in pairs.items()]
+    points = [space.point(pair, score.mean) for pair, score in pairs.items()]
     return Generation(number, len(scores), len(front_of(space, pairs)), hypervolume(points, zero))
 
 

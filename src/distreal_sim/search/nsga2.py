@@ -24,7 +24,8 @@ class Nsga2:
     """Proposes generations of vectors and learns how good they were; a function of its arguments and `rng`.
 
     first: (M, L) vectors to begin with, M at most `population`. n_offspring: vectors of a later generation.
-    snap: (M, L) -> (M, L) puts vectors on the grid of those that differ; no generation holds a vector twice.
+    n_costs: objectives besides the score. snap: (M, L) -> (M, L) puts vectors on the grid of those that
+    differ; no generation holds a vector twice.
     """
 
     def __init__(
@@ -33,11 +34,12 @@ class Nsga2:
         d_max: float,
         population: int,
         n_offspring: int,
+        n_costs: int,
         snap: Callable[[np.ndarray], np.ndarray],
         rng: np.random.Generator,
     ) -> None:
         self._problem = Problem(
-            n_var=first.shape[1], n_obj=2, n_ieq_constr=1, xl=0.0, xu=d_max, elementwise=False
+            n_var=first.shape[1], n_obj=n_costs + 1, n_ieq_constr=1, xl=0.0, xu=d_max, elementwise=False
         )
         self._algorithm = NSGA2(
             pop_size=population,
@@ -55,12 +57,12 @@ class Nsga2:
         self._asked = self._algorithm.ask()
         return None if self._asked is None else np.asarray(self._asked.get("X"), float)
 
-    def tell(self, tried: Sequence[int], macs: np.ndarray, scores: np.ndarray, excess: np.ndarray) -> None:
-        """Reports the scores of the vectors at the positions in `tried`; the others are forgotten.
+    def tell(self, tried: Sequence[int], points: np.ndarray, excess: np.ndarray) -> None:
+        """Reports the objectives of the vectors at the positions in `tried`; the others are forgotten.
 
-        (M,) costs, scores, excesses (> 0: not allowed), of the tried ones.
+        points: (M, n_costs + 1) costs and score, excess: (M,) (> 0: not allowed), of the tried ones.
         """
-        values = {"F": np.column_stack([macs, -scores]), "G": excess[:, None]}
+        values = {"F": points * [*[1.0] * (points.shape[1] - 1), -1.0], "G": excess[:, None]}
         chosen = self._asked[list(tried)]
         Evaluator().eval(StaticProblem(self._problem, **values), chosen)
         self._algorithm.tell(infills=chosen)

@@ -89,7 +89,13 @@ class Objective:
         """The candidates."""
         structure = self.task.structure
         groups = structure.thinnable(self.method.drop_linear)
-        return Space(structure, groups, self.search.d_max, self.search.smallest)
+        peak_bytes = self._peak_bytes if self.search.costs == "macs_and_memory" else None
+        return Space(structure, groups, self.search.d_max, self.search.smallest, peak_bytes)
+
+    def _peak_bytes(self, counts: Counts) -> int:
+        """Of a training step of the experiment on a mini-batch of the search."""
+        assert self.search.batch_size is not None
+        return self.task.peak_bytes(counts, self.search.batch_size)
 
     def score(self, counts: Counts, stream: Stream) -> Score:
         """Short trainings that keep `counts` channels, from every snapshot with every seed of the stream."""

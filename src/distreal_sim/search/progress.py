@@ -53,6 +53,12 @@ def summary(front: Front, comparison: Comparison, say: Callable[[str], None]) ->
     """A few lines on a finished search."""
     c = comparison
     say(f"{front.made['evaluations']} vectors tried, stopped by: {front.made['stopped']}")
+    if front.has_memory:
+        n_fastest, n_entries = len(front.fastest.entries), len(front.entries)
+        say(
+            f"front of MACs, peak memory and score: {n_fastest} of {n_entries} entries for clients with "
+            "memory for all of them, the others for less"
+        )
     say(f"hypervolume on fresh seeds, found:   {_of(c.found, c.found_interval)}, {c.n_found} entries")
     say(f"                            uniform: {_of(c.uniform, c.uniform_interval)}, {c.n_uniform} entries")
     fewer = _of(c.fewer_steps, c.fewer_steps_interval)

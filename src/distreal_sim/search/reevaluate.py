@@ -68,16 +68,24 @@ class Reevaluation:
 
 
 def reevaluate(
-    space: Space, found: Sequence[Pair], evaluate: Evaluate, rng: np.random.Generator
+    space: Space,
+    found: Sequence[Pair],
+    evaluate: Evaluate,
+    rng: np.random.Generator,
+    fastest: Sequence[Pair] | None = None,
 ) -> Reevaluation:
-    """Scores `found`, cheapest first, the zero vector for all steps last, and as many uniform vectors."""
+    """Scores `found`, cheapest first, the zero vector for all steps last, and as many uniform vectors.
+
+    fastest: those of found that clients with enough memory use, which are compared with fewer full steps;
+    all if not given.
+    """
     uniform = [Pair(counts) for counts in space.uniform(len(found))]
     asked = list(dict.fromkeys(pair.counts for pair in [*found, *uniform]))
     whole = dict(zip(asked, evaluate(asked), strict=True))
     scores = {Pair(c, share): s for c in asked for share, s in whole[c].by_share.items()}
     full = space.structure.full_counts()
     steps = [pair for pair in scores if pair.counts == full]
-    rivals = _Rivals(space, list(found), uniform, steps)
+    rivals = _Rivals(space, list(found), uniform, steps, list(fastest or found))
     means = _resampled({pair: scores[pair] for pair in rivals.all}, rng)
     return Reevaluation(
         {pair: scores[pair] for pair in found},
@@ -102,7 +110,10 @@ def _resampled(scores: Scores, rng: np.random.Generator) -> np.ndarray:
 class _Rivals:
     """What is compared, and where its scores stand in a row of scores."""
 
-    def __init__(self, space: Space, found: list[Pair], uniform: list[Pair], steps: list[Pair]) -> None:
+    def __init__(
+        self, space: Space, found: list[Pair], uniform: list[Pair], steps: list[Pair], fastest: list[Pair]
+    ) -> None:
+        self._space, self._fastest = space, fastest
         self.all = list(dict.fromkeys([*found, *uniform, *steps]))
         self._costs = {pair: space.cost(pair) for pair in self.all}
         self._found, self._uniform, self._steps = found, uniform, steps
@@ -137,7 +148,7 @@ class _Rivals:
                 [self._costs[pair] for pair in pairs],
                 rows[:, [self.all.index(pair) for pair in pairs]],
             )
-            for pairs in (self._found, self._steps)
+            for pairs in (self._fastest, self._steps)
         )
         return worth_of(*found, *steps)
 
@@ -149,12 +160,13 @@ class _Rivals:
         means = dict(zip(self.all, row.tolist(), strict=True))
 
         def points(pairs: Sequence[Pair]) -> list[Point]:
-            return [(self._costs[pair], means[pair]) for pair in pairs]
+            return [self._space.point(pair, means[pair]) for pair in pairs]
 
         found, uniform = points(self._found), points(self._uniform)
-        costs = np.array([cost for cost, _ in found])
-        shares, scores = zip(*points(self._steps), strict=True)
-        steps = list(zip(costs.tolist(), fewer_steps(shares, scores, costs).tolist(), strict=True))
+        costs = np.array([self._costs[pair] for pair in self._found])
+        heights = fewer_steps([p.share for p in self._steps], [means[p] for p in self._steps], costs)
+        memory = self._space.relative_memory(self._space.structure.full_counts())
+        steps = [(c, *memory, h) for c, h in zip(costs.tolist(), heights.tolist(), strict=True)]
         return [hypervolume(front, zero) for front in (found, uniform, steps, [*uniform, *steps])]
 
 

@@ -19,7 +19,14 @@ from distreal_sim.fronts.front import Front, fingerprint, make_front
 from distreal_sim.inspection import cautions
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
-from distreal_sim.search.explore import Exploration, Generation, explore, pairs_of, table_of
+from distreal_sim.search.explore import (
+    Exploration,
+    Generation,
+    explore,
+    fastest_of,
+    pairs_of,
+    table_of,
+)
 from distreal_sim.search.objective import Objective, make_objective
 from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.reevaluate import Comparison, Reevaluation, Scores, reevaluate
@@ -148,7 +155,9 @@ def _reevaluate(
     show.reevaluation(2 * len(entries))
     archive = Archive(directory.reevaluation, objective.space)
     rng = Rngs(objective.search.seed)("bootstrap")
-    return reevaluate(objective.space, entries, archive.filling(workers("reevaluation")), rng)
+    fastest = fastest_of(objective.space, pairs_of(found.scores, objective.search.over), entries)
+    evaluate = archive.filling(workers("reevaluation"))
+    return reevaluate(objective.space, entries, evaluate, rng, fastest)
 
 
 def _entries(objective: Objective, found: Exploration) -> list[Pair]:
@@ -164,6 +173,7 @@ def _front(
     facts: Mapping[str, Any],
 ) -> Front:
     space, search = objective.space, objective.search
+    peak = space.peak_bytes
     entries = _entries(objective, found)
     scores = [found.scores[pair.counts].by_share[pair.share] for pair in entries]
     plain = experiment.resolved()
@@ -201,6 +211,7 @@ def _front(
         [score.mean for score in scores],
         shares=[pair.share for pair in entries],
         errors=[score.error for score in scores],
+        memory_bytes=None if peak is None else [peak(pair.counts) for pair in entries],
         model=fingerprint(objective.task.module),
         made=made,
     )
@@ -215,6 +226,7 @@ def _rows(space: Space, scores: Scores) -> list[dict[str, float]]:
     rows = [
         {
             "relative_macs": space.cost(pair),
+            **space.told_memory(pair.counts),
             "share": pair.share,
             "score": score.mean,
             "score_error": score.error,

@@ -14,8 +14,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from distreal_sim.search.objective import Score
-from distreal_sim.search.pareto import REFERENCE_MACS, Point, non_dominated
-from distreal_sim.search.space import Space
+from distreal_sim.search.pareto import REFERENCE_COST, Point, hypervolume, non_dominated
+from distreal_sim.search.space import Pair, Space
 from distreal_sim.thinning.structure import Counts
 
 OPTIMISM = 1.0
@@ -29,8 +29,8 @@ def screen(space: Space, scores: Mapping[Counts, Score], proposed: Sequence[Coun
     tried = list(scores)
     values = np.array([scores[counts].mean for counts in tried])
     known, hoped = _predict(space, tried, values, proposed)
-    front = [(space.relative_macs(c), value) for c, value in zip(tried, known, strict=True)]
-    offers = [(space.relative_macs(c), value) for c, value in zip(proposed, hoped, strict=True)]
+    front = [space.point(Pair(c), value) for c, value in zip(tried, known.tolist(), strict=True)]
+    offers = [space.point(Pair(c), value) for c, value in zip(proposed, hoped.tolist(), strict=True)]
     return [proposed[i] for i in add_most(front, offers, n)]
 
 
@@ -45,7 +45,7 @@ def add_most(front: Sequence[Point], offers: Sequence[Point], n: int) -> list[in
     while left and len(chosen) < n:
         front = [front[i] for i in non_dominated(front)]
         gains = _gains(front, offers)
-        best = max(left, key=lambda i: (gains[i], offers[i][1]))
+        best = max(left, key=lambda i: (gains[i], offers[i][-1]))
         left.remove(best)
         chosen.append(best)
         front = [*front, offers[best]]
@@ -53,11 +53,14 @@ def add_most(front: Sequence[Point], offers: Sequence[Point], n: int) -> list[in
 
 
 def _gains(front: Sequence[Point], offers: Sequence[Point]) -> np.ndarray:
-    """(M,) area that each offer adds to a non-dominated front, cheapest first."""
-    edges = np.array([-np.inf, *(macs for macs, _ in front), REFERENCE_MACS])
+    """(M,) area or volume that each offer adds to a non-dominated front, cheapest first."""
+    if len(offers[0]) > 2:
+        held = hypervolume(front, 1.0)
+        return np.array([hypervolume([*front, offer], 1.0) - held for offer in offers])
+    edges = np.array([-np.inf, *(macs for macs, _ in front), REFERENCE_COST])
     heights = np.array([0.0, *(max(0.0, score) for _, score in front)])
     macs, score = np.array(offers).T[:, :, None]
-    ends = np.minimum(edges[1:], REFERENCE_MACS)
+    ends = np.minimum(edges[1:], REFERENCE_COST)
     widths = np.maximum(0.0, ends - np.maximum(edges[:-1], macs))
     gains: np.ndarray = (widths * np.maximum(0.0, score - heights)).sum(axis=1)
     return gains

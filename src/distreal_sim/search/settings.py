@@ -22,6 +22,9 @@ STOPS = ("generations", "evaluations", "stall", "wall_s")
 Over = Literal["vectors", "vectors_and_steps"]
 """What a front has entries of: vectors for all steps, or vectors each for a share of the steps."""
 
+Costs = Literal["macs", "macs_and_memory"]
+"""What a front weighs against the score."""
+
 Stream = Literal["search", "reevaluation"]
 """Which seeds the short trainings use: those that the search sees, or fresh ones."""
 
@@ -65,6 +68,10 @@ class Search(ConfigModel):
     over: Over = Field(
         "vectors",
         description="entries of the front: vectors for all steps, or also for fewer, as many as shares says",
+    )
+    costs: Costs = Field(
+        "macs",
+        description="what is weighed against the score: MACs, or also the peak memory of a training step",
     )
     repeats: int = Field(4, ge=2, description="short trainings per snapshot, each with its own seed")
     batch_size: int | None = Field(None, ge=2, description="examples per mini-batch; the experiment's")

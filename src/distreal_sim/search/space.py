@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from distreal_sim.search.pareto import Point
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.masks import keep_counts
 from distreal_sim.thinning.structure import Counts, Structure
@@ -27,13 +29,15 @@ class Space:
     """Rates in [0, d_max] for each of the L groups in `thinnable`.
 
     Vectors that keep equally many channels of every group are one candidate, known by its counts (G,).
-    smallest: least relative training MACs of a candidate that is allowed.
+    smallest: least relative training MACs of a candidate that is allowed; peak_bytes: of a training step,
+    where memory is an objective.
     """
 
     structure: Structure
     thinnable: tuple[int, ...]
     d_max: float
     smallest: float = 0.0
+    peak_bytes: Callable[[Counts], int] | None = None
 
     def counts(self, rates: np.ndarray) -> Counts:
         """Kept channels of every group; rates: (L,)."""
@@ -57,6 +61,20 @@ class Space:
     def cost(self, pair: Pair) -> float:
         """Training MACs per planned example, relative to the full network's."""
         return pair.share * self.relative_macs(pair.counts)
+
+    def relative_memory(self, counts: Counts) -> tuple[float, ...]:
+        """Peak bytes of a training step relative to the full network's; () where they are no objective."""
+        if self.peak_bytes is None:
+            return ()
+        return (self.peak_bytes(counts) / self.peak_bytes(self.structure.full_counts()),)
+
+    def told_memory(self, counts: Counts) -> dict[str, float]:
+        """The same by its name in files."""
+        return dict(zip(["relative_memory"], self.relative_memory(counts), strict=False))
+
+    def point(self, pair: Pair, score: float) -> Point:
+        """The objectives of a pair with this score."""
+        return (self.cost(pair), *self.relative_memory(pair.counts), score)
 
     def allows(self, counts: Counts) -> bool:
         """Whether a candidate is not too small."""

@@ -22,7 +22,8 @@ class Level:
     counts: (G,) kept channels; macs_per_example: of a training step; traffic: its transfers; trained:
     names of the parameters that it trains and that come back, None for all; charged_macs: MACs of capacity
     that a step is charged per example, None for macs_per_example (`charged`); share: of the planned examples
-    that the level is for (`Entry.share`), which a level that is chosen before every step may have.
+    that the level is for (`Entry.share`), which a level that is chosen before every step may have; rank: how
+    much such a level is preferred to others that fit (`Front.ranks`); of equal ones the later one is.
     """
 
     counts: Counts
@@ -31,6 +32,7 @@ class Level:
     trained: tuple[str, ...] | None = None
     charged_macs: int | None = None
     share: float = 1.0
+    rank: int = 0
 
     @property
     def charge(self) -> int:
@@ -87,7 +89,7 @@ class PerStep:
 
     The budget is what the capacity of the moment gives until the end, spread over the planned examples left.
     levels: cheapest first, each charged more per planned example than the one before it, with one traffic
-    (`Front.lookup`).
+    (`Front.lookup`); those of others are `worth_choosing`.
     """
 
     levels: tuple[Level, ...]
@@ -138,34 +140,44 @@ def largest_that_fits(client: Client, levels: Sequence[Level]) -> int | None:
 def charged(task: Task, levels: Levels) -> Levels:
     """The levels with what the clock charges them where time is measured; as they are where it is not.
 
-    Of levels that are chosen before every step those are left out of which a later one takes no more time:
-    the later one, of higher score, is the better choice whatever the budget. Raises InputError for a level
-    that was not measured.
+    Raises InputError for a level that was not measured.
     """
     if task.charges is None:
         return levels
     if isinstance(levels, Always):
         return Always(charged_level(task, levels.level))
     found = [charged_level(task, level) for level in levels.levels]
-    if isinstance(levels, PerRound):
-        return PerRound(tuple(found))
+    return PerRound(tuple(found)) if isinstance(levels, PerRound) else PerStep(tuple(found))
+
+
+def worth_choosing(levels: Levels) -> Levels:
+    """Of levels that are chosen before every step those that no preferred one of no higher charge replaces.
+
+    The preferred one is the better choice whatever the budget. Others are as they are.
+    """
+    if not isinstance(levels, PerStep):
+        return levels
     worth: list[Level] = []
-    for level in reversed(found):
+    preferred_last = sorted(levels.levels, key=lambda level: level.rank)
+    for level in reversed(preferred_last):
         if not worth or level.planned_charge < worth[-1].planned_charge:
             worth.append(level)
-    return PerStep(tuple(reversed(worth)))
+    chosen = tuple(reversed(worth))
+    return levels if chosen == levels.levels else PerStep(chosen)
 
 
 def within_memory(client: Client, levels: Levels) -> Levels | None:
-    """The levels of which a step fits into the client's memory; None where there is none."""
+    """The levels of which a step fits into the client's memory, and that are then worth choosing; None where
+    there is none.
+    """
     if not client.task.devices.memory.limits:
-        return levels
+        return worth_choosing(levels)
     fitting = tuple(level for level in levels.levels if client.has_memory_for(level.counts))
     if levels.levels and not fitting:
         return None
     if len(fitting) == len(levels.levels) or isinstance(levels, Always):
-        return levels
-    return PerRound(fitting) if isinstance(levels, PerRound) else PerStep(fitting)
+        return worth_choosing(levels)
+    return worth_choosing(PerRound(fitting) if isinstance(levels, PerRound) else PerStep(fitting))
 
 
 def charged_level(task: Task, level: Level) -> Level:

@@ -48,10 +48,10 @@ def front_levels(task: Task) -> PerStep:
     assert task.front is not None
     traffic = task.traffic(task.model_sizes, coverage=True)
 
-    def level(entry: Entry) -> Level:
-        return Level(entry.counts, task.macs_per_example(entry.counts), traffic, share=entry.share)
+    def level(entry: Entry, rank: int) -> Level:
+        return Level(entry.counts, task.macs_per_example(entry.counts), traffic, share=entry.share, rank=rank)
 
-    return PerStep(tuple(map(level, task.front.entries)))
+    return PerStep(tuple(map(level, task.front.entries, task.front.ranks)))
 
 
 def pick_pair(
@@ -75,8 +75,9 @@ def pick_pair(
 def distilled(client: Client, orders: Orders) -> Choose:
     """Steps as of `pick_pair`: the labels teach the larger sub-network, and its outputs the smaller one."""
     task = client.task
-    front, structure, macs = task.front, task.structure, task.macs_per_example
-    assert front is not None
+    structure, macs = task.structure, task.macs_per_example
+    assert task.front is not None
+    front = task.front.fastest  # who takes part has memory for the whole network
     draws = client.rngs("pupils").random(len(client.batch_sizes))
 
     def choose(moment: Moment) -> Choice:

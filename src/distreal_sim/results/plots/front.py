@@ -24,7 +24,10 @@ Row = Mapping[str, float]
 UNIFORM_COLOUR = "#7F7F7F"
 
 LEFT_OUT = "(examples)"
-"""The last row of the heat map, where entries have shares: 1 - share, beside the drop rates of the layers."""
+"""A row of the heat map, where entries have shares: 1 - share, beside the drop rates of the layers."""
+
+SAVED = "(memory)"
+"""The last row, where the front was made for memory too: the saved share of the full network's."""
 
 
 def front(runs: Sequence[Run], out: Path | None = None) -> Figure:
@@ -44,13 +47,14 @@ def front_file(path: Path, out: Path | None = None) -> Figure:
 
     Scores are relative to the zero vector's. Diamonds are entries for fewer than all steps. Where the front
     and uniform rates were measured on fresh seeds, those scores are drawn with their standard errors, and
-    hollow the ones that the search saw.
+    hollow the ones that the search saw. Of a front that was made for memory too, the line joins the entries
+    that devices with enough memory use; the others stand alone.
     """
     shown = read_front(path)
     if shown.hypervolume is None:
         raise InputError(f"front {path}: the score of the zero vector must be above 0 for a figure")
     with look():
-        n_rows = len(shown.groups) + shown.has_shares
+        n_rows = len(shown.groups) + shown.has_shares + shown.has_memory
         figure = Figure(figsize=(5.6, 4.4 + 0.16 * n_rows))
         scores, rates = figure.subplots(2, 1, height_ratios=(2.9, 1.1 + 0.16 * n_rows))
         _scores(scores, shown)
@@ -69,7 +73,7 @@ def _scores(axes: Axes, shown: Front) -> None:
     ]
     fresh = shown.made.get("reevaluation")
     if fresh is None:
-        _line(axes, own, full.score, {"color": colour, "marker": "o", "label": "front"})
+        _front_line(axes, own, shown, full.score, {"color": colour, "marker": "o", "label": "front"})
     else:
         uniform = fresh["uniform_entries"]
         zero = uniform[-1]["score"]
@@ -78,12 +82,24 @@ def _scores(axes: Axes, shown: Front) -> None:
         if (steps := fresh.get("fewer_steps_entries")) is not None:
             look_steps = {"color": method_line("fedavg")[0], "marker": "^", "label": "fewer full steps"}
             _line(axes, [{**row, "share": 1.0} for row in steps], zero, {**look_steps, "linestyle": ":"})
-        _line(axes, fresh["entries"], zero, {"color": colour, "marker": "o", "label": "front, fresh seeds"})
+        look_front = {"color": colour, "marker": "o", "label": "front, fresh seeds"}
+        _front_line(axes, fresh["entries"], shown, zero, look_front)
         hollow = {"color": colour, "linestyle": "", "marker": "o", "markerfacecolor": "white"}
         _line(axes, own, full.score, {**hollow, "label": "as the search saw it", "zorder": 1.5})
     axes.axhline(0.0, color="0.3", linewidth=0.9)
     axes.set(xlabel="Training MACs relative to the full network", ylabel="Score relative\nto full network")
     axes.set_xlim(0.0, 1.05)
+
+
+def _front_line(axes: Axes, rows: Sequence[Row], shown: Front, zero: float, style: Mapping[str, Any]) -> None:
+    """rows: of the entries, in their order."""
+    fastest = {(e.counts, e.share) for e in shown.fastest.entries}
+    joined = [(e.counts, e.share) in fastest for e in shown.entries]
+    _line(axes, [row for row, line in zip(rows, joined, strict=True) if line], zero, style)
+    alone = [row for row, line in zip(rows, joined, strict=True) if not line]
+    if alone:
+        less = {**style, "linestyle": "", "marker": "v", "label": f"{style['label']}, less memory"}
+        _line(axes, alone, zero, less)
 
 
 def _line(axes: Axes, rows: Sequence[Row], zero: float, style: Mapping[str, Any]) -> None:
@@ -104,6 +120,10 @@ def _rates(figure: Figure, axes: Axes, shown: Front) -> None:
     if shown.has_shares:
         rates = np.vstack([rates, [1 - entry.share for entry in entries]])
         groups.append(LEFT_OUT)
+    if shown.has_memory:
+        sizes = np.array([entry.memory_bytes or 0 for entry in entries])
+        rates = np.vstack([rates, 1 - sizes / sizes[-1]])
+        groups.append(SAVED)
     image = axes.imshow(rates, aspect="auto", cmap="cividis_r", vmin=0.0, vmax=1.0, interpolation="nearest")
     axes.set_yticks(range(len(groups)), groups, fontsize=7)
     every = -(-len(entries) // 12)
