@@ -65,7 +65,7 @@ def test_equals_plain_torch_with_averaged_state_dicts() -> None:
         outputs = mean.eval()(x)
     _, fleet = toy_fleet(experiment)
     assert not fleet.statistics(merged, 1, [0, 1, 2])
-    scores = fleet.evaluate(merged, {}, 1)
+    scores = task.scoring.values(fleet.evaluate(merged, {}, 1))
     assert scores["loss"] == pytest.approx(F.cross_entropy(outputs, y).item(), rel=1e-4)
     assert scores["accuracy"] == pytest.approx((outputs.argmax(1) == y).float().mean().item(), abs=1.5 / 360)
 

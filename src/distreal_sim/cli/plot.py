@@ -23,7 +23,8 @@ def plot(
     kind: Annotated[
         str,
         typer.Option(
-            help="accuracy, timeline, participation, work, clients, to_target, capacity, front or against"
+            help="accuracy, timeline, participation, work, clients, classes, to_target, capacity, front or "
+            "against"
         ),
     ] = "accuracy",
     band: Annotated[
@@ -47,7 +48,8 @@ def plot(
     The runs of a sweep get a panel for each of its settings; --y shows another score. Other kinds: who works
     when, in the first rounds (timeline); whose work counts (participation); what slow, middle and fast
     devices offered, used and saw counted (work); the scores of clients by device and one by one (clients);
-    time, MACs, bytes and joules until a target (to_target); what one client could do and did (capacity).
+    the accuracy in each class of the test examples (classes); time, MACs, bytes and joules until a target
+    (to_target); what one client could do and did (capacity).
     """
     os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever draws on this user's screen
     from distreal_sim.results.show import plot as plot_runs

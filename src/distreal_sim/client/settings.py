@@ -112,6 +112,11 @@ class Evaluation(ConfigModel):
         description="clients on whose own test examples the model is tested too, drawn once by the seed, or "
         "all; with 0 none, and nobody's examples are held out",
     )
+    classes: bool = Field(
+        False,
+        description="whether the test examples of each class are also counted apart (class_scores.csv); "
+        "for data whose y holds one class an example",
+    )
     client_share: float = Field(
         0.2,
         gt=0,

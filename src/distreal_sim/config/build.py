@@ -55,7 +55,7 @@ def build(experiment: Experiment, loaded: Data | None = None) -> Task:
     learning = experiment.task.settled(data, experiment.dataset.name)
     if experiment.local.label_smoothing:
         learning = learning.smoothed(experiment.local.label_smoothing)
-    scoring = scoring_of(learning, experiment.evaluation.metrics, data.targets)
+    scoring = scoring_of(learning, experiment.evaluation.metrics, data.targets, experiment.evaluation.classes)
     check_classes(experiment.partition, experiment.dataset, data)
     check_augmentations(experiment.local.augment, experiment.dataset.name, data)
     with naming(f"partition {experiment.partition.name}"):

@@ -70,7 +70,7 @@ class SerialFleet:
 
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
-    ) -> dict[str, float]:
+    ) -> dict[str, np.ndarray]:
         """See `Fleet.evaluate`."""
         task, lent = self._task, self.publish(arrays)
         shards = pairwise(evaluation.test_shards(task))
@@ -78,7 +78,7 @@ class SerialFleet:
             results = [evaluation.test_shard(task, lent, statistics, *shard, part) for shard in shards]
         except Exception as error:
             raise _failure(f"round {round_number}", "testing", error) from error
-        return task.scoring.values(task.scoring.join(results))
+        return task.scoring.join(results)
 
     def evaluate_clients(
         self, arrays: Arrays, statistics: Arrays, round_number: int

@@ -112,11 +112,11 @@ def plot(
     or .svg. kind: `accuracy`, or the score y; `timeline`, who works when in the first rounds;
     `participation`, shares of the clients whose work counts, over the rounds; `work`, the MACs that slow,
     middle and fast devices offered, used and saw counted; `clients`, the scores by class of device and client
-    by client; `to_target`, time, MACs, bytes and joules until the first of `targets`; `capacity`, of one
-    client; `front`, the dropout vectors; `against`, the final score at each value of a swept key. band:
-    around a mean, its 95 % interval, the standard deviation of the seeds, all seeds, or nothing. against: the
-    key of that figure, in full or its last part, by default the first that is swept. x is for accuracy.
-    Raises InputError where there is no run.
+    by client; `classes`, the accuracy in each class of the test examples; `to_target`, time, MACs, bytes and
+    joules until the first of `targets`; `capacity`, of one client; `front`, the dropout vectors; `against`,
+    the final score at each value of a swept key. band: around a mean, its 95 % interval, the standard
+    deviation of the seeds, all seeds, or nothing. against: the key of that figure, in full or its last part,
+    by default the first that is swept. x is for accuracy. Raises InputError where there is no run.
     """
     place_of = None if out is None else Path(out)
     if isinstance(directories, str | Path) and Path(directories).suffix == ".json":

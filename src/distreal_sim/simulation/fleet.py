@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
+
 from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.submodels.submodel import SubModel
 
@@ -52,8 +54,11 @@ class Fleet(Protocol):
 
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
-    ) -> Mapping[str, float]:
-        """The scores on the test set, by name (`Scoring.values`); part: see `statistics`."""
+    ) -> Mapping[str, np.ndarray]:
+        """The statistics of the scores (`Scoring.join`) on the test set, joined over fixed shards.
+
+        part: see `statistics`.
+        """
         ...
 
     def evaluate_clients(

@@ -194,18 +194,21 @@ class Simulation:
         who = [f.client_id for f in facts if f.status in ("completed", "partial")] or now.cohort
         if who:  # without clients the model and its statistics are the old ones
             statistics = self.fleet.statistics(state.arrays, now.number, who)
-        tested = self.fleet.evaluate(state.arrays, statistics, now.number)
+        found = self.fleet.evaluate(state.arrays, statistics, now.number)
+        tested, classes = task.scoring.values(found), task.scoring.of_classes(found)
         submodel, widest = None, method.widest(task, state)
         if widest == SubModel(task.full):
             submodel = tested
         elif widest is not None and who:
             own = self.fleet.statistics(state.arrays, now.number, who, widest)
-            submodel = self.fleet.evaluate(state.arrays, own, now.number, widest)
+            narrow = self.fleet.evaluate(state.arrays, own, now.number, widest)
+            submodel = task.scoring.values(narrow)
         if task.own_tests is None:
-            return Scores(tested, submodel, statistics)
-        found = self.fleet.evaluate_clients(state.arrays, statistics, now.number)
-        clients = rows_of_clients(task, found)
-        return Scores(tested, submodel, statistics, clients, summary(clients, task.scoring.better))
+            return Scores(tested, submodel, statistics, classes=classes)
+        by_client = self.fleet.evaluate_clients(state.arrays, statistics, now.number)
+        clients = rows_of_clients(task, by_client)
+        of_clients = summary(clients, task.scoring.better)
+        return Scores(tested, submodel, statistics, clients, of_clients, classes)
 
 
 class Tally:

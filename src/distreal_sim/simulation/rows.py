@@ -32,7 +32,8 @@ class Scores:
 
     full: those of the whole network; submodel: those of the largest sub-network trained so far
     (`Method.widest`); statistics: the batch-norm statistics of the whole network; clients: rows of
-    client_scores.csv without the round; of_clients: their summary, by column of rounds.csv.
+    client_scores.csv without the round; of_clients: their summary, by column of rounds.csv; classes: rows of
+    class_scores.csv without the round.
     """
 
     full: Tested
@@ -40,6 +41,7 @@ class Scores:
     statistics: Arrays
     clients: Sequence[Mapping[str, Any]] = ()
     of_clients: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+    classes: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +160,8 @@ class RoundRow:
     metric and test_loss, None in rounds without evaluation; submodel_NAME and submodel_loss of the widest
     sub-network that a client has trained so far, for methods whose sub-networks are the first channels of
     each layer; None for others; the clients' scores in sum (`client_scores.client_columns`). clients: rows of
-    client_scores.csv. more: sums and means of further columns, which come after the others.
+    client_scores.csv; classes: those of class_scores.csv. more: sums and means of further columns, which come
+    after the others.
     """
 
     round: int
@@ -175,6 +178,7 @@ class RoundRow:
     n_diverged: int
     scores: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     clients: Sequence[Mapping[str, Any]] = ()
+    classes: Sequence[Mapping[str, Any]] = ()
     more: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
     @property
@@ -220,6 +224,7 @@ class RoundRow:
             | {SUBMODEL + name: submodel.get(name) for name in names}
             | {name: by_client.get(name) for name in of_clients},
             clients=[] if scores is None else [{"round": round_number, **row} for row in scores.clients],
+            classes=[] if scores is None else [{"round": round_number, **row} for row in scores.classes],
             more={**sums, **more},
         )
 
@@ -230,7 +235,9 @@ class RoundRow:
         raise AttributeError(f"{type(self).__name__} has no column '{name}'; its scores: {', '.join(scores)}")
 
 
-ROUND_COLUMNS = [f.name for f in dataclasses.fields(RoundRow) if f.name not in ("scores", "clients", "more")]
+ROUND_COLUMNS = [
+    f.name for f in dataclasses.fields(RoundRow) if f.name not in ("scores", "clients", "classes", "more")
+]
 """The columns of every run's rounds.csv beside its scores: the fields of RoundRow."""
 
 

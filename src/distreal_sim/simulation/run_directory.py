@@ -28,6 +28,7 @@ from distreal_sim.base.versions import version_of
 from distreal_sim.client.messages import Arrays
 from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
 from distreal_sim.recipe.metrics import Better
+from distreal_sim.recipe.scoring import CLASS_COLUMNS
 from distreal_sim.simulation.checkpoints import Checkpoints
 from distreal_sim.simulation.client_scores import client_columns, table_columns
 from distreal_sim.simulation.extension import ends_of, goes_on, goes_on_from
@@ -79,7 +80,7 @@ class RunDirectory:
         )
         self.scores: Mapping[str, Better] = {}
         self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.columns, ()))
-        self.client_scores: CsvTable | None = None
+        self.parts_of_tests: dict[str, CsvTable] = {}  # client_scores, class_scores
         self.timing = CsvTable(path / "timing.csv", [f.name for f in dataclasses.fields(Timing)])
         self.parts = path / "clients.parts"
         self.checkpoints = Checkpoints(path / "checkpoint")
@@ -128,8 +129,11 @@ class RunDirectory:
         self.scores = scores
         of_clients = client_columns(scores) if self.experiment.evaluation.clients else []
         self.rounds.columns = round_columns(self.experiment.columns, scores, of_clients)
-        if of_clients and self.training:
-            self.client_scores = CsvTable(self.path / "client_scores.csv", table_columns(scores))
+        columns = {"client_scores": table_columns(scores)} if of_clients else {}
+        if self.experiment.evaluation.classes:
+            columns["class_scores"] = ["round", *CLASS_COLUMNS]
+        for name, own in columns.items() if self.training else ():
+            self.parts_of_tests[name] = CsvTable(self.path / f"{name}.csv", own)
 
     def resume(self, fresh: Progress) -> tuple[Progress, dict[int, bytes]]:
         """Starts the files of a new run, or cuts the tables back to the last checkpoint.
@@ -161,8 +165,8 @@ class RunDirectory:
         self.checkpoints.remove(but=set() if saved is None else {saved.path})
         self.rounds.cut(meta.get("rounds_csv_bytes"))
         self.timing.cut(meta.get("timing_csv_bytes"))
-        if self.client_scores is not None:
-            self.client_scores.cut(meta.get("client_scores_bytes"))
+        for name, table in self.parts_of_tests.items():
+            table.cut(meta.get(f"{name}_bytes"))
         for part in self.parts.iterdir():
             if part.suffix == ".tmp" or int(part.stem) > n_rounds:
                 part.unlink()
@@ -192,9 +196,9 @@ class RunDirectory:
         with _writing():
             self.rounds.append(row.cells)
             self.timing.append(vars(timing))
-            if self.client_scores is not None:
-                for own in row.clients:
-                    self.client_scores.append(own)
+            for name, table in self.parts_of_tests.items():
+                for own in row.clients if name == "client_scores" else row.classes:
+                    table.append(own)
         self._rows.append(ClientRows.of(rows))
         self._new, self._last_written = False, row.round
 
@@ -213,7 +217,7 @@ class RunDirectory:
         if self._rows:
             write_client_rows(self.parts / _part_name(progress.round_number), ClientRows.join(self._rows))
             self._rows = []
-        own = [] if self.client_scores is None else [self.client_scores.path]
+        own = [table.path for table in self.parts_of_tests.values()]
         for path in (self.rounds.path, self.timing.path, *own, self.parts):
             sync(path)
         if not self.training:
@@ -222,7 +226,7 @@ class RunDirectory:
         lengths = {
             "rounds_csv_bytes": self.rounds.n_bytes,
             "timing_csv_bytes": self.timing.n_bytes,
-            "client_scores_bytes": None if self.client_scores is None else self.client_scores.n_bytes,
+            **{f"{name}_bytes": table.n_bytes for name, table in self.parts_of_tests.items()},
         }
         more = {"rounds": rounds, "wall_s": self._wall_s(), **lengths}
         final = self.checkpoints.write(progress, contexts, more)
@@ -261,8 +265,8 @@ class RunDirectory:
                 return
             self.rounds.close()
             self.timing.close()
-            tables = ("config.yaml", "run.json", "rounds.csv", "timing.csv", "client_scores.csv")
-            for name in (*tables, "front.json", "cost.json", BEST):
+            tables = ("rounds.csv", "timing.csv", "client_scores.csv", "class_scores.csv")
+            for name in ("config.yaml", "run.json", *tables, "front.json", "cost.json", BEST):
                 (self.path / name).unlink(missing_ok=True)
             for folder in (self.parts, self.checkpoints.path):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -271,8 +275,8 @@ class RunDirectory:
         """Releases the lock."""
         self.rounds.close()
         self.timing.close()
-        if self.client_scores is not None:
-            self.client_scores.close()
+        for table in self.parts_of_tests.values():
+            table.close()
         self._lock.close()
 
     def _wall_s(self) -> float:

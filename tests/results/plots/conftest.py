@@ -69,6 +69,11 @@ def write_run(tmp_path: Path) -> WriteRun:
         scores = {"round": n, "client_id": [0, 1, 2, 3], "device_class": ["slow", "middle", "fast", "fast"]}
         own = pd.DataFrame({**scores, "n_examples": 9, "accuracy": [0.2, 0.5, 0.6, 0.9], "loss": 1.0})
         own.to_csv(path / "client_scores.csv", index=False)
+        by_class = pd.DataFrame(
+            {"round": [1, 1, 1, n, n, n], "label": [0, 1, 2] * 2, "n_examples": [5, 4, 0] * 2}
+        )
+        by_class = by_class.assign(n_predicted=3, accuracy=[0.2, 0.6, None, 0.8, 0.5, None])
+        by_class.to_csv(path / "class_scores.csv", index=False)
         if method == "distreal":
             FRONT.save(path / "front.json")
         return find_runs([path])[0]

@@ -9,6 +9,8 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.results.plots.classes import by_class as by_label
+from distreal_sim.results.plots.classes import classes, worst_and_mean
 from distreal_sim.results.plots.clients import clients, last_scores
 from distreal_sim.results.plots.to_target import to_target
 from distreal_sim.results.plots.work import by_class, work
@@ -61,6 +63,27 @@ def test_scores_of_clients(write_run: WriteRun) -> None:
     (run.path / "client_scores.csv").unlink()
     with pytest.raises(InputError, match=r"tested with evaluation\.clients: all"):
         clients([run])
+
+
+def test_scores_of_classes(write_run: WriteRun) -> None:
+    """Three classes, the last without examples: 0.2 and 0.6 in round 1, 0.8 and 0.5 in round 2. The worst
+    tenth of two is one: 0.2, then 0.5; of all 0.4, then 0.65. Two seeds that are alike have bars of no
+    length.
+    """
+    run = write_run("fedavg", [0.5, 0.6])
+    worst, mean = worst_and_mean(by_label(run))
+    assert (worst.to_dict(), mean.to_dict()) == (
+        {1: 0.2, 2: 0.5},
+        pytest.approx({1: 0.4, 2: 0.65}, abs=1e-12),
+    )
+    last, over_rounds = classes([run, write_run("fedavg", [0.5, 0.6], seed=2)]).axes
+    line, _, (bars,) = last.containers[0].lines  # type: ignore[attr-defined]
+    assert line.get_xydata().tolist() == [[0.0, 0.8], [1.0, 0.5]]
+    assert [segment.tolist() for segment in bars.get_segments()] == [[[0, 0.8]] * 2, [[1, 0.5]] * 2]
+    assert [own.get_ydata().tolist() for own in over_rounds.lines] == [[0.2, 0.5], pytest.approx([0.4, 0.65])]
+    (run.path / "class_scores.csv").unlink()
+    with pytest.raises(InputError, match=r"apart with evaluation\.classes: true"):
+        classes([run])
 
 
 def test_costs_until_a_target(write_run: WriteRun) -> None:

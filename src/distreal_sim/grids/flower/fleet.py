@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
@@ -171,8 +172,8 @@ class GridFleet:
 
     def evaluate(
         self, arrays: Arrays, statistics: Arrays, round_number: int, part: SubModel | None = None
-    ) -> dict[str, float]:
-        """The scores on the test set, joined over fixed shards; part: see `statistics`."""
+    ) -> dict[str, np.ndarray]:
+        """See `Fleet.evaluate`."""
         about: dict[str, Any] = {"round": round_number, **encode_part(part)}
         bounds = evaluation.test_shards(self.task)
         model, stats = self.publish(arrays).record, self.publish(statistics).record
@@ -192,7 +193,7 @@ class GridFleet:
         ]
         replies = self._exchange("evaluate", str(round_number), parcels)
         results = [decode_arrays(arrays_of(reply, "result")) for reply in replies]
-        return self.task.scoring.values(self.task.scoring.join(results))
+        return self.task.scoring.join(results)
 
     def evaluate_clients(
         self, arrays: Arrays, statistics: Arrays, round_number: int
