@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from distreal_sim.client.messages import Job, Update
+from distreal_sim.client.messages import STATUSES, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.results.runs import Run, read_run
 from distreal_sim.simulation.clock.rounds import TimedFleet, known_levels, run_clock
 from distreal_sim.simulation.play import order_of, play
 from distreal_sim.simulation.rounds import Progress, Simulation, simulate, start
-from distreal_sim.simulation.rows import ClientRow, RoundRow, Timing
+from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing
 from distreal_sim.simulation.run_directory import RunDirectory
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.structure import Counts
@@ -33,6 +33,12 @@ PRECISION = 1.01
 """Largest ratio of the deadline that is found to the shortest one that does."""
 
 MOST_DOUBLINGS = 20
+"""Of the deadline, where it is too short."""
+
+MOST_DOUBLINGS_WITH_ABSENCES = 7
+"""The same where clients come and go, at times that do not depend on the deadline: each of them is looked at,
+and many clients whose work is lost when they leave complete it with no deadline.
+"""
 
 
 def replay(experiment: Experiment, task: Task, path: Path) -> Run:
@@ -60,6 +66,8 @@ class Unrecorded:
     def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Counts the clients of a round."""
         self.statuses.update({"selected": row.n_selected, "completed": row.n_completed})
+        status = ClientRows.of(rows).columns["status"]
+        self.statuses["out_of_memory"] += int((status == STATUSES.index("out_of_memory")).sum())
 
     def commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
         """Does nothing."""
@@ -114,7 +122,8 @@ def deadline_for(experiment: Experiment, task: Task, completion: float) -> float
     """The shortest deadline_s, to 1 %, with which that share of the selected clients completes its work.
 
     The devices stay as they are, in MAC/s, whatever the unit of their levels. NaN where even a deadline a
-    million times longer is too short, as for clients without capacity, and with batteries, which a longer
+    million times longer is too short, as for clients without capacity, or a hundred times where clients
+    come and go; where too many clients have no memory for their work; and with batteries, which a longer
     round does not fill.
     """
     if task.overrun == "wait" or task.devices.have_batteries:
@@ -122,7 +131,10 @@ def deadline_for(experiment: Experiment, task: Task, completion: float) -> float
     n_rounds = max(1, CLIENT_ROUNDS_TRIED // experiment.clients_per_round)
     short = experiment.model_copy(update={"rounds": min(experiment.rounds, n_rounds)})
 
+    seen = Unrecorded()
+
     def enough(deadline_s: float) -> bool:
+        nonlocal seen
         seen = Unrecorded()
         timed = replace(task, computes=False, deadline_s=deadline_s)
         run_clock(short, timed, start(short, timed), seen)
@@ -133,9 +145,15 @@ def deadline_for(experiment: Experiment, task: Task, completion: float) -> float
         while enough(low := low / 2) and low > task.deadline_s / 2**MOST_DOUBLINGS:
             high = low
     else:
+        most = MOST_DOUBLINGS_WITH_ABSENCES if task.devices.come_and_go else MOST_DOUBLINGS
+        if (
+            seen.statuses["selected"] - seen.statuses["out_of_memory"]
+            < completion * seen.statuses["selected"]
+        ):
+            return math.nan
         while not enough(high := high * 2):
             low = high
-            if high > task.deadline_s * 2**MOST_DOUBLINGS:
+            if high > task.deadline_s * 2**most:
                 return math.nan
     while high / low > PRECISION:
         middle = math.sqrt(low * high)
