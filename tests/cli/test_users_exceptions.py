@@ -51,6 +51,11 @@ class Trains(FedAvg):
         raise IndexError("no batch")
 
 
+class Levels(FedAvg):
+    def levels(self, task):
+        raise KeyError("no level")
+
+
 class Net(nn.Module):
     def __init__(self, n_classes):
         super().__init__()
@@ -134,6 +139,32 @@ def test_one_line_names_the_part(
     noun = "data set" if key == "dataset" else key
     assert error.startswith(f"error: {noun} raising_parts.{part}{message}")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "start"),
+    [
+        (["check", "sweep.yaml"], "error: cell 'raising_parts.Levels, seed 7': "),
+        (["sweep", "sweep.yaml", "--out", "sweep"], "error: cell 'raising_parts.Levels, seed 7': "),
+        (["run", "bad.yaml", "--no-training", "--out", "run"], "error: "),
+        (["inspect", "model", "bad.yaml"], "error: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_levels_that_raise_in_other_commands(
+    command: list[str], start: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They ask a method for its levels before anything else does."""
+    Path("bad.yaml").write_text(yaml.safe_dump({**TOY, "method": {"name": "raising_parts.Levels"}}))
+    sweep = {"base": "bad.yaml", "grid": {"method.name": ["raising_parts.Levels"]}, "seeds": [7]}
+    Path("sweep.yaml").write_text(yaml.safe_dump(sweep))
+    monkeypatch.setattr(sys, "argv", ["distreal-sim", *command])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(start)
+    assert error.endswith("method raising_parts.Levels fails with KeyError: 'no level'")
 
 
 def test_another_path_than_the_one_followed(

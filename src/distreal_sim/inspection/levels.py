@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from distreal_sim.base.errors import naming
 from distreal_sim.base.text import add_row, compact, percent, table
 from distreal_sim.client.task import Task
 from distreal_sim.methods import Method
@@ -17,7 +18,8 @@ MOST_SHARES = 16
 
 def choices(method: Method, task: Task) -> tuple[Level, ...]:
     """The levels of a method that has several and no front, cheapest first; empty for others."""
-    levels = method.all_levels(task)
+    with naming(f"method {method.name}"):
+        levels = method.all_levels(task)
     if task.front is not None or len(levels) < 2:
         return ()
     return tuple(sorted(levels, key=lambda level: level.macs_per_example))

@@ -31,7 +31,7 @@ from distreal_sim.recipe.metrics import Better
 from distreal_sim.recipe.scoring import CLASS_COLUMNS
 from distreal_sim.simulation.checkpoints import Checkpoints
 from distreal_sim.simulation.client_scores import client_columns, table_columns
-from distreal_sim.simulation.extension import ends_of, goes_on, goes_on_from
+from distreal_sim.simulation.extension import ENDS, ends_of, goes_on, goes_on_from
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing, round_columns
 from distreal_sim.simulation.table_files import (
@@ -334,9 +334,12 @@ def _check_same(path: Path, experiment: Experiment) -> None:
     if info and goes_on(path, experiment, info):
         return
     old, new = flat_keys(read_yaml(path / "config.yaml")), flat_keys(experiment.resolved())
-    check_same_keys(path, "run", old, new, {*NO_EFFECT, "dataset.data_dir"})
+    free = {*NO_EFFECT, "dataset.data_dir"}
+    check_same_keys(path, "run", old, new, {*free, *ENDS})
     if info:
         check_same_sources(path, "run", info.get("sources", {}), experiment.sources)
+    check_same_keys(path, "run", old, new, free)
+    if info:
         raise InputError(
             f"{path} holds the run of an earlier version, or of a config with another front of the same "
             "name; choose another --out"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from distreal_sim.base.errors import InputError
+from distreal_sim.base.errors import InputError, naming
 from distreal_sim.base.process import available_bytes, n_cores, prepare_process
 from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.base.text import si
@@ -206,7 +206,8 @@ def check_cells(cells: Sequence[Cell], warn: Say = lambda line: None) -> tuple[i
                 task.devices.median_level_1,
             )
         )
-        n_levels = len({level.counts for level in cell.experiment.method.all_levels(task)})
+        with naming(f"cell '{cell.name}': method {cell.experiment.method.name}"):
+            n_levels = len({level.counts for level in cell.experiment.method.all_levels(task)})
         bytes_each = max(bytes_each, run_bytes(task, n_levels))
         on_gpu = on_gpu or task.device == "cuda"
     for line in different_fleets(levels_1):

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from distreal_sim.base.errors import naming
 from distreal_sim.base.plugins import answers_for
 from distreal_sim.client.client import do
 from distreal_sim.client.messages import Arrays, Job, Update
@@ -92,7 +93,8 @@ def known_levels(method: Method, task: Task) -> Levels | None:
     newer = ("train", "own_levels", "examples")
     if not all(answers_for(method, "levels", other) for other in newer):
         return None
-    levels = method.levels(task)
+    with naming(f"method {method.name}"):
+        levels = method.levels(task)
     return None if levels is None else charged(task, levels)
 
 
