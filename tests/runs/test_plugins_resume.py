@@ -91,10 +91,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(variant: dict[str, Any], tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_random_kills(variant: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["astraea", "fedel by importance", "oort asynchronous"])
+def test_random_kills(name: str, tmp_path: Path) -> None:
     """Five lives end by SIGKILL at a random moment, in the middle of rounds and of writes."""
-    config = write_config(tmp_path, **{"rounds": 30, "checkpoint_every": 3, **COMMON, **variant})
+    config = write_config(tmp_path, **{"rounds": 30, "checkpoint_every": 3, **COMMON, **VARIANTS[name]})
     out = tmp_path / "out"
     assert crash(config, out, seed=11, n_kills=5, where="anywhere") == 5
     assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
