@@ -126,6 +126,19 @@ def checkpointed(m: Any, x: Tensor) -> Tensor:
     return m.fc(checkpoint(m.b, F.relu(m.a(x)), use_reentrant=True))
 
 
+def descended(m: Any, x: Tensor) -> Tensor:
+    """One step of the hidden layer down an energy."""
+    h = F.relu(m.a(x))
+    (slope,) = torch.autograd.grad(m.b(h).tanh().sum(), h, create_graph=True)
+    return m.fc(h - slope)
+
+
+def by_backward(m: Any, x: Tensor) -> Tensor:
+    h = F.relu(m.a(x)).detach().requires_grad_()
+    m.b(h).tanh().sum().backward()
+    return m.fc(h - h.grad)
+
+
 EXPERTS = nn.ModuleList(nn.Linear(8, 6) for _ in range(3))
 
 REFUSED = [
@@ -148,6 +161,8 @@ REFUSED = [
     (Net(packed, rnn=nn.GRU(2, 6, batch_first=True), fc=nn.Linear(6, 3)),
      r"module 'rnn' \(GRU\).*as many rows as values of the input say"),
     (Net(checkpointed, a=nn.Linear(8, 6), b=nn.Linear(6, 6), fc=nn.Linear(6, 3)), "set use_reentrant=False"),
+    *[(Net(run, a=nn.Linear(8, 6), b=nn.Linear(6, 6), fc=nn.Linear(6, 3)),
+       r"the model \(Net\).*computes gradients in its forward pass") for run in (descended, by_backward)],
 ]  # fmt: skip
 
 

@@ -29,8 +29,16 @@ class Guards:
         """Starts a pass on these examples."""
         self._of_input.add(id(example))
 
-    def refuse_change(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Raises ThinningError for a write into a parameter, also if its values are in range this time."""
+    def refuse(self, where: str, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raises ThinningError for an operation of the module `where` that cannot be followed.
+
+        That is a backward pass, and a write into a parameter, also if its values are in range this time.
+        """
+        if name in ("grad", "backward"):
+            raise ThinningError(
+                f"{where} cannot be simulated: it computes gradients in its forward pass "
+                "(torch.autograd.grad, .backward()), whose cost is not counted"
+            )
         written = written_by(func, name, args, kwargs)
         parameter = None if written is None else self._storages.get(_place(written))
         if parameter is not None:

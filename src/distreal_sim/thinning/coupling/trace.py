@@ -138,7 +138,7 @@ class Trace(TorchFunctionMode):
         operands = tensors_in((args, kwargs))
         before = {id(a): tuple(a.shape) for a in operands}
         sources = frozenset().union(*map(self.upstream, operands))
-        self._guards.refuse_change(func, name, args, kwargs)
+        self._guards.refuse(self.where, func, name, args, kwargs)
         seed_operation(self._seed, len(self.now.visits))
         out = func(*args, **kwargs)
         if any(map(is_batchedtensor, operands)):
