@@ -32,8 +32,17 @@ def main() -> None:
 
 
 def texts() -> list[str]:
-    """Rows of the tables, scenario by scenario."""
-    return [row for name in placed() for row in rows(scenarios.load(name))]
+    """Rows of the tables, scenario by scenario, and the differences of `against_the_better`."""
+    tables = [row for name in placed() for row in rows(scenarios.load(name))]
+    return tables + [against_the_better(name) for name in placed() if name != "servers"]
+
+
+def against_the_better(name: str) -> str:
+    """The front over vectors and steps minus the better of the baselines, on a scenario."""
+    scenario = scenarios.load(name)
+    finals = of_methods(scenario)
+    rival = max(scenario.baselines, key=lambda label: finals[label].mean())
+    return f"{paired(finals['distreal-steps'], finals[rival])} on `{name}`"
 
 
 def placed() -> list[str]:

@@ -51,10 +51,10 @@ def classes(runs: Sequence[Run], out: Path | None = None) -> Figure:
                 mean: pd.Series = pd.concat(rows, axis=1).mean(axis=1)
                 over_rounds.plot(mean.index, mean, **style)
         last.set(xlabel="Class", ylabel="Test accuracy")
-        over_rounds.set(xlabel="Round (thick: worst tenth of the classes, thin: all)")
+        over_rounds.set(xlabel="Round", ylabel="Thick: worst tenth of classes, thin: all")
         for axes in (last, over_rounds):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        over_rounds.xaxis.label.set_fontsize(7)
+        over_rounds.yaxis.label.set_fontsize(7)
         last.set_ylim(-0.02, 1.02)
         legend_above(figure, handles, [short[label] for label in tables])
         save(figure, out)
