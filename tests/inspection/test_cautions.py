@@ -242,7 +242,7 @@ def test_a_world_of_empty_batteries_or_little_memory(tmp_path: Path) -> None:
         "little, or selected too often",
     ]
     assert warned(tmp_path / "small", memory={"name": "constant", "size_bytes": 1000}) == [
-        f"{never}was out of memory or battery"
+        f"{never}was out of memory"
     ]
 
 

@@ -156,7 +156,8 @@ def of_rounds(directory: Path) -> list[str]:
     if not selected:
         why = "no client was available"
     elif out:
-        why = "every client was out of memory or battery" + ("" if out == selected else ", or late")
+        of = "memory or battery" if BATTERY[1].name in empty[0] else "memory"
+        why = f"every client was out of {of}" + ("" if out == selected else ", or late")
     elif diverged:
         why = "every update diverged" if diverged == selected else "every update was late or diverged"
     if len(empty) < len(rows):

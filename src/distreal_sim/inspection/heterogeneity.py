@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -56,7 +57,7 @@ def heterogeneity_lines(experiment: Experiment, task: Task) -> Iterator[str]:
     )
     yield (
         f"With the full network: {100 * found.share:.3g} % of jobs in time (DevMC-R {found.score:.3f}), "
-        f"rounds {trips:.3g} times as long as without work (DevMC-T)."
+        f"rounds {_length(trips, 'without work')} (DevMC-T)."
     )
 
 
@@ -89,8 +90,13 @@ def _numbers(
     share, score = (float(np.mean([getattr(own, key) for own in found])) for key in ("share", "score"))
     return (
         f"With {what}: {100 * share:.3g} % of jobs in time ({name}-R {score:.3f}), rounds "
-        f"{float(np.mean(trips)):.3g} times as long as without work and absences ({name}-T)."
+        f"{_length(float(np.mean(trips)), 'without work and absences')} ({name}-T)."
     )
+
+
+def _length(ratio: float, than: str) -> str:
+    """How long rounds are; ratio: inf where too many clients never come to an end."""
+    return f"{ratio:.3g} times as long as {than}" if math.isfinite(ratio) else "without end"
 
 
 class Comings:
