@@ -24,16 +24,19 @@ SCENARIOS = Path(__file__).parent / "benchmark" / "scenarios"
 OVER_STEPS = {
     "`small_cnn`, digits": SCENARIOS / "digits" / "front.json",
     "`small_cnn`, CIFAR-10 at 16 x 16": SCENARIOS / "c16" / "front.json",
+    "`small_cnn`, MNIST by writer": SCENARIOS / "phones" / "front.json",
     "`femnist_cnn`, MNIST by writer": SCENARIOS / "mnist_writers" / "front.json",
 }
 """Fronts over vectors and steps."""
+ALONE = {"`small_cnn`, CIFAR-10 at 16 x 16, vectors alone": SCENARIOS / "c16" / "vectors.json"}
+"""Of the benchmark, over vectors, from late snapshots too."""
 
 
 def texts() -> list[str]:
     """Rows of the tables, one a front: gain over uniform rates on fresh seeds, and where thinning pays."""
     assert set(ORDER) == set(bundled.names())
     bundles = [row(f"`{name}`", bundled.path_of(name)) for name in ORDER]
-    return [*bundles, *(row(name, path) for name, path in OVER_STEPS.items())]
+    return [*bundles, *(row(name, path) for name, path in (OVER_STEPS | ALONE).items())]
 
 
 def row(name: str, path: Path) -> str:
