@@ -163,7 +163,7 @@ def test_a_figure_with_any_backend(tmp_path: Path) -> None:
 
 
 def test_a_package_that_is_importable_and_not_installed(
-    command: Run, monkeypatch: pytest.MonkeyPatch
+    command: Run, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """As with a copied `src`: the run ends well, and says that it does not know its version."""
     from distreal_sim.base import versions
@@ -172,6 +172,8 @@ def test_a_package_that_is_importable_and_not_installed(
         raise versions.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(versions.metadata, "version", missing)
+    versions.version_of.cache_clear()
+    request.addfinalizer(versions.version_of.cache_clear)
     code, _, err = command("run", "toy.yaml", "--grid", "serial", "--out", "out", "method=fedavg")
     assert code == 0, err
     info = json.loads(Path("out/run.json").read_text())
