@@ -125,6 +125,7 @@ def draw(axes: Axes, table: pd.DataFrame, cost: str, lines: Mapping[str, Mapping
         axes.fill_between(curve.x / unit, *curve.band("ci"), color=line["color"], alpha=0.12, linewidth=0)
     axes.set_xlabel(name)
     axes.set_xlim(left=0)
+    axes.set_ylim(top=min(1.0, axes.get_ylim()[1]))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main() -> None:
 def texts() -> list[str]:
     """Rows of the tables, scenario by scenario, and the differences of `against_the_better`."""
     tables = [row for name in placed() for row in rows(scenarios.load(name))]
-    return tables + [against_the_better(name) for name in placed() if name != "servers"]
+    return tables + [against_the_better(name) for name in placed() if name not in (README, "servers")]
 
 
 def against_the_better(name: str) -> str:
