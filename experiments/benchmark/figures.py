@@ -82,18 +82,14 @@ def equal_terms(names: Sequence[str]) -> Figure:
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             draw(axes, tables[name], "sim_s", lines)
             axes.set_title(TITLES[name])
+            axes.set_ylim(top=min(1.0, axes.get_ylim()[1]))
         figure.axes[0].set_ylabel("accuracy")
-        handles = {
-            label: handle
-            for axes in figure.axes
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        legend_above(figure, [handles[label] for label in lines], list(lines))
+        named_above(figure, list(lines))
     return figure
 
 
 def servers() -> Figure:
-    """A row per cost, a column per method, a line per server."""
+    """A row per cost, a column per method, a line per server: mean over the seeds."""
     table = pd.read_csv(evaluations(SERVERS))
     table[["method", "server"]] = table["method"].str.split(", ", expand=True).to_numpy()
     looks = dict(zip(dict.fromkeys(table["server"]), LOOKS, strict=True))
@@ -104,16 +100,27 @@ def servers() -> Figure:
         for axes_of, cost in zip(grid, COSTS, strict=True):
             for axes, method in zip(axes_of, methods, strict=True):
                 own = table[table["method"] == method]
-                draw(axes, own.assign(method=own["server"]), cost, looks)
+                draw(axes, own.assign(method=own["server"]), cost, looks, band=False)
             axes_of[0].set_ylabel("accuracy")
         for axes, method in zip(grid[0], methods, strict=True):
             axes.set_title(method)
-        legend_above(figure, *grid[0][0].get_legend_handles_labels())
+        named_above(figure, list(looks))
     return figure
 
 
-def draw(axes: Axes, table: pd.DataFrame, cost: str, lines: Mapping[str, Mapping[str, Any]]) -> None:
-    """A line per label of `lines` that the table has."""
+def named_above(figure: Figure, labels: Sequence[str]) -> None:
+    """A legend of the lines of all panels."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, names = axes.get_legend_handles_labels()
+        found |= dict(zip(names, handles, strict=True))
+    legend_above(figure, [found[label] for label in labels], labels)
+
+
+def draw(
+    axes: Axes, table: pd.DataFrame, cost: str, lines: Mapping[str, Mapping[str, Any]], band: bool = True
+) -> None:
+    """A line per label of `lines` that the table has; band: with its 95 % interval."""
     unit, name = COSTS[cost]
     for label, line in lines.items():
         own = table[table["method"] == label]
@@ -122,10 +129,10 @@ def draw(axes: Axes, table: pd.DataFrame, cost: str, lines: Mapping[str, Mapping
         seeds = [rows.sort_values("round") for _, rows in own.groupby("seed")]
         curve = mean_curve([(rows[cost].to_numpy(float), rows["accuracy"].to_numpy(float)) for rows in seeds])
         axes.plot(curve.x / unit, curve.mean, label=label, markevery=max(1, len(curve.x) // 4), **line)
-        axes.fill_between(curve.x / unit, *curve.band("ci"), color=line["color"], alpha=0.12, linewidth=0)
+        if band:
+            axes.fill_between(curve.x / unit, *curve.band("ci"), color=line["color"], alpha=0.12, linewidth=0)
     axes.set_xlabel(name)
     axes.set_xlim(left=0)
-    axes.set_ylim(top=min(1.0, axes.get_ylim()[1]))
 
 
 if __name__ == "__main__":
