@@ -178,8 +178,8 @@ def test_gradients_help_unlike_clients() -> None:
     """FedProx's synthetic data, 1 to 5 local epochs by lot: with like clients FOLB and FedAvg end within 0.02
     of each other, and with very unlike ones, (1, 1), FOLB is ahead in the mean of the first five seeds.
 
-    It was 0.033 ahead when this was written; not with every seed: with seed 1 it is 0.03 behind, and with
-    five times the learning rate far behind.
+    The mean is 0.033. It is not ahead with every seed: with seed 1 it is 0.03 behind, and with five times the
+    learning rate far behind.
     """
 
     def gain(alpha: Any, beta: float, seeds: Sequence[int]) -> float:
