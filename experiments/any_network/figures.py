@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -68,14 +67,9 @@ def texts() -> list[str]:
         table = table_of(title)
         for label in METHODS:
             _, values = by_seed(table[table["method"] == label], score)
-            cells = [title, label, shown(values[:, 0]), shown(values[:, -1])]
+            cells = [title, label, *(interval(values[:, i], ".3f") for i in (0, -1))]
             rows.append("| " + " | ".join(cells) + " |")
     return rows
-
-
-def shown(values: np.ndarray) -> str:
-    """Mean and 95 % interval over the seeds, or the number of a single one."""
-    return interval(values, ".3f") if len(values) > 1 else f"{values[0]:.3f}"
 
 
 if __name__ == "__main__":
