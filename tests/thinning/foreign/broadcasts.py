@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from thinning.foreign.cases import Net, conv, pooled, right, vector, whole
+from thinning.foreign.cases import Net, conv, pooled, refused, right, vector, whole
 from torch import nn
 
 Linear = nn.Linear
@@ -149,7 +149,7 @@ def cosines_to_centres(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), centres=vector(3, a))
 
 
-@whole("'fft_fft'", 6)
+@refused("'fft_r2c'", 6)
 def spectrum_of_the_channels(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(torch.fft.fft(pooled(m.a(x))).abs()), a=conv(3, a), head=Linear(a, 3))
 

@@ -197,7 +197,7 @@ def einsum_of_the_input(a: int) -> nn.Module:
     return Net(run, w=vector(4, 3), a=conv(4, a), head=Linear(a, 3))
 
 
-@right(6)
+@whole("'bilinear'", 6, groups=(6,))
 def bilinear_layer_on_the_input(a: int) -> nn.Module:
     def run(m, x):
         x = x.mean((2, 3))

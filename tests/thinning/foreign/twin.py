@@ -3,27 +3,24 @@
 Nothing here calls the code that thins, steps, counts or merges. Dropped channels are zero where a layer or a
 norm makes them (their rows in every parameter) and, by forward hooks, where a layer reads them, so behind
 every activation. Norms over the channels use the kept channels' statistics. `judge` compares outputs,
-gradients, SGD steps, merges and costs, the costs with torch's FlopCounterMode on the plain network and on
-what the engine runs at the thinned width.
+gradients, SGD steps, merges and costs, the costs with torch's FlopCounterMode (`flops.py`) on the plain
+network and on what the engine runs at the thinned width.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from thinning.foreign.flops import flops
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, Update
@@ -384,31 +381,6 @@ def _compare_merge(
     for name, value in old.items():
         expected = np.where(weights[name] > 0, sums[name] / np.maximum(weights[name], 1), value)
         _close(f"merged '{name}'", torch.from_numpy(merged[name]), torch.from_numpy(expected), 1e-12)
-
-
-def flops(run: Callable[[], Any]) -> int:
-    """What torch's counter counts, grouped convolutions as one dense convolution a group.
-
-    Attention runs as plain matrix products, because the counter does not know the kernel for processors. The
-    counter's tracker of modules is left out, because it fails for modules that compute weights.
-    """
-    mapping = {torch.ops.aten.convolution_backward: _convolution_backward}
-    counter = FlopCounterMode(display=False, custom_mapping=mapping)
-    counter.mod_tracker = SimpleNamespace(
-        parents=["Global"], __enter__=lambda: None, __exit__=lambda *args: None
-    )
-    with sdpa_kernel(SDPBackend.MATH), counter:
-        run()
-    return int(counter.get_total_flops())
-
-
-def _convolution_backward(
-    grad: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
-    output_padding: Any, groups: int, wanted: Sequence[bool], out_shape: Any = None,
-) -> int:  # fmt: skip
-    """2 x elements of the weight x positions, for each of the wanted gradients of input and weight."""
-    positions = math.prod((x if transposed else grad)[2:])
-    return 2 * int(grad[0]) * math.prod(weight) * positions * (bool(wanted[0]) + bool(wanted[1]))
 
 
 def _equal_costs(what: str, counted: int, flops_found: int, n: int) -> None:

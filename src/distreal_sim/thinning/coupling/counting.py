@@ -1,8 +1,8 @@
 """Multiply-adds of operations that are no layers, by torch's flop counter.
 
 An operation is repeated on copies of its operands, in float64 and with attention as plain matrix products, so
-that no fused kernel hides its products from the counter. Operations that the counter does not know, such as
-products of a matrix and a vector, cost nothing.
+that no fused kernel hides its products from the counter. `formulas.py` has the operations with products that
+the counter does not know.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+from torch.utils.flop_counter import FlopCounterMode
 
+from distreal_sim.thinning.coupling.formulas import formulas
 from distreal_sim.thinning.coupling.operations import tensors_in
 
 
@@ -28,17 +29,12 @@ class Macs(NamedTuple):
     both: int
 
 
-NOTHING = Macs(0, 0, 0, 0)
-
-
 def flops_of(call: Callable[[], Any]) -> int:
     """Floating-point operations of a call, two for each multiply-add.
 
-    For grouped convolutions torch's counter takes the weight gradient for that of a dense one; here each
-    gradient of a convolution costs as much as its forward pass.
+    Raises UnknownCostError for an operation whose cost is not known.
     """
-    mapping = {torch.ops.aten.convolution_backward: _convolution_backward}
-    counter = FlopCounterMode(display=False, custom_mapping=mapping)
+    counter = FlopCounterMode(display=False, custom_mapping=formulas())
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]
     with sdpa_kernel(SDPBackend.MATH), counter:
         call()
@@ -55,24 +51,6 @@ class _NoModules:
 
     def __exit__(self, *args: object) -> None:
         pass
-
-
-def _convolution_backward(
-    grad_shape: Any,
-    x_shape: Any,
-    w_shape: Any,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    transposed: bool,
-    output_padding: Any,
-    groups: int,
-    output_mask: Any,
-    out_shape: Any = None,
-) -> int:
-    n_gradients = int(output_mask[0]) + int(output_mask[1])
-    return n_gradients * conv_flop_count(x_shape, w_shape, grad_shape, transposed=transposed)
 
 
 def macs_of(
@@ -105,7 +83,7 @@ def macs_of(
         return forward, back
 
     forward, both = backward(own | others)
-    if not forward or not both:
+    if not both:
         return Macs(forward // 2, 0, 0, 0)
     weights_only = both if not others else backward(own)[1]
     inputs_only = both if not own else backward(others)[1]

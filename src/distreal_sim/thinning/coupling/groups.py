@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from distreal_sim.thinning.coupling.copies import refuse_what_copies_lose
 from distreal_sim.thinning.coupling.counting import network_macs
+from distreal_sim.thinning.coupling.formulas import UnknownCostError
 from distreal_sim.thinning.coupling.operations import outputs_in, place_of
 from distreal_sim.thinning.coupling.passes import watch_passes
 from distreal_sim.thinning.coupling.reading import read_structure
@@ -112,7 +113,10 @@ def _entire(module: nn.Module, example: Tensor, where: str, reason: str) -> Stru
     """The structure of a network that cannot be followed: no groups, and its cost as a whole."""
     module = copy.deepcopy(module).double()
     x = example.double() if example.is_floating_point() else example
-    macs = network_macs(lambda: outputs_in(module(x)), len(x))
+    try:
+        macs = network_macs(lambda: outputs_in(module(x)), len(x))
+    except UnknownCostError as error:
+        raise ThinningError(f"{type(module).__name__} cannot be simulated: {error}") from None
     if macs is None:
         raise ThinningError(
             f"{type(module).__name__} cannot be simulated: its cost is not that of an example times their "

@@ -73,6 +73,8 @@ def linear(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
     x, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
     channels = channels_on(trace, x, x.dim() - 1)
     name = _weight(trace, weight)
+    if weight.dim() != 2:
+        raise trace.refuse("its weight is a vector, for which no rule says what it does to channels")
     trace.bind(name, 1, channels.atoms)
     trace.scaled[name] = channels.atoms
     if name in trace.tables:

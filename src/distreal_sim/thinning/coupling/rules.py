@@ -74,6 +74,7 @@ def apply_rule(
     if kwargs.get("out") is not None:
         for tensor in operands:
             trace.lose(tensor, f"'{name}' writes into a given tensor (out=), which cannot be followed")
+        trace.count(func, name, args, kwargs, out)
     elif rule is not None:
         rule(trace, args, kwargs, out, before)
     elif ELEMENTWISE.fullmatch(name) or name in ("max", "min"):

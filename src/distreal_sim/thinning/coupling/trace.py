@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from distreal_sim.thinning.coupling.channels import Atoms, Channels, Couplings, Kind, Producer, WidthAttribute
 from distreal_sim.thinning.coupling.counting import Macs, macs_of, shapes_key
+from distreal_sim.thinning.coupling.formulas import UnknownCostError
 from distreal_sim.thinning.coupling.guards import Guards, refuse_reentrant
 from distreal_sim.thinning.coupling.notes import NoRuleError, Note
 from distreal_sim.thinning.coupling.operations import (
@@ -282,9 +283,12 @@ class Trace(TorchFunctionMode):
         key = shapes_key(func, args, kwargs, grad)
         if key not in self._macs:
             parameters = {id(t) for t in operands if id(t) in self.names}
-            self._macs[key] = macs_of(func, args, kwargs, parameters, grad)
+            try:
+                self._macs[key] = macs_of(func, args, kwargs, parameters, grad)
+            except UnknownCostError as error:
+                raise ThinningError(f"{self.where} cannot be simulated: {error}") from None
         macs = self._macs[key]
-        if not macs.forward:
+        if not any(macs):
             return
         n = self.now.n_examples
         if any(m % n for m in macs):
