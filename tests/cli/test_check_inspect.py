@@ -179,9 +179,16 @@ def test_overrun_and_absolute_units(config: Path) -> None:
 
 
 def test_transfers_shorten_the_time(config: Path) -> None:
-    """Level 1 needs all of the deadline; a download of 96,232 B at 96,232 B/s leaves 9 s: nobody is done."""
+    """Level 1 needs all of the deadline; a download of 96,232 / 2 B at 96,232 B/s leaves 9.5 s: nobody is in.
+    What takes energy, and where it comes from, has lines of its own, and every label a blank after it.
+    """
     link = "link={name: constant, download_bytes_per_s: 96232, upload_bytes_per_s: .inf}"
-    out = cli("check", config, link)
+    energy = "energy={name: per_mac, joules_per_mac: 1e-10}"
+    battery = "battery={name: idle, capacity_j: 4000, charge_w: 5}"
+    out = cli("check", config, link, energy, battery, "codec=fp16", "download_codec=fp16", "overrun=partial")
+    assert section(out, "energy") == ["per_mac: radio=none, joules_per_mac=1e-10, idle_w=0.0"]
+    assert section(out, "battery")[0].startswith("idle: capacity_j=4000.0, start=")
+    assert "\ndownload codec fp16\n" in out
     assert section(out, "in time")[0] == "the full model at the capacity of t = 0: 0 % of the clients"
 
 

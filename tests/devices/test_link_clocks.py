@@ -227,8 +227,8 @@ def test_mistakes_in_packets(text: str, message: str, tmp_path: Path) -> None:
     [
         ("t_s,upload_bytes_per_s\n", "it lacks download_bytes_per_s"),
         ("", "it lacks t_s"),
-        ("0,1,1\n", "must rise from row to row, in at least two rows"),
-        ("0,1,1\n0,1,1\n", "must rise from row to row"),
+        ("0,1,1\n", "there must be at least two rows"),
+        ("0,1,1\n5,1,1\n3,1,1\n", r", t = 3 s: must come after 5 s, the row before it"),
         ("0,1,x\n1,1,1\n", r":2: upload_bytes_per_s \(x\) must be a number of at least 0"),
         ("0,-1,1\n1,1,1\n", r":2: download_bytes_per_s \(-1\) must be a number of at least 0"),
         ("0,0,1\n1,0,1\n", "a speed must be above 0 at some time"),

@@ -16,7 +16,7 @@ def calibrate(
     ] = None,
     batch: Annotated[
         list[int] | None,
-        typer.Option(help="a batch size, may be given again", min=2, show_default="8 and 32"),
+        typer.Option(help="a batch size, may be given again", min=2, show_default="2, 8 and 32"),
     ] = None,
     vectors: Annotated[int, typer.Option(help="random dropout vectors of each network", min=0)] = 12,
     repeats: Annotated[int, typer.Option(help="visits of each step, of which the least counts", min=1)] = 15,

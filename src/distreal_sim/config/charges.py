@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -9,6 +10,7 @@ from decimal import Decimal
 from torch import nn
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.settings import Local
 from distreal_sim.client.task import Task
 from distreal_sim.config.experiment import Experiment
@@ -67,9 +69,11 @@ def predicted(
 ) -> Charges:
     """What steps of these levels take by the times of a device, relative to the full step of `configured`.
 
-    Raises InputError for levels that train a part of what they keep, and for kinds of layers without times.
+    A step has as many examples as the planned steps of all clients have on average, so that smaller last
+    batches, whose passes take no less, are charged right in the sum over all clients. Raises InputError for
+    levels that train a part of what they keep, and for kinds of layers without times.
     """
-    n_examples, setting = experiment.local.batch_size, setting_of(experiment.local)
+    n_examples, setting = examples_a_step(task), setting_of(experiment.local)
     names = fingerprint(configured), fingerprint(task.module)
     full = task.configured.full_counts()
     full_macs = training_macs(task.configured, full)
@@ -95,6 +99,16 @@ def predicted(
             step_s,
         )
     return Charges(full_macs, timed, "cost: not predicted for all levels of the method", full_s / n_examples)
+
+
+def examples_a_step(task: Task) -> float:
+    """Examples of the planned steps of all clients, on average."""
+    n_steps, n_examples = 0, 0
+    for size, n_clients in Counter(task.split.sizes.tolist()).items():
+        planned = batch_sizes(size, task.local) if size else []
+        n_steps += n_clients * len(planned)
+        n_examples += n_clients * sum(planned)
+    return n_examples / n_steps
 
 
 def described_levels(method: Method, task: Task) -> Sequence[Level]:

@@ -34,7 +34,7 @@ from distreal_sim.thinning.measured.work import Work, work_of
 from distreal_sim.thinning.structure import Counts, Structure
 
 MODELS = ("small_cnn", "femnist_cnn", "cnn_cifar", "resnet20")
-BATCH_SIZES = (8, 32)
+BATCH_SIZES = (2, 8, 32)
 VECTORS = 12
 REPEATS = 15
 

@@ -40,7 +40,7 @@ class Check:
     warnings: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join(f"{label:<12}{text}" for label, text in self._shown())
+        return "\n".join(f"{label:<11} {text}" for label, text in self._shown())
 
     def print(self, console: Console) -> None:
         """As text, or on a terminal as a table."""

@@ -11,7 +11,7 @@ from distreal_sim.base.text import add_row, compact, percent, wide
 from distreal_sim.base.text import table as text_table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
-from distreal_sim.config.charges import described_levels
+from distreal_sim.config.charges import described_levels, examples_a_step
 from distreal_sim.inspection.calibration import Calibration
 from distreal_sim.submodels.levels import Level, PerStep, charged, worth_choosing
 from distreal_sim.thinning.measured.step_times import Errors
@@ -31,12 +31,12 @@ def cost_rows(experiment: Experiment, task: Task) -> Iterator[tuple[str, str]]:
         yield "cost", made_by(table)
     if device is not None and charges.macs_per_s is not None:
         yield "cost", f"predicted for {device.title}, {device.made.get('date', 'an unknown date')}"
-        n_examples = experiment.local.batch_size
+        n_examples = examples_a_step(task)
         step_s = charges.full_macs * n_examples / charges.macs_per_s
         yield (
             "cost",
-            f"a full step of {n_examples} examples takes it {1000 * step_s:.4g} ms: it is a client of "
-            f"{charges.macs_per_s:.5g} MAC/s",
+            f"a full step of {n_examples:.3g} examples, the mean, takes it {1000 * step_s:.4g} ms: it is a "
+            f"client of {charges.macs_per_s:.5g} MAC/s",
         )
     levels = described_levels(experiment.method, task)
     different = list({(level.counts, level.trained): level for level in levels}.values())

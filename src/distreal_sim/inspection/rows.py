@@ -84,7 +84,7 @@ def data_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> 
 
 
 def capacity_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> Rows:
-    """Capacity and links of the clients."""
+    """Capacity, memory, links and energy of the clients."""
     client_ids = [update.facts.client_id for update in round_1]
     absolute = np.array([window(task, i, experiment.clients_per_round).macs_per_s for i in client_ids])
     unit = shown_as_1(experiment, task, client_ids)
@@ -107,6 +107,12 @@ def capacity_rows(experiment: Experiment, task: Task, round_1: Sequence[Update])
         yield "memory", _memory_line(task, client_ids)
     if experiment.link.name != "unlimited":
         yield "link", describe(experiment.link)
+    if experiment.energy.counts:
+        yield "energy", describe(experiment.energy)
+    if task.devices.have_batteries:
+        yield "battery", describe(experiment.battery)
+    if experiment.controller.acts:
+        yield "controller", describe(experiment.controller)
 
 
 def _memory_line(task: Task, client_ids: Sequence[int]) -> str:

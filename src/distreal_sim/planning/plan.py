@@ -177,12 +177,14 @@ def summary(run: Run) -> dict[str, float]:
     """
     rounds, clients = run.rounds, run.clients
     status = clients["status"].value_counts(normalize=True)
-    completed, partial = (float(status.get(name, 0.0)) for name in ("completed", "partial"))
+    completed, partial = (
+        float(status.pop(name)) if name in status else 0.0 for name in ("completed", "partial")
+    )
     further = ("download_bytes", "upload_bytes", "energy_j")
     return {
         "completed": completed,
         "partial": partial,
-        "lost": 1 - completed - partial if len(clients) else 0.0,
+        "lost": float(status.sum()),
         "macs_offered": float(rounds["macs_available"].sum()),
         "macs_used": run.macs_share,
         "macs_counted": run.merged_share,

@@ -123,8 +123,8 @@ def deadline_for(experiment: Experiment, task: Task, completion: float) -> float
 
     The devices stay as they are, in MAC/s, whatever the unit of their levels. NaN where even a deadline a
     million times longer is too short, as for clients without capacity, or a hundred times where clients
-    come and go; where too many clients have no memory for their work; and with batteries, which a longer
-    round does not fill.
+    come and go; where too many clients have no memory for their work, or none is selected; and with
+    batteries, which a longer round does not fill.
     """
     if task.overrun == "wait" or task.devices.have_batteries:
         return math.nan
@@ -142,6 +142,8 @@ def deadline_for(experiment: Experiment, task: Task, completion: float) -> float
 
     high = low = task.deadline_s
     if enough(high):
+        if not seen.statuses["selected"]:
+            return math.nan
         while enough(low := low / 2) and low > task.deadline_s / 2**MOST_DOUBLINGS:
             high = low
     else:

@@ -17,6 +17,7 @@ from toys import toy
 
 import distreal_sim as ds
 from distreal_sim.base.errors import InputError
+from distreal_sim.client.batches import batch_sizes
 from distreal_sim.config.build import build
 from distreal_sim.config.charges import described_levels
 from distreal_sim.devices.catalogue import FOLDER, device
@@ -31,23 +32,27 @@ FACT = {"value": 2e9, "source": "distreal-sim calibrate", "sure": "measured"}
 def test_work_by_hand() -> None:
     """Five images of 4 x 4 through 2 filters of 3 x 3 and a linear layer of 32 x 3, and with one filter.
 
-    The convolution has no gradient of its input, so 2 passes: 18 weights x 16 places x 2 x 5 MACs, and 2 x 16
-    numbers an image and pass. The linear layer has 3 passes. Of one filter stay 9 + 1 + 48 weights that are
-    gathered, and the 3 of the linear layer's bias.
+    The convolution has no gradient of its input, so 2 passes: 18 weights x 16 places x 2 x 5 MACs, and a line
+    of 64 bytes for the one or two channels of each of the 16 places, an image and pass. The linear layer has
+    3 passes, and a line for its 3 outputs. Of one filter stay 9 + 1 + 48 weights that are gathered, and the 3
+    of the linear layer's bias. Seventeen filters take two lines.
     """
     net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Flatten(), nn.Linear(32, 3))
     structure = find_groups(net, torch.zeros(2, 1, 4, 4))
     assert work_of(net, structure, (2,), 5, redrawn=False) == {
-        "convolution": (2, 2880, 1280),
-        "linear": (3, 1440, 180),
+        "convolution": (2, 2880, 10240),
+        "linear": (3, 1440, 960),
         "update": (4, 0, 476),
     }
     assert work_of(net, structure, (1,), 5, redrawn=True) == {
-        "convolution": (2, 1440, 640),
-        "linear": (3, 720, 180),
+        "convolution": (2, 1440, 10240),
+        "linear": (3, 720, 960),
         "update": (4, 0, 244),
         "redraw": (3, 0, 232),
     }
+    wide = nn.Sequential(nn.Conv2d(1, 17, 3, padding=1))
+    work = work_of(wide, find_groups(wide, torch.zeros(2, 1, 4, 4)), (), 5, redrawn=False)
+    assert work["convolution"].n_bytes == 2 * 5 * 16 * 128
 
 
 KNOWN: StepTimes = {
@@ -129,6 +134,23 @@ def test_a_run_is_charged_by_the_device(tmp_path: Path) -> None:
             assert task.charges.macs_per_s == pytest.approx(1e9)
     fleet = {"name": "fleet", "devices": {"macs": 1}, "files": [str(tmp_path / "macs.yaml")]}
     assert build(toy(profile=fleet)).devices.capacity(0, 0.0)(0.0) == 2e9
+
+
+def test_smaller_last_batches_are_charged_right(tmp_path: Path) -> None:
+    """Of 20 examples a client has steps of 16 and 4. A layer's pass takes 1 ms however small the batch, and
+    nothing else takes time: the sum of what all clients' examples are charged is that of their steps.
+    """
+    times = {"convolution": {"call_s": 1e-3}, "linear": {"call_s": 1e-3}, "update": {}}
+    experiment = toy(method="fedavg", cost=device_file(tmp_path / "calls.yaml", **times))
+    task = build(experiment)
+    passes = sum(1 + layer.n_gradients for layer in task.structure.layers)
+    sizes = [batch_sizes(len(own), task.local) for own in task.split]
+    n_steps, n_examples = sum(map(len, sizes)), sum(map(sum, sizes))
+    assert n_examples / n_steps < task.local.batch_size
+    assert task.charges is not None
+    assert task.charges.macs_per_s is not None
+    charged_s = task.macs_per_example(task.full) * n_examples / task.charges.macs_per_s
+    assert charged_s == pytest.approx(1e-3 * passes * n_steps)
 
 
 def test_what_a_device_file_cannot_tell(tmp_path: Path) -> None:

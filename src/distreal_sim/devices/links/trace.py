@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -86,8 +87,11 @@ def _numbers(row: dict[str, str], where: str) -> tuple[float, ...]:
 
 def _speeds(where: str, rows: list[tuple[float, ...]]) -> tuple[Speeds, Speeds]:
     t_s, down, up = np.array(rows).T
-    if len(t_s) < 2 or (np.diff(t_s) <= 0).any():
-        raise InputError(f"{where}: t_s must rise from row to row, in at least two rows")
+    if len(t_s) < 2:
+        raise InputError(f"{where}: there must be at least two rows, so that it is known how long they hold")
+    for before, own in pairwise(t_s.tolist()):
+        if own <= before:
+            raise InputError(f"{where}, t = {own:g} s: must come after {before:g} s, the row before it")
     if not down.any() or not up.any():
         raise InputError(f"{where}: a speed must be above 0 at some time in each direction")
     from_s, period_s = t_s - t_s[0], float(2 * t_s[-1] - t_s[-2] - t_s[0])

@@ -36,8 +36,9 @@ def read(path: Path, names: Names) -> Samples:
         content_of(path)
         raise
     except (OSError, EOFError, tarfile.TarError) as error:
+        why = str(error).partition(":")[0]  # further lines say it again for each kind of compression
         raise InputError(
-            f"trace file {path} is no tar file of a PlanetLab day ({error}); pack the day's folder: "
+            f"trace file {path} is no tar file of a PlanetLab day ({why}); pack the day's folder: "
             "tar czf 20110303.tar.gz 20110303"
         ) from error
     if not use:

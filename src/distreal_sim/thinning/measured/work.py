@@ -13,6 +13,9 @@ from distreal_sim.thinning.structure import Layer, Structure
 
 FLOAT_BYTES = 4
 
+LINE_BYTES = 64
+"""A line of the cache, and a vector of AVX-512: kernels read and write no less."""
+
 
 class Amount(NamedTuple):
     """Passes through layers, forward and for each gradient; their MACs; and the bytes that they put out."""
@@ -34,12 +37,13 @@ KINDS = ("convolution", "grouped convolution", "linear", "product", "update", "r
 
 
 def work_of(
-    module: nn.Module, structure: Structure, counts: Sequence[int], n_examples: int, *, redrawn: bool
+    module: nn.Module, structure: Structure, counts: Sequence[int], n_examples: float, *, redrawn: bool
 ) -> Work:
     """The work of a step on n_examples that keeps `counts` (G,) channels.
 
     A layer's bytes are those of its outputs, once for each pass: what follows a layer, such as a norm or an
-    activation, reads and writes as many. redrawn: whether the step keeps other filters than the one before.
+    activation, reads and writes as many. The channels of a place take whole lines, so that few channels save
+    few bytes. redrawn: whether the step keeps other filters than the one before.
     """
     found: dict[str, Amount] = {}
 
@@ -49,9 +53,10 @@ def work_of(
     macs = training_macs_of_layers(structure, counts)
     for layer, own in zip(structure.layers, macs, strict=True):
         shape = structure.tensors[layer.weight].cut_shape(counts)
-        n_out = shape[1 if layer.weight in structure.transposed else 0] * layer.positions
+        n_out = shape[1 if layer.weight in structure.transposed else 0]
+        n_bytes = LINE_BYTES * math.ceil(FLOAT_BYTES * n_out / LINE_BYTES) * layer.positions
         passes = 1 + layer.n_gradients
-        add(_kind(module, layer), Amount(passes, own * n_examples, passes * FLOAT_BYTES * n_out * n_examples))
+        add(_kind(module, layer), Amount(passes, own * n_examples, passes * n_bytes * n_examples))
     for product in structure.products:
         own = product.at(product.forward_macs + product.both_macs, counts)
         add("product", Amount(1 + (product.both_macs > 0), own * n_examples, 0))
