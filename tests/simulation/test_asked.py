@@ -9,11 +9,13 @@ import pytest
 from toys import toy
 
 from distreal_sim.base.errors import InputError, RunError
+from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
 from distreal_sim.inspection.estimate import forecast
 from distreal_sim.methods import Method
 from distreal_sim.methods.fedavg import FedAvg
 from distreal_sim.run import run
+from distreal_sim.simulation.clock.rounds import known_levels
 
 
 class ReturnsNothing(FedAvg):
@@ -43,11 +45,36 @@ def test_a_train_that_gives_no_update_is_named(method: type[FedAvg], what: str, 
 class Idle(Method):
     """Says nothing of what its clients train."""
 
+    def levels(self, task: Task) -> None:
+        return None
+
+
+class Wrong(Method):
+    """Gives the channels in place of levels."""
+
+    def levels(self, task: Task) -> Any:
+        return task.full
+
 
 def test_a_method_without_levels_is_named() -> None:
     experiment = toy(method=Idle())
-    with pytest.raises(InputError, match=r"Idle must have one of levels, own_levels and train"):
+    with pytest.raises(InputError, match=r"levels\(\) of method .*Idle must return levels of .*, not None"):
         forecast(experiment, build(experiment), [0, 1])
+
+
+def test_levels_of_another_type_are_named() -> None:
+    experiment = toy(method=Wrong())
+    message = r"levels\(\) of method .*Wrong must return Always, PerRound or PerStep of .*, not tuple"
+    with pytest.raises(InputError, match=message):
+        known_levels(experiment.method, build(experiment))
+
+
+def test_a_method_that_says_nothing_is_refused_at_load() -> None:
+    class Empty(Method):
+        pass
+
+    with pytest.raises(InputError, match=r"Empty must have one of levels, own_levels and train"):
+        toy(method=Empty())
 
 
 @pytest.mark.parametrize(

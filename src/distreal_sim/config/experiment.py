@@ -65,7 +65,7 @@ from distreal_sim.devices.memory.unlimited import Unlimited as UnlimitedMemory
 from distreal_sim.devices.profiles import Profile
 from distreal_sim.merging.merges import Merge
 from distreal_sim.merging.merges.average import Average
-from distreal_sim.methods import Method
+from distreal_sim.methods import Method, check_trains
 from distreal_sim.models import Model
 from distreal_sim.recipe.tasks import LearningTask
 from distreal_sim.recipe.tasks.auto import Auto
@@ -170,6 +170,7 @@ class Experiment(ConfigModel):
             raise ValueError(
                 f"clients_per_round ({self.clients_per_round}) must not exceed n_clients ({self.n_clients})"
             )
+        check_trains(self.method)
         check_overrun(self.overrun, self.method)
         check_relays(self.method, self.merge, self.coordination)
         check_partition(self.partition, self.dataset)

@@ -13,6 +13,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.charges import described_levels, examples_a_step
 from distreal_sim.inspection.calibration import Calibration
+from distreal_sim.methods import levels_of
 from distreal_sim.submodels.levels import Level, PerStep, charged, worth_choosing
 from distreal_sim.thinning.measured.step_times import Errors
 from distreal_sim.thinning.measured.table import CostTable, TimedLevel
@@ -45,7 +46,7 @@ def cost_rows(experiment: Experiment, task: Task) -> Iterator[tuple[str, str]]:
         yield "cost", f"{percent(timed.macs_share)} of the full MACs: {shares(timed)}"
     if len(different) > MAX_LEVELS:
         yield "cost", f"({MAX_LEVELS} of {len(different)} levels are listed)"
-    choices = experiment.method.levels(task)
+    choices = levels_of(experiment.method, task)
     if isinstance(choices, PerStep) and not (task.front is not None and task.front.has_memory):
         n_worth = len(worth_choosing(charged(task, choices)).levels)
         if n_worth < len(levels):

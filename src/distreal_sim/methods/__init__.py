@@ -27,7 +27,15 @@ from distreal_sim.client.settings import Overrun
 from distreal_sim.client.task import Task
 from distreal_sim.client.train import skip, train
 from distreal_sim.fronts.front import Front
-from distreal_sim.submodels.levels import Always, Level, Levels, charged, within_memory
+from distreal_sim.submodels.levels import (
+    Always,
+    Level,
+    Levels,
+    PerRound,
+    PerStep,
+    charged,
+    within_memory,
+)
 from distreal_sim.submodels.submodel import SubModel
 from distreal_sim.thinning.engine.engine import Scaling
 from distreal_sim.thinning.masks import Mask
@@ -112,16 +120,19 @@ class Method(Plugin):
 
         `check` shows them, and measured costs must hold them all.
         """
-        levels = self.levels(task)
+        levels = levels_of(self, task)
         return () if levels is None else levels.levels
 
     def own_levels(self, client: Client, job: Job) -> Levels:
         """The levels of one client in this round; by default those of all."""
         known = client.task.memo.get("levels")
         if known is None or known[0] is not self:
-            levels = self.levels(client.task)
+            levels = levels_of(self, client.task)
             if levels is None:
-                raise InputError(f"method {self.name} must have one of levels, own_levels and train")
+                raise InputError(
+                    f"levels() of method {self.name} must return levels of distreal_sim.submodels.levels, "
+                    "such as whole_network(task), not None; or the method must have own_levels or train"
+                )
             known = client.task.memo["levels"] = (self, levels)
         own: Levels = known[1]
         return own
@@ -190,6 +201,28 @@ class Method(Plugin):
         facts: of all clients of the round, also of those that were not merged.
         """
         return state
+
+
+def check_trains(method: Method) -> None:
+    """Raises ValueError for a method that does not say what its clients train."""
+    if all(
+        getattr(type(method), name) is getattr(Method, name) for name in ("levels", "own_levels", "train")
+    ):
+        raise ValueError(
+            f"method {method.name} must have one of levels, own_levels and train, which say what its clients "
+            "train"
+        )
+
+
+def levels_of(method: Method, task: Task) -> Levels | None:
+    """What `method.levels` returns. Raises InputError if these are no levels."""
+    levels: object = method.levels(task)
+    if levels is None or isinstance(levels, Always | PerRound | PerStep):
+        return levels
+    raise InputError(
+        f"levels() of method {method.name} must return Always, PerRound or PerStep of "
+        f"distreal_sim.submodels.levels, such as whole_network(task), not {type(levels).__name__}"
+    )
 
 
 def levels_in_use(method: Method, task: Task) -> Sequence[Level] | None:

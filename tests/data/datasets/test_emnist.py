@@ -30,7 +30,7 @@ def test_the_same_as_mnist_with_the_options_of_emnists_files(writers, tmp_path: 
     np.testing.assert_array_equal(data.test.y, other.test.y)
 
 
-@pytest.mark.parametrize("place", ["gzip", "", "EMNIST/raw/gzip"])
+@pytest.mark.parametrize("place", ["gzip", "", "EMNIST", "EMNIST/raw/gzip"])
 def test_places(writers, tmp_path: Path, place: str) -> None:
     expected = writers["emnist"](tmp_path / "made")
     (tmp_path / place).mkdir(parents=True, exist_ok=True)

@@ -79,7 +79,7 @@ def test_missing_file_says_where_it_was_sought_and_where_to_get_it(folder):
     (folder / IMAGES).unlink()
     message = error_of(folder)
     assert "train-images-idx3-ubyte" in message
-    assert f"{folder / 'MNIST/raw'} or {folder / 'raw'} or {folder}" in message
+    assert f"{folder / 'MNIST/raw'} or {folder / 'MNIST'} or {folder / 'raw'} or {folder}" in message
     assert "official page of MNIST" in message
 
 

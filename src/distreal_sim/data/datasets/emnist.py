@@ -26,8 +26,9 @@ _SOURCE = (
 class Emnist(Dataset):
     """Idx files emnist-SPLIT-train-images-idx3-ubyte and so on, plain, .gz or .xz, upright as they are read.
 
-    They lie in data_dir/EMNIST/raw or data_dir/EMNIST/raw/gzip (as torchvision leaves them), in data_dir/gzip
-    (as NIST's archive is unpacked) or in data_dir. The idx files do not say who wrote an example.
+    They lie in data_dir/EMNIST/raw or data_dir/EMNIST/raw/gzip (as torchvision leaves them), in
+    data_dir/EMNIST, in data_dir/gzip (as NIST's archive is unpacked) or in data_dir. The idx files do
+    not say who wrote an example.
     """
 
     data_dir: ConfigPath = Field(description="folder of the data sets (torchvision's `root`)")
@@ -61,4 +62,4 @@ class Emnist(Dataset):
     @property
     def _folders(self) -> list[Path]:
         raw = self.data_dir / "EMNIST" / "raw"
-        return [raw, raw / "gzip", self.data_dir / "gzip", self.data_dir]
+        return [raw, raw / "gzip", raw.parent, self.data_dir / "gzip", self.data_dir]

@@ -27,7 +27,8 @@ _LATER = ("prefix", "first_label", "transpose")
 
 
 class Mnist(Dataset):
-    """Idx files, plain, .gz or .xz, in data_dir/<folder>/raw (as torchvision does), data_dir/raw or data_dir.
+    """Idx files, plain, .gz or .xz, in data_dir/<folder>/raw (as torchvision does), data_dir/<folder>,
+    data_dir/raw or data_dir.
 
     A name may have a dot (train-images.idx3-ubyte) and `test` in the place of `t10k`. With folder MNIST and
     qmnist-train-labels-idx2-int(.gz) in data_dir/QMNIST/raw or next to the images, each training example gets
@@ -122,7 +123,8 @@ class Mnist(Dataset):
 
     @property
     def _folders(self) -> list[Path]:
-        return [self.data_dir / self.folder / "raw", self.data_dir / "raw", self.data_dir]
+        own = self.data_dir / self.folder
+        return [own / "raw", own, self.data_dir / "raw", self.data_dir]
 
     @property
     def _source(self) -> str:

@@ -22,7 +22,7 @@ from distreal_sim.client.messages import Arrays, Job, Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.devices.links import Use
-from distreal_sim.methods import Method
+from distreal_sim.methods import Method, levels_of
 from distreal_sim.simulation.callbacks import OnRound, StopRun, unseen
 from distreal_sim.simulation.client_scores import score_columns
 from distreal_sim.simulation.clock.clients import TimedClients
@@ -94,7 +94,7 @@ def known_levels(method: Method, task: Task) -> Levels | None:
     if not all(answers_for(method, "levels", other) for other in newer):
         return None
     with naming(f"method {method.name}"):
-        levels = method.levels(task)
+        levels = levels_of(method, task)
     return None if levels is None else charged(task, levels)
 
 
