@@ -19,14 +19,18 @@ from torch import Tensor, nn
 from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.task import Task
+from distreal_sim.methods import Method
+from distreal_sim.methods.adalearner import AdaLearner
+from distreal_sim.methods.astraea import Astraea
 from distreal_sim.methods.fedavg import FedAvg
+from distreal_sim.methods.ts_fl import TsFl
 
 
-class Remembering(FedAvg):
+class Remembers(Method):
     """Every client keeps the number of its rounds, and a vector to which it adds its round's number.
 
     The count shows in the learned model, so that a lost or doubled one changes every result: the classifier's
-    bias is shifted by count / 1000.
+    bias, `linear.bias` or `out.bias`, is shifted by count / 1000.
     """
 
     def train(self, client: Client, job: Job) -> Update:
@@ -34,17 +38,38 @@ class Remembering(FedAvg):
         vector = job.memory.get("vector", np.zeros(3, np.float32)) + np.float32(job.round.number)
         update = super().train(client, job)
         if update.is_merged and update.arrays:  # none where a job is only timed
-            bias = update.arrays["linear.bias"] + np.float32(count / 1000)
-            update = replace(update, arrays={**update.arrays, "linear.bias": bias})
+            name = "linear.bias" if "linear.bias" in update.arrays else "out.bias"
+            bias = update.arrays[name] + np.float32(count / 1000)
+            update = replace(update, arrays={**update.arrays, name: bias})
         return replace(update, memory={"count": np.array(count), "vector": vector})
 
 
-class Lingering(Remembering):
+class Remembering(Remembers, FedAvg):
+    """FedAvg whose clients remember."""
+
+
+class Lingers(Remembers):
     """A client that also waits for the seconds that the environment names, which change no result."""
 
     def train(self, client: Client, job: Job) -> Update:
         time.sleep(float(os.environ.get("LINGER_WALL_S", "0")))
         return super().train(client, job)
+
+
+class Lingering(Lingers, FedAvg):
+    """FedAvg whose clients remember and wait."""
+
+
+class LingeringAstraea(Lingers, Astraea):
+    """Astraea whose clients remember and wait."""
+
+
+class LingeringAdaLearner(Lingers, AdaLearner):
+    """AdaLearner whose workers remember and wait."""
+
+
+class LingeringTsFl(Lingers, TsFl):
+    """TS-FL whose servers remember and wait."""
 
 
 class Hasty(FedAvg):

@@ -72,6 +72,8 @@ def test_no_point_of_a_grid_is_cheaper() -> None:
         of_cycle = (price + 1e-28 * f**3) / f
         best = CUBIC.best_speed(price, 3e9)
         assert (price + 1e-28 * best**3) / best <= of_cycle.min() * (1 + 1e-12)
+        if best < 3e9:
+            assert 2e-28 * best - price / best**2 == pytest.approx(0, abs=1e-12 * price / best**2)
         of_bit = (price + power) / np.log2(1 + gain * power)
         own = min(2.0, best_power_w(np.array([gain]), np.array([price]))[0])
         assert (price + own) / np.log2(1 + gain * own) <= of_bit.min() * (1 + 1e-12)

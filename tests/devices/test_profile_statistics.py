@@ -199,6 +199,41 @@ def test_uncertain_is_below_the_mean() -> None:
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.035
 
 
+@pytest.mark.parametrize(
+    ("sigmas", "strong", "medium"),
+    [
+        ((0.05, 0.08, 0.1), 0.8086, (0.0193, 0.1720, 0.8086)),
+        ((0.0,), 1.0, (0.0, 0.0, 1.0)),
+        ((0.1, 0.2, 0.3), 0.4422, (0.2893, 0.2685, 0.4422)),
+    ],
+)
+def test_uncertain_in_the_three_variants(
+    sigmas: tuple[float, ...], strong: float, medium: tuple[float, float, float]
+) -> None:
+    """What FlexFL's law allows: the whole network from 1.0 on, members 2 and 1 from 0.5 and 0.4 on.
+
+    P(|N(0, s)| <= 0.1) = erf(0.1 / (s sqrt 2)) in the mean over the sigmas: (0.9545 + 0.7887 + 0.6827) / 3
+    and (0.6827 + 0.3829 + 0.2611) / 3; <= 0.2 in the same way. Strong clients have the mean 1.1, medium ones
+    0.6, and weak ones 0.35, below 0.4 in any case. 20,000 draws, 5 standard errors.
+    """
+    n = 20_000
+
+    def levels(mean: float) -> np.ndarray:
+        line, rows = many(Uncertain(means=(mean,), shares=(), sigmas=sigmas), n)
+        found: np.ndarray = line.piece(np.full(n, 5.0), rows)[0]
+        return found
+
+    def near(share: float, expected: float) -> bool:
+        return abs(share - expected) <= 5 * math.sqrt(expected * (1 - expected) / n) + 5e-5
+
+    within = [np.mean([math.erf(d / (s * math.sqrt(2))) if s else 1.0 for s in sigmas]) for d in (0.1, 0.2)]
+    assert [1 - within[1], within[1] - within[0], within[0]] == pytest.approx(medium, abs=5e-5)
+    assert near((levels(1.1) >= 1.0).mean(), strong)
+    allowed = np.bincount(np.digitize(levels(0.6), [0.4, 0.5]), minlength=3) / n
+    assert all(map(near, allowed.tolist(), medium))
+    assert levels(0.35).max() < 0.4
+
+
 @pytest.mark.parametrize("cv", [0.0, 0.5, 1.0])
 def test_lognormal_changes_its_spread_only(cv: float) -> None:
     """20,000 levels: the mean is 0.4 to within five of its standard deviations, the cv to within 10 %."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rounds import ROUND, play, round_of
-from toys import toy
+from toys import SGD, toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.client.client import do
@@ -174,10 +174,13 @@ def test_refused() -> None:
 
 
 @pytest.mark.slow
-def test_mediators_help_clients_of_two_classes() -> None:
-    """Digits, 20 clients of 2 classes, one rate: after 25 rounds mediators of 5 are ahead of FedAvg.
+@pytest.mark.parametrize(("local", "gain"), [({"lr": 0.01}, 0.05), ({"lr": 0.1, "optimizer": SGD}, 0.01)])
+def test_mediators_help_clients_of_two_classes(local: dict[str, Any], gain: float) -> None:
+    """Digits, 20 clients of 2 classes: after 25 rounds mediators of 5 are ahead of FedAvg, in the mean of
+    three seeds; by how much depends on what FedAvg has by then.
 
-    Mean of three seeds; earlier they are behind. A gain of 0.05 is not reached here.
+    Where it has 0.73 (small steps) they have 0.91, and mediators of 10 have 0.96. With a larger rate and
+    momentum it has 0.95 itself, and 0.05 more is out of reach.
     """
     world: dict[str, Any] = {
         "n_clients": 20,
@@ -186,6 +189,7 @@ def test_mediators_help_clients_of_two_classes() -> None:
         "model": {"name": "mlp"},
         "profile": STEADY,
         "evaluation": {"every": 25},
+        "local": {"epochs": 1, "batch_size": 16, **local},
     }
     gains = []
     for seed in (1, 2, 7):
@@ -194,4 +198,4 @@ def test_mediators_help_clients_of_two_classes() -> None:
             for method in ({"name": "fedavg"}, {**PLAIN, "gamma": 5})
         )
         gains.append(astraea - fedavg)
-    assert sum(gains) / len(gains) >= 0.01
+    assert sum(gains) / len(gains) >= gain

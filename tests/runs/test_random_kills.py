@@ -1,7 +1,7 @@
 """Runs, searches and sweeps whose processes are killed at random moments end with the bytes of quiet ones.
 
-Sixty times in all; the default tests have the kills of `test_resume.py`. The moments are seeded, as far as
-the progress that they follow upon can be.
+Twenty times for each coordination; the default tests have the kills of `test_resume.py`. The moments are
+seeded, as far as the progress that they follow upon can be.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 import yaml
 from search.toy_search import result, write_search
 from sweep.toy_sweep import write_sweep
-from toys import TOY
+from toys import TEXT_RECIPE, TOY
 
 from distreal_sim.config import load_experiment
 from distreal_sim.run import run
@@ -23,33 +23,94 @@ from distreal_sim.sweep.cells import load_cells
 from distreal_sim.sweep.run import run_sweep
 
 from .compare import assert_same_results
+from .test_plugins_resume import COMMON, VARIANTS
 from .torment import lines, torment
 
 RAY = ["--grid", "ray", "--workers", "2"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("coordination", [{"name": "rounds"}, {"name": "fedbuff", "buffer": 3}], ids=str)
-@pytest.mark.parametrize(
-    ("victims", "rounds"),
-    [
-        (["worker"] * 12, 300),
-        (["driver", "worker"] * 4, 200),
-    ],
-)
-def test_a_run(victims: list[str], rounds: int, coordination: dict[str, Any], tmp_path: Path) -> None:
-    """Clients remember, so that a job that was lost, or counted twice, would show.
+COORDINATIONS: dict[str, tuple[dict[str, Any], int]] = {
+    "rounds": ({}, 1),
+    "fedbuff": ({"buffer": 3}, 1),
+    "fedasync": ({}, 4),
+    "semi_async": ({"period_s": 4.0}, 1),
+    "first_k": ({}, 1),
+    "wait_all": ({}, 1),
+}
+"""Options of each coordination, and how many of its steps bring as many jobs as one of the others."""
 
-    With `fedbuff` jobs from several models are on their way when somebody dies.
-    """
+LINGERING = {
+    "fedavg": "Lingering",
+    "astraea": "LingeringAstraea",
+    "adalearner": "LingeringAdaLearner",
+    "ts_fl": "LingeringTsFl",
+}
+"""Methods whose clients remember and wait."""
+
+
+def assert_bytes_of_a_quiet_run(victims: list[str], seed: int, tmp_path: Path, **changes: Any) -> None:
+    """Clients remember, so that a job that was lost, or counted twice, would show."""
     config, out = tmp_path / "toy.yaml", tmp_path / "out"
-    changes = {"method": {"name": "misbehaving.Lingering"}, "rounds": rounds, "checkpoint_every": 5}
-    changes["coordination"] = coordination
-    config.write_text(yaml.safe_dump({**TOY, **changes, "evaluation": {"every": 10}}))
+    config.write_text(yaml.safe_dump({**TOY, "checkpoint_every": 5, "evaluation": {"every": 10}, **changes}))
     command = ["run", str(config), "--out", str(out), "--resume", *RAY]
-    assert torment(command, lambda: lines(out / "rounds.csv"), victims, seed=rounds, gap=2) == len(victims)
+    assert torment(command, lambda: lines(out / "rounds.csv"), victims, seed=seed, gap=2) == len(victims)
     run(load_experiment(config)[0], tmp_path / "whole", grid="serial")
     assert_same_results(out, tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COORDINATIONS)
+@pytest.mark.parametrize(("victims", "rounds"), [(["worker"] * 12, 300), (["driver", "worker"] * 4, 200)])
+def test_a_run(victims: list[str], rounds: int, name: str, tmp_path: Path) -> None:
+    """Without rounds, jobs from several models are on their way when somebody dies."""
+    options, steps = COORDINATIONS[name]
+    assert_bytes_of_a_quiet_run(
+        victims,
+        rounds,
+        tmp_path,
+        method={"name": "misbehaving.Lingering"},
+        rounds=rounds * steps,
+        coordination={"name": name, **options},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rounds", "fedbuff"])
+def test_a_run_of_texts(name: str, tmp_path: Path) -> None:
+    """Adam, and scores of each client's own texts."""
+    assert_bytes_of_a_quiet_run(
+        ["driver", "worker"] * 2,
+        100,
+        tmp_path,
+        **TEXT_RECIPE,
+        method={"name": "misbehaving.Lingering"},
+        rounds=100,
+        coordination={"name": name, **COORDINATIONS[name][0]},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "astraea",
+        "adalearner",
+        "ts_fl",
+        "ts_fl asynchronous",
+        "oort",
+        "oort asynchronous",
+        "refl",
+        "refl asynchronous",
+    ],
+)
+def test_a_run_whose_server_remembers(name: str, tmp_path: Path) -> None:
+    """Methods and selections whose next step depends on what they heard of the steps before."""
+    changes = {**COMMON, **VARIANTS[name]}
+    method = {**changes["method"], "name": f"misbehaving.{LINGERING[changes['method']['name']]}"}
+    steps = 4 if changes.get("coordination") == {"name": "fedasync"} else 1
+    assert_bytes_of_a_quiet_run(
+        ["driver", "worker"] * 2, len(name), tmp_path, **{**changes, "method": method, "rounds": 120 * steps}
+    )
 
 
 @pytest.mark.slow

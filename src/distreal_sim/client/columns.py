@@ -42,7 +42,9 @@ OF_JOBS = (
     Column("end_s", "absolute simulated time at which its update arrived, or the server gave it up"),
     Column("staleness", "steps of the server between the start of its job and its end", "mean"),
     Column("cancelled", "1 if the server cancelled its job, else 0", "sum"),
-    Column("refused", "1 if its update was too stale to be merged, else 0", "sum"),
+    Column(
+        "refused", "1 if its update was too stale to be merged, or its round was abandoned, else 0", "sum"
+    ),
 )
 """Further columns where the order of a simulation is not that of rounds (`coordination`)."""
 

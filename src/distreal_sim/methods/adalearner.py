@@ -8,8 +8,9 @@ the paper divides batches and what it sends was not available to us, so nothing 
 A round is a step: `local.steps: 1`, `local.batch_size` the batch of all workers together, and a server that
 waits for all (`overrun: wait`, `round_end: early`). Worker k gets b_k examples so that the slowest is done as
 early as can be; with plain SGD the mean of the models, weighted by b_k, is a step on the whole batch. Speed
-is examples / second of a worker's rounds without their transfers, as an exponential moving average. Less
-traffic is a `codec`, such as `top_k` or `fp16`; the one medium of all workers is link `cell`.
+is examples / second that a worker computes, without its transfers and without what it waits for, as an
+exponential moving average. Less traffic is a `codec`, such as `top_k` or `fp16`; the one medium of all
+workers is link `cell`.
 
 Our choice: examples come from the worker's own; a worker that was not heard of counts as fast as the mean of
 the others; each has at least 2 examples, since batch normalisation cannot train on one, and it normalises its
@@ -68,12 +69,9 @@ class AdaLearner(Method):
     def learn(self, task: Task, state: State, now: Round, facts: Sequence[Facts]) -> State:
         speeds = np.array(state.extras.get(SPEEDS, np.full(len(task.split), np.nan)))
         for fact in facts:
-            link = Client(task, fact.client_id, now).link
-            transfers_s = link.download_s(fact.download_bytes) + link.expected_upload_s(fact.upload_bytes)
-            busy_s = fact.sim_s - transfers_s
-            if busy_s <= 0:  # it took no part, or no time
+            if fact.compute_s <= 0:  # it took no part, or no time
                 continue
-            speed = fact.n_examples * fact.n_steps_done / fact.n_steps_planned / busy_s
+            speed = fact.n_examples * fact.n_steps_done / fact.n_steps_planned / fact.compute_s
             old = speeds[fact.client_id]
             speeds[fact.client_id] = speed if np.isnan(old) else self.beta * old + (1 - self.beta) * speed
         return State(state.arrays, {**state.extras, SPEEDS: speeds})

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from distreal_sim.base.errors import RunError
 from distreal_sim.client.messages import Arrays, Facts, Job, Round, State, Update
-from distreal_sim.merging.stale import moved, towards
+from distreal_sim.merging.stale import deviations, moved, towards, trained_shares
 from distreal_sim.server.coordination import Server
 from distreal_sim.simulation.asked import jobs_of, learnt
 from distreal_sim.simulation.batteries import Charge, charge_of
@@ -64,7 +64,7 @@ class Desk:
 
     def __init__(self, sim: Simulation, before: Progress) -> None:
         self._sim, self._before = sim, before
-        self._rules = sim.experiment.coordination
+        self._rules, self._n_per_round = sim.experiment.coordination, sim.experiment.clients_per_round
         self._clock = Clock[Flight | None](before.sim_s)
         self._running: dict[int, Flight] = {}
         self._ended: list[Flight] = []
@@ -100,7 +100,7 @@ class Desk:
         return Server(
             self.now_s,
             self._before.sim_s,
-            self._sim.experiment.clients_per_round,
+            self._n_per_round,
             len(self._running),
             len(self._ended),
             self._n_received,
@@ -112,7 +112,7 @@ class Desk:
 
         Raises RunError if nothing comes of them.
         """
-        n_in_vain, most = 0, PATIENCE * self._rules.most_running(self._sim.experiment.clients_per_round)
+        n_in_vain, most = 0, PATIENCE * self._rules.most_running(self._n_per_round)
         while n_in_vain < most:
             if self._clock.next_s > self.now_s:
                 self._start(self._rules.n_to_start(self._server))
@@ -174,11 +174,12 @@ class Desk:
 
     def updates(self) -> Iterator[Update]:
         """The updates of the jobs that have ended, by client and start, as they enter the merge."""
-        present = self._before.state.arrays
+        present, least = self._before.state.arrays, self._rules.least_received(self._n_per_round)
+        is_abandoned = self._n_received < least
         for flight in sorted(self._ended, key=lambda f: (f.client_id, f.start_s)):
             update, staleness = self._take(flight), self._staleness(flight)
             del self._taken[flight]
-            refused = update.is_merged and not self._rules.accepts(staleness)
+            refused = update.is_merged and (is_abandoned or not self._rules.accepts(staleness))
             if refused:
                 update = replace(update, facts=replace(update.facts, status="dropped"))
             elif self._rules.moves == "change":
@@ -189,9 +190,15 @@ class Desk:
 
     def merged(self, updates: Iterator[Update]) -> State:
         """The state after the step; the state itself if nothing is computed."""
-        state, weights = self._before.state, list[float]()
-        if not self._sim.task.computes:
+        state, task, rules, weights = self._before.state, self._sim.task, self._rules, list[float]()
+        if not task.computes:
             return state
+        shares = None
+        if rules.compares or rules.dilutes:
+            together = self._compared(list(updates)) if rules.compares else list(updates)
+            updates = iter(together)
+            if rules.dilutes:
+                shares = trained_shares(task.structure, state.arrays, together, task.merge.weighs_by)
 
         def weighed() -> Iterator[Update]:
             for update in updates:
@@ -199,8 +206,15 @@ class Desk:
                 yield update
 
         after = self._sim.merge(state, self.round, weighed())
-        rate = self._rules.rate(weights) if weights else 1.0
-        return self._sim.published(State(towards(state.arrays, after.arrays, rate), after.extras))
+        rate = rules.rate(weights) if weights else 1.0
+        return self._sim.published(State(towards(state.arrays, after.arrays, rate, shares), after.extras))
+
+    def _compared(self, updates: Sequence[Update]) -> list[Update]:
+        """The updates of a step with the weights of their deviations."""
+        ages = [int(update.metrics["staleness"]) for update in updates]
+        apart = deviations(updates, [age == 0 for age in ages], self._before.state.arrays)
+        weigh = self._rules.weight
+        return [replace(u, weight=weigh(age, d)) for u, age, d in zip(updates, ages, apart, strict=True)]
 
     def cancel(self) -> list[Facts]:
         """Ends the jobs that this step cancels; the last step of a run cancels all."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rounds import Played, model_bytes
 from toys import TOY, toy
-from worlds import events, played, world
+from worlds import events, parabolas, played, weights, world
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.client.client import do
 from distreal_sim.client.messages import Job, Round, State
 from distreal_sim.config.build import build
 from distreal_sim.run import run
-from distreal_sim.server.coordination._weights import staleness_weight
+from distreal_sim.server.coordination._weights import deviation_weight, staleness_weight
 from distreal_sim.simulation.callbacks import StopRun
 from distreal_sim.simulation.rows import RoundRow
 
@@ -99,6 +102,33 @@ def test_fedbuff_with_equal_speeds_and_a_buffer_of_all_is_fedavg(n_clients: int,
     assert_same(one, played(toy_rounds(experiment, round_end="early"), trained=True))
 
 
+def test_a_buffer_dilutes_what_some_trained() -> None:
+    """Of two clients that weigh the same one has half of the channels. What both trained moves as far, and
+    what one trained half as far, as where only those count that trained it; what nobody trained stays.
+    """
+    changes: dict[str, Any] = {
+        "method": {"name": "heterofl", "widths": [1.0, 0.5], "mask_labels": False},
+        "model": {"name": "small_cnn", "width": 4},
+        "merge": {"weight": "clients"},
+        "rounds": 1,
+    }
+    fedbuff = {"name": "fedbuff", "buffer": 2}
+    coverage, dilute = (
+        played(world([6, 16], {**fedbuff, "buffer_merge": how}, **changes), trained=True)
+        for how in ("coverage", "dilute")
+    )
+    assert [row.client_id for row in dilute.clients if row.status == "completed"] == [0, 1]
+    ratios = []
+    for name, before in coverage.states[0].arrays.items():
+        far, near = (run.states[1].arrays[name] - before.astype(float) for run in (coverage, dilute))
+        assert (near[far == 0] == 0).all()
+        ratios.append((near[np.abs(far) > 1e-3] / far[np.abs(far) > 1e-3]).ravel())
+    found = np.concatenate(ratios)
+    is_half = np.isclose(found, 0.5, atol=1e-3)
+    assert (is_half | np.isclose(found, 1.0, atol=1e-3)).all()
+    assert 0.2 < is_half.mean() < 0.95
+
+
 def test_training_changes_no_time() -> None:
     """The events of a run that only times its jobs are those of one that trains."""
     experiment = world(UNEQUAL, {"name": "fedbuff", "buffer": 2}, rounds=6)
@@ -132,6 +162,34 @@ def test_weights_of_stale_updates() -> None:
     assert staleness_weight("hinge", 10, 4, 4) == 1
     assert staleness_weight("hinge", 10, 4, 5) == 1 / 11
     assert staleness_weight("constant", 10, 4, 99) == 1
+
+
+def test_weights_of_deviating_updates() -> None:
+    """0.65 / 2 + 0.35 (1 - 1 / e) = 0.325 + 0.2212; 0.65 / 4 + 0.35 (1 - e^-1/2) = 0.1625 + 0.1377.
+
+    So one fresh update and one stale one, which deviates most, weigh 0.647 and 0.353.
+    """
+    assert deviation_weight(0.35, 1, 1.0) == pytest.approx(0.5462, abs=5e-5)
+    assert deviation_weight(0.35, 3, 0.5) == pytest.approx(0.3002, abs=5e-5)
+    assert deviation_weight(0.35, 0, 0.5) == 1
+    assert 1 / (1 + deviation_weight(0.35, 1, 1.0)) == pytest.approx(0.647, abs=5e-4)
+    with pytest.raises(InputError, match="fedasync merges each by itself"):
+        world([1], {"name": "fedasync", "staleness": "deviation"})
+
+
+def test_late_updates_are_weighed_by_their_deviations() -> None:
+    """A merge every 8 s. Client 0 takes 4 s and wants w = 1; clients 1 and 2 take 12 s and want -3 and -1.
+
+    A step of lr 0.1 moves w by 0.2 of its way. Step 1 merges client 0's 0.2. In step 2 client 0 brings
+    0.2 x 0.8 = 0.16, and the others, which started from 0, -0.6 and -0.2: 0.76 and 0.36 away from it.
+    """
+    semi_async = {"name": "semi_async", "period_s": 8.0, "staleness": "deviation"}
+    speeds = {"name": "worlds.Speeds", "of": [2.0, 8 / 12, 8 / 12]}
+    changes = {"coordination": semi_async, "profile": speeds, "overrun": "wait", "rounds": 2}
+    found = weights(parabolas([1.0, -3.0, -1.0], [1.0] * 3, **changes))
+    far, near = (0.325 + 0.35 * (1 - math.exp(-((d / 0.76) ** 2))) for d in (0.76, 0.36))
+    change = (0.16 - far * 0.6 - near * 0.2) / (1 + far + near)
+    assert np.ravel(found) == pytest.approx([0, 0.2, 0.2 + change])
 
 
 class Stop:

@@ -1,4 +1,4 @@
-"""Timelines of at most four clients, derived by hand, for every coordination."""
+"""Timelines of at most four clients, derived by hand, of every coordination but over-selection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from worlds import events, played, world
 
 from distreal_sim.base.errors import RunError
-from distreal_sim.server.coordination.first_k import FirstK
 from distreal_sim.simulation import steps
 
 JOB_MACS = 640 * 2 * 16
@@ -25,23 +24,18 @@ def assert_timeline(run: Any, steps_s: list[float], jobs: list[tuple[int, int, f
     assert events(run) == jobs
 
 
-def first_of_four(**changes: Any) -> Any:
-    """One of four clients is merged: 2,600 bytes (650 numbers) take 2 s each way, work 1, 2, 6 and 0.5 s.
+def test_rounds() -> None:
+    """Jobs of 1, 2 and 12 s in rounds of 8 s, whatever comes: the third one sends nothing in time.
 
-    Updates arrive at 5, 6, 10 and 4.5 s.
+    With `round_end: early` a round lasts until the last one is done or given up; without the third, 2 s.
     """
-    speeds = {"download_bytes_per_s": 1300, "upload_bytes_per_s": 1300}
-    return played(
-        world(
-            [1, 2, 6, 0.5],
-            {"name": "first_k", "over": 4},
-            rounds=1,
-            clients_per_round=1,
-            link={"name": "constant", **speeds},
-            overrun="wait",
-            **changes,
-        )
-    )
+    for lasts_s, early_s in (([1, 2, 12], 8), ([1, 2], 2)):
+        for round_end, round_s in (("fixed", 8), ("early", early_s)):
+            run = played(world(lasts_s, {"name": "rounds"}, rounds=2, round_end=round_end))
+            assert step_times(run) == [round_s, 2 * round_s]
+            jobs = [(row.round, row.client_id, row.sim_s, row.status) for row in run.clients]
+            own = [(0, 1, "completed"), (1, 2, "completed"), (2, 8, "dropped")][: len(lasts_s)]
+            assert jobs == [(number, *job) for number in (1, 2) for job in own]
 
 
 def test_wait_all() -> None:
@@ -58,77 +52,6 @@ def test_wait_all() -> None:
     assert_timeline(run, [4, 8], jobs)
 
 
-def test_first_k() -> None:
-    """Two of four are merged: jobs of 1, 2, 3 and 4 s, so a step takes 2 s.
-
-    The other two have done 2/3 and 2/4 of their work by then, charged in whole MACs, and have sent nothing.
-    """
-    run = played(world([1, 2, 3, 4], {"name": "first_k", "over": 2}, rounds=2, clients_per_round=2))
-    assert step_times(run) == [2, 4]
-    assert [(e[1], e[2], e[3]) for e in events(run)[:4]] == [(0, 0, 1), (1, 0, 2), (2, 0, 2), (3, 0, 2)]
-    first = run.clients[:4]
-    assert [row.status for row in first] == ["completed", "completed", "dropped", "dropped"]
-    assert [row.metrics["cancelled"] for row in first] == [0, 0, 1, 1]
-    assert [row.macs for row in first] == [JOB_MACS, JOB_MACS, JOB_MACS * 2 // 3, JOB_MACS // 2]
-    assert [row.macs_available for row in first] == pytest.approx(
-        [JOB_MACS, JOB_MACS, JOB_MACS * 2 / 3, JOB_MACS / 2]
-    )
-    assert [row.upload_bytes for row in first[2:]] == [0, 0]
-    assert [row.n_steps_done for row in first] == [1, 1, 0, 0]
-    assert run.rounds[0].more["cancelled"] == 2
-    assert run.rounds[0].n_completed == 2
-
-
-def test_first_k_counts_the_starters_in_whole_numbers() -> None:
-    """ceil(1.3 k): 13 for 10, 2 for 1; a product that floating point puts above a whole number is that."""
-    assert [FirstK().most_running(k) for k in (1, 10, 100)] == [2, 13, 130]
-    assert FirstK(over=1.1).most_running(10) == 11
-    assert FirstK(over=1.0).most_running(7) == 7
-
-
-def test_a_cancelled_job_is_charged_the_bytes_that_travelled() -> None:
-    """By 4.5 s client 0 has finished its work at 3 s and sent 1.5 s of its upload, client 1 (4 s) 0.5 s of
-    it, and client 2 has done 2.5 of 6 s of its work.
-    """
-    run = first_of_four()
-    assert step_times(run) == [4.5]
-    rows = run.clients
-    assert [(row.download_s, row.compute_s) for row in rows] == [(2, 1), (2, 2), (2, 2.5), (2, 0.5)]
-    assert [row.metrics["end_s"] for row in rows] == [4.5, 4.5, 4.5, 4.5]
-    assert [row.download_bytes for row in rows] == [2600] * 4
-    assert [row.upload_bytes for row in rows] == [1950, 650, 0, 2600]
-    assert [row.macs for row in rows] == [JOB_MACS, JOB_MACS, JOB_MACS * 5 // 12, JOB_MACS]
-
-
-RADIO = {"radio": [1.0, 0.0, 3.0, 0.0]}
-"""1 W sending and 3 W receiving, whatever the rate."""
-
-
-def test_a_cancelled_job_is_charged_the_joules_until_then() -> None:
-    """As above. Downloads take 2 s x 3 W; a whole job's MACs take 10 J, and 0.5 W between the transfers.
-
-    Client 0: 10 J + 1 s x 0.5 W, and 1.5 s of sending. Client 1: 10 J + 2 s, 0.5 s of sending. Client 2: 2.5
-    of 6 s of its work, 10 x 2.5 / 6 J + 2.5 s. Client 3: 10 J + 0.5 s, 2 s of sending.
-    """
-    energy = {"name": "per_mac", "joules_per_mac": 10 / JOB_MACS, "idle_w": 0.5, **RADIO}
-    run = first_of_four(energy=energy)
-    compute_j, radio_j = ([row.metrics[name] for row in run.clients] for name in ("compute_j", "radio_j"))
-    assert compute_j == pytest.approx([10.5, 11, 25 / 6 + 1.25, 10.25])
-    assert radio_j == pytest.approx([7.5, 6.5, 6, 8])
-    assert run.rounds[0].more["energy_j"] == pytest.approx(sum(compute_j) + sum(radio_j))
-
-
-def test_joules_of_operating_points_until_a_job_is_cancelled() -> None:
-    """Client 0 computes 20480 MACs in 2 s, client 1 in 4 s, cancelled at 2 s. The points of 10240 and 20480
-    MAC/s have 1 V and 2 V, and C is such that they take 3 and 24 W: 10240 MAC/s take 3 W for 2 s, and 5120
-    MAC/s half of it.
-    """
-    points = {"name": "points", "points": [[10240, 1], [20480, 2]], "capacitance_f": 3 / 10240}
-    energy = {**points, "macs_per_cycle": 1, "static_w": 1.0}
-    run = played(world([2, 4], {"name": "first_k", "over": 2}, rounds=1, clients_per_round=1, energy=energy))
-    assert [row.metrics["energy_j"] for row in run.clients] == pytest.approx([2 * (3 + 1), 2 * (1.5 + 1)])
-
-
 def test_joules_of_stale_and_refused_updates() -> None:
     """Jobs of 1, 2 and 4 s take 5 J and 1 W: 6, 7 and 9 J each, also the refused one; the last step cancels
     client 1 (0.0 s of its second job have passed) and client 2 after 3 of 4 s: 3.75 J and 3 s.
@@ -139,22 +62,6 @@ def test_joules_of_stale_and_refused_updates() -> None:
     joules = [(row.client_id, round(row.metrics["energy_j"], 3)) for row in run.clients]
     assert joules == [(0, 6), (0, 6), (0, 6), (1, 7), (1, 3.5), (2, 6.75)]
     assert run.rounds[2].more["energy_j"] == pytest.approx(6 + 7 + 3.5 + 6.75)
-
-
-def test_a_job_cancelled_during_its_download() -> None:
-    """Client 0 works 8 s and has half of its download after 1 s; client 1 has a link of its own speed."""
-    run = played(
-        world(
-            [8, 1],
-            {"name": "first_k", "over": 2},
-            rounds=1,
-            clients_per_round=1,
-            link={"name": "worlds.Downloads", "of": [1300, 1e12]},
-        )
-    )
-    assert step_times(run) == [pytest.approx(1.0)]
-    assert run.clients[0].download_bytes == 1300
-    assert run.clients[0].macs == 0
 
 
 def test_fedasync() -> None:

@@ -1,7 +1,8 @@
 """Device classes whose capacity is not certain: below the mean of the class by a random amount.
 
 Chen, Jia, Hu, Xie, Li, Chen. FlexFL: Heterogeneous Federated Learning via APoZ-Guided Flexible Pruning in
-Uncertain Scenarios. IEEE TCAD, 2024 (arXiv 2407.12729); the defaults are those of its public code.
+Uncertain Scenarios. IEEE TCAD, 2024 (arXiv 2407.12729); the defaults are those of its public code, in which
+`sigmas: [0]` (certain) and `[0.1, 0.2, 0.3]` are two more variants.
 
 Differs from the paper: capacity there bounds the parameters of a sub-model and is drawn when a client is
 sent its job; here it is a speed, drawn at every multiple of `deadline_s`, which is where rounds begin

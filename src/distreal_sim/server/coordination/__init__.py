@@ -82,9 +82,27 @@ class Coordination(Plugin):
         """Whether an update of this staleness is merged."""
         return True
 
-    def weight(self, staleness: int) -> float:
-        """Factor of an update's weight in the merge."""
+    def least_received(self, n_per_round: int) -> int:
+        """Updates of a step below which it is abandoned: they are refused, and the model stays as it is."""
+        return 0
+
+    @property
+    def compares(self) -> bool:
+        """Whether the updates of a step are compared before they are weighed."""
+        return False
+
+    def weight(self, staleness: int, deviation: float = 1.0) -> float:
+        """Factor of an update's weight in the merge.
+
+        deviation: where the coordination `compares`, squared distance of a stale update's change from the
+        mean change of the fresh ones of its step, as a share of the largest one.
+        """
         return 1.0
+
+    @property
+    def dilutes(self) -> bool:
+        """Whether a client counts, with no change, also where it trained nothing."""
+        return False
 
     def rate(self, weights: Sequence[float]) -> float:
         """How far the server moves from its model towards the merged one, 1 for all the way.

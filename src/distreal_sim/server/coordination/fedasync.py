@@ -11,9 +11,9 @@ proximal term of the paper's clients is method `fedprox`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distreal_sim.server.coordination import Server
 from distreal_sim.server.coordination._weights import Overlapping
@@ -25,6 +25,15 @@ class FedAsync(Overlapping):
     alpha: float = Field(0.6, gt=0, le=1, description="how far a fresh update moves the model")
 
     moves: ClassVar[str] = "model"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.compares:
+            raise ValueError(
+                "staleness deviation compares the updates of a step, and fedasync merges each by itself; "
+                "take polynomial, or coordination fedbuff or semi_async"
+            )
+        return self
 
     def n_merged(self, n_per_round: int) -> int:
         return 1

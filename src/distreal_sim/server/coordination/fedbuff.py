@@ -7,11 +7,14 @@ and their staleness s_c, the model moves by server_lr / K x sum of (1 + s_c)^-1/
 Differs from the paper: a client weighs what `merge.weight` says, too, and `clients` is the paper's; a
 coordinate moves by the mean over the clients that trained it, weighted by their staleness, times the mean
 staleness weight of the buffer, which is the paper's rule where all train the whole network (our choice).
+With `buffer_merge: dilute` it is the paper's rule where they train parts, too: all K clients count, those
+that did not train a coordinate with no change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
@@ -27,6 +30,15 @@ class FedBuff(Overlapping):
     normalise: bool = Field(
         False, description="divide by the sum of the staleness weights, not by the number of updates"
     )
+
+    buffer_merge: Literal["coverage", "dilute"] = Field(
+        "coverage",
+        description="clients that count at a coordinate: those that trained it, or all of the buffer",
+    )
+
+    @property
+    def dilutes(self) -> bool:
+        return self.buffer_merge == "dilute"
 
     def n_merged(self, n_per_round: int) -> int:
         return self.buffer

@@ -2,12 +2,11 @@
 
 Abdelmoniem, Sahu, Canini, Fahmy: REFL: Resource-Efficient Federated Learning. EuroSys 2023, arXiv 2111.01108.
 Clients that can start now and foresee that they cannot at the next selection have priority; the rest is drawn
-at random; a client that took part rests for some rounds. The other half of REFL, merging late updates with a
-weight for their staleness, is what a `coordination` such as semi_async does.
+at random; a client that took part rests for some rounds. The other half of REFL, merging late updates in the
+round in which they arrive, is `coordination: {name: semi_async, staleness: deviation, max_staleness: ...}`.
 
 Differs from the paper: a client foresees its next selection, where the paper looks up the time from one to
-two expected rounds ahead, and its answer is right with probability `hit_rate`. REFL's weight of a late
-update, which also grows with its deviation from the fresh ones, is not there; staleness alone decides.
+two expected rounds ahead, and its answer is right with probability `hit_rate` (our choice).
 """
 
 from __future__ import annotations
