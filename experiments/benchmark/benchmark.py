@@ -2,6 +2,7 @@
 tables.
 
 python experiments/benchmark/benchmark.py run my_methods.Mine --data-dir DIR
+python experiments/benchmark/benchmark.py conditions my_methods.Mine --data-dir DIR
 python experiments/benchmark/benchmark.py table
 """
 
@@ -23,7 +24,7 @@ sys.path.insert(0, str(HERE))
 
 import scenario as scenarios  # noqa: E402
 from scenario import MethodKeys, Scenario  # noqa: E402
-from store import evaluations, put  # noqa: E402
+from store import evaluations, put, tuned_before  # noqa: E402
 from tables import report  # noqa: E402
 from tuning import Chosen, choose, tuned  # noqa: E402
 
@@ -46,8 +47,9 @@ def main(words: Sequence[str] | None = None) -> int:
         if options.command == "table":
             print(report(options.results, options.scenarios or scenarios.names(), options.protocol))
         else:
+            do = place if options.command == "run" else change
             for name in options.scenarios or scenarios.names():
-                place(options, scenarios.load(name))
+                do(options, scenarios.load(name))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -59,17 +61,22 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="tune and run one method, and write its rows into the results")
-    run.add_argument("method", help="a name in methods.yaml, or the dotted path of a class of yours")
-    run.add_argument("--label", help="the method's name in the tables (default: as given)")
-    run.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further keys that it sets")
     run.add_argument("--tune", nargs="*", default=[], metavar="KEY=[VALUES]", help="keys tuned beside the lr")
-    run.add_argument("--data-dir", type=Path, help="folder of the data sets (default: data of the checkout)")
-    run.add_argument("--workers", type=int, default=1, help="runs at a time (default: 1)")
-    run.add_argument("--conditions", action="store_true", help="also the runs for the protocol of robustness")
-    run.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="directory of the runs")
+    changed = commands.add_parser(
+        "conditions", help="run a method under a scenario's conditions, as `run` has tuned it"
+    )
+    for command in (run, changed):
+        command.add_argument("method", help="a name in methods.yaml, or the dotted path of a class of yours")
+        command.add_argument("--label", help="the method's name in the tables (default: as given)")
+        command.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further keys")
+        command.add_argument(
+            "--data-dir", type=Path, help="folder of the data sets (default: the checkout's)"
+        )
+        command.add_argument("--workers", type=int, default=1, help="runs at a time (default: 1)")
+        command.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="directory of the runs")
     table = commands.add_parser("table", help="print the tables of the results")
     table.add_argument("--protocol", choices=["accuracy", "tuning", "quality", "cost", "robust"])
-    for command in (run, table):
+    for command in (run, changed, table):
         command.add_argument("--scenarios", nargs="+", help="some of the scenarios (default: all)")
         command.add_argument("--results", type=Path, default=RESULTS, help="directory of the results' tables")
     return top
@@ -78,8 +85,7 @@ def parser() -> argparse.ArgumentParser:
 def place(options: argparse.Namespace, scenario: Scenario) -> None:
     """Tunes the method, runs it, and writes its rows into the results of the scenario."""
     keys = scenarios.method_of(options.method, assignments(options.set), assignments(options.tune))
-    label = options.label or options.method
-    out, results = options.out / scenario.name / label, options.results / scenario.name
+    label, out, results = places(options, scenario)
     fixed = {**keys.sets, **data_dir(options.data_dir, scenario)}
     grid = tune(scenario, fixed, keys, out / "tuning", options.workers)
     put(results / "tuning.csv", grid, label)
@@ -88,14 +94,30 @@ def place(options: argparse.Namespace, scenario: Scenario) -> None:
     fixed |= {"local.lr": best.lr, **best.tuned}
     runs = play(scenario, fixed, {}, scenario.seeds, out / "runs", options.workers)
     put(results / "evaluations.csv", evaluations(runs), label)
-    if options.conditions and scenario.conditions:
-        axis = {"condition": {NOMINAL: {}, **scenario.conditions}}
-        runs = play(scenario, fixed, axis, scenario.condition_seeds, out / "conditions", options.workers)
-        parts = {
-            name: [run for run in runs if run.setting["condition"] == name] for name in axis["condition"]
-        }
-        rows = pd.concat([evaluations(own).assign(condition=name) for name, own in parts.items()])
-        put(results / "conditions.csv", rows, label)
+
+
+def change(options: argparse.Namespace, scenario: Scenario) -> None:
+    """Runs the method under the scenario's conditions, and writes its rows; with none there is nothing to do.
+
+    Raises InputError where `run` has not tuned it.
+    """
+    if not scenario.conditions:
+        return
+    keys = scenarios.method_of(options.method, assignments(options.set), {})
+    label, out, results = places(options, scenario)
+    best = choose(tuned_before(results / "tuning.csv", label))
+    fixed = {**keys.sets, **data_dir(options.data_dir, scenario), "local.lr": best.lr, **best.tuned}
+    axis = {"condition": {NOMINAL: {}, **scenario.conditions}}
+    runs = play(scenario, fixed, axis, scenario.condition_seeds, out / "conditions", options.workers)
+    parts = {name: [run for run in runs if run.setting["condition"] == name] for name in axis["condition"]}
+    rows = pd.concat([evaluations(own).assign(condition=name) for name, own in parts.items()])
+    put(results / "conditions.csv", rows, label)
+
+
+def places(options: argparse.Namespace, scenario: Scenario) -> tuple[str, Path, Path]:
+    """The method's name in the tables, the directory of its runs, and that of the scenario's tables."""
+    label = options.label or options.method
+    return label, options.out / scenario.name / label, options.results / scenario.name
 
 
 def tune(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.results.protocols import FURTHER_COSTS
 from distreal_sim.results.runs import Run
 
@@ -25,6 +26,17 @@ def evaluations(runs: Sequence[Run]) -> pd.DataFrame:
         tables.append(pd.concat([rows, sums], axis=1))
     columns = ["seed", "round", "sim_s", "accuracy", "full_accuracy", *sums_of]
     return pd.concat(tables, ignore_index=True)[columns]
+
+
+def tuned_before(path: Path, method: str) -> pd.DataFrame:
+    """A method's tuning grid in the table at `path`. Raises InputError where there is none."""
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame({"method": []})
+    if method not in set(table["method"]):
+        known = sorted(set(table["method"]))
+        raise InputError(
+            f"{path} has no method '{method}': `run` tunes it (there: {', '.join(known) or 'none'})"
+        )
+    return table[table["method"] == method]
 
 
 def put(path: Path, rows: pd.DataFrame, method: str) -> None:

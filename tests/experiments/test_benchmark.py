@@ -55,9 +55,9 @@ def toy_scenario(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path / "results" / "toy"
 
 
-def words(results: Path, *more: str) -> list[str]:
+def words(results: Path, *more: str, command: str = "run") -> list[str]:
     folder = results.parent.parent
-    return ["run", *more, "--out", str(folder / "runs"), "--results", str(folder / "results")]
+    return [command, *more, "--out", str(folder / "runs"), "--results", str(folder / "results")]
 
 
 def test_a_strangers_method_is_placed_by_one_command(
@@ -72,7 +72,8 @@ def test_a_strangers_method_is_placed_by_one_command(
         "from distreal_sim.methods.fedavg import FedAvg\n\n\nclass Mine(FedAvg):\n    pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert bench.main(words(toy_scenario, "fedavg-partial", "--conditions")) == 0
+    assert bench.main(words(toy_scenario, "fedavg-partial")) == 0
+    assert bench.main(words(toy_scenario, "fedavg-partial", command="conditions")) == 0
     assert bench.main(words(toy_scenario, "strangers.Mine", "--label", "mine")) == 0
     grid = pd.read_csv(toy_scenario / "tuning.csv").set_index(["method", "lr"])["accuracy"]
     assert grid["mine"].equals(grid["fedavg-partial"])
@@ -87,6 +88,8 @@ def test_a_strangers_method_is_placed_by_one_command(
     assert mine.equals(rows[rows["method"] == "fedavg-partial"].drop(columns="method").reset_index(drop=True))
     conditions = pd.read_csv(toy_scenario / "conditions.csv")
     assert conditions["condition"].tolist() == ["nominal", "nominal", "still", "still"]
+    under_none = conditions[conditions["condition"] == "nominal"].drop(columns="condition")
+    assert under_none.equals(rows[(rows["method"] == "fedavg-partial") & (rows["seed"] == 1)])
 
     capsys.readouterr()
     assert bench.main(["table", "--results", str(toy_scenario.parent)]) == 0
@@ -96,6 +99,12 @@ def test_a_strangers_method_is_placed_by_one_command(
     assert "| +0.000 ± 0.000 |" in shown
     for head in ("quality under a budget: sim_s 10", "cost to 0.05, median", "robustness"):
         assert f"| {head} |" in shown
+
+
+def test_conditions_of_a_method_that_was_not_run(bench: Any, toy_scenario: Path, capsys: Any) -> None:
+    assert bench.main(words(toy_scenario, "fedavg-partial", command="conditions")) == 2
+    shown = capsys.readouterr().err
+    assert "tuning.csv has no method 'fedavg-partial': `run` tunes it (there: none)" in shown
 
 
 def test_rows_of_a_method_are_replaced(bench: Any, tmp_path: Path) -> None:
