@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ TOY: dict[str, Any] = {
     "deadline_s": 10.0,
     "n_clients": 12,
     "clients_per_round": 5,
-    "dataset": {"name": "digits"},
+    "dataset": {"name": "toys.FewDigits"},
     "partition": {"name": "dirichlet", "alpha": 1.0},
     "model": {"name": "small_cnn", "width": 4},
     "local": {"epochs": 1, "batch_size": 16, "lr": 0.1, "optimizer": SGD},
@@ -34,7 +35,10 @@ TOY: dict[str, Any] = {
     "method": {"name": "distreal"},
     "checkpoint_every": 2,
 }
-"""Twelve unequal clients learn the digits for four rounds; a run takes less than a second."""
+"""Twelve unequal clients learn some of the digits for four rounds; a run takes less than half a second."""
+
+WHOLE_TOY = {**TOY, "dataset": {"name": "digits"}}
+"""The same with all 1,437 digits, of a bundled data set."""
 
 
 RECIPE: dict[str, Any] = {
@@ -53,12 +57,28 @@ def toy(**changes: Any) -> Experiment:
     return parse_experiment({**TOY, **changes}, source="toy")
 
 
+def whole_toy(**changes: Any) -> Experiment:
+    """WHOLE_TOY with some top-level keys replaced."""
+    return parse_experiment({**WHOLE_TOY, **changes}, source="toy")
+
+
 def toy_fleet(experiment: Experiment) -> tuple[Task, GridFleet]:
     """The experiment's task, and its clients in this process."""
     task = build(experiment)
     app = make_client_app(lambda context: (task, experiment.method))
     grid = SerialGrid(app, len(task.split))
     return task, GridFleet(grid, task, nodes=None, window=4, states=grid)
+
+
+class FewDigits(Dataset):
+    """A third of the digits: 479 training and 120 test examples."""
+
+    def load(self) -> Data:
+        def every_third(examples: Examples) -> Examples:
+            return Examples(examples.x[::3].copy(), examples.y[::3].copy())
+
+        digits = Digits().load()
+        return replace(digits, train=every_third(digits.train), test=every_third(digits.test))
 
 
 class Brightness(Dataset):

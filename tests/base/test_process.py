@@ -85,6 +85,7 @@ def test_what_starting_up_took_is_given_back() -> None:
     assert given_back < 50 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
 def test_freed_memory_is_kept_unless_the_user_says_otherwise() -> None:
     """Of 29,300 page faults nearly all go away; with a threshold of the user's own they are there."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from toys import toy
+from toys import whole_toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.sources import changed, check_same, git_state, sources_of
@@ -111,10 +111,10 @@ def test_a_namespace_in_a_namespace_that_nobody_has_imported(write: Write) -> No
 def test_each_file_is_in_the_hash(file: str, write: Write) -> None:
     method = {"name": "pkg_a.method.Mine"}
     write("here", FILES)
-    before = toy(method=method)
-    assert toy(method="fedavg").sources == {}
+    before = whole_toy(method=method)
+    assert whole_toy(method="fedavg").sources == {}
     write("here", {file: FILES[file] + "# another thought\n"})
-    after = toy(method=method)
+    after = whole_toy(method=method)
     assert changed(before.sources, after.sources) == file
     assert before.hash() != after.hash()
     assert before.hash(with_sources=False) == after.hash(with_sources=False)
@@ -130,25 +130,25 @@ def test_a_network_and_a_base_class_in_another_module(write: Write) -> None:
     )
     files = {"my_nets.py": net, "helper.py": "from pkg_a.method import Mine\n", **FILES}
     write("here", {**files, "mine.py": "import helper\nclass My(helper.Mine):\n    pass\n"})
-    experiment = toy(model="my_nets.Net", method="mine.My")
+    experiment = whole_toy(model="my_nets.Net", method="mine.My")
     assert list(experiment.sources) == sorted([*CLOSURE, "helper.py", "mine.py", "my_nets.py"])
 
 
 def test_code_that_is_older_than_its_file_is_refused(write: Write, tmp_path: Path) -> None:
     """The process has the old code: the hash of the new file would be a lie, before a reload."""
     write("here", FILES)
-    before = toy(method="pkg_a.method.Mine")
+    before = whole_toy(method="pkg_a.method.Mine")
     (tmp_path / "here" / "bare.py").write_text("value = 2\n")
     with pytest.raises(InputError, match=r"bare\.py was changed after it was imported .*reload\(bare\)"):
-        toy(method="pkg_a.method.Mine")
+        whole_toy(method="pkg_a.method.Mine")
     importlib.reload(sys.modules["bare"])
-    assert changed(before.sources, toy(method="pkg_a.method.Mine").sources) == "bare.py"
+    assert changed(before.sources, whole_toy(method="pkg_a.method.Mine").sources) == "bare.py"
 
 
 def test_a_process_that_started_later_has_the_same_code(write: Write) -> None:
     """What a worker does before its first cell: another file than the command's is an error."""
     write("here", FILES)
-    experiment = toy(method="pkg_a.method.Mine")
+    experiment = whole_toy(method="pkg_a.method.Mine")
     experiment.check_sources()
     with pytest.raises(InputError, match=r"^bare\.py was changed after the command began"):
         check_same(("pkg_a.method",), tuple({**experiment.sources, "bare.py": "0"}.items()))
@@ -162,20 +162,20 @@ def test_resume_with_other_code_is_refused(file: str, rounds: int, write: Write,
     """
     out = tmp_path / "run"
     write("here", FILES)
-    experiment = toy(method="pkg_a.method.Mine", rounds=1)
+    experiment = whole_toy(method="pkg_a.method.Mine", rounds=1)
     run(experiment, out, grid="serial")
     info = json.loads((out / "run.json").read_text())
     assert info["sources"] == dict(experiment.sources)
     assert info["config_hash"] == experiment.hash() != info["settings_hash"]
     write("here", {file: FILES[file] + "# another thought\n"})
     with pytest.raises(InputError) as caught:
-        run(toy(method="pkg_a.method.Mine", rounds=rounds), out, grid="serial", resume=True)
+        run(whole_toy(method="pkg_a.method.Mine", rounds=rounds), out, grid="serial", resume=True)
     assert str(caught.value) == (
         f"{out} holds the run of other source code: {file} has been changed since it began; go back to the "
         "code that the run began with, or choose another --out"
     )
     write("here", FILES)
-    run(toy(method="pkg_a.method.Mine", rounds=rounds), out, grid="serial", resume=True)
+    run(whole_toy(method="pkg_a.method.Mine", rounds=rounds), out, grid="serial", resume=True)
 
 
 def test_the_commit_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

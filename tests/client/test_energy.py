@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from rounds import Played, play
-from toys import toy
+from toys import WHOLE_TOY, whole_toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
@@ -48,7 +48,9 @@ def test_operating_points() -> None:
     with pytest.raises(InputError, match="a client has 41 MAC/s, and the fastest point does 40"):
         points.watts(41)
     with pytest.raises(InputError, match="must rise"):
-        toy(energy={"name": "points", "points": [[2, 1], [1, 1]], "capacitance_f": 1, "macs_per_cycle": 1})
+        whole_toy(
+            energy={"name": "points", "points": [[2, 1], [1, 1]], "capacitance_f": 1, "macs_per_cycle": 1}
+        )
 
 
 def test_the_cube_of_the_frequency() -> None:
@@ -86,7 +88,7 @@ def test_radios(radio: Any, down_j: float, up_j: float) -> None:
 
 def link(down_s: float, up_s: float) -> dict[str, Any]:
     """One over which the model takes so long."""
-    n = 4 * sum(build(toy(method="fedavg")).model_sizes)
+    n = 4 * sum(build(whole_toy(method="fedavg")).model_sizes)
     return {"name": "constant", "download_bytes_per_s": n / down_s, "upload_bytes_per_s": n / up_s}
 
 
@@ -116,12 +118,13 @@ def test_a_late_upload_is_charged_until_the_deadline(tmp_path: Path) -> None:
     """n / s for 2 s, then n / 10 a second, 2.8 n in 10 s: a client expects to send n in 3.57 s, stops
     at 6.43 s of 10 and sends for 3.57 s in vain, at 1 W.
     """
-    n = 4 * sum(build(toy(method="fedavg")).model_sizes)
+    n = 4 * sum(build(whole_toy(method="fedavg")).model_sizes)
     rows = "".join(f"{t},1e15,{up}\n" for t, up in [(0, n), (2, 0.1 * n), (6, 0.1 * n)])
     (tmp_path / "link.csv").write_text("t_s,download_bytes_per_s,upload_bytes_per_s\n" + rows)
     energy = {"name": "per_mac", "joules_per_mac": 1e-30, "radio": [1.0, 0.0, 0.0, 0.0]}
     traced = {"name": "trace", "file": str(tmp_path / "link.csv")}
-    played = play(1, energy=energy, link=traced, profile={"name": "constant", "level": 0.1}, **FOUR)
+    own = {**FOUR, "dataset": WHOLE_TOY["dataset"]}
+    played = play(1, energy=energy, link=traced, profile={"name": "constant", "level": 0.1}, **own)
     assert {row.status for row in played.clients} == {"dropped"}
     assert [radio_j for _, _, radio_j in parts(played)] == pytest.approx([10 / 2.8] * 4, rel=1e-6)
 
@@ -133,8 +136,8 @@ def test_a_client_that_skips_takes_nothing() -> None:
 
 
 def test_no_energy_no_column() -> None:
-    assert toy().columns == ()
-    assert [c.name for c in toy(energy={"name": "per_mac", "joules_per_mac": 1}).columns] == [
+    assert whole_toy().columns == ()
+    assert [c.name for c in whole_toy(energy={"name": "per_mac", "joules_per_mac": 1}).columns] == [
         "energy_j", "compute_j", "radio_j",
     ]  # fmt: skip
     played = play(1, **FOUR)
@@ -145,7 +148,7 @@ def test_no_energy_no_column() -> None:
 @pytest.mark.parametrize("name", [n for n in names(Energy) if n != "none"])
 def test_runs_and_the_clock_alone_agree(name: str, tmp_path: Path) -> None:
     """To the last bit, in every column of energy, also where all clients are timed at once."""
-    scale = build(toy()).devices.median_level_1
+    scale = build(whole_toy()).devices.median_level_1
     options: dict[str, Any] = {
         "per_mac": {"joules_per_mac": 1e-9, "idle_w": 0.7},
         "cubic": {"kappa": 1e-20, "macs_per_cycle": 4},
@@ -155,7 +158,7 @@ def test_runs_and_the_clock_alone_agree(name: str, tmp_path: Path) -> None:
         },
     }  # fmt: skip
     energy = {"name": name, "radio": "lte", **options[name]}
-    experiment = toy(energy=energy, link=link(0.5, 1.0), rounds=2)
+    experiment = whole_toy(energy=energy, link=link(0.5, 1.0), rounds=2)
     run(experiment, tmp_path / "trained", grid="serial", verify=True)
     run(experiment, tmp_path / "timed", training=False, verify=True)
     columns = ["client_id", *(c.name for c in ENERGY)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import toy
+from toys import whole_toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.config.build import build
@@ -26,7 +26,7 @@ from distreal_sim.config.build import build
 def test_the_advice_about_one_example_fits_the_partition(partition: dict[str, Any], remedy: str) -> None:
     n_clients = 300 if partition.get("variant") is None and partition["name"] == "dirichlet" else 1000
     with pytest.raises(InputError, match=rf"holds 1 example.*; {remedy}"):
-        build(toy(n_clients=n_clients, partition=partition))
+        build(whole_toy(n_clients=n_clients, partition=partition))
 
 
 def leaf(sizes: list[int], first: int) -> dict[str, Any]:
@@ -45,6 +45,6 @@ def test_the_advice_about_writers_works(tmp_path: Path) -> None:
         "clients_per_round": 2,
     }
     with pytest.raises(InputError, match=r"holds 1 example.*; set partition.min_examples=2"):
-        build(toy(**options, partition={"name": "by_writer"}))
-    task = build(toy(**options, partition={"name": "by_writer", "min_examples": 2}))
+        build(whole_toy(**options, partition={"name": "by_writer"}))
+    task = build(whole_toy(**options, partition={"name": "by_writer", "min_examples": 2}))
     assert task.split.sizes.tolist() == [5, 9, 8, 7]

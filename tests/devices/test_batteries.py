@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from bundled import example, plugin
 from drawn import given
-from toys import toy
+from toys import whole_toy
 from worlds import played, world
 
 from distreal_sim.base.errors import InputError
@@ -199,7 +199,7 @@ def interrupt(row: RoundRow) -> None:
 def test_trained_timed_and_resumed_runs_agree(tmp_path: Path, coordination: str) -> None:
     """To the last byte, also after a cut between checkpoints; plans have the columns of trained runs."""
     rules = {"name": coordination, **({"buffer": 3} if coordination == "fedbuff" else {})}
-    experiment = toy(**WORLD, coordination=rules)
+    experiment = whole_toy(**WORLD, coordination=rules)
     run(experiment, tmp_path / "whole", grid="serial", verify=True)
     run(experiment, tmp_path / "timed", training=False, verify=True)
     with pytest.raises(KeyboardInterrupt):
@@ -226,8 +226,8 @@ def test_the_checks_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_goes_together() -> None:
     with pytest.raises(InputError, match="needs an energy model"):
-        toy(battery=battery())
+        whole_toy(battery=battery())
     with pytest.raises(InputError, match=r"availability\.name always does not say when"):
-        toy(energy=TEN, battery=battery("plugged"))
+        whole_toy(energy=TEN, battery=battery("plugged"))
     with pytest.raises(InputError, match=r"method\.name astraea, whose clients start from each other"):
-        toy(energy=TEN, battery=battery(), method="astraea")
+        whole_toy(energy=TEN, battery=battery(), method="astraea")

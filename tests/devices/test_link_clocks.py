@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rounds import play
-from toys import toy
+from toys import WHOLE_TOY, whole_toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs, generator
@@ -181,12 +181,13 @@ def test_an_upload_that_comes_too_late_is_lost(tmp_path: Path) -> None:
     10 / 2.8 = 3.57 s, and computes until 6.43 s of 10; 0.357 n are through at 10 s, and its update is lost. A
     server that waits gets it when n bytes have passed since it stopped computing.
     """
-    n = 4 * sum(build(toy(method="fedavg")).model_sizes)
+    n = 4 * sum(build(whole_toy(method="fedavg")).model_sizes)
     rows = [(0, n), (2, 0.1 * n), (6, 0.1 * n)]
     text = "t_s,download_bytes_per_s,upload_bytes_per_s\n" + "".join(f"{t},1e15,{up}\n" for t, up in rows)
     (tmp_path / "link.csv").write_text(text)
     link = {"name": "trace", "file": str(tmp_path / "link.csv")}
     own: dict[str, Any] = {"method": "fedavg", "link": link, "n_clients": 4, "clients_per_round": 4}
+    own["dataset"] = WHOLE_TOY["dataset"]
     done = play(1, profile={"name": "constant", "level": 1e9}, **own).clients
     assert [row.sim_s for row in done] == pytest.approx([1.0] * 4, abs=1e-3)
     slow = {"name": "constant", "level": 0.1}
@@ -245,10 +246,10 @@ def test_mistakes_in_options(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"trace file .*/a is not there"):
         Mahimahi(download=(tmp_path / "a",), upload=(tmp_path / "a",)).slowest()
     with pytest.raises(InputError, match="1 files under download, 2 under upload"):
-        toy(link={"name": "mahimahi", "download": ["a"], "upload": ["a", "b"]})
+        whole_toy(link={"name": "mahimahi", "download": ["a"], "upload": ["a", "b"]})
     with pytest.raises(InputError, match=r"the lowest speed \(5\) must not exceed the highest \(4\)"):
-        toy(link={"name": "uniform", "download_bytes_per_s": [5, 4], "upload_bytes_per_s": [1, 1]})
+        whole_toy(link={"name": "uniform", "download_bytes_per_s": [5, 4], "upload_bytes_per_s": [1, 1]})
     traced = {"name": "trace", "file": "x.csv"}
     with pytest.raises(InputError, match="link trace changes during a transfer"):
-        toy(link={"name": "tcp", "of": traced})
+        whole_toy(link={"name": "tcp", "of": traced})
     assert math.isinf(Tcp(of="unlimited", loss=0.01).of.slowest().upload_bytes_per_s)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from bundled import ROOT, example, plugin
 from drawn import given
-from toys import toy
+from toys import whole_toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
@@ -275,7 +275,7 @@ def test_a_run(tmp_path: Path, method: str, when: str) -> None:
     availability = {"name": "intervals", "file": str(READY), "when": when}
     strong = {"name": "constant", "level": 0.5}
     changes: dict[str, Any] = {"availability": availability, "profile": strong, "method": method}
-    experiment = toy(**changes, rounds=4, clients_per_round=12)
+    experiment = whole_toy(**changes, rounds=4, clients_per_round=12)
     run(experiment, tmp_path / "trained", grid="serial", verify=True)
     run(experiment, tmp_path / "timed", training=False, verify=True)
     clients = pd.read_parquet(tmp_path / "trained" / "clients.parquet")

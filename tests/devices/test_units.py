@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from rounds import play
-from toys import TOY, toy
+from toys import WHOLE_TOY, whole_toy
 
 from distreal_sim.client.task import Task
 from distreal_sim.config.build import build
@@ -22,7 +22,7 @@ from distreal_sim.thinning.cost import training_macs
 
 
 def task_of(unit: Unit, **changes: Any) -> Task:
-    return build(toy(**{"method": "fedavg", "profile": {"name": "constant", "unit": unit}, **changes}))
+    return build(whole_toy(**{"method": "fedavg", "profile": {"name": "constant", "unit": unit}, **changes}))
 
 
 def test_level_1_by_hand() -> None:
@@ -41,7 +41,7 @@ def test_level_1_by_hand() -> None:
 @pytest.mark.parametrize(
     ("change", "relative"),
     [
-        ({"local": {**TOY["local"], "epochs": 3}}, 3.0),
+        ({"local": {**WHOLE_TOY["local"], "epochs": 3}}, 3.0),
         ({"deadline_s": 20.0}, 0.5),
         ({"model": {"name": "small_cnn", "width": 16}}, 462_720 / 32_736),
         ({"method": {"name": "small", "width": 0.5}}, 1.0),
@@ -65,6 +65,7 @@ def test_own_level_1_is_just_enough_for_everybody(local: dict[str, int]) -> None
     """
     local = {**local, "batch_size": 16, "lr": 0.1}
     world: dict[str, Any] = {"local": local, "overrun": "drop", "method": {"name": "fedavg"}}
+    world["dataset"] = WHOLE_TOY["dataset"]  # every client has three batches
     own = play(2, profile={"name": "constant", "unit": "relative_own"}, **world)
     full = own.task.macs_per_example(own.task.full)
     for row in own.clients:
@@ -82,7 +83,7 @@ def test_own_level_1_is_just_enough_for_everybody(local: dict[str, int]) -> None
 def test_one_client_and_many_have_the_same_capacity_to_the_bit() -> None:
     """Levels that change inside the rounds, repeats among the clients."""
     profile = {"name": "markov", "levels": [0.1, 0.3, 1.0], "changes_per_round": 3, "unit": "relative_own"}
-    task = build(toy(profile=profile))
+    task = build(whole_toy(profile=profile))
     client_ids, start_s = np.array([5, 2, 5, 9, 0]), np.array([0.0, 10.0, 20.0, 30.0, 0.0])
     many = task.devices.capacities(client_ids, start_s)
     one = [task.devices.capacity(c, t) for c, t in zip(client_ids.tolist(), start_s.tolist(), strict=True)]
@@ -95,7 +96,7 @@ def test_one_client_and_many_have_the_same_capacity_to_the_bit() -> None:
 
 def test_the_bookkeeping_follows_the_unit(tmp_path: Path) -> None:
     """`--verify` recomputes times and capacities by other means, and raises where they differ."""
-    own = toy(profile={**TOY["profile"], "unit": "relative_own"}, rounds=2)
+    own = whole_toy(profile={**WHOLE_TOY["profile"], "unit": "relative_own"}, rounds=2)
     whole = run(own, tmp_path / "run", grid="serial", verify=True)
     assert json.loads((whole.path / "run.json").read_text())["level_1_macs_per_s"] == (
         build(own).devices.median_level_1

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from toys import TOY
+from toys import WHOLE_TOY
 
 from distreal_sim.config import load_experiment
 
@@ -38,7 +38,7 @@ def toy_scenario(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A scenario `toy` of two rounds, whose first grid is 0.1 alone; the folder of its results."""
     folder = tmp_path / "scenarios" / "toy"
     folder.mkdir(parents=True)
-    experiment = {**TOY, "rounds": 2, "evaluation": {"every": 1}}
+    experiment = {**WHOLE_TOY, "rounds": 2, "evaluation": {"every": 1}}
     (folder / "experiment.yaml").write_text(yaml.safe_dump(experiment))
     plan = {
         "seeds": [1, 2],

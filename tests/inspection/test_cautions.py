@@ -15,7 +15,7 @@ from bundled import inputs_of, options_for
 from rich.console import Console
 from shares import front_of_shares
 from torch import nn
-from toys import TOY, toy
+from toys import TOY, WHOLE_TOY, toy
 
 from distreal_sim.base.plugins import load, names
 from distreal_sim.config.build import build
@@ -28,6 +28,9 @@ from distreal_sim.sweep.cells import load_cells
 from distreal_sim.sweep.preview import print_cells
 from distreal_sim.sweep.run import check_cells, run_sweep
 from distreal_sim.thinning.coupling.groups import find_groups
+
+LARGE = ("densenet100_bc", "densenet40_bc", "femnist_cnn", "mobilenet_v2", "preresnet", "resnet18", "vgg11")
+"""Networks that take long to look at."""
 
 ZERO_ONLY = (
     "warning: the front of method {} has the zero vector only, so nothing is thinned and every client trains "
@@ -81,7 +84,7 @@ def test_auto_thins_what_there_is_to_thin(method: str, model: str, only_linear: 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n == "densenet100_bc" else []) for n in names(Model)],
+    [pytest.param(n, marks=[pytest.mark.slow] if n in LARGE else []) for n in names(Model)],
 )
 def test_bundled_networks_need_no_look(name: str) -> None:
     """Each says itself whether linear layers are all that can be thinned, so none is built to know it."""
@@ -253,7 +256,7 @@ def test_from_python_it_is_a_warning(tmp_path: Path) -> None:
 
 def test_a_sweep_of_networks_of_different_size(tmp_path: Path) -> None:
     """`check` and `sweep` warn that the fleets differ, once; with levels in MAC/s they do not."""
-    (tmp_path / "toy.yaml").write_text(yaml.safe_dump({**TOY, "method": "fedavg", "rounds": 1}))
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump({**WHOLE_TOY, "method": "fedavg", "rounds": 1}))
 
     def lines_of(**changes: Any) -> tuple[list[str], str]:
         content = {"base": "toy.yaml", "grid": {"model.width": [4, 8]}, "seeds": [1, 2], **changes}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from toys import toy
+from toys import whole_toy
 
 from distreal_sim.config.build import build
 from distreal_sim.inspection.estimate import WallTimes, forecast
@@ -27,9 +27,9 @@ def test_wall_times_add_up() -> None:
     """
     times = WallTimes(16, ((100, 1.0), (300, 3.0)), 0.5, 2.0, 0.25, 4)
     assert [times.step_wall_s(m) for m in (50, 100, 200, 900)] == [1, 1, 2, 3]
-    experiment = toy(**NINE_STEPS)
+    experiment = whole_toy(**NINE_STEPS)
     done = forecast(experiment, build(experiment), [0])
-    weak = toy(**{**NINE_STEPS, "profile": {"name": "constant", "level": 0.5}, "overrun": "drop"})
+    weak = whole_toy(**{**NINE_STEPS, "profile": {"name": "constant", "level": 0.5}, "overrun": "drop"})
     lost = forecast(weak, build(weak), [0])
     assert times.training_wall_s(done) == pytest.approx(27.5, abs=1e-9)
     assert times.training_wall_s([*done, *lost]) == pytest.approx(13.75, abs=1e-9)

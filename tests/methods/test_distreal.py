@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rounds import round_of
-from toys import toy, toy_fleet
+from toys import toy_fleet, whole_toy
 
 from distreal_sim.client.messages import Facts
 from distreal_sim.client.task import Task
@@ -35,7 +35,7 @@ class Rows:
 
 def states(rounds: int, **changes: Any) -> tuple[Task, list[dict[str, bytes]], list[Any]]:
     """The model's bytes after each of some rounds, and the client rows."""
-    experiment = toy(rounds=rounds, **changes)
+    experiment = whole_toy(rounds=rounds, **changes)
     task, fleet = toy_fleet(experiment)
     progress, rows = start(experiment, task), Rows()
     seen = []
@@ -79,7 +79,7 @@ def test_the_pick_follows_the_capacity_inside_a_round() -> None:
 
 def test_reply_order_does_not_matter() -> None:
     """The fleet hands updates over in client order, whoever answers first."""
-    experiment = toy()
+    experiment = whole_toy()
     task, fleet = toy_fleet(experiment)
     jobs = experiment.method.plan(task, start(experiment, task).state, round_of([0, 3, 5, 7]))
     one_at_a_time = type(fleet)(fleet.grid, task, nodes=None, window=1, states=None)
@@ -91,9 +91,9 @@ def test_reply_order_does_not_matter() -> None:
 
 def test_small_is_the_widest_network_that_the_weakest_client_can_train() -> None:
     """At the lower bound the client with most examples finishes; one filter more in any layer is too much."""
-    experiment = toy(method={"name": "small"}, profile={"name": "constant", "level": 0.2})
+    experiment = whole_toy(method={"name": "small"}, profile={"name": "constant", "level": 0.2})
     task, fleet = toy_fleet(experiment)
-    full = toy_fleet(toy(profile={"name": "constant", "level": 0.2}))[0]
+    full = toy_fleet(whole_toy(profile={"name": "constant", "level": 0.2}))[0]
     most = int(task.split.sizes.max())
     budget = 0.2 * full.devices.macs_per_s * task.deadline_s
     counts = task.structure.full_counts()
@@ -110,7 +110,7 @@ def test_small_is_the_widest_network_that_the_weakest_client_can_train() -> None
 
 
 def test_small_with_a_given_width() -> None:
-    task, _ = toy_fleet(toy(method={"name": "small", "width": 0.5}))
+    task, _ = toy_fleet(whole_toy(method={"name": "small", "width": 0.5}))
     assert Small(width=0.5).width == 0.5
     assert task.structure.full_counts() == (2, 4, 8)
 
@@ -131,8 +131,8 @@ def test_small_at_full_width_is_fedavg_bit_for_bit() -> None:
 
 def test_narrow_weights_start_at_the_scale_of_their_inputs() -> None:
     """Half the width: conv2 reads 2 of 4 channels, so its weights are the first ones times sqrt(2)."""
-    half, _ = toy_fleet(toy(method={"name": "small", "width": 0.5}))
-    full, _ = toy_fleet(toy(method={"name": "fedavg"}))
+    half, _ = toy_fleet(whole_toy(method={"name": "small", "width": 0.5}))
+    full, _ = toy_fleet(whole_toy(method={"name": "fedavg"}))
     narrow = half.module.get_submodule("conv2.conv").weight.detach().numpy()
     wide = full.module.get_submodule("conv2.conv").weight.detach().numpy()
     np.testing.assert_allclose(narrow, wide[:4, :2] * math.sqrt(2), rtol=1e-6)
@@ -140,10 +140,10 @@ def test_narrow_weights_start_at_the_scale_of_their_inputs() -> None:
 
 def test_a_round_without_clients_changes_nothing() -> None:
     """Nobody is available: the model, its statistics and its accuracy are those of the round before."""
-    experiment = toy(rounds=2)
+    experiment = whole_toy(rounds=2)
     task, fleet = toy_fleet(experiment)
     first, row = play_round(Simulation(experiment, task, fleet, Rows()), start(experiment, task))
-    away = toy(rounds=2, availability={"name": "random", "share": 1e-9})
+    away = whole_toy(rounds=2, availability={"name": "random", "share": 1e-9})
     nobody = replace(task, devices=replace(task.devices, availability=away.availability))
     second, again = play_round(Simulation(away, nobody, fleet, Rows()), first)
     assert (again.n_selected, again.train_loss) == (0, None)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rounds import ROUND, play, round_of
-from toys import toy
+from toys import whole_toy
 
 from distreal_sim.client.client import Client
 from distreal_sim.client.coverage import Coverage
@@ -25,7 +25,7 @@ from distreal_sim.thinning.structure import Counts
 @pytest.fixture(scope="module")
 def task() -> Task:
     """Groups of 4, 8 and 16 channels."""
-    return build(toy(method={"name": "federated_dropout"}))
+    return build(whole_toy(method={"name": "federated_dropout"}))
 
 
 def kept(mask: Mask) -> list[list[int] | None]:
@@ -135,7 +135,8 @@ def test_who_fits_no_level_skips_the_round_without_a_download() -> None:
 
 def test_one_share_for_all_overruns_where_it_does_not_fit() -> None:
     """The paper's setting, in a world with deadlines: started, charged, and dropped or merged in part."""
-    world = {"partition": {"name": "iid"}, "profile": {"name": "constant", "level": 0.2}}
+    profile = {"name": "constant", "level": 0.2}
+    world: dict[str, Any] = {"dataset": {"name": "digits"}, "partition": {"name": "iid"}, "profile": profile}
     method = {"name": "federated_dropout", "keep": 0.75}
     dropped = play(1, **world, method=method, overrun="drop").clients
     partial = play(1, **world, method=method).clients
@@ -154,7 +155,7 @@ def test_golden_averages(task: Task, average: str, expected: tuple[float, float]
     and examples do not matter.
     """
     method = {"name": "federated_dropout", "average": average}
-    experiment = toy(method=method, merge={"weight": "clients"})
+    experiment = whole_toy(method=method, merge={"weight": "clients"})
     initial = start(experiment, task).state
     state = State({k: np.zeros_like(v) for k, v in initial.arrays.items()})
     half = tuple(np.arange(g.channels)[None] < g.channels // 2 for g in task.structure.groups)

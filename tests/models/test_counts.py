@@ -50,11 +50,11 @@ TABLE: dict[str, list[tuple[tuple[int, ...], int, int, float]]] = {
     "mobilenet_v2": [(RGB_32, 10, 2_296_922, 91.155), (RGB_32, 100, 2_412_212, 91.270)],
 }
 ROWS = [
-    pytest.param(name, *row, marks=[pytest.mark.slow] if place else [])
+    pytest.param(name, *row, marks=[pytest.mark.slow] if place or name == "densenet100_bc" else [])
     for name, rows in TABLE.items()
     for place, row in enumerate(rows)
 ]
-"""One of each network; further inputs and numbers of classes in the slow tests."""
+"""One of each network; further inputs and numbers of classes, and the deepest, in the slow tests."""
 
 
 def has_other_products(net: nn.Module) -> bool:

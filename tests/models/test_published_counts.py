@@ -136,8 +136,8 @@ def test_resnet20_of_successive_layer_training() -> None:
     [
         (20, 269_722, 40.551),
         (32, 464_154, 68.863),
-        (44, 658_586, 97.174),
-        (56, 853_018, 125.486),
+        pytest.param(44, 658_586, 97.174, marks=pytest.mark.slow),
+        pytest.param(56, 853_018, 125.486, marks=pytest.mark.slow),
         pytest.param(110, 1_727_962, 252.888, marks=pytest.mark.slow),
     ],
 )
@@ -169,6 +169,7 @@ class InvertedResidual(nn.Module):
         return x + out if self.skips else out
 
 
+@pytest.mark.slow
 def test_mobilenet_v2_of_imagenet() -> None:
     """Sandler et al. 2018, table 2: (expansion, channels, blocks, stride of the first)."""
     table = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)]
@@ -232,9 +233,9 @@ class PlainDenseNet(nn.Module):
     ("depth", "stem", "theta", "shape", "n_classes", "parameters", "millions"),
     [
         (40, 16, 1.0, RGB_32, 10, 1_019_722, 264.813),
-        (40, 16, 1.0, RGB_32, 100, 1_060_132, 264.853),
-        (40, 16, 1.0, GREY_28, 62, 1_042_782, 202.546),
-        (40, 24, 0.5, RGB_32, 10, 599_050, 205.906),
+        pytest.param(40, 16, 1.0, RGB_32, 100, 1_060_132, 264.853, marks=pytest.mark.slow),
+        pytest.param(40, 16, 1.0, GREY_28, 62, 1_042_782, 202.546, marks=pytest.mark.slow),
+        pytest.param(40, 24, 0.5, RGB_32, 10, 599_050, 205.906, marks=pytest.mark.slow),
         pytest.param(100, 16, 1.0, RGB_32, 10, 6_979_642, 1_769.516, marks=pytest.mark.slow),
         pytest.param(100, 16, 1.0, RGB_32, 100, 7_084_852, 1_769.622, marks=pytest.mark.slow),
         pytest.param(100, 24, 0.5, RGB_32, 10, 4_068_490, 1_324.549, marks=pytest.mark.slow),

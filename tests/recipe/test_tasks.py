@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from rounds import play, round_of
-from toys import NEXT_TOKEN, REGRESSION, toy
+from toys import NEXT_TOKEN, REGRESSION, whole_toy
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import load, names
@@ -142,7 +142,7 @@ def test_every_task_has_targets_of_its_own() -> None:
 )
 def test_what_does_not_go_together(changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(InputError) as caught:
-        build(toy(method="fedavg", **changes))
+        build(whole_toy(method="fedavg", **changes))
     assert str(caught.value) == expected
 
 
@@ -158,7 +158,7 @@ def test_every_method_learns_other_tasks(name: str, changes: dict[str, Any]) -> 
     Squared errors of outputs in 0 .. 1 and of untrained ones are below 10; the cross-entropy of five tokens
     begins near ln 5 = 1.61.
     """
-    experiment = toy(method={"name": name}, profile={"name": "constant", "level": 2.0}, **changes)
+    experiment = whole_toy(method={"name": name}, profile={"name": "constant", "level": 2.0}, **changes)
     if changes is NEXT_TOKEN and name in BY_STAGES:
         with pytest.raises(InputError, match="stages"):
             build(experiment)

@@ -58,7 +58,7 @@ def memories(experiment: Experiment, grid: GridName, n_rounds: int) -> dict[int,
         return {c: dict(decode_memory(data)) for c, data in fleet.contexts().items()}
 
 
-@pytest.mark.parametrize("grid", ["serial", "ray"])
+@pytest.mark.parametrize("grid", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
 def test_clients_remember(grid: GridName) -> None:
     """count = rounds in which the client was selected; vector = the sum of their numbers, three times."""
     experiment = toy(method=Remembering())
@@ -216,6 +216,7 @@ def test_an_exception_on_a_client_names_client_round_and_stage(grid: GridName, t
     assert 'raise ValueError("the sensor is on fire")' in caught.value.details
 
 
+@pytest.mark.slow
 def test_workers_share_one_data_set() -> None:
     """In this process the data set is an ordinary array; a worker sees Ray's read-only shared memory.
 

@@ -125,6 +125,7 @@ def test_the_choice_of_a_grid_changes_nothing(tmp_path: Path) -> None:
         assert (tmp_path / "stays" / name).read_bytes() == (tmp_path / "goes" / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("four_cores")
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="shared memory of this kind is Linux's")
 def test_updates_of_workers_on_this_machine_lie_in_shared_memory(

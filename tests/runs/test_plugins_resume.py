@@ -71,7 +71,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+DEFAULT = ("adalearner", "astraea", "fedel by importance", "flexfl asynchronous", "oort asynchronous", "refl")
+"""A plug-in that remembers in each of the ways there are: merge, arrays of the state, a selection's table."""
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(variant, id=name, marks=[] if name in DEFAULT else [pytest.mark.slow])
+        for name, variant in VARIANTS.items()
+    ],
+)
 def test_a_killed_run_goes_on_to_the_same_bytes(variant: dict[str, Any], tmp_path: Path) -> None:
     """What SIGKILL leaves is the directory as it is at that moment: a copy of it, taken meanwhile.
 

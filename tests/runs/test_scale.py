@@ -32,6 +32,7 @@ def fleet_of(n_clients: int, method: str) -> Experiment:
     )
 
 
+@pytest.mark.slow
 def test_a_client_is_a_few_numbers() -> None:
     """20 indices of examples and where they begin, 8 bytes each: 168 bytes and no object of its own."""
 

@@ -20,7 +20,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("n_lines", [pytest.param(3, marks=pytest.mark.slow), 14])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_lines", [3, 14])
 def test_resumed_from_a_torn_file(whole: Path, tmp_path: Path, n_lines: int) -> None:
     """After 3 of 20 vectors, in the first generation, and after 14, where the model has chosen some; the next
     line is half written. Same bytes as the search that ran through.

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
 from toys import TOY
 
 from distreal_sim.config import parse_experiment
@@ -18,6 +19,7 @@ from distreal_sim.thinning.structure import Counts
 from .toy_search import tiny_search
 
 
+@pytest.mark.slow
 def test_a_grid_of_six_by_six(tmp_path: Path) -> None:
     """A network of two hidden layers of 6 (two_layers.TwoLayers): the search agrees with all 36 trainings.
 

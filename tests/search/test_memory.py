@@ -191,6 +191,7 @@ def test_a_search_that_trains(tmp_path: Path) -> None:
     assert result(cut) == result(whole)
 
 
+@pytest.mark.slow
 def test_every_vector_of_a_trained_grid(tmp_path: Path) -> None:
     """A network of two layers of 6 and its 36 trainings: the front that is found has all entries of three
     objectives, and gives back, of a lookup for any memory, the best vector that fits in both.

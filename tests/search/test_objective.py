@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from toys import TOY
+from toys import WHOLE_TOY
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
@@ -53,9 +53,9 @@ def test_the_same_candidate_scores_the_same(objective: Objective) -> None:
 
 
 def test_the_data_are_split_in_three(objective: Objective) -> None:
-    """1437 training examples of the digits: 30 % held out, the rest trained on, no test example."""
+    """479 training examples: 30 % held out, the rest trained on, no test example."""
     held, data = objective.held, objective.task.data
-    assert (len(held), len(data.train)) == (431, 1006)
+    assert (len(held), len(data.train)) == (144, 335)
     rows = [{x.tobytes() for x in examples.x} for examples in (held, data.train, data.test)]
     assert not rows[0] & rows[1]
     assert not rows[0] & rows[2]
@@ -169,10 +169,10 @@ def test_nothing_to_search(tmp_path: Path) -> None:
     """A network of linear layers: it has a group by default, and none with drop_linear: false."""
     search, _ = tiny_search(tmp_path, snapshots=[0])
     model = {"name": "search.two_layers.OnlyLinear"}
-    without = {**TOY, "model": model, "method": {"name": "distreal", "drop_linear": False}}
+    without = {**WHOLE_TOY, "model": model, "method": {"name": "distreal", "drop_linear": False}}
     with pytest.raises(InputError, match=r"OnlyLinear has no layer that may be thinned"):
         make_objective(search, parse_experiment(without, source="toy"))
-    objective = make_objective(search, parse_experiment({**TOY, "model": model}, source="toy"))
+    objective = make_objective(search, parse_experiment({**WHOLE_TOY, "model": model}, source="toy"))
     assert objective.space.uniform(3) == [(6,), (3,), (1,)]
 
 
@@ -208,14 +208,14 @@ def test_batches_of_clients(tmp_path: Path) -> None:
     """Each batch is of one client, without repeats, and all of it where it holds fewer than a batch; clients
     come in proportion to their examples, within five standard deviations of a binomial.
     """
-    objective = make_objective(*tiny_search(tmp_path, snapshots=[0], batch_size=100))
+    objective = make_objective(*tiny_search(tmp_path, snapshots=[0], batch_size=30))
     split, n = objective.task.split, 4000
     owners = {int(i): client for client in range(len(split)) for i in split[client]}
     seen = np.zeros(len(split))
-    assert split.sizes.min() < 100 < split.sizes.max()
+    assert split.sizes.min() < 30 < split.sizes.max()
     for batch in objective._batches(n, np.random.default_rng(1)):
         (client,) = {owners[int(i)] for i in batch}
-        assert len(set(batch.tolist())) == len(batch) == min(100, split.sizes[client])
+        assert len(set(batch.tolist())) == len(batch) == min(30, split.sizes[client])
         seen[client] += 1
     share = split.sizes / split.sizes.sum()
     assert (np.abs(seen - n * share) < 5 * np.sqrt(n * share * (1 - share))).all()

@@ -41,6 +41,7 @@ def test_by_hand() -> None:
     assert c.gain_interval == pytest.approx((c.gain, c.gain), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_interval_covers() -> None:
     """Noise of the seeds, known: the 95 % interval of the gain holds the true one in about 19 of 20 draws.
 

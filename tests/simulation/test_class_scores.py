@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toys import NEXT_TOKEN, toy
+from toys import NEXT_TOKEN, whole_toy
 
 from distreal_sim import run
 from distreal_sim.base.errors import InputError
@@ -47,7 +47,7 @@ def test_table_and_resume(tmp_path: Path) -> None:
     that was cut short has the same bytes, and a run without the key has no table and the same rounds.
     """
     changes = {"method": {"name": "fedavg"}, "checkpoint_every": 1, "rounds": 4}
-    told = toy(evaluation={"classes": True, "every": 2}, **changes)
+    told = whole_toy(evaluation={"classes": True, "every": 2}, **changes)
     run(told, tmp_path / "whole", grid="serial")
 
     def halt(row: RoundRow) -> None:
@@ -56,7 +56,7 @@ def test_table_and_resume(tmp_path: Path) -> None:
 
     run(told, tmp_path / "cut", grid="serial", callbacks=[halt])
     run(told, tmp_path / "cut", grid="serial", resume=True)
-    run(toy(evaluation={"every": 2}, **changes), tmp_path / "plain", grid="serial")
+    run(whole_toy(evaluation={"every": 2}, **changes), tmp_path / "plain", grid="serial")
     for name in ("rounds.csv", "class_scores.csv"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not (tmp_path / "plain" / "class_scores.csv").exists()
@@ -75,4 +75,4 @@ def test_table_and_resume(tmp_path: Path) -> None:
 def test_without_classes() -> None:
     """Next tokens are no classes of examples."""
     with pytest.raises(InputError, match=r"evaluation\.classes: true counts the examples of each class, but"):
-        build(toy(**{**NEXT_TOKEN, "evaluation": {"classes": True}}))
+        build(whole_toy(**{**NEXT_TOKEN, "evaluation": {"classes": True}}))

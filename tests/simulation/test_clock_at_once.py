@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pieces import Pieces
 from rounds import Rows
 from shares import front_of_shares
-from toys import toy
+from toys import toy, whole_toy
 from traces import with_traces
 
 from distreal_sim.base.plugins import load, names
@@ -290,7 +290,7 @@ def test_clients_cost_no_python() -> None:
     """Calls of Python functions in 4 rounds of 50 and of 200 clients: at most half a call a client more."""
 
     def calls(clients_per_round: int) -> int:
-        experiment = toy(
+        experiment = whole_toy(
             method={"name": "distreal"},
             rounds=4,
             n_clients=300,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from rounds import Rows, play, round_of
-from toys import toy, toy_fleet
+from toys import toy_fleet, whole_toy
 
 from distreal_sim.client.messages import Arrays, Facts, Status
 from distreal_sim.config.build import build
@@ -23,7 +23,7 @@ test_shards.__test__ = test_shard.__test__ = False  # type: ignore[attr-defined]
 )
 def test_shards_cover_the_test_set(batch_size: int, bounds: list[int]) -> None:
     """Two batches a shard. 360 examples in batches of 359 leave one over, which joins them."""
-    task, _ = toy_fleet(toy(evaluation={"batch_size": batch_size}))
+    task, _ = toy_fleet(whole_toy(evaluation={"batch_size": batch_size}))
     assert test_shards(task) == bounds
 
 
@@ -32,7 +32,7 @@ def test_one_example_left_over_is_tested_with_batch_statistics() -> None:
     results = []
     for batch_size in (359, 360):
         evaluation = {"batch_size": batch_size, "batch_norm": "batch"}
-        experiment = toy(model={"name": "femnist_cnn", "norm": "batch"}, evaluation=evaluation)
+        experiment = whole_toy(model={"name": "femnist_cnn", "norm": "batch"}, evaluation=evaluation)
         task, fleet = toy_fleet(experiment)
         found = fleet.evaluate(start(experiment, task).state.arrays, {}, 1)
         results.append(task.scoring.values(found))
@@ -41,8 +41,8 @@ def test_one_example_left_over_is_tested_with_batch_statistics() -> None:
 
 def test_the_sum_over_shards_is_the_whole() -> None:
     """With given statistics the loss does not depend on how the test set is cut."""
-    task, fleet = toy_fleet(toy())
-    arrays = start(toy(), task).state.arrays
+    task, fleet = toy_fleet(whole_toy())
+    arrays = start(whole_toy(), task).state.arrays
     statistics = fleet.statistics(arrays, 1, [0, 1, 2])
     whole = test_shard(task, arrays, statistics, 0, 360)
     parts = [test_shard(task, arrays, statistics, a, a + 90) for a in range(0, 360, 90)]
@@ -59,7 +59,7 @@ def test_the_last_round_is_always_tested() -> None:
 
 def test_statistics_take_the_clients_in_turn() -> None:
     """20 batches of 3 clients: each client's 1st, each client's 2nd, ...; five to a shard, four shards."""
-    task, _ = toy_fleet(toy())
+    task, _ = toy_fleet(whole_toy())
     shards = statistics_shards(task, [2, 5, 7])
     assert [len(clients) for clients, _ in shards] == [5, 5, 5, 5]
     assert shards[0] == ([2, 5, 7, 2, 5], [0, 0, 0, 1, 1])
@@ -81,7 +81,7 @@ class Asked:
 
 def test_statistics_come_from_clients_whose_work_counts() -> None:
     """Completed and partial ones; where nobody's work counts, the whole cohort's."""
-    experiment = toy(method={"name": "fedavg"})
+    experiment = whole_toy(method={"name": "fedavg"})
     task, asked = build(experiment), Asked()
     sim = Simulation(experiment, task, asked, Rows())  # type: ignore[arg-type]
     state, now = start(experiment, task).state, round_of([3, 5, 8, 9])

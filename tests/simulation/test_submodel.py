@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from rounds import play
 from scores import loss_and_hits
-from toys import toy
+from toys import whole_toy
 
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.messages import State
@@ -113,7 +113,7 @@ def test_empty_before_anybody_trained() -> None:
 
 def test_the_file_has_the_columns_and_a_resumed_run_goes_on(tmp_path: Path) -> None:
     """The widest sub-network is in the checkpoint: a run interrupted after round 2 ends in the same bytes."""
-    experiment = toy(method={"name": "heterofl"}, profile=SLOW, evaluation={"every": 2})
+    experiment = whole_toy(method={"name": "heterofl"}, profile=SLOW, evaluation={"every": 2})
     run(experiment, tmp_path / "whole", grid="serial")
 
     def interrupt(row: RoundRow) -> None:
@@ -140,7 +140,8 @@ def test_statistics_do_not_depend_on_the_order_of_the_batches() -> None:
     Clients in another order: the same statistics to 1e-6. The evaluation with given statistics does not
     depend on how many examples are tested at a time; with each batch's own it does.
     """
-    got = play(1, profile={"name": "constant", "level": math.inf}, method={"name": "fedavg"})
+    whole = {"dataset": {"name": "digits"}}
+    got = play(1, profile={"name": "constant", "level": math.inf}, method={"name": "fedavg"}, **whole)
     task, arrays = got.task, got.states[-1].arrays
     clients, draws = [1, 4, 7, 2], [0, 0, 1, 0]
     forth = statistics_shard(task, arrays, 3, clients, draws)

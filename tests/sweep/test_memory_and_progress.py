@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.progress import Progress
-from toys import toy
+from toys import whole_toy
 
 from distreal_sim.base.progress import Bar
 from distreal_sim.config.build import build
@@ -29,7 +29,7 @@ def test_bytes_of_a_run_by_hand() -> None:
     pixel is as large as it is stored, a label has 8 bytes.
     """
     for test_batch, most in ((500, 2 * 360 * 64 * 4), (10, 2 * 16 * 74 * 4)):
-        task = build(toy(model="logistic", method="fedavg", evaluation={"batch_size": test_batch}))
+        task = build(whole_toy(model="logistic", method="fedavg", evaluation={"batch_size": test_batch}))
         pixels = 1797 * 64 * task.data.train.x.itemsize
         expected = PROCESS_BYTES + 2 * (pixels + 1797 * 8) + 17 * 650 * 4 + most
         assert run_bytes(task) == expected
@@ -39,7 +39,9 @@ def test_states_of_the_optimizer_count() -> None:
     """Adam's second one is there twice, as the network is: resident and cut to size."""
     sgd, adam = (
         run_bytes(
-            build(toy(model="logistic", method="fedavg", local={"optimizer": own, "lr": 0.1, "epochs": 1}))
+            build(
+                whole_toy(model="logistic", method="fedavg", local={"optimizer": own, "lr": 0.1, "epochs": 1})
+            )
         )
         for own in ("sgd", "adam")
     )
@@ -51,7 +53,7 @@ def test_kernels_of_every_convolution_at_every_size_count() -> None:
     one; for batches of 16, and clients of 119 and 120 examples, whose last batches have 7 and 8.
     """
     settings = {"partition": "iid", "n_clients": 12, "evaluation": {"batch_size": 2}}
-    plain, thinned = (build(toy(method=name, **settings)) for name in ("fedavg", "distreal"))
+    plain, thinned = (build(whole_toy(method=name, **settings)) for name in ("fedavg", "distreal"))
     assert thinned.front is not None
     assert sorted({int(n) for n in plain.split.sizes}) == [119, 120]
     more = len(thinned.front.entries) - 5
@@ -66,6 +68,7 @@ def test_a_fifth_of_the_memory_is_left_to_others() -> None:
     assert [n_fitting(100, free) for free in (1000, 999, 250, 0)] == [8, 7, 2, 1]
 
 
+@pytest.mark.slow
 def test_fewer_at_a_time_where_more_would_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep, cells, _ = load_cells(write_sweep(tmp_path))
     need = max(run_bytes(build(cell.experiment)) for cell in cells)

@@ -154,7 +154,18 @@ def _bundled() -> list[tuple[str, type[Model], dict[str, str]]]:
 _BUNDLED = {name: (cls, options) for name, cls, options in _bundled()}
 
 
-_LARGE = ("vgg11", "resnet18", "preresnet", "mobilenet_v2", "densenet40_bc", "densenet100_bc")
+_LARGE = (
+    "cnn_cifar",
+    "densenet100_bc",
+    "densenet40_bc",
+    "femnist_cnn",
+    "heterofl_cnn",
+    "mobilenet_v2",
+    "preresnet",
+    "resnet18",
+    "resnet20",
+    "vgg11",
+)
 """Bundled networks whose couplings are tested at an eighth of their width, for they do not depend on it;
 at full width by slow tests."""
 

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from bundled import inputs_of, options_for, plugin
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributed._tools.mem_tracker import MemTracker
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
@@ -30,6 +29,8 @@ Optimizer = Callable[[Any], torch.optim.Optimizer]
 
 def tracked(module: nn.Module, x: Tensor, n_examples: int, optimizer: Optimizer) -> int:
     """Bytes at the peak of two steps of an optimizer of torch's, by torch's MemTracker."""
+    from torch.distributed._tools.mem_tracker import MemTracker  # takes seconds
+
     mode = FakeTensorMode()
     with_fakes(module, mode)
     with mode:

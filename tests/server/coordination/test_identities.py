@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rounds import Played, model_bytes
-from toys import TOY, toy
+from toys import TOY, toy, whole_toy
 from worlds import events, parabolas, played, weights, world
 
 from distreal_sim.base.errors import InputError
@@ -51,8 +51,8 @@ def test_wait_all_is_rounds_that_end_early(method: str) -> None:
     levels = {"name": "markov", "levels": [0.3, 1.0, 2.0], "changes_per_round": 2}
     if method == "fedrolex":  # a client that skips a round costs no time in rounds
         levels["levels"] = [1.5, 2.0, 3.0]
-    by_events = toy(**changes, profile=levels, coordination={"name": "wait_all"})
-    in_rounds = toy(**changes, profile=levels, round_end="early")
+    by_events = whole_toy(**changes, profile=levels, coordination={"name": "wait_all"})
+    in_rounds = whole_toy(**changes, profile=levels, round_end="early")
     assert_same(played(by_events, trained=True), played(in_rounds, trained=True))
 
 

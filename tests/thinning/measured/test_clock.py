@@ -18,7 +18,7 @@ import pytest
 from cost_tables import METHODS, ShareOf, file_of, macs_shares
 from rounds import Rows
 from shares import front_of_shares
-from toys import toy
+from toys import whole_toy
 
 from distreal_sim.client.client import do
 from distreal_sim.client.messages import Facts, Job, Round
@@ -37,7 +37,7 @@ HETEROFL = {"name": "heterofl", "widths": [1.0, 0.5]}
 
 
 def by_hand(method: dict[str, Any], deadline_s: float, **changes: Any) -> Experiment:
-    return toy(
+    return whole_toy(
         method=method,
         deadline_s=deadline_s,
         model={"name": "small_cnn"},
@@ -118,10 +118,12 @@ def test_shares_of_macs_change_nothing(method: dict[str, Any], tmp_path: Path) -
     """A file whose shares are those of the MACs gives the tables of a run without it, to the byte, and what
     is charged are the MACs.
     """
-    plain = toy(method=method, rounds=2)
+    plain = whole_toy(method=method, rounds=2)
     file = file_of(tmp_path / "cost.json", plain, macs_shares)
     by_macs = run(plain, tmp_path / "macs", grid="serial", warn=str)
-    by_time = run(toy(method=method, rounds=2, cost=str(file)), tmp_path / "time", grid="serial", warn=str)
+    by_time = run(
+        whole_toy(method=method, rounds=2, cost=str(file)), tmp_path / "time", grid="serial", warn=str
+    )
     tables = []
     for kind in (by_macs, by_time):
         rounds = pd.read_csv(kind.path / "rounds.csv", dtype=str, keep_default_na=False)
@@ -183,8 +185,8 @@ def assert_alike(method: dict[str, Any], overrun: str, tmp_path: Path, share_of:
         "link": {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000},
         "rounds": 3,
     }
-    file = file_of(tmp_path / "cost.json", toy(**changes), share_of)
-    experiment = toy(**changes, cost=str(file))
+    file = file_of(tmp_path / "cost.json", whole_toy(**changes), share_of)
+    experiment = whole_toy(**changes, cost=str(file))
     run(experiment, tmp_path / "run", training=False, verify=True, warn=str)
     task = dataclasses.replace(build(experiment), computes=False)
     if known_levels(experiment.method, task) is None:
@@ -203,8 +205,8 @@ def assert_alike(method: dict[str, Any], overrun: str, tmp_path: Path, share_of:
 
 
 def test_the_bookkeeping_holds_while_training(tmp_path: Path) -> None:
-    file = file_of(tmp_path / "cost.json", toy(), drawn(2))
-    run(toy(cost=str(file)), tmp_path / "run", grid="serial", verify=True, warn=str)
+    file = file_of(tmp_path / "cost.json", whole_toy(), drawn(2))
+    run(whole_toy(cost=str(file)), tmp_path / "run", grid="serial", verify=True, warn=str)
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def test_a_run_that_finishes_no_round_leaves_nothing(calls: list[int], tmp_path:
         assert [path.name for path in (tmp_path / name).iterdir()] == [".lock"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("four_cores")
 def test_ray_gives_what_serial_gives(tmp_path: Path) -> None:
     def share_of(level: Level, full_macs: int) -> Decimal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ class Digits(Dataset):
         )
 
 
+@cache
 def _read() -> tuple[np.ndarray, np.ndarray]:
     """Images and classes from scikit-learn's file, without importing it, which takes longer than torch."""
     spec = importlib.util.find_spec("sklearn")
