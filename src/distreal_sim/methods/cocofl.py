@@ -14,9 +14,9 @@ Differs from the paper:
   them to the window. Freezing saves the weight gradients outside of the window and everything backward
   before it, less than two thirds in all; a client that cannot run all blocks forward and train its cheapest
   window skips the round. (our choice)
-- The only limit is what a client can compute in time, at the capacity of the start of the round, with room
-  for its transfers; memory has none. The paper's times are measured on devices, ours are counted MACs.
-  (our choice)
+- A window is limited by what a client can compute in time, at the capacity of the start of the round, with
+  room for its transfers; where memory is limited, every window counts as a step of the whole network. The
+  paper's times are measured on devices, ours are counted MACs. (our choice)
 - Frozen batch norm is not folded: it normalises with the batch's statistics. (our choice)
 - A block is a residual block or a layer with its norm, whatever the network lists. (our choice)
 - The average is weighted by examples; `merge.weight: clients` gives every participant the same weight,

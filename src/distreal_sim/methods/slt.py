@@ -16,7 +16,7 @@ Differs from the paper:
 - The average is weighted by examples; `merge.weight: clients` is the paper's unweighted one. (our choice)
 - One ratio for all steps. The code has tables by memory, in which s grows with what freezing frees, until the
   head is at full width and the last step trains all of it; so here more steps follow, to the last layer.
-  Memory is not modelled. (our choice)
+  Where memory is limited, a frozen layer counts as a trained one. (our choice)
 - A client trains as many of the widened blocks as fit its capacity at the start of the round, or `depth` of
   them; one whose capacity is too small for the current block and the head skips the round. Frozen layers run
   forward at full width, so the last steps cost more than the first and weak clients drop out. (our choice)

@@ -2,7 +2,8 @@
 
 Nguyen, Malik, Zhan, Yousefpour, Rabbat, Malek, Huba: Federated Learning with Buffered Asynchronous
 Aggregation. AISTATS 2022, PMLR 151, 3581-3607, arXiv 2106.06639. With changes d_c of the K buffered clients
-and their staleness s_c, the model moves by server_lr / K x sum of (1 + s_c)^-1/2 d_c.
+and their staleness s_c, the model moves by server_lr / K x sum of (1 + s_c)^-1/2 d_c. That
+K is 10 is from memory of the paper.
 
 Differs from the paper: a client weighs what `merge.weight` says, too, and `clients` is the paper's; a
 coordinate moves by the mean over the clients that trained it, weighted by their staleness, times the mean

@@ -1,7 +1,7 @@
 """Over-selection: more clients start than are merged.
 
 Bonawitz et al.: Towards Federated Learning at Scale: System Design. MLSys 2019, arXiv 1902.01046. The paper
-selects 130 % of its goal and ignores those that come late.
+selects 130 % of its goal (from memory) and ignores those that come late.
 
 Differs from the paper: by default a server that receives fewer updates than its goal merges those that it
 has (our choice); `least` abandons the round below a minimum, as in the paper. A job that is not needed any

@@ -1,6 +1,8 @@
 """Rounds: a cohort starts, and the round ends at the deadline, or as `round_end` and `overrun` say.
 
 All jobs of a round end within it, so its end is a formula (`Simulation.end_s`) and no event falls in between.
+The server of McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data,
+AISTATS 2017, which has no deadline. Differs from the paper: rounds have one (our choice).
 """
 
 from __future__ import annotations

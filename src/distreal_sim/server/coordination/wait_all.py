@@ -1,4 +1,8 @@
-"""A synchronous server that waits for all clients that it started."""
+"""A synchronous server that waits for all clients that it started.
+
+The server of McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data,
+AISTATS 2017. Differs from the paper: a client has a deadline unless `overrun` is `wait` (our choice).
+"""
 
 from __future__ import annotations
 

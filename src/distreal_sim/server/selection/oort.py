@@ -5,11 +5,12 @@ Lai, Zhu, Madhyastha, Chowdhury: Oort: Efficient Federated Learning via Guided P
 sqrt(0.1 ln(number) / number of its last report), times (T / t)^penalty if its time t exceeds the preferred T.
 T is a percentile of the known times, which the pacer raises when the utility that selected clients bring
 stops changing. Most places go to scores, drawn by them among those near the best; a share, which falls, to
-clients that were never heard of, fast ones first. Constants are those of the official code.
+clients that were never heard of, fast ones first. Constants are those of the official code or, for `clip`,
+`percentile` and `pacer_step`, of its copy in FedScale; the official ones are 0.95, none and 10.
 
 Differs from the paper: utility is examples x mean loss, as the server is told mean losses, not their squares;
 the preferred time starts at `percentile`, where the official code starts with none; the time of a client that
-was never heard of is what it answers when asked. There is no blacklist.
+was never heard of is what it answers when asked. There is no blacklist (our choice).
 """
 
 from __future__ import annotations

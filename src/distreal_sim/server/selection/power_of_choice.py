@@ -9,6 +9,8 @@ loss of a candidate is that of its last training, and one that was never heard o
 `halve_every` candidates become fewer, down to those that are selected (adapow-d; that it is by halves is from
 memory).
 
+The paper's mean over the selected clients is plain, which is `merge.weight: clients`.
+
 Differs from the paper: the server waits for losses no longer than `wait`, and candidates whose loss comes
 later are not selected; selected clients begin to train when the server stops to wait. Losses are those of
 the network in training mode (our choice).

@@ -6,7 +6,9 @@ at random; a client that took part rests for some rounds. The other half of REFL
 round in which they arrive, is `coordination: {name: semi_async, staleness: deviation, max_staleness: ...}`.
 
 Differs from the paper: a client foresees its next selection, where the paper looks up the time from one to
-two expected rounds ahead, and its answer is right with probability `hit_rate` (our choice).
+two expected rounds ahead, and its answer is right with probability `hit_rate`; late
+updates that are expected lower the number of selected clients only in `semi_async`, where all that are at
+work count (our choice).
 """
 
 from __future__ import annotations

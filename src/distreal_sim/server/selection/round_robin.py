@@ -1,4 +1,4 @@
-"""Clients in turn."""
+"""Clients in turn: our formulation of the simplest fair order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Clients drawn uniformly, without replacement."""
+"""Clients drawn uniformly, without replacement.
+
+The clients of McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data,
+AISTATS 2017; that only those are drawn that can start is our choice.
+"""
 
 from __future__ import annotations
 
