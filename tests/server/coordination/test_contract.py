@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -34,23 +35,28 @@ def options_of(name: str) -> dict[str, Any]:
     overrun=st.sampled_from(["partial", "drop", "wait"]),
     steps=st.integers(1, 3),
     share=st.sampled_from([1.0, 0.6]),
+    transfer_s=st.sampled_from([0.0, 1.0]),
 )
 def test_every_job_is_counted_once(
-    name: str, lasts_s: list[float], overrun: str, steps: int, share: float
+    name: str, lasts_s: list[float], overrun: str, steps: int, share: float, transfer_s: float
 ) -> None:
     """Jobs that started = completed + partial + dropped; nobody does two at once; bytes and MACs add up.
 
-    `played` verifies the bookkeeping of every row by other means (`simulation.verify`). Here: a job is
-    reported once, time does not run backwards, and no more clients are at work than allowed.
+    `played` verifies the bookkeeping of every row by other means (`simulation.verify`), joules and bytes of
+    cancelled transfers included. Here: a job is reported once, time does not run backwards, and no more
+    clients are at work than allowed.
     """
     rounds, n = 3, 2
+    rate = 2600 / transfer_s if transfer_s else math.inf
     experiment = world(
         lasts_s,
         options_of(name),
         rounds=rounds,
         clients_per_round=n,
         local={"steps": steps, "batch_size": 16, "lr": 0.1},
-        overrun=overrun if min(lasts_s) * steps < 8 else "wait",
+        overrun=overrun if min(lasts_s) * steps + 2 * transfer_s < 8 else "wait",
+        link={"name": "constant", "download_bytes_per_s": rate, "upload_bytes_per_s": rate},
+        energy={"name": "per_mac", "joules_per_mac": 1e-6, "idle_w": 0.5, "radio": [1.0, 0.1, 3.0, 0.1]},
         availability={"name": "random", "share": share},
     )
     run = played(experiment)
@@ -61,6 +67,8 @@ def test_every_job_is_counted_once(
     jobs = Counter((row.client_id, row.metrics["start_s"], row.metrics["end_s"]) for row in run.clients)
     assert not [job for job, times in jobs.items() if times > 1 and job[1] < job[2]]
     assert len(run.clients) == sum(row.n_selected for row in run.rounds)
+    assert {row.download_bytes for row in run.clients if not row.metrics["cancelled"]} <= {0, 2600}
+    assert all(row.upload_bytes <= 2600 for row in run.clients)
     moments = defaultdict(int)
     for row in run.clients:
         moments[row.metrics["start_s"], 1] += 1
