@@ -1,4 +1,4 @@
-"""Figure and numbers of the demo in README.md and lab/results.md, from the points of the figure.
+"""Figure and numbers of the demo in lab/results.md, from the points of the figure.
 
 python experiments/demo.py
 """
@@ -36,7 +36,7 @@ METHODS = {
 def main() -> None:
     """Draws the figure, prints the texts."""
     accuracy(runs_of(pd.read_csv(POINTS), METHODS), targets=TARGETS, out=POINTS.with_suffix(".png"))
-    print("\n".join([*texts(), *readme()]))
+    print("\n".join(texts()))
 
 
 def texts() -> list[str]:
@@ -53,23 +53,6 @@ def texts() -> list[str]:
             cells.append(interval(there, ".0f") if len(there) == len(own) else some)
         rows.append(f"| {' | '.join(cells)} |")
     return rows
-
-
-def readme() -> list[str]:
-    """Parts of the README's sentence."""
-    table = pd.read_csv(POINTS)
-    finals = finals_of(table)
-    minus = {name: interval(own - finals[RIVAL], "+.3f") for name, own in finals.items()}
-    times = {name: interval(seconds(table, name, TARGETS[-1]), ".0f") for name in finals if name != "small"}
-    return [
-        f"(`{RIVAL}`) ends ahead with {interval(finals[RIVAL], '.3f')} and reaches {TARGETS[-1]} after "
-        f"{times[RIVAL]} simulated seconds",
-        f"ordered filters ({minus['distreal-ordered']}; {times['distreal-ordered']} s)",
-        f"random filters ({minus['distreal']}; {times['distreal']} s)",
-        f"HeteroFL ({minus['heterofl']})",
-        f"drops late updates ({minus['fedavg-drop']})",
-        f"`small` ({minus['small']})",
-    ]
 
 
 def finals_of(table: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 
 SOURCES = {
-    "README.md": ["demo.py readme", "benchmark/page.py readme"],
+    "README.md": ["benchmark/page.py readme"],
     "lab/results.md": [
         "demo.py",
         "benchmark/page.py",

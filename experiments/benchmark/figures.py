@@ -25,7 +25,7 @@ from distreal_sim.results.plots._curves import mean_curve  # noqa: E402
 from distreal_sim.results.plots._legend import legend_above  # noqa: E402
 from distreal_sim.results.plots._lines import label_lines  # noqa: E402
 from distreal_sim.results.plots._save import look, save  # noqa: E402
-from distreal_sim.results.plots.accuracy import accuracy  # noqa: E402
+from distreal_sim.results.statistics import t_interval  # noqa: E402
 
 FIGURES = HERE.parents[1] / "lab" / "figures"
 SERVERS = "servers"
@@ -35,6 +35,9 @@ TITLES = {
     "mnist_dirichlet": "MNIST, Dirichlet 0.1",
     "phones": "MNIST by writer, phones",
 }
+FAR = 0.04
+"""Differences of accuracy up to which the figure of one scenario has room."""
+
 COSTS = {"sim_s": (60, "simulated minutes"), "energy_j": (1000, "kJ"), "upload_bytes": (1e6, "MB uploaded")}
 """What accuracy is drawn against: the unit's size and its name."""
 
@@ -49,13 +52,50 @@ LOOKS: tuple[dict[str, Any], ...] = (
 
 def main() -> None:
     """Draws them all."""
-    runs = runs_of(pd.read_csv(evaluations(README)), known(ranked(of_methods(scenarios.load(README)))))
-    accuracy(runs, targets=scenarios.load(README).targets, out=FIGURES / "digits_equal_terms.png")
+    save(one_scenario(README), FIGURES / "digits_equal_terms.png")
     names = [name for name in TITLES if name in placed()]
     if names:
         save(equal_terms(names), FIGURES / "equal_terms.png")
     if SERVERS in placed():
         save(servers(), FIGURES / "servers.png")
+
+
+def one_scenario(name: str) -> Figure:
+    """Accuracy against time, and the final accuracy minus that of the first baseline, with 95 % intervals.
+
+    A difference beyond FAR stands as a text at the edge.
+    """
+    scenario, table = scenarios.load(name), pd.read_csv(evaluations(name))
+    finals = of_methods(scenario)
+    labels, rival = ranked(finals), scenario.baselines[0]
+    lines = lines_of([table], labels)
+    with look():
+        figure = Figure(figsize=(9.0, 3.3))
+        curves, differences = figure.subplots(1, 2, width_ratios=(1.5, 1))
+        draw(curves, table, "sim_s", lines)
+        curves.set(ylabel="accuracy", ylim=(0.4, 1.0))
+        for place, label in enumerate(reversed(labels)):
+            mean, half = t_interval(finals[label] - finals[rival])
+            if abs(mean) > FAR:
+                differences.annotate(f"{mean:+.3f} ± {half:.3f}", (0.98 * -FAR, place), va="center")
+                continue
+            own = lines[label]
+            differences.errorbar(mean, place, xerr=half, color=own["color"], marker=own["marker"], capsize=3)
+        differences.axvline(0, color="#999999", linewidth=0.8, zorder=0)
+        differences.set(xlim=(-FAR, FAR / 2), ylim=(-0.6, len(labels) - 0.4))
+        differences.set_yticks(range(len(labels)), reversed(labels))
+        differences.set_xlabel(f"final accuracy minus {rival}")
+        named_above(figure, labels)
+    return figure
+
+
+def lines_of(tables: Sequence[pd.DataFrame], labels: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+    """By label how its line is drawn, the same in all panels."""
+    groups: dict[str, list[Any]] = {label: [] for label in labels}
+    for table in tables:
+        for run in runs_of(table, known([label for label in labels if label in set(table["method"])])):
+            groups[run.label].append(run)
+    return label_lines(groups)
 
 
 def known(labels: Sequence[str]) -> dict[str, str]:
@@ -72,11 +112,7 @@ def equal_terms(names: Sequence[str]) -> Figure:
         for label in scenarios.known_methods()
         if any(label in set(t["method"]) for t in tables.values())
     ]
-    groups: dict[str, list[Any]] = {label: [] for label in labels}
-    for table in tables.values():
-        for run in runs_of(table, known([label for label in labels if label in set(table["method"])])):
-            groups[run.label].append(run)
-    lines = label_lines(groups)
+    lines = lines_of(list(tables.values()), labels)
     with look():
         figure = Figure(figsize=(3.1 * len(names), 3.0))
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):

@@ -64,15 +64,27 @@ def rows(scenario: Scenario) -> list[str]:
 
 
 def readme() -> list[str]:
-    """The README's sentence on the front over vectors and steps; its claims are asserted."""
+    """Parts of the README's sentences on the digits; what is said to be level or behind is asserted."""
     scenario = scenarios.load(README)
-    finals = of_methods(scenario)
-    own, rivals = finals["distreal-steps"], [finals[name] for name in scenario.baselines]
-    level, ahead = (paired(own, rival) for rival in rivals)
-    (low, high), (least, _) = (bounds(own - rival) for rival in rivals)
-    assert low <= 0 <= high
-    assert least > 0
-    return [f"level with `fedavg-partial` ({level}) and ahead of a front over vectors alone ({ahead})"]
+    finals, seconds = of_methods(scenario), {method: costs[-1] for method, costs in spent(scenario).items()}
+    rival, vectors = scenario.baselines
+    minus = {name: paired(own, finals[rival]) for name, own in finals.items() if name != rival}
+    for name in ("small", "distreal-ordered", "distreal-steps"):
+        low, high = bounds(finals[name] - finals[rival])
+        assert low <= 0 <= high
+    for name in (vectors, "heterofl", "fedavg-drop"):
+        assert bounds(finals[name] - finals[rival])[1] < 0
+    assert bounds(finals["distreal-steps"] - finals[vectors])[0] > 0
+    end = plus_minus(*t_interval(finals[rival]))
+    return [
+        f"(`{rival}`) ends with {end} and reaches {scenario.targets[-1]} after {seconds[rival]} simulated seconds",
+        f"finished steps ({minus['small']}; {seconds['small']} s)",
+        f"ordered filters ({minus['distreal-ordered']}; {seconds['distreal-ordered']} s)",
+        f"vectors and steps ({minus['distreal-steps']}; {seconds['distreal-steps']} s)",
+        f"vectors alone ({minus[vectors]}; {seconds[vectors]} s)",
+        f"HeteroFL ({minus['heterofl']}; {seconds['heterofl']} s)",
+        f"drops late updates ({minus['fedavg-drop']}; {seconds['fedavg-drop']} s)",
+    ]
 
 
 def bounds(values: pd.Series[float]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The numbers under the README's figure and in its table, computed again from the figure's points."""
+"""The numbers of the demo's table, computed again from the points of its figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from scipy import stats
 
 ROOT = Path(__file__).parent.parent.parent
 POINTS = pd.read_csv(ROOT / "docs" / "figures" / "digits.csv")
-README = " ".join((ROOT / "README.md").read_text().split())
 RESULTS = (ROOT / "lab" / "results.md").read_text()
 DEMO = RESULTS.partition("## Digits: the demo")[2].partition("\n## ")[0]
 
@@ -46,31 +45,12 @@ def test_points() -> None:
 
 
 def test_who_is_ahead() -> None:
-    """The method that the README says is ahead has the highest mean, and the others follow in its order."""
+    """The method that the text says is first has the highest mean, and the others follow in its order."""
     means = {str(method): finals(str(method)).mean() for method in set(POINTS["method"])}
     order = sorted(means, key=lambda method: -means[method])
     assert order == ["fedavg-partial", "distreal-ordered", "distreal", "heterofl", "fedavg-drop", "small"]
     listed = re.findall(r"^\| ([a-z-]+) \| [01]\.\d{3} ± ", DEMO, re.MULTILINE)
     assert listed == order
-
-
-def test_sentence() -> None:
-    """Every mean and interval of the sentence, where it stands; differences are paired by seed."""
-    best = finals("fedavg-partial")
-
-    def minus(method: str) -> str:
-        return interval(finals(method) - best, 3)
-
-    for text in (
-        f"(`fedavg-partial`) ends ahead with {interval(best, 3)} and reaches 0.9 after "
-        f"{interval(times('fedavg-partial', 0.9), 0)} simulated seconds",
-        f"ordered filters ({minus('distreal-ordered')}; {interval(times('distreal-ordered', 0.9), 0)} s)",
-        f"random filters ({minus('distreal')}; {interval(times('distreal', 0.9), 0)} s)",
-        f"HeteroFL ({minus('heterofl')})",
-        f"drops late updates ({minus('fedavg-drop')})",
-        f"`small` ({minus('small')})",
-    ):
-        assert text in README
 
 
 @pytest.mark.parametrize("method", sorted(set(POINTS["method"])))
