@@ -75,9 +75,9 @@ def readme() -> list[str]:
     for name in (vectors, "heterofl", "fedavg-drop"):
         assert bounds(finals[name] - finals[rival])[1] < 0
     assert bounds(finals["distreal-steps"] - finals[vectors])[0] > 0
-    end = plus_minus(*t_interval(finals[rival]))
+    end, target = plus_minus(*t_interval(finals[rival])), scenario.targets[-1]
     return [
-        f"(`{rival}`) ends with {end} and reaches {scenario.targets[-1]} after {seconds[rival]} simulated seconds",
+        f"(`{rival}`) ends with {end} and reaches {target} after {seconds[rival]} simulated seconds",
         f"finished steps ({minus['small']}; {seconds['small']} s)",
         f"ordered filters ({minus['distreal-ordered']}; {seconds['distreal-ordered']} s)",
         f"vectors and steps ({minus['distreal-steps']}; {seconds['distreal-steps']} s)",
