@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
+from toys import TOY
 from typer.testing import CliRunner
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.cli import app
 
 
@@ -24,6 +30,36 @@ def test_it_names_defaults_that_depend_on_something(command: str, defaults: list
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
     for default in defaults:
         assert f"[default: ({default})]" in shown
+
+
+def test_the_nearest_command_is_named_once() -> None:
+    shown = CliRunner().invoke(app, ["rnu"])
+    assert shown.exit_code == 2
+    assert shown.output.count("Did you mean 'run'?") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            ["measure", "c.yaml", "--out", "file/cost.json"],
+            "--out file/cost.json cannot be written: file is no",
+        ),
+        (["calibrate", "--out", "."], "--out . is a directory"),
+        (["calibrate", "--csv", "no/steps.csv"], "--csv no/steps.csv cannot be written: no is no directory"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_where_nothing_can_be_written_nothing_is_measured(
+    command: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("c.yaml").write_text(yaml.safe_dump(TOY))
+    monkeypatch.setattr("distreal_sim.inspection.timing.measured", None)
+    monkeypatch.setattr("distreal_sim.inspection.calibration.calibrate", None)
+    with pytest.raises(InputError, match=re.escape(message)):
+        CliRunner().invoke(app, command, catch_exceptions=False)
 
 
 def test_a_shell_can_complete_commands() -> None:

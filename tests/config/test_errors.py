@@ -186,6 +186,11 @@ def test_the_good_one_is_good() -> None:
         ),
         ({"profile": None}, f"profile needs a `name` (valid: {PROFILES})"),
         ({"profile": {"nmae": "tiers"}}, f"profile needs a `name`; is 'nmae' meant? (valid: {PROFILES})"),
+        (
+            {"merge": {"wieght": "steps"}},
+            "merge needs a `name` with 'wieght'; did you mean 'merge.weight', of average, the default? "
+            "(valid: average, flower)",
+        ),
         ({"profile": {"name": 3}}, f"profile needs a `name`, not 3 (valid: {PROFILES})"),
         ({"profile": 3}, "profile = 3 must be a name, or keys and values with a `name`"),
         # missing keys
@@ -244,7 +249,7 @@ def test_not_a_config(tmp_path: Path, content: str, expected: str) -> None:
 def test_no_such_file_and_not_a_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'no.yaml'}: no such file")):
         load_experiment(tmp_path / "no.yaml")
-    with pytest.raises(InputError, match=re.escape(f"{tmp_path}: cannot be read: ")):
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path}: cannot be read: it is a directory")):
         load_experiment(tmp_path)
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00\x80")

@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import Annotated
 
+import click
 import typer
 
 from distreal_sim.base.errors import InputError, RunError
@@ -35,6 +36,7 @@ app = typer.Typer(
     help="Simulates federated learning on devices whose compute budget is small, unequal and changing.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    suggest_commands=not hasattr(click.exceptions, "NoSuchCommand"),  # click then names the nearest itself
 )
 
 for command in (demo, run, search, sweep, check, plan, inspect, measure, calibrate, plot, table, schema):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from distreal_sim.base.errors import InputError
 
 Config = Annotated[Path, typer.Argument(help="experiment config, a YAML file", metavar="CONFIG.yaml")]
 Overrides = Annotated[
@@ -47,6 +50,16 @@ class InterruptedCommandError(Exception):
 
     Its text says how to go on.
     """
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Raises InputError where no file can be written, for commands that measure for minutes before."""
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a directory; give the name of a file")
+    if not os.access(path.parent, os.W_OK) or not path.parent.is_dir():
+        raise InputError(
+            f"{option} {path} cannot be written: {path.parent} is no directory that can be written to"
+        )
 
 
 def say(notes: list[str]) -> None:

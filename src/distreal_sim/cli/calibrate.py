@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from distreal_sim.cli._shared import check_writable
+
 
 def calibrate(
     out: Annotated[Path, typer.Option(help="the device file")] = Path("device.yaml"),
@@ -33,6 +35,9 @@ def calibrate(
     from distreal_sim.inspection.calibration import calibrate as calibrated
     from distreal_sim.inspection.costs import print_calibration
 
+    for path, option in ((out, "--out"), (csv, "--csv")):
+        if path is not None:
+            check_writable(path, option)
     found = calibrated(
         out, models=model or MODELS, batch_sizes=batch or BATCH_SIZES, vectors=vectors, repeats=repeats
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from distreal_sim.cli._shared import Overrides, Verbose, say
+from distreal_sim.cli._shared import Overrides, Verbose, check_writable, say
 
 
 def measure(
@@ -36,6 +36,7 @@ def measure(
         experiment, notes = load_experiment(config, overrides or [])
         experiments = [experiment]
     say(notes)
+    check_writable(out, "--out")
     table = measured(experiments)
     table.save(out)
     print_costs(table, Console())

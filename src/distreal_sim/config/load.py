@@ -89,6 +89,7 @@ def _parse_plugin(kind: type[Plugin], value: Any, key: str, source: str, context
         misspelt = closest("name", map(str, options))
         chosen = next((f"name: {option}" for option in options if option in names(kind)), misspelt)
         got = f", not {name!r}" if name is not None else f"; is '{chosen}' meant?" if chosen else ""
+        got = got or _nearly_default(key, options)
         raise InputError(f"{source}: {key} needs a `name`{got} (valid: {', '.join(names(kind))})")
     try:
         cls = load(kind, name)
@@ -111,6 +112,17 @@ def _default_name(key: str, options: Mapping[str, Any]) -> str | None:
     if isinstance(plugin, Plugin) and options.keys() <= type(plugin).model_fields.keys():
         return plugin.name
     return None
+
+
+def _nearly_default(key: str, options: Mapping[str, Any]) -> str:
+    """The option of the key's default plug-in that one of the options is probably meant to be."""
+    plugin = default_at(Experiment, key) if key in KINDS else None
+    if isinstance(plugin, Plugin):
+        fields = type(plugin).model_fields
+        for option in options:
+            if option not in fields and (close := closest(option, fields)):
+                return f" with '{option}'; did you mean '{key}.{close}', of {plugin.name}, the default?"
+    return ""
 
 
 def json_schema() -> dict[str, Any]:

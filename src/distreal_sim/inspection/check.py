@@ -78,6 +78,8 @@ def check(config: Config, **overrides: Any) -> Check:
 def make_check(experiment: Experiment) -> Check:
     """The check of an experiment. Raises InputError for a config that cannot work."""
     prepare_process()
+    for tracker in experiment.trackers:
+        tracker.check()
     experiment = with_costs(experiment)
     task = build(experiment)
     check_watched(experiment, task.scoring.better)

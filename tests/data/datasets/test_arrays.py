@@ -81,6 +81,12 @@ def test_labels_that_begin_with_0_stand_for_themselves_and_others_are_numbered(
     assert data.n_outputs == n_classes
 
 
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1 2 3")
+    with pytest.raises(InputError, match=r"a\.txt cannot be read: it is no \.npz file"):
+        load_checked(Arrays(file=tmp_path / "a.txt"))
+
+
 def test_npy_files_of_a_folder_are_mapped_and_not_read(tmp_path: Path) -> None:
     """The same arrays as from an .npz file; float32 rows stay in their file."""
     x = X.astype(np.float32)

@@ -113,9 +113,12 @@ def records(file: Path) -> Iterator[Any]:
 
 @pytest.mark.parametrize("name", names(Tracker))
 def test_a_library_that_is_missing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line, before the first round; no run is begun."""
+    """One line, before the first round; no run is begun. `check` says it, too."""
     monkeypatch.setitem(importlib.import_module("sys").modules, LIBRARY[name], None)
-    with pytest.raises(ds.InputError, match=rf"tracker {name} needs .*pip install distreal-sim\[{name}\]"):
+    says = rf"tracker {name} needs .*pip install distreal-sim\[{name}\]"
+    with pytest.raises(ds.InputError, match=says):
         ds.run({**CONFIG, "trackers": [name]}, tmp_path / "out", grid="serial")
+    with pytest.raises(ds.InputError, match=says):
+        ds.check({**CONFIG, "trackers": [name]})
     assert not (tmp_path / "out" / "config.yaml").exists()
     assert load(Tracker, name)().name == name

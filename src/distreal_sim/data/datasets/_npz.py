@@ -63,9 +63,10 @@ class NamedArrays:
         return self[key] if key in self._files else None
 
     def _damaged(self, error: Exception, name: str = "") -> InputError:
-        if "allow_pickle" in str(error):
-            what = f"array '{name}'" if name else "it"
-            why = f"{what} holds Python objects, which are not read; save it as numbers or texts"
+        if "allow_pickle" in str(error) and not name:
+            why = "it is no .npz file, which numpy.savez writes"
+        elif "allow_pickle" in str(error):
+            why = f"array '{name}' holds Python objects, which are not read; save it as numbers or texts"
         else:
             why = f"{f'array {name!r}: ' * bool(name)}{error}"
         which = self.path / f"{name}.npy" if self.path.is_dir() and name else self.path
