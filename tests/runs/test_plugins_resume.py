@@ -34,7 +34,7 @@ COMMON: dict[str, Any] = {
     "clients_per_round": 4,
     "profile": {"name": "markov", "levels": [0.5, 1.0, 4.0], "changes_per_round": 3},
     "method": {"name": "fedavg"},
-    "evaluation": {"every": 4},
+    "evaluation": {"every": 3},
 }
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -65,7 +65,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "selection": {"name": "power_of_choice", "evaluate": "all", "candidates": 2, "halve_every": 3}
     },
     "refl": {"selection": {"name": "refl", "rest_rounds": 1, "hit_rate": 0.9}, "availability": AWAY},
-    "refl asynchronous": {"selection": {"name": "refl", "rest_rounds": 1}, "coordination": SEMI_ASYNC},
+    "refl asynchronous": {"selection": {"name": "refl", "rest_rounds": 3}, "coordination": SEMI_ASYNC},
     "inner_product": {"selection": {"name": "inner_product"}, "method": {"name": "folb"}},
     "round_robin": {"selection": {"name": "round_robin"}, "availability": AWAY},
 }
@@ -85,7 +85,7 @@ DEFAULT = ("adalearner", "astraea", "fedel by importance", "flexfl asynchronous"
 def test_a_killed_run_goes_on_to_the_same_bytes(variant: dict[str, Any], tmp_path: Path) -> None:
     """What SIGKILL leaves is the directory as it is at that moment: a copy of it, taken meanwhile.
 
-    After round 5 there is a checkpoint of round 4, and there are rows beyond it.
+    After round 5 there is a checkpoint of round 4, and there are rows beyond it: two rounds are played again.
     """
     experiment = toy(**{"rounds": 6, "checkpoint_every": 2, **COMMON, **variant})
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -93,6 +93,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(variant: dict[str, Any], tmp_pat
     def copy(row: RoundRow) -> None:
         if row.round == 5:
             shutil.copytree(whole, killed)
+            assert [path.name for path in (killed / "checkpoint").iterdir()] == ["r000004"]
 
     run(experiment, whole, grid="serial", callbacks=[copy])
     assert not (killed / "model.safetensors").exists()
