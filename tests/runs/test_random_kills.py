@@ -104,7 +104,9 @@ def test_a_run_of_texts(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_run_whose_server_remembers(name: str, tmp_path: Path) -> None:
-    """Methods and selections whose next step depends on what they heard of the steps before."""
+    """Methods and selections whose next step depends on what they heard of the steps before; TS-FL's, which
+    does not, on the capacities at its start.
+    """
     changes = {**COMMON, **VARIANTS[name]}
     method = {**changes["method"], "name": f"misbehaving.{LINGERING[changes['method']['name']]}"}
     steps = 4 if changes.get("coordination") == {"name": "fedasync"} else 1

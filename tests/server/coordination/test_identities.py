@@ -149,9 +149,13 @@ def test_mean_staleness(buffer: int) -> None:
 
 
 def test_throughput() -> None:
-    """Jobs of 1, 2 and 4 s: 1.75 updates a second; with a buffer of 7, a step every 4 s."""
+    """Jobs of 1, 2 and 4 s: 1.75 updates a second; with a buffer of 7, a step every 4 s, and with one of 2,
+    7 steps in 8 s. A server that waits for all takes 2.
+    """
     run = played(world(UNEQUAL, {"name": "fedbuff", "buffer": 7}, rounds=5))
     assert [row.sim_s for row in run.rounds] == [4, 8, 12, 16, 20]
+    for coordination, steps in (({"name": "fedbuff", "buffer": 2}, 7), ({"name": "wait_all"}, 2)):
+        assert played(world(UNEQUAL, coordination, rounds=steps)).rounds[-1].sim_s == 8
 
 
 def test_weights_of_stale_updates() -> None:
