@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 
-from distreal_sim.base.text import compact, duration, percent, si
+from rich.console import Console
+
+from distreal_sim.base.text import compact, duration, percent, say, si
 
 
 def test_figures_for_people() -> None:
@@ -21,3 +24,12 @@ def test_figures_for_people() -> None:
     ]
     assert [percent(x) for x in (0, 0.0159, 0.25, 1)] == ["0 %", "1.6 %", "25 %", "100 %"]
     assert compact([16, 16, 16, 8, 4, 4]) == "3x16 8 4 4"
+
+
+def test_a_pipe_gets_lines_unbroken() -> None:
+    """300 words of one letter; a terminal of 40 columns breaks them into 15 lines of 20 words."""
+    line = " ".join(["x"] * 300)
+    for terminal, n_lines in ((False, 1), (True, 15)):
+        text = io.StringIO()
+        say(Console(file=text, width=40, force_terminal=terminal), line)
+        assert len(text.getvalue().splitlines()) == n_lines

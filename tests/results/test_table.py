@@ -242,6 +242,7 @@ def test_an_interval_from_two_seeds_carries_a_remark(write_run: WriteRun, tmp_pa
         render(time_to_accuracy(runs, [0.9]), Console(file=text))
         table, caption = text.getvalue().split("mean ±")
         assert table.count("*") == marked
+        assert table.endswith("\n"), "what explains the table begins at the left"
         assert ("from two seeds" in " ".join(caption.split())) == (marked > 0)
 
 

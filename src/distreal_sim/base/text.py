@@ -64,8 +64,8 @@ def table(title: str, columns: str) -> Table:
 
 
 def say(console: Console, line: str) -> None:
-    """Prints a line as it is."""
-    console.print(Text(line))
+    """Prints a line as it is; a pipe gets it unbroken."""
+    console.print(Text(line), soft_wrap=not console.is_terminal)
 
 
 def add_row(shown: Table, *cells: object, rule_after: bool = False) -> None:

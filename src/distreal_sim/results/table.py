@@ -152,7 +152,7 @@ def _print(
     """One table, as wide as it must be. limit: the most characters in a line of a key."""
     if width > console.width:
         console = Console(file=console.file, width=width, force_terminal=console.is_terminal)
-    shown = Table(caption=caption)
+    shown = Table(caption=caption, caption_justify="left")
     for key in keys:
         shown.add_column(Text(key.heading), overflow="fold", max_width=limit)
     for column in numbers:
