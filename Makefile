@@ -37,7 +37,7 @@ install: $(VENV)/.installed  ## create .venv and install the package with its te
 demo: install  ## DISTREAL against its rivals on the embedded digits: runs, figure and table (3 minutes)
 	$(BIN)/distreal-sim demo --out runs/demo
 
-test: install  ## the default tests (5 to 17 minutes on 2 idle cores, by machine)
+test: install  ## the default tests (minutes)
 	$(PYTEST)
 
 test-slow: $(SLOW_PARTS:%=test-slow-%)  ## the long tests; a part alone: test-slow-PART (see SLOW_PARTS)

@@ -71,7 +71,8 @@ def all_inputs_of(name: str) -> list[Inputs]:
     found = []
     for inputs in EVERY:
         try:
-            inputs.build(load(Model, name).model_validate(options_for(name)), 2)
+            with torch.device("meta"):
+                inputs.build(load(Model, name).model_validate(options_for(name)), 2)
         except InputError:
             continue
         found.append(inputs)

@@ -62,14 +62,14 @@ def read(name: str) -> tuple[dict[str, Any], list[Row]]:
     ]
 
 
-def compute(name: str, changes: dict[str, Any]) -> list[Row]:
-    """The rows as they come out now."""
+def compute(name: str, changes: dict[str, Any], rounds: int | None = None) -> list[Row]:
+    """The rows as they come out now; rounds: so many of them, all by default."""
     method = {"name": method_of(name), **changes.get("method", {})}
     experiment = toy(**{**BASE, **changes, "method": method})
     task, fleet = toy_fleet(experiment)
     progress = start(experiment, task)
     rows = []
-    for _ in range(experiment.rounds):
+    for _ in range(rounds or experiment.rounds):
         progress, row = play_round(Simulation(experiment, task, fleet, _NoRecords()), progress)
         columns = {c: getattr(row, c) for c in (*EXACT, *ROUNDED)}
         rows.append({c: math.nan if value is None else value for c, value in columns.items()})

@@ -70,11 +70,25 @@ def test_commands(folder: Path) -> None:
     assert "fedavg" in table
 
 
-@pytest.mark.usefixtures("four_cores")
 def test_a_sweep(folder: Path) -> None:
-    """Two methods x two rates of change x two seeds; the table has both methods under both settings."""
+    """By one process; as it stands there, on Ray, in the slow tests."""
+    sweeps(folder, " --workers 1")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("four_cores")
+def test_a_sweep_on_ray(folder: Path) -> None:
+    sweeps(folder, "")
+
+
+def sweeps(folder: Path, option: str) -> None:
+    """Two methods x two rates of change x two seeds; the table has both methods under both settings.
+
+    option: what is added to the first command.
+    """
     (folder / "my_sweep.yaml").write_text(blocks("yaml")[1])
-    _, table, _ = (call(command, folder) for command in blocks("bash")[1].splitlines())
+    first, *others = blocks("bash")[1].splitlines()
+    _, table, _ = (call(command, folder) for command in [first + option, *others])
     assert table.count("fedavg-drop") == table.count("ordered-distreal") == 2
     assert len((folder / "runs" / "methods" / "sweep.csv").read_text().splitlines()) == 1 + 8
     assert (folder / "runs" / "methods.png").read_bytes().startswith(b"\x89PNG")

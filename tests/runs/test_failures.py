@@ -205,7 +205,7 @@ def test_a_worker_that_cannot_be_set_up_ends_the_run(tmp_path: Path) -> None:
     assert str(caught.value) == "a worker cannot be set up: RuntimeError: there is no place like home"
 
 
-@pytest.mark.parametrize("grid", ["serial", "ray"])
+@pytest.mark.parametrize("grid", ["serial", pytest.param("ray", marks=pytest.mark.slow)])
 def test_an_exception_on_a_client_names_client_round_and_stage(grid: GridName, tmp_path: Path) -> None:
     with pytest.raises(ClientFailedError) as caught:
         run(toy(method=Raising(at_round=2)), tmp_path, grid=grid, n_workers=2)

@@ -168,7 +168,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("room_bytes", [0, 8_000, 40_000])
+@pytest.mark.parametrize(
+    "room_bytes", [8_000, *(pytest.param(room, marks=pytest.mark.slow) for room in (0, 40_000))]
+)
 def test_a_full_disk(room_bytes: int, command: Run, small_disk: Path, tmp_path: Path) -> None:
     """The first file that does not fit is named; with room again the run goes on as if nothing had been."""
     out, changes = small_disk / "out", ("rounds=6", "checkpoint_every=1", "evaluation.every=6")

@@ -68,7 +68,7 @@ def test_a_function_of_the_seed_alone() -> None:
 
 def test_each_candidate_is_scored_once_and_only_if_allowed() -> None:
     space, seen = toy_space(6, 6, smallest=0.2), []
-    found = explore(space, settings(evaluations=200), analytic(1.0, 1.0, seen=seen))
+    found = explore(space, settings(generations=10), analytic(1.0, 1.0, seen=seen))
     assert len(seen) == len(set(seen)) == len(found.scores)
     assert all(space.relative_macs(counts) >= 0.2 for counts in seen)
     assert seen[0] == (6, 6)
@@ -183,7 +183,7 @@ def test_a_known_front_over_vectors_and_steps() -> None:
     vectors are tried. With vectors only it is (n, 1) for all steps. Both end with the zero vector.
     """
     space = toy_space(8, 8)
-    found = explore(space, settings(generations=60), known)
+    found = explore(space, settings(generations=20), known)
     everything = {
         Pair(c, share): (share * space.relative_macs(c), c[0] * share**0.5)
         for c in itertools.product(range(1, 9), repeat=2)

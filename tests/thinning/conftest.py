@@ -235,6 +235,12 @@ def net(request: pytest.FixtureRequest) -> Net:
     return make_net(request.param)
 
 
+@pytest.fixture(params=[*_OWN, *(pytest.param(name, marks=pytest.mark.slow) for name in _BUNDLED)])
+def coupled(request: pytest.FixtureRequest) -> Net:
+    """The small networks, which have every kind of coupling, and in the slow tests every bundled one."""
+    return make_net(request.param)
+
+
 @pytest.fixture(params=list(_OWN))
 def own_net(request: pytest.FixtureRequest) -> Net:
     """The small networks, in float64."""

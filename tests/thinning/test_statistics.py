@@ -60,7 +60,7 @@ def test_without_statistics_each_batch_has_its_own(own_net):
     assert engine.step(own_net.x, own_net.y, None, 0.1) == other.step(own_net.x, own_net.y, None, 0.1)
 
 
-def test_a_sub_network_is_the_full_one_with_dropped_channels_zeroed(net, random_mask, zero_dropped):
+def test_a_sub_network_is_the_full_one_with_dropped_channels_zeroed(coupled, random_mask, zero_dropped):
     """In evaluation mode, with the same statistics of the kept channels: loss and hits agree, float64, 1e-9.
 
     Channels that an addition or a concatenation aligns wrongly would show; independent indices of the layers
@@ -68,9 +68,9 @@ def test_a_sub_network_is_the_full_one_with_dropped_channels_zeroed(net, random_
     the full width is tested as ever.
     """
     rng = np.random.default_rng(5)
-    structure = find_groups(net.module, net.x)
+    structure = find_groups(coupled.module, coupled.x)
     mask = random_mask(structure, rng)
-    full = zero_dropped(net.module, structure, mask)
+    full = zero_dropped(coupled.module, structure, mask)
     whole, thinned = {}, {}
     for name, part in full.named_modules():
         if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
@@ -80,13 +80,13 @@ def test_a_sub_network_is_the_full_one_with_dropped_channels_zeroed(net, random_
                 part.get_buffer(f"running_{key}").copy_(torch.from_numpy(values))
                 whole[f"{name}.running_{key}"] = values
                 thinned[f"{name}.running_{key}"] = values[positions]
-    engine = Engine(net.module, structure, dtype=torch.float64)
-    untouched = loss_and_hits(engine, whole, net.x, net.y)
-    loss_sum, n_correct = loss_and_hits(engine, thinned, net.x, net.y, mask)
-    outputs = full.eval()(net.x)
-    assert loss_sum == pytest.approx(F.cross_entropy(outputs, net.y, reduction="sum").item(), rel=1e-9)
-    assert n_correct == int((outputs.argmax(1) == net.y).sum())
-    assert loss_and_hits(engine, whole, net.x, net.y) == untouched
+    engine = Engine(coupled.module, structure, dtype=torch.float64)
+    untouched = loss_and_hits(engine, whole, coupled.x, coupled.y)
+    loss_sum, n_correct = loss_and_hits(engine, thinned, coupled.x, coupled.y, mask)
+    outputs = full.eval()(coupled.x)
+    assert loss_sum == pytest.approx(F.cross_entropy(outputs, coupled.y, reduction="sum").item(), rel=1e-9)
+    assert n_correct == int((outputs.argmax(1) == coupled.y).sum())
+    assert loss_and_hits(engine, whole, coupled.x, coupled.y) == untouched
 
 
 def test_statistics_of_a_sub_network(own_net, random_mask):

@@ -135,9 +135,9 @@ def test_thinned_steps_equal_a_plain_twin(step_net, momentum, weight_decay, rand
                 assert after[name][dropped].tobytes() == before[name][dropped].tobytes(), name
 
 
-def test_extract_then_scatter_changes_no_byte(net, random_mask):
+def test_extract_then_scatter_changes_no_byte(coupled, random_mask):
     """Arenas filled with random bit patterns (NaNs and -0.0 among them) survive gather and scatter."""
-    structure = find_groups(net.module, net.x)
+    structure = find_groups(coupled.module, coupled.x)
     rng = np.random.default_rng(7)
     rows = RowIndex(structure.tensors)
     memory = Memory(structure.tensors, rows.arenas, "cpu", torch.float32)

@@ -18,7 +18,7 @@ import pytest
 from cost_tables import METHODS, ShareOf, file_of, macs_shares
 from rounds import Rows
 from shares import front_of_shares
-from toys import whole_toy
+from toys import toy, whole_toy
 
 from distreal_sim.client.client import do
 from distreal_sim.client.messages import Facts, Job, Round
@@ -118,12 +118,10 @@ def test_shares_of_macs_change_nothing(method: dict[str, Any], tmp_path: Path) -
     """A file whose shares are those of the MACs gives the tables of a run without it, to the byte, and what
     is charged are the MACs.
     """
-    plain = whole_toy(method=method, rounds=2)
+    plain = toy(method=method, rounds=2)
     file = file_of(tmp_path / "cost.json", plain, macs_shares)
     by_macs = run(plain, tmp_path / "macs", grid="serial", warn=str)
-    by_time = run(
-        whole_toy(method=method, rounds=2, cost=str(file)), tmp_path / "time", grid="serial", warn=str
-    )
+    by_time = run(toy(method=method, rounds=2, cost=str(file)), tmp_path / "time", grid="serial", warn=str)
     tables = []
     for kind in (by_macs, by_time):
         rounds = pd.read_csv(kind.path / "rounds.csv", dtype=str, keep_default_na=False)
