@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.plugins import load
+from distreal_sim.data.partitions import Partition
 from distreal_sim.data.partitions.by_writer import ByWriter
 from distreal_sim.data.partitions.flower import Flower
 
@@ -53,6 +55,11 @@ def test_refused(partitioner, options, says):
     with pytest.raises(InputError) as caught:
         split(partitioner, **options)
     assert says in str(caught.value)
+
+
+def test_the_dotted_path_of_a_partitioner_says_how_it_is_given():
+    with pytest.raises(InputError, match=r"write \{name: flower, partitioner: IidPartitioner, options: "):
+        load(Partition, "flwr_datasets.partitioner.IidPartitioner")
 
 
 def test_what_does_not_cover_is_refused():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
 
 
@@ -47,6 +48,16 @@ class Partition(Plugin):
     disjoint: ClassVar[bool] = True
     counts_all: ClassVar[bool] = False
     by_class: ClassVar[bool] = False
+
+    @classmethod
+    def adapt(cls, target: Any) -> type[Self] | None:
+        """None. Raises InputError for a partitioner of flwr-datasets, which is given in another way."""
+        if str(getattr(target, "__module__", "")).startswith("flwr_datasets."):
+            raise InputError(
+                f"{target.__name__} is a partitioner of flwr-datasets: write {{name: flower, partitioner: "
+                f"{target.__name__}, options: {{...}}}}"
+            )
+        return None
 
     def remedy(self) -> str:
         """A change of the config that gives the client with the fewest examples more."""
