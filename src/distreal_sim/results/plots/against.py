@@ -17,6 +17,7 @@ from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._lines import label_lines
 from distreal_sim.results.plots._panels import panels_of
 from distreal_sim.results.plots._save import look, save
+from distreal_sim.results.plots._units import in_words
 from distreal_sim.results.runs import Run
 from distreal_sim.results.statistics import is_share, t_interval
 from distreal_sim.results.sweep_table import brief, briefest, short_names
@@ -90,12 +91,12 @@ def against(
         _limit(grid[0, 0], lowest, highest, in_shares)
         if not is_numeric:
             grid[0, 0].set_xlim(-0.5, len(order) - 0.5)
-        name = short_names([chosen])[chosen].replace("_", " ")
+        name = in_words(short_names([chosen])[chosen])
         what = f"Final {name_of(held).replace('Test', 'test')}"
         if len(panels) == 1:
-            grid[0, 0].set(xlabel=name.capitalize(), ylabel=what)
+            grid[0, 0].set(xlabel=name, ylabel=what)
         else:
-            figure.supxlabel(name.capitalize(), fontsize=9)
+            figure.supxlabel(name, fontsize=9)
             figure.supylabel(what, fontsize=9)
         title = IN_WORDS[band].replace("band", "bars") if with_bars else None
         legend_above(figure, list(handles.values()), list(handles), title)

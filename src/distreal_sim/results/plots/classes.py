@@ -26,6 +26,9 @@ WORST = 10
 WIDTH = 0.7
 """Of a class on the x axis, which the experiments share."""
 
+MOST_TICKS = 20
+"""Classes that are named on the axis, one by one if there are no more."""
+
 
 def classes(runs: Sequence[Run], out: Path | None = None) -> Figure:
     """Accuracy of each class in the last test: mean of the seeds, and their range; beside it, over the
@@ -51,10 +54,9 @@ def classes(runs: Sequence[Run], out: Path | None = None) -> Figure:
                 mean: pd.Series = pd.concat(rows, axis=1).mean(axis=1)
                 over_rounds.plot(mean.index, mean, **style)
         last.set(xlabel="Class", ylabel="Test accuracy")
-        over_rounds.set(xlabel="Round", ylabel="Thick: worst tenth of classes, thin: all")
-        for axes in (last, over_rounds):
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        over_rounds.yaxis.label.set_fontsize(7)
+        over_rounds.set(xlabel="Round", ylabel="Worst tenth of the classes (thick)\nand all (thin)")
+        last.xaxis.set_major_locator(MaxNLocator(MOST_TICKS, integer=True))
+        over_rounds.xaxis.set_major_locator(MaxNLocator(integer=True))
         last.set_ylim(-0.02, 1.02)
         legend_above(figure, handles, [short[label] for label in tables])
         save(figure, out)
