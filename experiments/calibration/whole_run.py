@@ -22,7 +22,7 @@ from distreal_sim.config.build import build
 
 CONFIG = Path(__file__).parents[2] / "configs" / "digits.yaml"
 METHODS = ("fedavg", "heterofl", "distreal")
-REPEATS = 6
+REPEATS = 30
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from distreal_sim.cli._shared import Metric, Score, Verbose
 def plot(
     directories: Annotated[
         list[Path],
-        typer.Argument(help="run directories, or folders of them; or one front file", metavar="DIR..."),
+        typer.Argument(help="run directories, folders of them; or a front, or a search", metavar="DIR..."),
     ],
     x: Annotated[
         Literal["sim_s", "round", "macs", "upload_bytes", "energy_j"],
@@ -52,10 +52,11 @@ def plot(
     (to_target); what one client could do and did (capacity).
     """
     os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever draws on this user's screen
+    from distreal_sim.results.show import front_of
     from distreal_sim.results.show import plot as plot_runs
 
     one = directories[0] if len(directories) == 1 else None
-    is_front = one is not None and one.suffix == ".json"
+    is_front = one is not None and front_of(one) is not None
     name = "front" if is_front else "against" if against is not None else kind
     out = out or Path(f"{name}.png")
     plot_runs(one or directories, x, target, metric, out, kind, y, band, against)

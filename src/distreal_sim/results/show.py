@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Directories = str | Path | Iterable[str | Path]
 
+FRONT = "front.json"
+"""Of the directory of a search."""
+
 
 def table(
     directories: Directories,
@@ -108,21 +111,23 @@ def plot(
     """Accuracy against simulated time, a line per method, mean and 95 % band over seeds; or another figure.
 
     The runs of a sweep get a panel for each of its settings. directories: runs, or folders of them, or one
-    front file. targets: values to mark, by default the sweep's. metric, y: see `load_runs`. out: a .png, .pdf
-    or .svg. kind: `accuracy`, or the score y; `timeline`, who works when in the first rounds;
-    `participation`, shares of the clients whose work counts, over the rounds; `work`, the MACs that slow,
-    middle and fast devices offered, used and saw counted; `clients`, the scores by class of device and client
-    by client; `classes`, the accuracy in each class of the test examples; `to_target`, time, MACs, bytes and
-    joules until the first of `targets`; `capacity`, of one client; `front`, the dropout vectors; `against`,
-    the final score at each value of a swept key. band: around a mean, its 95 % interval, the standard
-    deviation of the seeds, all seeds, or nothing. against: the key of that figure, in full or its last part,
-    by default the first that is swept. x is for accuracy. Raises InputError where there is no run.
+    front file, or the directory of a search. targets: values to mark, by default the sweep's. metric, y: see
+    `load_runs`. out: a .png, .pdf or .svg. kind: `accuracy`, or the score y; `timeline`, who works when in
+    the first rounds; `participation`, shares of the clients whose work counts, over the rounds; `work`, the
+    MACs that slow, middle and fast devices offered, used and saw counted; `clients`, the scores by class of
+    device and client by client; `classes`, the accuracy in each class of the test examples; `to_target`,
+    time, MACs, bytes and joules until the first of `targets`; `capacity`, of one client; `front`, the dropout
+    vectors; `against`, the final score at each value of a swept key. band: around a mean, its 95 % interval,
+    the standard deviation of the seeds, all seeds, or nothing. against: the key of that figure, in full or
+    its last part, by default the first that is swept. x is for accuracy. Raises InputError where there is no
+    run.
     """
     place_of = None if out is None else Path(out)
-    if isinstance(directories, str | Path) and Path(directories).suffix == ".json":
+    front = front_of(directories)
+    if front is not None:
         from distreal_sim.results.plots.front import front_file
 
-        return front_file(Path(directories), place_of)
+        return front_file(front, place_of)
     runs = _compared(directories, metric, y=y)
     if kind == "against" or against is not None:
         from distreal_sim.results.plots.against import against as draw_against
@@ -139,6 +144,17 @@ def plot(
     from distreal_sim.results.plots.accuracy import accuracy  # matplotlib takes a second to import
 
     return accuracy(runs, x=x, targets=marked, out=place_of, band=band)
+
+
+def front_of(directories: Directories) -> Path | None:
+    """The front file that this is or, for the directory of a search, that lies in it; None for runs."""
+    if not isinstance(directories, str | Path):
+        return None
+    one = Path(directories)
+    if one.suffix == ".json":
+        return one
+    is_search = (one / FRONT).is_file() and not (one / "run.json").exists()  # runs keep their front, too
+    return one / FRONT if is_search else None
 
 
 def draw(kind: str, runs: Sequence[Run], out: str | Path | None = None) -> Figure:

@@ -16,6 +16,7 @@ from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front
 from distreal_sim.results.plots.front import front, front_file
 from distreal_sim.results.runs import Run
+from distreal_sim.results.show import front_of, plot
 
 from .conftest import FRONT
 
@@ -124,6 +125,17 @@ def test_runs(tmp_path: Path, write_run: Callable[..., Run]) -> None:
     replace(FRONT, model="fff").save(other.path / "front.json")
     with pytest.raises(InputError, match=r"different fronts, .*: give its file"):
         front([distreal, other])
+
+
+def test_the_front_of_a_search(tmp_path: Path, write_run: Callable[..., Run]) -> None:
+    """Its directory stands for the file in it; a run, which keeps its front, is a run."""
+    FRONT.save(tmp_path / "front.json")
+    assert front_of(tmp_path) == front_of(tmp_path / "front.json") == tmp_path / "front.json"
+    assert points(plot(tmp_path)) == points(drawn(tmp_path, FRONT))
+    run = write_run("distreal", [0.5])
+    assert (run.path / "front.json").exists()
+    assert front_of(run.path) is None
+    assert front_of([tmp_path]) is None
 
 
 def test_no_front(tmp_path: Path) -> None:
