@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.lazy import lazy
 from distreal_sim.base.rng import Rngs
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.coding import Parts, encode_update
@@ -55,12 +55,12 @@ class Client:
     told: Mapping[str, float] = field(default_factory=dict)
     planned: tuple[int, ...] | None = None
 
-    @cached_property
+    @lazy
     def examples(self) -> np.ndarray:
         """(n,) indices of the examples that it trains on: all of its own, or those that the method chose."""
         return self.task.split[self.id] if self.chosen is None else self.chosen
 
-    @cached_property
+    @lazy
     def batch_sizes(self) -> list[int]:
         """Examples of each planned mini-batch."""
         now = self.round
@@ -73,19 +73,19 @@ class Client:
         """Examples of each mini-batch of one pass over all of its examples."""
         return batch_sizes(len(self.examples), self.task.local.doing(epochs=1))
 
-    @cached_property
+    @lazy
     def capacity(self) -> Capacity:
         """MAC/s, in time relative to the start of the round; the share of it that its controller set."""
         own = self.task.devices.capacity(self.id, self.round.start_s)
         share = self.told.get(SPEED_SHARE.name, 1.0)
         return own if share == 1 else replace(own, scale=share * own.scale)
 
-    @cached_property
+    @lazy
     def presence(self) -> Presence | None:
         """When it is there, in time relative to the start of the round; None: all the time."""
         return self.task.devices.presence(self.id, self.round.start_s)
 
-    @cached_property
+    @lazy
     def link(self) -> Transfers:
         """Its network link in this round, at the power that its controller set."""
         own = self.task.devices.link(self.id, self._use)
@@ -94,7 +94,7 @@ class Client:
             return own
         return own._replace(upload_bytes_per_s=self.radio.bytes_per_s(power_w))
 
-    @cached_property
+    @lazy
     def radio(self) -> Radio | None:
         """The radio of its uploads; None where there is no model of it."""
         return self.task.devices.radio(self.id, self._use)
@@ -108,12 +108,12 @@ class Client:
     def _use(self) -> Use:
         return Use(self.round.number, self.round.start_s, self.round.n_selected)
 
-    @cached_property
+    @lazy
     def rngs(self) -> Rngs:
         """Its generators of this round, each keyed by its purpose."""
         return Rngs(self.task.seed, (self.round.key, self.id))
 
-    @cached_property
+    @lazy
     def memory_bytes(self) -> float:
         """Bytes that its training may take."""
         return self.task.devices.memory_bytes(self.id)

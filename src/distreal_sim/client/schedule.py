@@ -140,7 +140,7 @@ class Schedule:
 def schedule(
     sizes: Sequence[int],
     capacity: Capacity,
-    choose: Choose,
+    choose: Choose | Choice,
     *,
     start_s: float,
     end_s: float,
@@ -150,8 +150,9 @@ def schedule(
 ) -> Schedule:
     """Times the planned mini-batches of `sizes` from start_s (relative) towards end_s.
 
-    end_s: when the computation must end, possibly before start_s if the transfers take long; deadline_s: the
-    planned length of the round, |end_s| if not given. A step unfinished at end_s is undone but charged;
+    choose: chooses each step just before it starts, or is the choice of all steps; end_s: when the
+    computation must end, possibly before start_s if the transfers take long; deadline_s: the planned length
+    of the round, |end_s| if not given. A step unfinished at end_s is undone but charged;
     overrun decides what happens to the finished steps. presence: when the client is there, None for always;
     while it is away no step begins. If it leaves for good before the end, its work ends there and is lost.
     Raises NeverDoneError when the server waits for a client without capacity.
@@ -173,7 +174,10 @@ def schedule(
                 raise NeverDoneError(never_done(index, len(sizes)))
             t_s = limit_s
             break
-        choice = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:], index))
+        if isinstance(choose, Choice):
+            choice = choose
+        else:
+            choice = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:], index))
         cost = choice.charge * size
         done_s = capacity.finish(t_s, cost, limit_s)
         if done_s == math.inf and waits:

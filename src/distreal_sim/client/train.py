@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from operator import mul
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,16 @@ from distreal_sim.client.columns import CHARGED, CONTROLLED, PEAK_MEMORY, names_
 from distreal_sim.client.coverage import Coverage, mean_keep_rate, most_bytes, sent_bytes
 from distreal_sim.client.energy import ENERGY, joules
 from distreal_sim.client.messages import Facts, Job, Update
-from distreal_sim.client.schedule import TOLERANCE, Choose, Schedule, Step, plain_step, schedule, too_late
+from distreal_sim.client.schedule import (
+    TOLERANCE,
+    Choice,
+    Choose,
+    Schedule,
+    Step,
+    plain_step,
+    schedule,
+    too_late,
+)
 from distreal_sim.client.traffic import Traffic
 from distreal_sim.thinning.masks import Mask
 
@@ -26,15 +36,15 @@ from distreal_sim.thinning.masks import Mask
 def train(
     client: Client,
     job: Job,
-    choose: Choose,
+    choose: Choose | Choice,
     traffic: Traffic,
     *,
     trained: Sequence[str] | None = None,
 ) -> Update:
     """Times the client's round and, unless its update is lost, computes it.
 
-    choose: chooses each step just before it starts; traffic: bytes that travel; trained: names of the
-    parameters that the update holds, all if not given.
+    choose: chooses each step just before it starts, or is the choice of all steps; traffic: bytes that
+    travel; trained: names of the parameters that the update holds, all if not given.
     """
     task, structure = client.task, client.task.structure
     expected = traffic
@@ -52,7 +62,11 @@ def train(
         deadline_s=task.deadline_s,
         presence=client.presence,
     )
-    steps = [step.choice.counts for step in plan.steps]
+    steps, examples, macs = [], [], []
+    for step in plan.steps:
+        steps.append(step.choice.counts)
+        examples.append(step.n_examples)
+        macs.append(step.macs)
     told = sent_bytes(task.codec, structure, steps) if traffic.coverage else 0
     upload_bytes = traffic.upload_bytes + told
     done_s = plan.compute_end_s + client.link.upload_s(upload_bytes, plan.compute_end_s)
@@ -73,7 +87,7 @@ def train(
         mean_keep_rate=mean_keep_rate(structure, steps),
         download_bytes=traffic.download_bytes,
         upload_bytes=0 if lost else upload_bytes,
-        train_loss=math.nan if diverged else _mean_loss(losses, plan.steps),
+        train_loss=math.nan if diverged else _mean_loss(losses, examples),
         metrics={
             **_charged(client, plan.charged_macs),
             **_peak_memory(client, plan.steps),
@@ -83,7 +97,6 @@ def train(
         download_s=min(start_s, sim_s),
         compute_s=plan.compute_end_s - start_s,
     )
-    examples, macs = [step.n_examples for step in plan.steps], [step.macs for step in plan.steps]
     coverage = Coverage.of(structure, masks, examples, macs)
     return Update(facts, arrays or {}, coverage, travels_whole=traffic.coverage)
 
@@ -198,9 +211,6 @@ def _compute(
     return losses, None
 
 
-def _mean_loss(losses: Sequence[float], steps: Sequence[Step]) -> float:
+def _mean_loss(losses: Sequence[float], examples: Sequence[int]) -> float:
     """Mean over the examples of the finished steps; NaN where none finished, or none was computed."""
-    if not losses:
-        return math.nan
-    sizes = [step.n_examples for step in steps]
-    return sum(loss * n for loss, n in zip(losses, sizes, strict=True)) / sum(sizes)
+    return sum(map(mul, losses, examples)) / sum(examples) if losses else math.nan

@@ -27,7 +27,9 @@ class SerialFleet:
         self._memories: dict[int, Arrays] = {}
 
     def publish(self, arrays: Arrays) -> Arrays:
-        """Read-only views, because all clients share them."""
+        """Read-only views, because all clients share them; the same arrays where they are read-only."""
+        if all(isinstance(array, np.ndarray) and not array.flags.writeable for array in arrays.values()):
+            return arrays
         return _frozen({name: np.asarray(array).view() for name, array in arrays.items()})
 
     def train(self, jobs: Sequence[Job]) -> Iterator[Update]:
@@ -46,14 +48,19 @@ class SerialFleet:
 
     def _answer(self, job: Job) -> Update:
         try:
-            memory = self._memories.get(job.client_id, {})
-            known = replace(job, arrays=self.publish(job.arrays), memory=memory)
-            update = do(self._task, self._method, known)
+            update = do(self._task, self._method, self._lent(job))
         except Exception as error:
             raise _failure(f"client {job.client_id}, round {job.round.number}", "training", error) from error
         if update.memory is not None:
             self._memories[job.client_id] = _frozen({k: np.array(v) for k, v in update.memory.items()})
         return update
+
+    def _lent(self, job: Job) -> Job:
+        """The job with its arrays read-only and its client's memory."""
+        arrays, memory = self.publish(job.arrays), self._memories.get(job.client_id, {})
+        if arrays is job.arrays and not memory and not job.memory:
+            return job
+        return replace(job, arrays=arrays, memory=memory)
 
     def statistics(
         self, arrays: Arrays, round_number: int, client_ids: Sequence[int], part: SubModel | None = None

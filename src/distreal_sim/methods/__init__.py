@@ -176,10 +176,11 @@ class Method(Plugin):
             return Choice(level.counts, level.macs_per_example, mask, compute, level.charged_macs)
 
         def choose(moment: Moment) -> Choice:
-            return same or choice(moment.step, levels.now(moment, start))
+            return choice(moment.step, levels.now(moment, start))
 
-        same = choice(0, start) if isinstance(levels, Always) and draw is whole else None
-        return train(client, job, choose, start.traffic, trained=start.trained)
+        alike = isinstance(levels, Always) and draw is whole
+        steps = choice(0, start) if alike else choose
+        return train(client, job, steps, start.traffic, trained=start.trained)
 
     def answer(self, client: Client, job: Job) -> Update:
         """What one client answers instead of training (`Round.asks`)."""

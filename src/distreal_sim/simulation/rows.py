@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, overload
 
 import numpy as np
@@ -115,7 +116,7 @@ class ClientRows(Sequence[ClientRow]):
         macs_available: MACs that each client's capacity offered from the start of the round to its end;
         own: the method's columns.
         """
-        values: dict[str, Sequence[Any]] = {name: [getattr(one, name) for one in facts] for name in OF_FACTS}
+        values: dict[str, Sequence[Any]] = {name: list(map(attrgetter(name), facts)) for name in OF_FACTS}
         values |= {c.name: [one.metrics.get(c.name, math.nan) for one in facts] for c in own}
         return cls._of({**values, "round": [round_number] * len(facts), "macs_available": macs_available})
 

@@ -37,7 +37,8 @@ class Snapshot:
     """The state of a module, to be restored; but: names of parameters and buffers that are left out."""
 
     def __init__(self, module: nn.Module, but: Collection[str] = ()) -> None:
-        self._dicts: list[tuple[dict[str, Any], frozenset[str]]] = []  # with their original keys
+        self._dicts: list[dict[str, Any]] = []
+        self._keys: list[frozenset[str]] = []  # the original ones
         self._tensors: list[tuple[dict[str, Any], str, Tensor | None, Tensor | None]] = []
         self._plain: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._lists: list[tuple[dict[str, Any], str, list[Any]]] = []
@@ -46,7 +47,7 @@ class Snapshot:
         for name, part in module.named_modules():
             self._shared[id(part)] = part
             for tensors in (part._parameters, part._buffers):
-                self._dicts.append((tensors, frozenset(tensors)))
+                self._add_keys(tensors)
                 for key, tensor in tensors.items():
                     self._shared[id(tensor)] = tensor
                     if (f"{name}.{key}" if name else key) not in but:
@@ -55,8 +56,12 @@ class Snapshot:
             self._add_attributes(vars(part))
         self._others = self._copies()
 
+    def _add_keys(self, entries: dict[str, Any]) -> None:
+        self._dicts.append(entries)
+        self._keys.append(frozenset(entries))
+
     def _add_attributes(self, attributes: dict[str, Any]) -> None:
-        self._dicts.append((attributes, frozenset(attributes)))
+        self._add_keys(attributes)
         own = {key: value for key, value in attributes.items() if key not in _INTERNAL}
         self._plain.append((attributes, {key: value for key, value in own.items() if _is_immutable(value)}))
         for key, value in own.items():
@@ -67,8 +72,8 @@ class Snapshot:
 
     def restore(self) -> None:
         """Restores the module's state."""
-        for entries, known in self._dicts:
-            if entries.keys() != known:
+        if list(map(dict.keys, self._dicts)) != self._keys:
+            for entries, known in zip(self._dicts, self._keys, strict=True):
                 for key in entries.keys() - known:
                     del entries[key]
         for tensors, key, tensor, value in self._tensors:

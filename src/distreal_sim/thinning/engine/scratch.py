@@ -32,8 +32,9 @@ class Scratch:
     def enter(self, mask: Mask | None, *, to_change: bool = False) -> Plan:
         """Puts the mask's parameters into the network; to_change: the rule's states too, before a step."""
         if mask is None or mask.is_full:
-            self.put_back()
-            self._held, self.rows = None, []
+            if self._held is not None:
+                self.put_back()
+                self._held, self.rows = None, []
             return self._plans.bind(self._full)
         plan = self._plans.bind(mask.counts(self._structure))
         assert plan.cut is not None
