@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from scores import loss_and_hits
 from torch import nn
 
+from distreal_sim.thinning.coupling.cut import cut
 from distreal_sim.thinning.coupling.groups import find_groups
-from distreal_sim.thinning.coupling.trial import cut
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.statistics import batch_statistics, mean_statistics
 from distreal_sim.thinning.structure import axis_positions

@@ -1,6 +1,7 @@
 """One YAML file = one run: loading, overriding, checking and hashing of experiment configs."""
 
-from distreal_sim.config.experiment import NO_EFFECT, Experiment
+from distreal_sim.config.experiment import Experiment
+from distreal_sim.config.identity import NO_EFFECT
 from distreal_sim.config.kinds import KINDS
 from distreal_sim.config.load import Config, json_schema, load_experiment, parse_experiment
 from distreal_sim.config.read import (

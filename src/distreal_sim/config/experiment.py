@@ -1,19 +1,14 @@
-"""The experiment: everything that determines a run, its resolved form and its hash."""
+"""The experiment: everything that determines a run."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
-from functools import reduce
-from operator import attrgetter, getitem
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, model_validator
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.plugins import Plugin
 from distreal_sim.base.sources import Sources, check_same, reading, sources_of
 from distreal_sim.base.values import ConfigModel, ConfigPath
 from distreal_sim.client.columns import (
@@ -45,7 +40,8 @@ from distreal_sim.config.checks import (
     check_statistics,
     check_watched_rounds,
 )
-from distreal_sim.config.kinds import KINDS, by_content, is_list, plain, plugins_in
+from distreal_sim.config.identity import NO_EFFECT, hash_of, values_of
+from distreal_sim.config.kinds import plain, plugins_in
 from distreal_sim.config.watched import Best, Stop
 from distreal_sim.data.datasets import Dataset
 from distreal_sim.data.partitions import Partition
@@ -76,9 +72,6 @@ from distreal_sim.server.selection import Selection
 from distreal_sim.server.selection.uniform import Uniform
 from distreal_sim.thinning.measured.file import read_costs
 from distreal_sim.thinning.measured.table import CostTable
-
-NO_EFFECT = ("name", "checkpoint_every", "job_timeout_wall_s", "trackers")
-"""Keys that do not change the results."""
 
 
 class Experiment(ConfigModel):
@@ -289,30 +282,11 @@ class Experiment(ConfigModel):
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults included, as plain YAML types."""
-        return self._values(plain)
-
-    def _values(self, written: Callable[[Plugin], dict[str, Any]]) -> dict[str, Any]:
-        """Every key with its value, plug-ins as `written` gives them."""
-        values: dict[str, Any] = self.model_dump(mode="json")
-        for key in KINDS:
-            *above, last = key.split(".")
-            found = attrgetter(key)(self)
-            reduce(getitem, above, values)[last] = (
-                list(map(written, found)) if is_list(Experiment, key) else written(found)
-            )
-        return values
+        return values_of(self, plain)
 
     def hash(self, *, with_sources: bool = True) -> str:
-        """16 hex digits that identify the computation.
+        """16 hex digits that identify the computation (`hash_of`).
 
-        NO_EFFECT and `dataset.data_dir` are left out; other files, such as a front, enter with their content,
-        `cost: measured` as the word: the measurement of a run is in its cost.json.
         with_sources: the user's own source files enter too, with their content.
         """
-        values = {key: value for key, value in self._values(by_content).items() if key not in NO_EFFECT}
-        values["dataset"].pop("data_dir", None)
-        if isinstance(self.cost, Path) and self.cost.is_file():
-            values["cost"] = hashlib.sha256(self.cost.read_bytes()).hexdigest()
-        if with_sources and self.sources:
-            values["sources"] = dict(self.sources)
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+        return hash_of(self, self.cost, self.sources if with_sources else {})

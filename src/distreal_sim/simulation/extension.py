@@ -1,4 +1,4 @@
-"""Runs that go on beyond the end that they were planned with."""
+"""Whether a run in a directory can be resumed, and go on beyond the end that it was planned with."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from distreal_sim.base.directory import check_same_keys, check_same_sources, read_status
 from distreal_sim.base.errors import InputError
 from distreal_sim.client.settings import Evaluation
-from distreal_sim.config import Experiment
+from distreal_sim.config import NO_EFFECT, Experiment, flat_keys, read_yaml
 from distreal_sim.config.watched import Stop
 from distreal_sim.recipe.metrics import Better
 from distreal_sim.simulation.watch import Watch, rows_of
@@ -22,7 +23,31 @@ def ends_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config.get(key) for key in ENDS}
 
 
-def goes_on(path: Path, experiment: Experiment, info: Mapping[str, Any]) -> bool:
+def check_same(path: Path, experiment: Experiment) -> None:
+    """Raises InputError naming what differs from the run to resume."""
+    info = read_status(path / "run.json")
+    if info and not info["training"]:
+        raise InputError(
+            f"{path} holds a run without training, which cannot be resumed; choose another --out"
+        )
+    if info and info["config_hash"] == experiment.hash():
+        return
+    if info and _goes_on(path, experiment, info):
+        return
+    old, new = flat_keys(read_yaml(path / "config.yaml")), flat_keys(experiment.resolved())
+    free = {*NO_EFFECT, "dataset.data_dir"}
+    check_same_keys(path, "run", old, new, {*free, *ENDS})
+    if info:
+        check_same_sources(path, "run", info.get("sources", {}), experiment.sources)
+    check_same_keys(path, "run", old, new, free)
+    if info:
+        raise InputError(
+            f"{path} holds the run of an earlier version, or of a config with another front of the same "
+            "name; choose another --out"
+        )
+
+
+def _goes_on(path: Path, experiment: Experiment, info: Mapping[str, Any]) -> bool:
     """Whether the experiment is that of the run in a directory, but for its end; info: the run's run.json.
 
     Raises InputError where it is and the run's rounds are not the first ones of the experiment all the same.

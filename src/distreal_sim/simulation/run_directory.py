@@ -14,32 +14,22 @@ from typing import Any, Literal
 import numpy as np
 from safetensors.numpy import save
 
-from distreal_sim.base.directory import (
-    check_same_keys,
-    check_same_sources,
-    lock_directory,
-    read_status,
-    write_status,
-)
+from distreal_sim.base.directory import lock_directory, read_status, write_status
 from distreal_sim.base.errors import InputError, RunError
 from distreal_sim.base.files import sync, write_atomically
 from distreal_sim.base.sources import git_state
 from distreal_sim.base.versions import version_of
 from distreal_sim.client.messages import Arrays
-from distreal_sim.config import NO_EFFECT, Experiment, dump_yaml, flat_keys, read_yaml
+from distreal_sim.config import Experiment, dump_yaml, read_yaml
 from distreal_sim.recipe.metrics import Better
 from distreal_sim.recipe.scoring import CLASS_COLUMNS
 from distreal_sim.simulation.checkpoints import Checkpoints
+from distreal_sim.simulation.client_parts import ClientParts
 from distreal_sim.simulation.client_scores import client_columns, table_columns
-from distreal_sim.simulation.extension import ENDS, ends_of, goes_on, goes_on_from
+from distreal_sim.simulation.extension import check_same, ends_of, goes_on_from
 from distreal_sim.simulation.rounds import Progress
 from distreal_sim.simulation.rows import ClientRow, ClientRows, RoundRow, Timing, round_columns
-from distreal_sim.simulation.table_files import (
-    CsvTable,
-    join_client_parts,
-    write_client_rows,
-    write_first_rounds,
-)
+from distreal_sim.simulation.table_files import CsvTable
 from distreal_sim.simulation.watch import check_watched
 from distreal_sim.thinning.measured.file import read_costs
 from distreal_sim.thinning.measured.table import CostTable
@@ -82,7 +72,7 @@ class RunDirectory:
         self.rounds = CsvTable(path / "rounds.csv", round_columns(experiment.columns, ()))
         self.parts_of_tests: dict[str, CsvTable] = {}  # client_scores, class_scores
         self.timing = CsvTable(path / "timing.csv", [f.name for f in dataclasses.fields(Timing)])
-        self.parts = path / "clients.parts"
+        self.parts = ClientParts(path / "clients.parts")
         self.checkpoints = Checkpoints(path / "checkpoint")
         existed = (path / "config.yaml").exists()
         if resume and not training:
@@ -93,7 +83,7 @@ class RunDirectory:
         self._lock = lock_directory(path, "run", begun=existed, config="config.yaml")
         try:
             if existed:
-                _check_same(path, experiment)
+                check_same(path, experiment)
         except BaseException:
             self.close()
             raise
@@ -149,13 +139,14 @@ class RunDirectory:
             self._write_config()
         if self.costs is not None:
             self.costs.save(self.path / "cost.json")
-        self.parts.mkdir(exist_ok=True)
+        self.parts.folder.mkdir(exist_ok=True)
         self.checkpoints.create()
         saved = self.checkpoints.last(self._can_go_on_from)
         meta = {} if saved is None else saved.meta
         self._earlier_wall_s = meta.get("wall_s", 0.0)
         n_rounds = meta.get("round", 0)
-        self._reopen(n_rounds)
+        if read_status(self.path / "run.json").get("status") == "finished":
+            self.parts.divide(self.path / "clients.parquet", n_rounds)
         self._write_info("running")
         resolved = self.experiment.resolved()
         if not self._new and ends_of(read_yaml(self.path / "config.yaml")) != ends_of(resolved):
@@ -167,9 +158,7 @@ class RunDirectory:
         self.timing.cut(meta.get("timing_csv_bytes"))
         for name, table in self.parts_of_tests.items():
             table.cut(meta.get(f"{name}_bytes"))
-        for part in self.parts.iterdir():
-            if part.suffix == ".tmp" or int(part.stem) > n_rounds:
-                part.unlink()
+        self.parts.cut(n_rounds)
         return (fresh, {}) if saved is None else saved.read()
 
     def _write_config(self) -> None:
@@ -179,16 +168,6 @@ class RunDirectory:
     def _can_go_on_from(self, meta: Mapping[str, Any]) -> bool:
         rounds, evaluation = self.experiment.rounds, self.experiment.evaluation
         return goes_on_from(meta["round"], meta["rounds"], rounds, evaluation)
-
-    def _reopen(self, round_number: int) -> None:
-        """Of a finished run: its clients.parquet becomes a part again, up to this round."""
-        if read_status(self.path / "run.json").get("status") != "finished":
-            return
-        shutil.rmtree(self.parts)  # a run that was killed when it had just finished has left some
-        self.parts.mkdir()
-        if round_number:
-            part = self.parts / _part_name(round_number)
-            write_first_rounds(self.path / "clients.parquet", round_number, part)
 
     def write(self, row: RoundRow, rows: Sequence[ClientRow], timing: Timing) -> None:
         """Adds a round; its client rows reach the disk with the next commit."""
@@ -215,10 +194,10 @@ class RunDirectory:
 
     def _commit(self, progress: Progress, contexts: dict[int, bytes]) -> None:
         if self._rows:
-            write_client_rows(self.parts / _part_name(progress.round_number), ClientRows.join(self._rows))
+            self.parts.add(progress.round_number, ClientRows.join(self._rows))
             self._rows = []
         own = [table.path for table in self.parts_of_tests.values()]
-        for path in (self.rounds.path, self.timing.path, *own, self.parts):
+        for path in (self.rounds.path, self.timing.path, *own, self.parts.folder):
             sync(path)
         if not self.training:
             return  # a timed run is repeated, not resumed
@@ -243,13 +222,13 @@ class RunDirectory:
     def finish(self, model: Arrays) -> None:
         """Writes the model and the joined clients.parquet; marks the run as finished."""
         with _writing():
-            join_client_parts(sorted(self.parts.glob("*.parquet")), self.path / "clients.parquet")
+            self.parts.join(self.path / "clients.parquet")
             content = save({k: np.asarray(v, order="C") for k, v in model.items()})
             if self.training:
                 write_atomically(self.path / "model.safetensors", content)
             sync(self.path)
             self._write_info("finished")
-            shutil.rmtree(self.parts)
+            shutil.rmtree(self.parts.folder)
 
     def abandon(self, status: Literal["stopped", "failed"]) -> None:
         """Writes into run.json how the run ended early.
@@ -268,7 +247,7 @@ class RunDirectory:
             tables = ("rounds.csv", "timing.csv", "client_scores.csv", "class_scores.csv")
             for name in ("config.yaml", "run.json", *tables, "front.json", "cost.json", BEST):
                 (self.path / name).unlink(missing_ok=True)
-            for folder in (self.parts, self.checkpoints.path):
+            for folder in (self.parts.folder, self.checkpoints.path):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
@@ -315,32 +294,3 @@ def _writing() -> Iterator[None]:
             f"cannot write {error.filename}: {error.strerror}; the last checkpoint is safe: fix the cause, "
             "then resume from it by adding --resume to the same command"
         ) from error
-
-
-def _part_name(round_number: int) -> str:
-    """The name of a part of clients.parquet; round_number: its last."""
-    return f"{round_number:06d}.parquet"
-
-
-def _check_same(path: Path, experiment: Experiment) -> None:
-    """Raises InputError naming what differs from the run to resume."""
-    info = read_status(path / "run.json")
-    if info and not info["training"]:
-        raise InputError(
-            f"{path} holds a run without training, which cannot be resumed; choose another --out"
-        )
-    if info and info["config_hash"] == experiment.hash():
-        return
-    if info and goes_on(path, experiment, info):
-        return
-    old, new = flat_keys(read_yaml(path / "config.yaml")), flat_keys(experiment.resolved())
-    free = {*NO_EFFECT, "dataset.data_dir"}
-    check_same_keys(path, "run", old, new, {*free, *ENDS})
-    if info:
-        check_same_sources(path, "run", info.get("sources", {}), experiment.sources)
-    check_same_keys(path, "run", old, new, free)
-    if info:
-        raise InputError(
-            f"{path} holds the run of an earlier version, or of a config with another front of the same "
-            "name; choose another --out"
-        )

@@ -1,4 +1,4 @@
-"""The files of the result tables: CSV that grows row by row, and parquet in parts."""
+"""CSV files of results, which grow row by row."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from distreal_sim.base.files import naming, sync
-from distreal_sim.simulation.rows import COLUMNS, ClientRows, schema_of
+from distreal_sim.base.files import naming
 
 
 class CsvTable:
@@ -60,34 +56,3 @@ def _csv_line(cells: Iterable[str]) -> bytes:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue().encode()
-
-
-def write_client_rows(path: Path, rows: ClientRows) -> None:
-    """Writes one part of clients.parquet."""
-    table = rows.table()
-    _write_whole(path, table.schema, [table])
-
-
-def write_first_rounds(whole: Path, round_number: int, part: Path) -> None:
-    """Writes the rows of clients.parquet up to a round as one part."""
-    table = pq.read_table(whole, filters=[("round", "<=", round_number)])
-    _write_whole(part, table.schema, [table])
-
-
-def join_client_parts(parts: Sequence[Path], path: Path) -> None:
-    """Writes clients.parquet from its parts, one at a time."""
-    schema = pq.read_schema(parts[0]) if parts else schema_of(COLUMNS)
-    _write_whole(path, schema, (pq.read_table(part, schema=schema) for part in parts))
-
-
-def _write_whole(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with naming(path):
-            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                for table in tables:
-                    writer.write_table(table)
-            sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

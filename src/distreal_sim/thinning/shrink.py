@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.thinning.coupling.trial import cut
+from distreal_sim.thinning.coupling.cut import cut
 from distreal_sim.thinning.masks import first_mask
 from distreal_sim.thinning.structure import Structure
 

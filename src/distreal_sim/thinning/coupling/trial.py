@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from distreal_sim.thinning.coupling.cut import cut, torch_index
 from distreal_sim.thinning.coupling.operations import (
     operation_name,
     outputs_in,
@@ -26,10 +26,8 @@ from distreal_sim.thinning.coupling.operations import (
 )
 from distreal_sim.thinning.coupling.record import Visit
 from distreal_sim.thinning.coupling.trace import Trace
-from distreal_sim.thinning.heads import follow_heads
 from distreal_sim.thinning.masks import Mask
-from distreal_sim.thinning.recurrent import read_weights
-from distreal_sim.thinning.structure import Structure, TensorLayout, ThinningError, kept_elements
+from distreal_sim.thinning.structure import Structure, ThinningError
 
 _OTHER_VALUES = re.compile(
     r"(layer|group|rms)_norm|.*dropout.*|rand.*|bernoulli_?|uniform_|normal_?|rrelu.*|multinomial"
@@ -85,7 +83,7 @@ def try_thinned(
     with torch.no_grad():
         for name, parameter in seen.module.named_parameters():
             kept_only = torch.zeros_like(parameter)
-            index = _torch_index(structure.tensors[name], mask.kept)
+            index = torch_index(structure.tensors[name], mask.kept)
             kept_only[index] = parameter[index]
             parameter.copy_(kept_only)
     full = _Full(seen, visits, keep)
@@ -271,31 +269,3 @@ class _Thinned(TorchFunctionMode):
 def _overlaps(tensor: Tensor) -> bool:
     """Whether some elements of the tensor share memory."""
     return any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-
-
-def cut(
-    module: nn.Module, structure: Structure, kept: Sequence[np.ndarray | None], counts: Sequence[int]
-) -> None:
-    """Cuts the parameters and buffers of `module`, in place, to the kept channels."""
-    names = {id(t): name for name, t in [*module.named_parameters(), *module.named_buffers()]}
-    smaller: dict[str, Tensor] = {}
-    for part in module.modules():
-        for tensors in (part._parameters, part._buffers):
-            for key, tensor in list(tensors.items()):
-                name = names.get(id(tensor))
-                if tensor is None or name not in structure.tensors:
-                    continue
-                if name not in smaller:
-                    value = tensor.detach()[_torch_index(structure.tensors[name], kept)].clone()
-                    trained = tensor.requires_grad
-                    smaller[name] = nn.Parameter(value, trained) if tensors is part._parameters else value
-                tensors[key] = smaller[name]  # type: ignore[assignment]
-        if isinstance(part, nn.RNNBase):
-            read_weights(part)
-    follow_heads(module)
-    for override in structure.overrides:
-        setattr(module.get_submodule(override.module), override.attribute, override.value(counts))
-
-
-def _torch_index(layout: TensorLayout, kept: Sequence[np.ndarray | None]) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(np.ascontiguousarray(i)) for i in kept_elements(layout, kept))
