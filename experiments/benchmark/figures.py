@@ -19,7 +19,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import scenario as scenarios  # noqa: E402
 from curves import runs_of  # noqa: E402
-from page import README, evaluations, of_methods, placed, ranked  # noqa: E402
+from page import README, SERVERS, evaluations, of_methods, placed, ranked  # noqa: E402
 
 from distreal_sim.results.plots._curves import mean_curve  # noqa: E402
 from distreal_sim.results.plots._legend import legend_above  # noqa: E402
@@ -28,7 +28,6 @@ from distreal_sim.results.plots._save import look, save  # noqa: E402
 from distreal_sim.results.statistics import t_interval  # noqa: E402
 
 FIGURES = HERE.parents[1] / "lab" / "figures"
-SERVERS = "servers"
 TITLES = {
     "c16": "CIFAR-10 at 16 x 16",
     "mnist_writers": "MNIST by writer",

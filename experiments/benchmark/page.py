@@ -24,6 +24,8 @@ from distreal_sim.results.statistics import t_interval  # noqa: E402
 RESULTS = HERE / "results"
 README = "digits"
 """The scenario of the README."""
+SERVERS = "servers"
+"""The scenario of ways to merge, which is compared with no better of the baselines."""
 
 
 def main() -> None:
@@ -34,7 +36,7 @@ def main() -> None:
 def texts() -> list[str]:
     """Rows of the tables, scenario by scenario, and the differences of `against_the_better`."""
     tables = [row for name in placed() for row in rows(scenarios.load(name))]
-    return tables + [against_the_better(name) for name in placed() if name not in (README, "servers")]
+    return tables + [against_the_better(name) for name in placed() if name not in (README, SERVERS)]
 
 
 def against_the_better(name: str) -> str:

@@ -168,6 +168,7 @@ def test_nothing_fits(overrun: Overrun, status: str, macs: int, end_s: float, n_
     plan = play([2, 2], (10.0,), end_s=6.0, overrun=overrun)
     assert [s.choice.counts for s in plan.steps] == [A] * n_steps
     assert (plan.status, plan.macs, plan.compute_end_s) == (status, macs, end_s)
+    assert plan.charged_macs == macs, "of an unfinished step only what it took"
 
 
 @pytest.mark.parametrize("overrun", ["drop", "partial"])

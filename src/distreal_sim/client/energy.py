@@ -50,8 +50,7 @@ def joules(
     down = energy.download_j(download_bytes, download_s)
     sent_s = upload_s * share
     up = energy.upload_j(upload_bytes * share, sent_s) if sending_w is None else sending_w * sent_s
-    radio_j = down + up
-    return {"energy_j": compute_j + radio_j, "compute_j": compute_j, "radio_j": radio_j}
+    return _columns(compute_j, down + up)
 
 
 class Draw(NamedTuple):
@@ -110,4 +109,8 @@ def taken(drawn: Sequence[Draw], until_s: float) -> dict[str, float]:
         sum(draw.joules * draw.share(until_s) for draw in drawn if draw.by_radio == by_radio)
         for by_radio in (False, True)
     )
+    return _columns(compute_j, radio_j)
+
+
+def _columns(compute_j: OneOrMany, radio_j: OneOrMany) -> dict[str, OneOrMany]:
     return {"energy_j": compute_j + radio_j, "compute_j": compute_j, "radio_j": radio_j}

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.results.directories import group
+from distreal_sim.results.plots._beside import shifts
 from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._lines import label_lines
 from distreal_sim.results.plots._save import look, save
@@ -23,12 +24,8 @@ from distreal_sim.results.sweep_table import brief
 WORST = 10
 """The worst tenth of the classes, rounded up, is followed over the rounds."""
 
-WIDTH = 0.7
-"""Of a class on the x axis, which the experiments share."""
-
 MOST_TICKS = 20
 """Classes that are named on the axis, one by one if there are no more."""
-
 
 def classes(runs: Sequence[Run], out: Path | None = None) -> Figure:
     """Accuracy of each class in the last test: mean of the seeds, and their range; beside it, over the
@@ -45,8 +42,7 @@ def classes(runs: Sequence[Run], out: Path | None = None) -> Figure:
     with look():
         figure = Figure(figsize=(7.2, 3.2))
         last, over_rounds = figure.subplots(1, 2, width_ratios=(3, 2), sharey=True)
-        for place, (label, seeds) in enumerate(tables.items()):
-            shift = WIDTH * ((place + 0.5) / len(tables) - 0.5)
+        for shift, (label, seeds) in zip(shifts(len(tables)), tables.items(), strict=True):
             handles.append(_draw_last(last, seeds, shift, lines[label]))
             followed = zip(*map(worst_and_mean, seeds), strict=True)
             plain = {**lines[label], "marker": ""}

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.results.directories import group
+from distreal_sim.results.plots._beside import shifts
 from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._lines import label_lines
 from distreal_sim.results.plots._save import look, save
@@ -22,9 +23,6 @@ from distreal_sim.results.sweep_table import brief
 CLASSES = ("slow", "middle", "fast")
 
 SCORES = ["client_id", "device_class", "score"]
-
-WIDTH = 0.7
-"""Of the classes on the x axis, which the experiments share."""
 
 
 def clients(runs: Sequence[Run], out: Path | None = None) -> Figure:
@@ -42,8 +40,7 @@ def clients(runs: Sequence[Run], out: Path | None = None) -> Figure:
     with look():
         figure = Figure(figsize=(6.6, 3.2))
         by_class, by_client = figure.subplots(1, 2, sharey=True)
-        for place, (label, table) in enumerate(tables.items()):
-            shift = WIDTH * ((place + 0.5) / len(tables) - 0.5)
+        for shift, (label, table) in zip(shifts(len(tables)), tables.items(), strict=True):
             handles.append(_draw_classes(by_class, table, shift, lines[label]))
             scores = np.sort(table["score"].dropna().to_numpy())
             share = (np.arange(len(scores)) + 0.5) / max(1, len(scores))
