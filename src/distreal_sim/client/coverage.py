@@ -81,8 +81,9 @@ class Coverage:
 
 def keep_rate(structure: Structure, counts: Counts) -> float:
     """Share of channels kept, averaged over coupling groups; 1 where nothing can be dropped."""
-    full = np.array(structure.full_counts())
-    return float(np.mean(np.array(counts) / full)) if len(full) else 1.0
+    if not counts:
+        return 1.0
+    return float(np.mean(np.array(counts) / np.array(structure.full_counts())))
 
 
 def mean_keep_rate(structure: Structure, steps: Sequence[Counts]) -> float:

@@ -99,7 +99,7 @@ class Engine:
         plans = Plans(
             self._module, structure, self.names, *memories, rows, scaling, precision, clip_norm, fast
         )
-        self._n_steps = plans.n_steps
+        self._n_steps = [] if optimizer is None else plans.n_steps  # SGD counts none
         self.draws = plans.draws or loss_fn is not F.cross_entropy
         self._scratch = Scratch(structure, plans, rows, *memories)
         self._sums: Sums | None = None
