@@ -27,6 +27,7 @@ WORST = 10
 MOST_TICKS = 20
 """Classes that are named on the axis, one by one if there are no more."""
 
+
 def classes(runs: Sequence[Run], out: Path | None = None) -> Figure:
     """Accuracy of each class in the last test: mean of the seeds, and their range; beside it, over the
     rounds, the mean of the worst tenth of the classes and, thin, of all classes, each class counting alike.
