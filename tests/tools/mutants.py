@@ -125,6 +125,9 @@ MUTANTS = [
         ("state.clear()", "pass"),
         ("if self.lr:  # adding 0", "if True:  # adding 0"),
         ("self._initial.restore()", "pass"),
+    ),
+    *_of(
+        "thinning/test_identity.py",
         ("gradients[index] = scaled * factor", "gradients[index] = scaled"),
     ),
     *_of(
