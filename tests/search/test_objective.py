@@ -64,8 +64,8 @@ def test_the_data_are_split_in_three(objective: Objective) -> None:
 class Twin:
     """Central training in plain PyTorch with the settings of the toy experiment."""
 
-    def __init__(self, objective: Objective) -> None:
-        self.data, self.held = objective.task.data, objective.held
+    def __init__(self, objective: Objective, batch_size: int = 16) -> None:
+        self.data, self.held, self.batch_size = objective.task.data, objective.held, batch_size
         self.statistics = objective.statistics
         self.module = copy.deepcopy(objective.task.module).train()
 
@@ -75,8 +75,7 @@ class Twin:
 
     def train(self, order: np.ndarray, n_steps: int) -> None:
         optimiser = torch.optim.SGD(self.module.parameters(), lr=0.1, momentum=0.9, weight_decay=0.001)
-        for step in range(n_steps):
-            batch = order[16 * step : 16 * (step + 1)]
+        for batch in np.split(order, range(self.batch_size, len(order), self.batch_size))[:n_steps]:
             loss = F.cross_entropy(
                 self.module(self.inputs(self.data.train, batch)), torch.tensor(self.data.train.y[batch])
             )

@@ -54,7 +54,7 @@ def test_the_front(whole: Path, tmp_path: Path) -> None:
     made = front.made
     assert (made["model"], made["dataset"], made["seed"], made["evaluations"]) == (
         "small_cnn",
-        "digits",
+        "toys.FewDigits",
         1,
         20,
     )

@@ -10,17 +10,17 @@ Value = TypeVar("Value")
 
 
 class lazy(Generic[Owner, Value]):  # noqa: N801  (a decorator)
-    """functools.cached_property without the lock that it takes on Python 3.11.
+    """functools.cached_property, with its attributes, without the lock that it takes on Python 3.11.
 
     For objects that are made for every job, of which the lock is a measurable part.
     """
 
     def __init__(self, compute: Callable[[Owner], Value]) -> None:
-        self._compute = compute
+        self.func = compute
         self.__doc__ = compute.__doc__
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
-        self._name = name
+        self.attrname = name
 
     @overload
     def __get__(self, instance: None, owner: type[Owner]) -> lazy[Owner, Value]: ...
@@ -29,5 +29,5 @@ class lazy(Generic[Owner, Value]):  # noqa: N801  (a decorator)
     def __get__(self, instance: Owner | None, owner: type[Owner]) -> lazy[Owner, Value] | Value:
         if instance is None:
             return self
-        value = instance.__dict__[self._name] = self._compute(instance)
+        value = instance.__dict__[self.attrname] = self.func(instance)
         return value
