@@ -22,9 +22,11 @@ def texts() -> list[str]:
     rows = [f"| {' | '.join([name, str(len(own)), *(off(own, p) for p in both)])} |" for name, own in parts]
     runs = pd.read_csv(HERE / "whole_run.csv")
     for name, own in runs.groupby("method", sort=False):
-        measured, predicted = own["measured_s"].sum(), own["predicted_s"].sum()
-        cells = [str(own["steps"].sum()), f"{measured:.2f}", f"{predicted:.2f}"]
-        rows.append(f"| {name} | {' | '.join(cells)} | {100 * (predicted / measured - 1):+.0f} % |")
+        sums = own.groupby("time")[["steps", "measured_s", "predicted_s"]].sum()
+        steps_done, _, predicted = sums.iloc[0]
+        measured = ", ".join(f"{seconds:.3f}" for seconds in sums["measured_s"])
+        errors = ", ".join(f"{100 * e:+.0f} %" for e in sums["predicted_s"] / sums["measured_s"] - 1)
+        rows.append(f"| {name} | {steps_done:.0f} | {measured} | {predicted:.3f} | {errors} |")
     single = np.abs(runs["predicted_s"] / runs["measured_s"] - 1)
     return [
         *rows,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -75,12 +75,6 @@ class Devices:
         if (there := self._presences(client_ids)) is not None:
             lines = Attended(lines, there)
         return Capacities(lines, self.level_1(client_ids), start_s)
-
-    def offered(self, client_ids: Sequence[int], start_s: float, duration_s: float) -> np.ndarray:
-        """(n,) MACs that the capacity of each client offers from absolute time start_s on for duration_s."""
-        n = len(client_ids)
-        capacities = self.capacities(np.array(client_ids, np.int64), np.full(n, start_s))
-        return capacities.offered(np.full(n, duration_s))
 
     def validate(self, client_ids: Iterable[int]) -> None:
         """Walks the first round of some clients of a user's own profile; raises InputError as `validate`."""

@@ -80,7 +80,8 @@ def scores_of(task: Task, shards: Iterable[Arrays]) -> dict[int, dict[str, float
 def device_classes(task: Task) -> dict[int, str]:
     """The class of each tested client's device; of equal devices those with the lower numbers are slower."""
     clients = tested_clients(task)
-    order = np.argsort(task.devices.offered(clients, 0.0, task.deadline_s), kind="stable")
+    offered = [task.devices.capacity(client, 0.0).offered(0.0, task.deadline_s) for client in clients]
+    order = np.argsort(offered, kind="stable")
     return {clients[at]: CLASSES[3 * rank // len(clients)] for rank, at in enumerate(order.tolist())}
 
 

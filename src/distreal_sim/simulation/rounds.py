@@ -245,9 +245,9 @@ def play_round(sim: Simulation, before: Progress) -> tuple[Progress, RoundRow]:
     end_s = sim.end_s(now, duration_s)
     scores = sim.test(state, now, facts, before.statistics)
     timing = Timing(now.number, merged_wall_s - begin_wall_s, time.perf_counter() - merged_wall_s)
-    offered = sim.task.devices.offered([f.client_id for f in facts], now.start_s, duration_s)
+    offered = [sim.task.devices.capacity(f.client_id, now.start_s).offered(0.0, duration_s) for f in facts]
     own = sim.experiment.columns
-    rows = ClientRows.of_round(now.number, facts, offered.tolist(), own)
+    rows = ClientRows.of_round(now.number, facts, offered, own)
     row = RoundRow.of(now.number, end_s, scores, rows, own, *score_columns(sim.task))
     sim.recorder.write(row, rows, timing)
     statistics = scores.statistics if scores else before.statistics
