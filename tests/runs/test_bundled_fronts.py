@@ -105,7 +105,9 @@ def test_the_hash_depends_on_the_content() -> None:
     assert whole_toy().hash() == uniform
 
 
-@pytest.mark.parametrize("change", ["none", "other", "removed"])
+@pytest.mark.parametrize(
+    "change", ["other", *(pytest.param(change, marks=pytest.mark.slow) for change in ("none", "removed"))]
+)
 def test_the_config_of_a_run_gives_the_same_run(change: str, tmp_path: Path) -> None:
     """Whatever is bundled by then: config.yaml names the front and its content, front.json holds it."""
     run(whole_toy(), tmp_path / "run", grid="serial")

@@ -58,6 +58,7 @@ def test_a_node_that_is_lost_in_the_middle_of_a_round(tmp_path: Path, cluster: i
     assert_same_results(tmp_path / "here", tmp_path / "there")
 
 
+@pytest.mark.slow
 def test_another_instance_would_be_used_in_its_place(four_cores: None, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^--ray-address 127\.0\.0\.1:1: this process is connected"):
         run(toy(method="fedavg"), tmp_path / "out", grid="ray", ray_address="127.0.0.1:1")

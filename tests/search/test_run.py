@@ -66,6 +66,7 @@ def test_the_front(whole: Path, tmp_path: Path) -> None:
     assert front.hypervolume == pytest.approx(float(generations[-1].split(",")[3]), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_number_of_entries_is_limited(whole: Path, tmp_path: Path) -> None:
     """To four, the cheapest and the zero vector among them; the others are entries of the whole front too."""
     search, experiment = tiny_search(tmp_path, entries=4)

@@ -42,18 +42,18 @@ def by_group(module: nn.Module) -> nn.Module:
     return module
 
 
-def test_counts_equal_torchs_counter(net):
+def test_counts_equal_torchs_counter(coupled):
     """FLOPs / 2 of a physically smaller network on 2 examples are 2 x our MACs, forward and backward."""
-    structure = find_groups(net.module, net.x)
+    structure = find_groups(coupled.module, coupled.x)
     every = structure.thinnable(drop_linear=True)
     rng = np.random.default_rng(5)
     for rates in (np.zeros(len(every)), rng.uniform(0, 0.95, len(every))):
         counts = keep_counts(structure, rates, every)
-        small = shrink(net.module, structure, counts)
+        small = shrink(coupled.module, structure, counts)
         assert n_parameters(structure, counts) == sum(p.numel() for p in small.parameters())
         counted = by_group(small)
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
-            out = counted(net.x[:2])
+            out = counted(coupled.x[:2])
         assert forward.get_total_flops() == 2 * 2 * forward_macs(structure, counts)
         with FlopCounterMode(display=False) as backward:
             out.sum().backward()

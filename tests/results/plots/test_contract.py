@@ -19,6 +19,11 @@ from distreal_sim.results.runs import Run
 
 WriteRun = Callable[..., Run]
 
+some_names = pytest.mark.parametrize(
+    "name", [*names()[:3], *(pytest.param(name, marks=pytest.mark.slow) for name in names()[3:])]
+)
+"""All share the code that writes them: three are in the default tests."""
+
 
 def figure_function(name: str) -> Callable[..., Figure]:
     return getattr(importlib.import_module(f"distreal_sim.results.plots.{name}"), name)
@@ -69,21 +74,21 @@ def test_every_axis_is_named(name: str, runs: list[Run]) -> None:
     assert all(axes.get_ylabel() for axes in figure.axes) or figure.get_supylabel()
 
 
-@pytest.mark.parametrize("name", names())
+@some_names
 def test_a_suffix_that_is_not_allowed(name: str, runs: list[Run], tmp_path: Path) -> None:
     allowed = r"suffix '\.pngg'; did you mean '\.png'\? \(allowed: \.pdf, \.png, \.svg\)"
     with pytest.raises(InputError, match=allowed):
         figure_function(name)(runs, out=tmp_path / "figure.pngg")
 
 
-@pytest.mark.parametrize("name", names())
+@some_names
 def test_a_place_that_cannot_be_written_to(name: str, runs: list[Run], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"cannot write the figure .*figure\.png"):
         figure_function(name)(runs, out=tmp_path / "file" / "figure.png")
 
 
-@pytest.mark.parametrize("name", names())
+@some_names
 def test_a_failed_write_leaves_the_old_figure(name: str, runs: list[Run], tmp_path: Path) -> None:
     """A directory in the figure's place makes the last step, the rename, fail; nothing is left beside it."""
     out = tmp_path / "there" / "figure.svg"

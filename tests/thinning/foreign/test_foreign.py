@@ -41,7 +41,13 @@ def verdict(name: str, case: Case, seed: int = 0) -> tuple[str, tuple[int, ...],
     return said, structure.full_counts(), why
 
 
-@pytest.mark.parametrize("name", CASES)
+def some_right() -> list[Any]:
+    """Every network that is refused, and every other one that is not; the rest in the slow tests."""
+    right = [name for name, case in CASES.items() if case.refused is None]
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in right[1::2] else []) for name in CASES]
+
+
+@pytest.mark.parametrize("name", some_right())
 def test_right_or_refused(name: str) -> None:
     case = CASES[name]
     said, widths, why = verdict(name, case)

@@ -147,7 +147,9 @@ def drawn(seed: int) -> Any:
     return share
 
 
-@pytest.mark.parametrize("overrun", ["drop", "partial", "wait"])
+@pytest.mark.parametrize(
+    "overrun", ["partial", *(pytest.param(other, marks=pytest.mark.slow) for other in ("drop", "wait"))]
+)
 @ids
 def test_many_clients_at_once(method: dict[str, Any], overrun: str, tmp_path: Path) -> None:
     """The same rows as from `train`, to the last bit, where methods say what their clients choose from; and
