@@ -25,6 +25,7 @@ OVER_STEPS = {
     "`small_cnn`, digits": SCENARIOS / "digits" / "front.json",
     "`small_cnn`, CIFAR-10 at 16 x 16": SCENARIOS / "c16" / "front.json",
     "`small_cnn`, MNIST by writer": SCENARIOS / "phones" / "front.json",
+    "`small_cnn`, CIFAR-10 at 16 x 16, ordered": SCENARIOS / "c16" / "ordered.json",
     "`femnist_cnn`, MNIST by writer": SCENARIOS / "mnist_writers" / "front.json",
 }
 """Fronts over vectors and steps."""
