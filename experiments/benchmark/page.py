@@ -36,7 +36,30 @@ def main() -> None:
 def texts() -> list[str]:
     """Rows of the tables, scenario by scenario, and the differences of `against_the_better`."""
     tables = [row for name in placed() for row in rows(scenarios.load(name))]
-    return tables + [against_the_better(name) for name in placed() if name not in (README, SERVERS)]
+    return [
+        *tables,
+        *(against_the_better(name) for name in placed() if name not in (README, SERVERS)),
+        *rates(scenarios.load(README)),
+    ]
+
+
+RATES = ("no change", "1 change", "nominal", "4 changes", "20 changes")
+"""Conditions in which capacities change so often a round, rising; `nominal` is two."""
+
+
+def rates(scenario: Scenario) -> list[str]:
+    """Final accuracy at each rate of change, and the fastest minus the slowest, paired by seed."""
+    table = pd.read_csv(RESULTS / scenario.name / "conditions.csv").sort_values("round")
+    found = []
+    for method, own in table.groupby("method"):
+        finals = {
+            condition: rows.groupby("seed")["accuracy"].apply(lambda a: a.tail(scenario.last).mean())
+            for condition, rows in own.groupby("condition")
+        }
+        cells = [plus_minus(*t_interval(finals[rate])) for rate in RATES]
+        last = paired(finals[RATES[-1]], finals[RATES[0]])
+        found.append(f"| {method} | {' | '.join(cells)} | {last} |")
+    return found
 
 
 def against_the_better(name: str) -> str:
