@@ -79,6 +79,15 @@ def test_fixed_levels_have_exact_proportions() -> None:
     assert drawn[0] != sorted(drawn[0]), "which clients is drawn, not given by their numbers"
 
 
+def test_fixed_levels_are_rounded_to_the_nearest_number() -> None:
+    """Three and seven tenths of 12 clients, 3.6 and 8.4, are 4 and 8."""
+    method = {"name": "heterofl", "assignment": "fixed", "proportions": [3, 7], "widths": [1, 0.5]}
+    experiment = toy(method=method)
+    task, _ = toy_fleet(experiment)
+    drawn = [experiment.method.assigned(task, 1, c) for c in range(12)]
+    assert np.bincount(drawn).tolist() == [4, 8]
+
+
 def test_dynamic_levels_are_drawn_each_round() -> None:
     """600 draws with probabilities 1/4, 3/4: the first has 150 +- 5 sqrt(600 * 3/16) = 150 +- 53."""
     method = {"name": "heterofl", "assignment": "dynamic", "widths": [1, 0.5], "proportions": [1, 3]}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from rounds import play
 from toys import toy
 
 from distreal_sim.base.errors import InputError
@@ -38,6 +39,22 @@ def test_times_and_costs_are_those_of_the_run_with_training(tmp_path: Path, meth
     assert timed[LEARNT].isna().all(axis=None)
     rows = [pd.read_parquet(tmp_path / name / "clients.parquet") for name in ("trained", "timed")]
     pd.testing.assert_frame_equal(*(r.drop(columns="train_loss") for r in rows), check_exact=True)
+
+
+def test_rounds_on_schedule_end_at_multiples_of_the_deadline() -> None:
+    """Summed up, six times 0.1 would be 0.6, not 6 * 0.1 = 0.6000000000000001."""
+    ends = [row.sim_s for row in play(6, deadline_s=0.1, evaluation={"every": 6}).rounds]
+    assert ends == [n * 0.1 for n in range(1, 7)]
+    assert ends[-1] != 0.6
+
+
+def test_the_loss_of_partial_work_counts() -> None:
+    """At half of the capacity everybody's work is partial: the mean of their losses, by examples."""
+    own = play(1, method="fedavg", profile={"name": "constant", "level": 0.5}, partition={"name": "iid"})
+    assert {row.status for row in own.clients} == {"partial"}
+    weights = [row.n_examples for row in own.clients]
+    expected = sum(n * row.train_loss for n, row in zip(weights, own.clients, strict=True)) / sum(weights)
+    assert own.rounds[0].train_loss == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_run_without_training_is_never_taken_for_another(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from rounds import Rows, play, round_of
-from toys import toy_fleet, whole_toy
+from toys import toy, toy_fleet, whole_toy
 
 from distreal_sim.client.messages import Arrays, Facts, Status
 from distreal_sim.config.build import build
@@ -63,6 +65,14 @@ def test_statistics_take_the_clients_in_turn() -> None:
     shards = statistics_shards(task, [2, 5, 7])
     assert [len(clients) for clients, _ in shards] == [5, 5, 5, 5]
     assert shards[0] == ([2, 5, 7, 2, 5], [0, 0, 0, 1, 1])
+
+
+def test_clients_with_one_example_have_no_statistics() -> None:
+    """Four batches of the other two clients in turn; none where nobody has two examples."""
+    split: Any = [np.arange(1), np.arange(5), np.arange(2)]
+    task = dataclasses.replace(build(toy(evaluation={"statistics_batches": 4})), split=split)
+    assert statistics_shards(task, [0, 1, 2]) == [([1, 2, 1, 2], [0, 0, 1, 1])]
+    assert statistics_shards(task, [0]) == []
 
 
 class Asked:
