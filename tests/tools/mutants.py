@@ -262,7 +262,8 @@ MUTANTS = [
         ("1 if self.feedback else len(numbers) / max(len(places), 1)", "1"),
     ),
     *_of(
-        "server/coordination/test_contract.py server/coordination/test_timelines.py",
+        "server/coordination/test_contract.py server/coordination/test_first_k.py"
+        " server/coordination/test_identities.py server/coordination/test_timelines.py merging/test_stale.py",
         ("(1 + staleness) ** -a", "max(1, staleness) ** -a"),
         ("return 1 / (a * (staleness - b) + 1)", "return 1 / (a * staleness + 1)"),
         ("1.0 if self.normalise else sum(weights) / len(weights)", "1.0"),
