@@ -145,6 +145,7 @@ def test_bytes_by_hand() -> None:
     bytes_of = {"fp16": 2000, "bf16": 2000, "int8": 1008, "random_k": 400, "top_k": 525, "plain": 4000}
     assert {name: load(Codec, name)().n_bytes([600, 400]) for name in names(Codec)} == bytes_of
     assert TopK(share=0.3).n_bytes([7]) == math.ceil(3 * (32 + 3) / 8)  # 2.1 numbers: 3, of 7 places
+    assert TopK(share=0.5).n_bytes([16]) == 8 * (32 + 4) / 8  # 16 places, 0 to 15, take 4 bits
     assert TopK(share=0.07).n_bytes([100]) == math.ceil(7 * (32 + 7) / 8)  # 7, though 0.07 * 100 > 7
     assert TopK().n_bytes([]) == RandomK().n_bytes([]) == 0
 
