@@ -8,10 +8,18 @@ import pytest
 from worlds import events, played, world
 
 from distreal_sim.base.errors import RunError
+from distreal_sim.server.coordination import Server
+from distreal_sim.server.coordination.semi_async import SemiAsync
 from distreal_sim.simulation import steps
 
 JOB_MACS = 640 * 2 * 16
 """One step of `logistic` on 16 digits: 64 x 10 weights, forward and for their gradient."""
+
+
+def test_the_period_counts_from_the_last_step() -> None:
+    """Whatever has happened since: a job that ended at 4 s does not put off the merge at 6 s."""
+    server = Server(now_s=4.0, step_s=3.0, n_per_round=2, n_running=1, n_ended=1, n_received=1)
+    assert SemiAsync(period_s=3.0).timer_s(server) == 6.0
 
 
 def step_times(run: Any) -> list[float]:

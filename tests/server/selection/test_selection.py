@@ -216,6 +216,17 @@ def test_oort_exploits_the_best_and_explores_fast_ones() -> None:
     assert select(chooser, everyone, memory) == [0, 1, 2]
 
 
+def test_oort_draws_down_to_a_share_of_the_best_score() -> None:
+    """Scores 0.26, 0.60 and 1.26 in round 2: with a cut-off of 0.4 the second and the third are drawn."""
+    chooser = Oort(clip=1, exploration=0, cutoff=0.4, percentile=100)
+    memory = chooser.learn({}, 1, [facts(0, 1.0), facts(1, 2.0), facts(2, 4.0)])
+    assert chooser.scores(Records(memory, COLUMNS), [0, 1, 2], 2, math.inf) == pytest.approx(
+        [0.2636, 0.5968, 1.2633], abs=1e-4
+    )
+    seen = Counter(select(chooser, pool(1, [10] * 3, number=2, seed=seed), memory)[0] for seed in range(100))
+    assert set(seen) == {1, 2}
+
+
 def test_oorts_pacer() -> None:
     """Windows of two rounds: a gain of 10 and 10 raises the percentile by 5, one of 1 and 9 lowers it."""
     chooser = Oort(pacer_rounds=2)
