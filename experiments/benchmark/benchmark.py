@@ -24,7 +24,7 @@ sys.path.insert(0, str(HERE))
 
 import scenario as scenarios  # noqa: E402
 from scenario import MethodKeys, Scenario  # noqa: E402
-from store import evaluations, put, tuned_before  # noqa: E402
+from store import evaluations, placed_before, put, tuned_before  # noqa: E402
 from tables import report  # noqa: E402
 from tuning import Chosen, choose, tuned  # noqa: E402
 
@@ -97,7 +97,9 @@ def place(options: argparse.Namespace, scenario: Scenario) -> None:
 
 
 def change(options: argparse.Namespace, scenario: Scenario) -> None:
-    """Runs the method under the scenario's conditions, and writes its rows; with none there is nothing to do.
+    """Runs the method under the scenario's conditions, and writes its rows beside those of `run`.
+
+    With no conditions there is nothing to do.
 
     Raises InputError where `run` has not tuned it.
     """
@@ -107,10 +109,23 @@ def change(options: argparse.Namespace, scenario: Scenario) -> None:
     label, out, results = places(options, scenario)
     best = choose(tuned_before(results / "tuning.csv", label))
     fixed = {**keys.sets, **data_dir(options.data_dir, scenario), "local.lr": best.lr, **best.tuned}
-    axis = {"condition": {NOMINAL: {}, **scenario.conditions}}
-    runs = play(scenario, fixed, axis, scenario.condition_seeds, out / "conditions", options.workers)
-    parts = {name: [run for run in runs if run.setting["condition"] == name] for name in axis["condition"]}
-    rows = pd.concat([evaluations(own).assign(condition=name) for name, own in parts.items()])
+    runs = play(
+        scenario,
+        fixed,
+        {"condition": scenario.conditions},
+        scenario.condition_seeds,
+        out / "conditions",
+        options.workers,
+    )
+    parts = {name: [run for run in runs if run.setting["condition"] == name] for name in scenario.conditions}
+    rows = pd.concat(
+        [
+            placed_before(results / "evaluations.csv", label, scenario.condition_seeds).assign(
+                condition=NOMINAL
+            ),
+            *(evaluations(own).assign(condition=name) for name, own in parts.items()),
+        ]
+    )
     put(results / "conditions.csv", rows, label)
 
 

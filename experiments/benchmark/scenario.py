@@ -37,7 +37,7 @@ class Scenario(BaseModel):
     name: of its folder, whose experiment.yaml has data, split, fleet, deadline and horizon. seeds: of the
     reported runs; last: evaluations whose mean is the accuracy of a run; targets: accuracies, budgets: costs
     that the tables use; baselines: methods that the others are compared with, seed by seed; conditions: by
-    name the keys that change for the protocol of robustness, with condition_seeds.
+    name the keys that change for the protocol of robustness, with condition_seeds, which are among seeds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -30,11 +30,22 @@ def evaluations(runs: Sequence[Run]) -> pd.DataFrame:
 
 def tuned_before(path: Path, method: str) -> pd.DataFrame:
     """A method's tuning grid in the table at `path`. Raises InputError where there is none."""
+    return _of_method(path, method)
+
+
+def placed_before(path: Path, method: str, seeds: Sequence[int]) -> pd.DataFrame:
+    """A method's evaluations with `seeds` in the table at `path`. Raises InputError where there are none."""
+    own = _of_method(path, method).drop(columns="method")
+    return own[own["seed"].isin(seeds)]
+
+
+def _of_method(path: Path, method: str) -> pd.DataFrame:
+    """The rows of a method in the table at `path`. Raises InputError where there are none."""
     table = pd.read_csv(path) if path.exists() else pd.DataFrame({"method": []})
     if method not in set(table["method"]):
         known = sorted(set(table["method"]))
         raise InputError(
-            f"{path} has no method '{method}': `run` tunes it (there: {', '.join(known) or 'none'})"
+            f"{path} has no method '{method}': `run` comes first (there: {', '.join(known) or 'none'})"
         )
     return table[table["method"] == method]
 

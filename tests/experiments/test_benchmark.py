@@ -104,7 +104,7 @@ def test_a_strangers_method_is_placed_by_one_command(
 def test_conditions_of_a_method_that_was_not_run(bench: Any, toy_scenario: Path, capsys: Any) -> None:
     assert bench.main(words(toy_scenario, "fedavg-partial", command="conditions")) == 2
     shown = capsys.readouterr().err
-    assert "tuning.csv has no method 'fedavg-partial': `run` tunes it (there: none)" in shown
+    assert "tuning.csv has no method 'fedavg-partial': `run` comes first (there: none)" in shown
 
 
 def test_rows_of_a_method_are_replaced(bench: Any, tmp_path: Path) -> None:
@@ -175,6 +175,7 @@ def test_every_scenario_loads_with_every_method(bench: Any) -> None:
     for name in scenarios.names():
         plan = scenarios.load(name)
         assert not set(plan.tuning.seeds) & {*plan.seeds, *plan.condition_seeds}
+        assert set(plan.condition_seeds) <= set(plan.seeds)
         experiment, _ = load_experiment(plan.experiment)
         assert experiment.profile.unit == "macs_per_s"
         for keys in scenarios.known_methods().values():
