@@ -12,6 +12,9 @@ from distreal_sim.base.errors import InputError, unknown
 
 HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
+"""The benchmark's."""
+STUDIES = HERE / "studies"
+"""Further ones, which are run only where they are named."""
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """The learning rates that a grid may grow by, one at a time, where its best one stands at an edge."""
@@ -55,7 +58,7 @@ class Scenario(BaseModel):
     @property
     def experiment(self) -> Path:
         """The experiment's config."""
-        return SCENARIOS / self.name / "experiment.yaml"
+        return folder_of(self.name) / "experiment.yaml"
 
 
 class MethodKeys(BaseModel):
@@ -67,16 +70,22 @@ class MethodKeys(BaseModel):
     tune: dict[str, list[Any]] = {}
 
 
-def names() -> list[str]:
-    """Names of the scenarios."""
-    return sorted(path.parent.name for path in SCENARIOS.glob("*/plan.yaml"))
+def names(folder: Path | None = None) -> list[str]:
+    """Names of the scenarios in a folder, by default the benchmark's."""
+    return sorted(path.parent.name for path in (folder or SCENARIOS).glob("*/plan.yaml"))
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a scenario or study. Raises InputError for a name that is none."""
+    for folder in (SCENARIOS, STUDIES):
+        if name in names(folder):
+            return folder / name
+    raise unknown("scenario", name, [*names(), *names(STUDIES)])
 
 
 def load(name: str) -> Scenario:
-    """A scenario by its name. Raises InputError for a name that is none."""
-    if name not in names():
-        raise unknown("scenario", name, names())
-    plan = yaml.safe_load((SCENARIOS / name / "plan.yaml").read_text())
+    """A scenario or study by its name. Raises InputError for a name that is none."""
+    plan = yaml.safe_load((folder_of(name) / "plan.yaml").read_text())
     return Scenario.model_validate({"name": name, **plan})
 
 

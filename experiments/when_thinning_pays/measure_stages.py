@@ -36,6 +36,9 @@ NETWORKS = {
 }
 """Search config, snapshots (early, middle, late) and repeats of each."""
 
+WIDTHS = {f"small_cnn-{width}-digits": width for width in (8, 16, 32, 64)}
+"""small_cnn on the digits with so many channels in its first convolution; else as `small_cnn-digits`."""
+
 STEPS = 32
 """Mini-batches of a short training."""
 
@@ -46,14 +49,17 @@ VECTORS = 8
 def main() -> None:
     """Writes results/NAME.csv."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("network", choices=[*NETWORKS, *WIDTHS])
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
     prepare_process()
-    config, snapshots, repeats = NETWORKS[options.network]
+    width = WIDTHS.get(options.network)
+    config, snapshots, repeats = NETWORKS["small_cnn-digits" if width else options.network]
     common = [f"steps={STEPS}", f"repeats={repeats}", "shares=[1]", "data=clients", "pretraining=mixed"]
     common.append(f"snapshots={list(snapshots)}")
+    if width is not None:
+        common.append(f"experiment.model.width={width}")
     if options.data_dir is not None:
         common.append(f"experiment.dataset.data_dir={options.data_dir.resolve()}")
     path = str(CONFIGS / f"{config}.yaml")

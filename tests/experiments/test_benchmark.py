@@ -172,7 +172,7 @@ def test_every_scenario_loads_with_every_method(bench: Any) -> None:
     """The keys of a method and of a condition are valid in each scenario; tuning seeds are not reported."""
     scenarios = sys.modules["scenario"]
     assert set(scenarios.names()) >= {"digits", "mnist_writers", "mnist_dirichlet", "c16"}
-    for name in scenarios.names():
+    for name in (*scenarios.names(), *scenarios.names(scenarios.STUDIES)):
         plan = scenarios.load(name)
         assert not set(plan.tuning.seeds) & {*plan.seeds, *plan.condition_seeds}
         assert set(plan.condition_seeds) <= set(plan.seeds)
