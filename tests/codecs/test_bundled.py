@@ -108,6 +108,12 @@ def test_top_k_sends_the_largest() -> None:
     assert change(TopK(share=0.4), [1.0, 3.0, -4.0, -3.0, 0.5]).tolist() == [0.0, 3.0, -4.0, 0.0, 0.0]
 
 
+def test_top_k_moves_what_is_known() -> None:
+    """From 8, 2 and 5 by 1, -4 and 0.5: one of three travels, -4, and the others stay."""
+    known, arrays = {"a": np.float32([8, 2, 5])}, {"a": np.float32([9, -2, 5.5])}
+    assert through(TopK(share=0.3), arrays, known)["a"].tolist() == [8.0, -2.0, 5.0]
+
+
 @pytest.mark.parametrize(
     "codec", [TopK(share=0.3), RandomK(share=0.3, feedback=True), TopK(share=0.3, feedback=False)]
 )

@@ -100,9 +100,13 @@ def test_auroc_by_hand() -> None:
 
 
 def test_macro_f1_by_hand() -> None:
-    """Labels 0 0 1, answers 0 1 1, and class 2 is nowhere: F1 of 2/3 and of 2/3."""
+    """Labels 0 0 1, answers 0 1 1, and class 2 is nowhere: F1 of 2/3 and of 2/3. Labels 0 0 0, answers 0 0 1:
+    4/5, and 0 for class 1, which no example has but which was answered.
+    """
     scores = torch.eye(3)[[0, 1, 1]]
     assert measured(MacroF1(), scores, torch.tensor([0, 0, 1])) == pytest.approx(2 / 3, rel=1e-12)
+    scores = torch.eye(3)[[0, 0, 1]]
+    assert measured(MacroF1(), scores, torch.tensor([0, 0, 0])) == pytest.approx(4 / 5 / 2, rel=1e-12)
 
 
 def test_r2_by_hand() -> None:

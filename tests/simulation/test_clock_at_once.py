@@ -189,6 +189,20 @@ def assert_timed_alike(method: dict[str, Any], overrun: str) -> None:
     end_s=10.0,
     overrun="wait",
 )  # the second client has done 0.75 of its 200 MACs when its capacity ends for good
+@example(
+    clients=[([1.0] * 4, [1.0] * 3, [1] * 100, 0.0)],
+    entries=[(5, 1.0)],
+    start_s=0.0,
+    end_s=200 * (1 - 5e-10),
+    overrun="drop",
+)  # 100 batches of 2 s: the last lacks 5e-8 of itself, but 5e-10 of all the work, and is done
+@example(
+    clients=[([1.0] * 4, [1.0] * 3, [1] * 100, 0.0)],
+    entries=[(5, 1.0)],
+    start_s=0.0,
+    end_s=200 * (1 - 2e-9),
+    overrun="drop",
+)  # 2e-9 of all the work: it is not
 def test_schedules_are_those_of_the_clients_one_by_one(
     clients: list[Any], entries: list[tuple[int, float]], start_s: float, end_s: float, overrun: Any
 ) -> None:

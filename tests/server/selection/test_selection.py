@@ -228,11 +228,17 @@ def test_oort_draws_down_to_a_share_of_the_best_score() -> None:
 
 
 def test_oorts_pacer() -> None:
-    """Windows of two rounds: a gain of 10 and 10 raises the percentile by 5, one of 1 and 9 lowers it."""
+    """Windows of two rounds. After a gain of 10 one of 9 to 11, a tenth more or less, raises the percentile
+    by 5; one of 6 or 16 leaves it; and so does one of 5.9 after 1, where one of 6, five times 1 more, lowers
+    it, though not below the step.
+    """
     chooser = Oort(pacer_rounds=2)
-    assert chooser.paced(30, 4, np.array([4.0, 6.0, 5.0, 5.9])) == 35
-    assert chooser.paced(30, 4, np.array([0.5, 0.5, 3.0, 3.0])) == 25
+    for gained, raised in ((10.9, True), (11, True), (11.1, False), (9, True), (8.9, False), (6, False)):
+        assert chooser.paced(30, 4, np.array([4.0, 6.0, 5.0, gained - 5])) == (35 if raised else 30)
     assert chooser.paced(30, 4, np.array([4.0, 6.0, 8.0, 8.0])) == 30
+    assert chooser.paced(30, 4, np.array([0.5, 0.5, 3.0, 2.9])) == 30
+    assert chooser.paced(30, 4, np.array([0.5, 0.5, 3.0, 3.0])) == 25
+    assert chooser.paced(8, 4, np.array([0.5, 0.5, 3.0, 3.0])) == 5
     assert chooser.paced(30, 3, np.array([4.0, 6.0, 5.0, 5.0])) == 30
     assert chooser.paced(98, 4, np.array([1.0, 1.0, 1.0, 1.0])) == 100
 
