@@ -28,7 +28,6 @@ from distreal_sim.submodels.levels import (
     whole_network,
     width_level,
     within_memory,
-    worth_choosing,
 )
 
 
@@ -148,12 +147,14 @@ def test_preferred_levels_replace_others_of_no_lower_charge() -> None:
     equal charges or ranks the later one is preferred, as in a table whose scores grow.
     """
     ranked = tuple(replace(level(macs), rank=rank) for macs, rank in ((2, 1), (5, 0), (5, 3), (6, 2), (9, 4)))
-    assert worth_choosing(PerStep(ranked)) == PerStep((ranked[0], ranked[2], ranked[4]))
-    assert worth_choosing(PerRound(ranked)) == PerRound(ranked)
-    plain = PerStep((level(2), level(5), level(9)))
-    assert worth_choosing(plain) is plain
+    levels = PerStep(ranked)
+    assert levels.worth_choosing == (ranked[0], ranked[2], ranked[4])
+    picks = [levels.now(Moment(0.0, 1.0, budget, [1]), ranked[0]) for budget in (1, 4, 5, 8, 9)]
+    assert [ranked.index(pick) for pick in picks] == [0, 0, 2, 2, 4]
+    plain = (level(2), level(5), level(9))
+    assert PerStep(plain).worth_choosing == plain
     measured = (level(2, charged=5), level(5, charged=5), level(9, charged=7))
-    assert worth_choosing(PerStep(measured)) == PerStep(measured[1:])
+    assert PerStep(measured).worth_choosing == measured[1:]
 
 
 @pytest.mark.parametrize(
@@ -175,4 +176,5 @@ def test_what_fits_in_memory_and_then_the_best_of_it(limit: str, fitting: list[i
     memory = Bytes(size_bytes=sizes[limit])
     limited = replace(own.task, devices=replace(own.task.devices, memory=memory))
     found = within_memory(replace(own, task=limited), PerStep(levels))
-    assert found == PerStep(tuple(levels[i] for i in fitting))
+    assert isinstance(found, PerStep)
+    assert found.worth_choosing == tuple(levels[i] for i in fitting)

@@ -151,6 +151,8 @@ MUTANTS = [
         "submodels/test_levels.py submodels/test_per_step.py",
         ("return -max(fitting)[1] if fitting else None", "return -min(fitting)[1] if fitting else None"),
         ("(level.macs_per_example, -index)", "(level.macs_per_example, index)"),
+        ("level.planned_charge < worth[-1]", "level.planned_charge <= worth[-1]"),
+        ("sorted(self.levels, key=lambda level: level.rank)", "self.levels"),
         ("if client.fits(level.charge * n_examples,", "if client.fits(level.macs_per_example * n_examples,"),
         ("bisect_right(self._planned_charges, budget_macs) - 1",
          "bisect_right(self._planned_charges, budget_macs) - 2"),

@@ -14,7 +14,7 @@ from distreal_sim.config import Experiment
 from distreal_sim.config.charges import described_levels, examples_a_step
 from distreal_sim.inspection.calibration import Calibration
 from distreal_sim.methods import levels_of
-from distreal_sim.submodels.levels import Level, PerStep, charged, worth_choosing
+from distreal_sim.submodels.levels import Level, PerStep, charged
 from distreal_sim.thinning.measured.step_times import Errors
 from distreal_sim.thinning.measured.table import CostTable, TimedLevel
 
@@ -48,9 +48,10 @@ def cost_rows(experiment: Experiment, task: Task) -> Iterator[tuple[str, str]]:
         yield "cost", f"({MAX_LEVELS} of {len(different)} levels are listed)"
     choices = levels_of(experiment.method, task)
     if isinstance(choices, PerStep) and not (task.front is not None and task.front.has_memory):
-        n_worth = len(worth_choosing(charged(task, choices)).levels)
-        if n_worth < len(levels):
-            n_left = len(levels) - n_worth
+        choices = charged(task, choices)
+        assert isinstance(choices, PerStep)
+        n_left = len(levels) - len(choices.worth_choosing)
+        if n_left > 0:
             yield "cost", f"{n_left} of {len(levels)} are never taken: a larger one takes no longer"
 
 

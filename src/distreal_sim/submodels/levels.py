@@ -85,27 +85,36 @@ class PerRound:
 
 @dataclass(frozen=True)
 class PerStep:
-    """Before every step the most expensive level that the budget allows, or else the cheapest.
+    """Before every step the preferred level of those that the budget allows, or else the cheapest.
 
-    The budget is what the capacity of the moment gives until the end, spread over the planned examples left.
-    levels: cheapest first, each charged more per planned example than the one before it, with one traffic
-    (`Front.lookup`); those of others are `worth_choosing`.
+    The budget is what the capacity of the moment gives until the end, spread over the planned examples left
+    (`Front.lookup`). levels: with one traffic; of those of equal rank a later one is preferred.
     """
 
     levels: tuple[Level, ...]
 
+    @cached_property
+    def worth_choosing(self) -> tuple[Level, ...]:
+        """The levels that no preferred one of no higher charge replaces, cheapest first."""
+        worth: list[Level] = []
+        preferred_last = sorted(self.levels, key=lambda level: level.rank)
+        for level in reversed(preferred_last):
+            if not worth or level.planned_charge < worth[-1].planned_charge:
+                worth.append(level)
+        return tuple(reversed(worth))
+
     def at_start(self, client: Client) -> Level | None:
         """One of the levels, for its traffic."""
-        return self.levels[0]
+        return self.worth_choosing[0]
 
     def now(self, moment: Moment, start: Level) -> Level:
         """The level of a step, in a round that began with `start`."""
         budget_macs = moment.budget_macs / moment.n_left
-        return self.levels[max(0, bisect_right(self._planned_charges, budget_macs) - 1)]
+        return self.worth_choosing[max(0, bisect_right(self._planned_charges, budget_macs) - 1)]
 
     @cached_property
     def _planned_charges(self) -> list[float]:
-        return [level.planned_charge for level in self.levels]
+        return [level.planned_charge for level in self.worth_choosing]
 
 
 Levels = Always | PerRound | PerStep
@@ -144,40 +153,29 @@ def charged(task: Task, levels: Levels) -> Levels:
     """
     if task.charges is None:
         return levels
-    if isinstance(levels, Always):
-        return Always(charged_level(task, levels.level))
-    found = [charged_level(task, level) for level in levels.levels]
-    return PerRound(tuple(found)) if isinstance(levels, PerRound) else PerStep(tuple(found))
-
-
-def worth_choosing(levels: Levels) -> Levels:
-    """Of levels that are chosen before every step those that no preferred one of no higher charge replaces.
-
-    The preferred one is the better choice whatever the budget. Others are as they are.
-    """
-    if not isinstance(levels, PerStep):
-        return levels
-    worth: list[Level] = []
-    preferred_last = sorted(levels.levels, key=lambda level: level.rank)
-    for level in reversed(preferred_last):
-        if not worth or level.planned_charge < worth[-1].planned_charge:
-            worth.append(level)
-    chosen = tuple(reversed(worth))
-    return levels if chosen == levels.levels else PerStep(chosen)
+    known = task.memo.get("charged")
+    if known is None or known[0] is not levels:
+        own = tuple(charged_level(task, level) for level in levels.levels)
+        known = task.memo["charged"] = (levels, _among(levels, own))
+    found: Levels = known[1]
+    return found
 
 
 def within_memory(client: Client, levels: Levels) -> Levels | None:
-    """The levels of which a step fits into the client's memory, and that are then worth choosing; None where
-    there is none.
-    """
+    """The levels of which a step fits into the client's memory; None where there is none."""
     if not client.task.devices.memory.limits:
-        return worth_choosing(levels)
+        return levels
     fitting = tuple(level for level in levels.levels if client.has_memory_for(level.counts))
     if levels.levels and not fitting:
         return None
-    if len(fitting) == len(levels.levels) or isinstance(levels, Always):
-        return worth_choosing(levels)
-    return worth_choosing(PerRound(fitting) if isinstance(levels, PerRound) else PerStep(fitting))
+    return levels if len(fitting) == len(levels.levels) else _among(levels, fitting)
+
+
+def _among(levels: Levels, others: tuple[Level, ...]) -> Levels:
+    """The same kind of choice among other levels."""
+    if isinstance(levels, Always):
+        return Always(others[0])
+    return PerRound(others) if isinstance(levels, PerRound) else PerStep(others)
 
 
 def charged_level(task: Task, level: Level) -> Level:

@@ -18,7 +18,7 @@ from distreal_sim.client.task import Task
 from distreal_sim.devices.links import Transfers, Use
 from distreal_sim.devices.many import Capacities
 from distreal_sim.simulation.clock.schedules import Moments, Schedules, Work, schedules
-from distreal_sim.submodels.levels import Levels, PerRound, PerStep
+from distreal_sim.submodels.levels import Level, Levels, PerRound, PerStep
 
 SKIPS = -1
 """The level of a client that takes no part."""
@@ -41,23 +41,28 @@ class TimedClients:
         return Work.of([batch_sizes(n, self.task.local) for n in distinct.tolist()]), kind
 
     @cached_property
+    def _levels(self) -> tuple[Level, ...]:
+        """The levels that are chosen from, by the numbers that stand for them here."""
+        return self.choice.worth_choosing if isinstance(self.choice, PerStep) else self.choice.levels
+
+    @cached_property
     def _macs(self) -> np.ndarray:
-        return np.array([level.macs_per_example for level in self.choice.levels])
+        return np.array([level.macs_per_example for level in self._levels])
 
     @cached_property
     def _charges(self) -> np.ndarray:
-        return np.array([level.charge for level in self.choice.levels])
+        return np.array([level.charge for level in self._levels])
 
     @cached_property
     def _planned_charges(self) -> np.ndarray:
-        return np.array([level.planned_charge for level in self.choice.levels])
+        return np.array([level.planned_charge for level in self._levels])
 
     def facts(self, client_ids: np.ndarray, use: Use) -> tuple[Columns, Capacities]:
         """The facts of each client's round, and its capacities, walked to the end of its work.
 
         use: the round of each, (n,) arrays.
         """
-        task, levels = self.task, self.choice.levels
+        task, levels = self.task, self._levels
         work, kinds = self._kinds
         kind = kinds[client_ids]
         capacities = task.devices.capacities(client_ids, use.start_s)
@@ -133,7 +138,7 @@ class TimedClients:
         level = np.full(len(rows), SKIPS)
         order = sorted(range(len(self._macs)), key=lambda index: (self._macs[index], -index))
         for index in order:
-            traffic = self.choice.levels[index].traffic
+            traffic = self._levels[index].traffic
             start_s = link.download_s(traffic.download_bytes)
             end_s = self.task.deadline_s - link.expected_upload_s(traffic.upload_bytes)
             moments = Moments(rows, start_s, end_s, capacities.macs_per_s, n_examples)
@@ -158,7 +163,7 @@ class TimedClients:
 
     def _dropped(self, timed: Schedules) -> np.ndarray:
         """(n, G) whether a finished step dropped channels of the group."""
-        narrow = np.array([level.counts for level in self.choice.levels]) < self._channels
+        narrow = np.array([level.counts for level in self._levels]) < self._channels
         dropped = np.zeros((len(timed.macs), len(self._channels)), bool)
         for rows, level in timed.steps:
             dropped[rows] |= narrow[level]
@@ -167,7 +172,7 @@ class TimedClients:
     def _mean_keep_rates(self, timed: Schedules) -> np.ndarray:
         """(n,) share of channels kept, mean over groups and finished steps; NaN without finished steps."""
         structure = self.task.structure
-        shares = np.array([keep_rate(structure, level.counts) for level in self.choice.levels])
+        shares = np.array([keep_rate(structure, level.counts) for level in self._levels])
         total = np.zeros(len(timed.macs))
         for rows, level in timed.steps:
             total[rows] += shares[level]

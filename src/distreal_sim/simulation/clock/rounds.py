@@ -31,7 +31,7 @@ from distreal_sim.simulation.rounds import Progress, Recorder, Simulation, simul
 from distreal_sim.simulation.rows import ClientRows, RoundRow, Timing
 from distreal_sim.simulation.steps import play_step
 from distreal_sim.simulation.watch import Watch
-from distreal_sim.submodels.levels import Levels, charged, worth_choosing
+from distreal_sim.submodels.levels import Levels, charged
 from distreal_sim.submodels.submodel import SubModel
 
 CLIENT_ROUNDS = 65_536
@@ -64,7 +64,7 @@ def run_clock(
     if levels is None or one_by_one:
         return simulate(sim, progress, on_round, watch)
     watch = Watch(experiment, task.scoring.better) if watch is None else watch
-    clients = TimedClients(task, worth_choosing(levels))
+    clients = TimedClients(task, levels)
     together = sim.on_schedule and not experiment.selection.remembers and experiment.stop is None
     at_once = max(1, CLIENT_ROUNDS // experiment.clients_per_round) if together else 1
     n_uncommitted = 0
