@@ -27,16 +27,21 @@ hypothesis.settings.load_profile("default")
 RAY_FIXTURES = {"cluster", "four_cores"}
 
 LONGEST = (
-    "runs/test_resume.py",
+    "docs/test_pages.py",
     "search/test_run.py",
     "methods/test_contract.py",
-    "thinning/engine/test_steps.py",
-    "docs/test_pages.py",
+    "runs/test_resume.py",
     "thinning/foreign/test_foreign.py",
-    "inspection/test_cautions.py",
+    "docs/test_readme.py",
+    "thinning/test_identity.py",
+    "methods/test_properties.py",
     "methods/test_goldens.py",
-    "simulation/test_clock_at_once.py",
+    "sweep/test_run.py",
     "thinning/measured/test_clock.py",
+    "inspection/test_cautions.py",
+    "planning/test_replay.py",
+    "search/test_memory.py",
+    "results/plots/test_contract.py",
     "results/trackers/test_own.py",
 )
 """The files that take longest begin first, after the tests of Ray: otherwise one process ends with a long one
@@ -44,24 +49,37 @@ while the others have nothing left to do.
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+TESTS = Path(__file__).parent
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
     """With pytest-xdist and `--dist loadgroup`: one process for all tests of Ray, of which a process has one
     instance, and one for a file's tests, which share fixtures; slow ones go wherever there is time for them.
 
-    With `--no-loadscope-reorder` they are done in the order that they are left in here: see LONGEST.
+    Later hooks are too late: pytest-xdist reads the marks as the first thing after the collection.
     """
-    folder = Path(__file__).parent
-    places = {folder / name: place for place, name in enumerate(LONGEST)}
-    for item in items:
-        if _is_of_ray(item):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-        elif not item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
+    if _is_of_ray(item):
+        item.add_marker(pytest.mark.xdist_group("ray"))
+    elif not item.get_closest_marker("slow"):
+        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--no-loadscope-reorder` tests are done in the order that they are left in here: see LONGEST."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: -1 if _is_of_ray(item) else places.get(item.path, len(LONGEST)))
 
 
 def _is_of_ray(item: pytest.Item) -> bool:
     return bool(item.get_closest_marker("ray") or RAY_FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What is written survives the end of a process; the end of the machine, no test tries."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -39,6 +39,9 @@ METHODS: list[dict[str, Any]] = [
 ]
 """All whose steps are described by levels."""
 
+KINDS = ("small", "fjord", "depthfl", "distreal")
+"""Of them: one network, levels for a round, depths, levels for a step."""
+
 
 def macs_shares(level: Level, full_macs: int) -> Decimal:
     """The share of the MACs, rounded down to as many digits as a file may have."""

@@ -44,11 +44,12 @@ def follow(page: str, folder: Path) -> list[str]:
                 assert called.code == 0, f"{command}\n{called.stdout}\n{called.stderr}"
                 printed.append(called.stdout)
                 continue
-            if program == "python" and words[0].endswith(
-                ".py"
-            ):  # in this process: torch takes long to import
+            if program == "python":  # in this process: torch takes long to import
                 with chdir(folder), redirect_stdout(io.StringIO()) as out:
-                    runpy.run_path(words[0], run_name="__main__")
+                    if words[:2] == ["-m", "pytest"]:
+                        assert pytest.main(["-p", "no:cacheprovider", *words[2:]]) == 0
+                    else:
+                        runpy.run_path(words[0], run_name="__main__")
                 printed.append(out.getvalue())
                 continue
             done = subprocess.run(
@@ -95,6 +96,7 @@ def test_add_a_profile(folder: Path) -> None:
     assert timeline.piece(70.0) == (1.0, 88.0)
 
 
+@pytest.mark.slow
 def test_plan(folder: Path) -> None:
     """A row for each of the three methods, and the column of the deadline."""
     printed, _ = follow("how-to/plan.md", folder)

@@ -71,8 +71,8 @@ def test_commands(folder: Path) -> None:
 
 
 def test_a_sweep(folder: Path) -> None:
-    """By one process; as it stands there, on Ray, in the slow tests."""
-    sweeps(folder, " --workers 1")
+    """By one process, and shortened; as it stands there, on Ray, in the slow tests."""
+    sweeps(folder, " rounds=2 --workers 1")
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from command import distreal_sim
-from cost_tables import METHODS
+from cost_tables import KINDS, METHODS
 from toys import TOY, toy
+from variants import by_default
 
 import distreal_sim as ds
 from distreal_sim.base.errors import InputError
@@ -28,7 +29,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "MOST_STEPS", 1)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: "-".join(map(str, m.values())))
+@pytest.mark.parametrize(
+    "method",
+    by_default(METHODS, [m for m in METHODS if m["name"] in KINDS]),
+    ids=lambda m: "-".join(map(str, m.values())),
+)
 def test_a_measured_file_serves_its_experiment(method: dict[str, Any], tmp_path: Path) -> None:
     """It holds every level of the method, and the full step of the configured network, whose share is 1."""
     file = tmp_path / "cost.json"

@@ -21,6 +21,7 @@ from rounds import ROUND, round_of
 from safetensors.numpy import load, save
 from serial_grid import SerialGrid
 from toys import TOY, toy, toy_fleet
+from variants import SOME, by_default
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
@@ -407,7 +408,7 @@ def test_methods_whose_updates_flower_cannot_merge(method: str, why: str) -> Non
     )
 
 
-@pytest.mark.parametrize("name", names(Method))
+@pytest.mark.parametrize("name", by_default(names(Method), SOME))
 def test_every_method_says_if_its_clients_train_parts(name: str) -> None:
     """Those with `trains_parts` send some updates of a part, the others none, whatever the capacity: with
     arrays or channels missing, or fewer bytes than those of the model.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from variants import by_default
 
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, Update
@@ -186,7 +187,7 @@ def last_layer(module: nn.Module) -> list[str]:
     return [f"{layers[-1]}.weight", f"{layers[-1]}.bias"] if layers else ["weight", "2.weight", "2.bias"]
 
 
-@pytest.mark.parametrize("weight", get_args(Weight))
+@pytest.mark.parametrize("weight", by_default(get_args(Weight), ("trained_examples", "macs")))
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__.lower())
 @pytest.mark.parametrize("dilute", [False, True], ids=["", "dilute"])
 @pytest.mark.parametrize("parts", [False, True], ids=["", "parts"])

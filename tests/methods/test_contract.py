@@ -13,6 +13,7 @@ import pytest
 import torch
 from rounds import ROUND, round_of
 from toys import RECIPE, TOY, toy, toy_fleet
+from variants import SOME, by_default
 
 from distreal_sim.base.plugins import load, names
 from distreal_sim.client.client import do
@@ -237,7 +238,7 @@ def test_facts_are_consistent(name: str, first_round: Updates) -> None:
             assert 0 < facts.mean_keep_rate <= 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", by_default(NAMES, SOME))
 def test_bfloat16_changes_the_arithmetic_only(
     name: str, steady_round: Updates, local: dict[str, Any]
 ) -> None:
@@ -253,7 +254,7 @@ def test_bfloat16_changes_the_arithmetic_only(
     assert any((a != b).any() for a, b in pairs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", by_default(NAMES, SOME))
 def test_a_recipe_changes_the_arithmetic_only(name: str, steady_round: Updates) -> None:
     """Other steps, so other parameters; the same facts, whichever rule the clients' steps follow."""
     _, state, plain = steady_round(name)

@@ -99,7 +99,10 @@ def test_weights_are_the_experiments() -> None:
     assert merged(task, updates, beta=0.5)[SECOND] == pytest.approx(65 / 30, abs=1e-6)
 
 
-@pytest.mark.parametrize(("model", "n_taught"), [("resnet20", 2), ("preresnet", 3), ("small_cnn", 2)])
+@pytest.mark.parametrize(
+    ("model", "n_taught"),
+    [("resnet20", 2), pytest.param("preresnet", 3, marks=pytest.mark.slow), ("small_cnn", 2)],
+)
 def test_layers_of_other_widths_do_not_teach(model: str, n_taught: int) -> None:
     """Behind the end of a stage come other numbers of channels: the layer itself is all there is."""
     task = task_of(model)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rounds import ROUND, model_bytes, play, round_of
 from toys import toy
+from variants import SOME, by_default
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
@@ -168,7 +169,7 @@ def test_what_one_client_held_is_its_value_and_the_rest_a_mean(method: dict[str,
         np.testing.assert_allclose(value[both], mean, rtol=1e-7)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", by_default(METHODS, SOME))
 def test_the_dropped_have_been_sent_the_model_and_send_nothing(name: str) -> None:
     """Capacity falls to a thousandth at random times: whoever began and is late has bytes down, none up."""
     rows = play(

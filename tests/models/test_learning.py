@@ -22,7 +22,7 @@ from distreal_sim.models import Model
         ("femnist_cnn", {"norm": "batch"}, (1, 28, 28)),
         ("cnn_cifar", {}, (3, 16, 16)),
         ("cnn_cifar", {"norm": "batch"}, (3, 16, 16)),
-        ("vgg11", {"norm": "batch", "unit_dropout": 0}, (3, 32, 32)),
+        pytest.param("vgg11", {"norm": "batch", "unit_dropout": 0}, (3, 32, 32), marks=pytest.mark.slow),
         ("logistic", {}, (1, 28, 28)),
         ("pfl_cnn", {"pool_dropout": 0, "unit_dropout": 0}, (3, 16, 16)),
         ("resnet20", {}, (3, 16, 16)),

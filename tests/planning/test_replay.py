@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from toys import TOY
+from variants import by_default
 
 import distreal_sim as ds
 from distreal_sim.base.plugins import names
@@ -72,7 +73,7 @@ def test_every_coordination_is_here() -> None:
     assert set(COORDINATIONS) == set(names(Coordination))
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", by_default(WORLDS, ("little memory", "breaks", "codecs", "fedbuff")))
 def test_the_columns_of_a_trained_run(world: str, tmp_path: Path) -> None:
     """All that do not depend on training, exactly: of rounds and of clients."""
     changes, status = WORLDS[world]

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from rounds import updates_of
 from toys import TOY, toy
+from variants import SOME, by_default
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
@@ -44,7 +45,7 @@ def test_the_formula(task: LearningTask) -> None:
     assert smoothed.loss(outputs, lesson) == task.loss(outputs, lesson)
 
 
-@pytest.mark.parametrize("name", names(Method))
+@pytest.mark.parametrize("name", by_default(names(Method), SOME))
 def test_every_method_trains_by_it(name: str) -> None:
     """The loss is linear in the share: at rate 0, with the same masks, that at 0.25 is the mean of those at 0
     and 0.5, which differ.

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from rounds import play, round_of
 from toys import NEXT_TOKEN, REGRESSION, whole_toy
+from variants import SOME, by_default
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import load, names
@@ -151,7 +152,7 @@ BY_STAGES = ("depthfl", "fedel", "inclusivefl")
 
 
 @pytest.mark.parametrize("changes", [REGRESSION, NEXT_TOKEN], ids=["regression", "next_token"])
-@pytest.mark.parametrize("name", names(Method))
+@pytest.mark.parametrize("name", by_default(names(Method), SOME))
 def test_every_method_learns_other_tasks(name: str, changes: dict[str, Any]) -> None:
     """A round's merge is finite and moves something; a client's loss is that of its task, below the bound.
 

@@ -8,6 +8,7 @@ import pytest
 from misbehaving import Remembering
 from rounds import Rows, model_bytes
 from toys import toy, toy_fleet
+from variants import SOME, by_default
 
 from distreal_sim.base.plugins import names
 from distreal_sim.client.task import Task
@@ -30,7 +31,7 @@ def outcome(experiment: Experiment, task: Task, fleet: Fleet) -> tuple[Any, ...]
     return model_bytes(progress.state), statistics, repr(rows.rounds), repr(rows.clients), fleet.contexts()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", by_default(METHODS, ("remembering", *SOME)))
 def test_messages_change_nothing(method: str) -> None:
     """Every bundled method, and one whose clients remember: without and with the encoding and decoding."""
     experiment = toy(method=METHODS[method])

@@ -34,8 +34,9 @@ def hangup_heard() -> Iterator[None]:
 @pytest.mark.usefixtures("hangup_heard")
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow)],
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
+@pytest.mark.slow
 def test_a_signal_is_like_ctrl_c(number: signal.Signals, code: int, tmp_path: Path) -> None:
     """One line, its exit code, `stopped`, a checkpoint of the last finished round; then the same bytes."""
     config, out = write_config(tmp_path, rounds=30, checkpoint_every=1000), tmp_path / "out"

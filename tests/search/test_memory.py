@@ -169,6 +169,7 @@ def test_the_comparison_by_hand() -> None:
     assert fresh.thinning.loses == (), "(1, 10) has 0.1 of the progress for 0.11 of the MACs"
 
 
+@pytest.mark.slow
 def test_a_search_that_trains(tmp_path: Path) -> None:
     """Every entry says the peak of a step of its sub-network on the search's batch; cut short and resumed,
     the search ends the same.

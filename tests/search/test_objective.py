@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from toys import WHOLE_TOY
+from variants import by_default
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
@@ -175,7 +176,7 @@ def test_nothing_to_search(tmp_path: Path) -> None:
     assert objective.space.uniform(3) == [(6,), (3,), (1,)]
 
 
-@pytest.mark.parametrize("data", ["pooled", "clients"])
+@pytest.mark.parametrize("data", by_default(["pooled", "clients"], ["clients"]))
 def test_measuring_on_the_way_changes_nothing(tmp_path: Path, data: str) -> None:
     """The score after all steps is the same to the bit as without measurements before; that after a share of
     them is the score of a search of so many steps.

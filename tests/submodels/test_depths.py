@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from toys import toy
+from variants import by_default
 
 from distreal_sim.client.coverage import Coverage
 from distreal_sim.client.messages import Facts, State, Update
@@ -35,7 +36,12 @@ def test_depths_of_the_small_network_by_hand() -> None:
     assert [level.traffic.download_bytes // 4 for level in levels] == [94, 44 + 394, 44 + 304 + 1354]
 
 
-@pytest.mark.parametrize("model", ["small_cnn", "resnet20", "preresnet", "heterofl_cnn", "cnn_cifar"])
+@pytest.mark.parametrize(
+    "model",
+    by_default(
+        ["small_cnn", "resnet20", "preresnet", "heterofl_cnn", "cnn_cifar"], ["small_cnn", "resnet20"]
+    ),
+)
 @pytest.mark.parametrize("method", ["depthfl", "inclusivefl"])
 def test_costs_equal_torchs_counter(method: str, model: str) -> None:
     """FLOPs / 2 of a real forward and backward pass of each depth; what it reaches is what a client holds."""

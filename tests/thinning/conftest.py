@@ -171,8 +171,8 @@ at full width by slow tests."""
 
 _EIGHTH = " / 8"
 
-_SAME_CODE = ("densenet100_bc",)
-"""Those of them whose code is another one's, with more layers: in the slow tests at either width."""
+_DEEP = ("densenet100_bc", "resnet18", "preresnet")
+"""Those of them that are deep and have no kind of layer of their own: in the slow tests at either width."""
 
 
 @functools.cache
@@ -223,7 +223,7 @@ def _is_large(name: str) -> bool:
         *(
             pytest.param(
                 name + _EIGHTH if _is_large(name) else name,
-                marks=[pytest.mark.slow] if name.split()[0] in _SAME_CODE else [],
+                marks=[pytest.mark.slow] if name.split()[0] in _DEEP else [],
             )
             for name in _BUNDLED
         ),
