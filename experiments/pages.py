@@ -24,6 +24,7 @@ SOURCES = {
     "lab/results.md": [
         "demo.py",
         "benchmark/page.py",
+        "benchmark/studies.py",
         "measured_costs/tables.py",
         "calibration/tables.py",
         "any_network/figures.py",

@@ -37,7 +37,7 @@ SNAPSHOT_SETS = (
 )
 
 Score = tuple[str, int, tuple[int, ...]]
-"""Pre-training, steps, snapshots."""
+"""Kind of short training, steps, snapshots."""
 
 SHOWN = (
     ("full", 10, (0, 30, 100)),
@@ -76,10 +76,10 @@ def outcomes() -> dict[tuple[str, str], np.ndarray]:
 
 
 def drops() -> dict[tuple[str, int], dict[int, np.ndarray]]:
-    """(pre-training, steps) -> snapshot -> (vectors, repeats)."""
+    """(kind, steps) -> snapshot -> (vectors, repeats)."""
     cells: dict[tuple[str, int], dict[int, dict[int, list[float]]]] = {}
     for row in read("drops.csv"):
-        by_snapshot = cells.setdefault((row["pretraining"], int(row["steps"])), {})
+        by_snapshot = cells.setdefault((row["score"], int(row["steps"])), {})
         by_snapshot.setdefault(int(row["snapshot"]), {}).setdefault(int(row["vector"]), []).append(
             float(row["drop"])
         )
@@ -147,12 +147,12 @@ class Study:
         self.outcomes, self.drops = outcomes(), drops()
 
     def score(
-        self, pretraining: str, steps: int, snapshots: Sequence[int], repeats: int, *, scaled: bool = False
+        self, kind: str, steps: int, snapshots: Sequence[int], repeats: int, *, scaled: bool = False
     ) -> np.ndarray:
         """(vectors, repeats) mean drops; scaled: each snapshot's are divided by the zero vector's there."""
         parts = []
         for snapshot in snapshots:
-            values = self.drops[pretraining, steps][snapshot][:, :repeats]
+            values = self.drops[kind, steps][snapshot][:, :repeats]
             parts.append(values / abs(values[-1].mean()) if scaled else values)
         return np.mean(parts, axis=0)[:-1]
 
@@ -193,11 +193,11 @@ def all_correlations(study: Study) -> list[list[str]]:
         outcome = table[:-1]
         found = study.correlations(study.macs[:, None], outcome)
         rows.append([setting, name, "MACs", *[""] * 4, *_three(found), f"{study.ceiling(outcome):.3f}"])
-        for (pretraining, steps), snapshots, repeats, scaled in itertools.product(
+        for (kind, steps), snapshots, repeats, scaled in itertools.product(
             sorted(study.drops), SNAPSHOT_SETS, (3, 6), (False, True)
         ):
-            score = study.score(pretraining, steps, snapshots, repeats, scaled=scaled)
-            key = [pretraining, str(steps), " ".join(map(str, snapshots)), str(repeats), str(int(scaled))]
+            score = study.score(kind, steps, snapshots, repeats, scaled=scaled)
+            key = [kind, str(steps), " ".join(map(str, snapshots)), str(repeats), str(int(scaled))]
             rows.append([setting, name, *key, *_three(study.correlations(score, outcome)), ""])
     return rows
 
@@ -238,9 +238,9 @@ def rows(study: Study) -> list[str]:
 
 def name_of(score: Score) -> str:
     """As the table calls it."""
-    pretraining, steps, snapshots = score
+    kind, steps, snapshots = score
     places = " ".join(map(str, snapshots))
-    return f"`{pretraining}`, {steps} steps, snapshot{'s' * (len(snapshots) > 1)} {places}"
+    return f"`{kind}`, {steps} steps, snapshot{'s' * (len(snapshots) > 1)} {places}"
 
 
 def sentences(study: Study) -> list[str]:
@@ -289,21 +289,21 @@ def draw(study: Study, out: Path) -> None:
     with look():
         figure = Figure(figsize=(6.3, 4.8))
         panels = figure.subplots(2, 2, sharex="col")
-        for row, (pretraining, steps, snapshots) in enumerate(scores):
-            score = study.score(pretraining, steps, snapshots, 6).mean(axis=1)
+        for row, (kind, steps, snapshots) in enumerate(scores):
+            score = study.score(kind, steps, snapshots, 6).mean(axis=1)
             for axes, column, title in zip(panels[row], columns, titles, strict=True):
                 outcome = study.outcomes[column][:-1].mean(axis=1)
                 for place, level in enumerate(np.unique(study.level)):
-                    for kind, marker in (("uniform", "s"), ("random", "o")):
-                        chosen = (study.level == level) & (np.array(study.kind) == kind)
-                        label = f"{100 * level:.0f} %" if kind == "random" else None
+                    for drawn, marker in (("uniform", "s"), ("random", "o")):
+                        chosen = (study.level == level) & (np.array(study.kind) == drawn)
+                        label = f"{100 * level:.0f} %" if drawn == "random" else None
                         axes.plot(outcome[chosen], score[chosen], marker, color=COLOURS[place], label=label)
                 at_cost = within(score, outcome, study.level)
                 text = f"Spearman {float(spearman(score, outcome)):.2f}, at equal cost {float(at_cost):.2f}"
                 axes.text(0.03, 0.95, text, transform=axes.transAxes, fontsize=7.5, va="top")
                 if row == 0:
                     axes.set_title(title)
-            panels[row][0].set_ylabel(f"Score: {pretraining}, {steps} steps")
+            panels[row][0].set_ylabel(f"Score: {kind}, {steps} steps")
         for axes in panels[1]:
             axes.set_xlabel("Minus test loss after long training")
         handles, labels = panels[0][0].get_legend_handles_labels()
@@ -314,7 +314,7 @@ def draw(study: Study, out: Path) -> None:
 def main() -> None:
     """Writes correlations.csv and the figure, and prints the table of lab/search.md."""
     study = Study()
-    header = ["setting", "outcome", "pretraining", "steps", "snapshots", "repeats", "scaled"]
+    header = ["setting", "outcome", "score", "steps", "snapshots", "repeats", "scaled"]
     header += ["spearman", "kendall", "partial", "within", "ceiling_within"]
     with (RESULTS / "correlations.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *all_correlations(study)])

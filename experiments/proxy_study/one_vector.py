@@ -1,4 +1,4 @@
-"""A method for the proxy study: every client trains with one vector, or with it every other step."""
+"""A method for the proxy study: clients train with one vector, all or some, in every step or now and then."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ class OneVector(Method):
     """Filters drawn at random for every mini-batch, as in `distreal`; capacity plays no part.
 
     share: how often a step takes the vector; otherwise one of n_uniform uniform vectors drawn at random, the
-    zero vector among them.
+    zero vector among them. weak_every: of so many clients one trains so, the one whose number it divides;
+    the others train the full network.
     """
 
     rates: tuple[float, ...] = Field(description="fraction dropped of each group")
     drop_linear: bool = Field(True, description="hidden linear layers are thinned too")
     share: float = Field(1.0, ge=0, le=1, description="probability of the vector")
+    weak_every: int = Field(1, ge=1, description="one of so many clients has the vector")
     n_uniform: int = Field(16, ge=1, description="number of uniform rates: 0, 1/n, ..., (n-1)/n")
 
     def train(self, client: Client, job: Job) -> Update:
@@ -31,11 +33,12 @@ class OneVector(Method):
             keep_counts(structure, [i / self.n_uniform] * len(groups), groups) for i in range(self.n_uniform)
         ]
         own = keep_counts(structure, self.rates, groups)
+        weak = job.client_id % self.weak_every == 0
         vectors, masks = client.rngs("vectors"), client.rngs("masks")
 
         def choose(moment: Moment) -> Choice:
             coin, other = vectors.uniform(), int(vectors.integers(self.n_uniform))
-            counts = own if coin < self.share else table[other]
+            counts = table[0] if not weak else own if coin < self.share else table[other]
             return Choice(
                 counts,
                 task.macs_per_example(counts),
