@@ -17,6 +17,7 @@ from distreal_sim.thinning.coupling.reading import read_structure
 from distreal_sim.thinning.coupling.record import Pass, Visit
 from distreal_sim.thinning.coupling.rules import apply_rule
 from distreal_sim.thinning.coupling.trace import Trace
+from distreal_sim.thinning.coupling.tracer import Tracer
 from distreal_sim.thinning.coupling.trial import Failure, try_thinned
 from distreal_sim.thinning.masks import sample_mask
 from distreal_sim.thinning.structure import (
@@ -58,8 +59,9 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
             )
     example = _with_values(copied, example.detach().cpu())
     fresh = copy.deepcopy(copied).train()  # a pass may leave objects in a network that cannot be copied
-    seen = Trace(copied, apply_rule)
-    first, tested = watch_passes(seen, example)
+    tracer = Tracer(copied, apply_rule)
+    first, tested = watch_passes(tracer, example)
+    seen = tracer.trace
     if seen.unwatched is not None:
         return _entire(fresh, example, *seen.unwatched)
     while True:

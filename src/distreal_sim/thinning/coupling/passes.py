@@ -13,38 +13,38 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from distreal_sim.thinning.coupling.operations import place_of
 from distreal_sim.thinning.coupling.record import Pass
-from distreal_sim.thinning.coupling.trace import Trace
+from distreal_sim.thinning.coupling.tracer import Tracer
 from distreal_sim.thinning.structure import ThinningError
 
 _N_MORE = 6
 """Number of further passes if values of tensors reach the Python code."""
 
 
-def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
+def watch_passes(tracer: Tracer, example: Tensor) -> tuple[Pass, Pass]:
     """Traces passes with various draws and inputs; returns the first one, and one in evaluation mode.
 
     Raises ThinningError if their layers or costs differ, because the cost of a step must be known before it
     runs, and if a pass changes the network.
     """
-    module = seen.module.train()
+    module = tracer.trace.module.train()
     before = _state(module)
-    first = seen.run(example)
+    first = tracer.run(example)
     _refuse_changes(module, before)
     before = _state(module)  # includes additions by the first pass
     more = torch.cat([example, example[:1]])
     others = [
-        seen.run(torch.zeros_like(example), 1, "low"),
-        seen.run(_other(more, 2), 2, "high"),
+        tracer.run(torch.zeros_like(example), 1, "low"),
+        tracer.run(_other(more, 2), 2, "high"),
     ]
     if first.asked or any(other.asked for other in others):
-        others += [seen.run(_other(example, 3 + i), 3 + i) for i in range(_N_MORE)]
-        others += _forced(seen, example)
+        others += [tracer.run(_other(example, 3 + i), 3 + i) for i in range(_N_MORE)]
+        others += _forced(tracer, example)
     _refuse_changes(module, before)
     for other in others:
         _refuse_costs_of_a_batch(first, other)
         _refuse_other_path(module, first, other)
     module.eval()
-    tested = seen.run(example)
+    tested = tracer.run(example)
     module.train()
     trained = {weight for weight, _ in _weights(first)}
     for weight, where in _weights(tested):
@@ -56,12 +56,12 @@ def watch_passes(seen: Trace, example: Tensor) -> tuple[Pass, Pass]:
     return first, tested
 
 
-def _forced(seen: Trace, example: Tensor) -> list[Pass]:
+def _forced(tracer: Tracer, example: Tensor) -> list[Pass]:
     """Passes in which a value that the code asks for is another one; those that then fail are left out."""
     found = []
     for force in ("other", -1e6, 1e6):
         with contextlib.suppress(ThinningError):
-            found.append(seen.run(example, 1, force=force))
+            found.append(tracer.run(example, 1, force=force))
     return found
 
 

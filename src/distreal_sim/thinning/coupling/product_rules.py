@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from distreal_sim.thinning.coupling.channels import Channels, Producer
 from distreal_sim.thinning.coupling.layer_rules import argument, channels_on, finish, positions_of, vector_on
 from distreal_sim.thinning.coupling.moves import Args, Before, Kwargs
+from distreal_sim.thinning.coupling.products import count
 from distreal_sim.thinning.coupling.trace import Trace
 from distreal_sim.thinning.structure import Layer, Product
 
@@ -140,7 +141,7 @@ def _product(
     for other in found[1:]:
         assert other is not None
         trace.couplings.unite(heads.atoms, other.atoms)
-    trace.count(function, name, args, kwargs, out, heads.atoms)
+    count(trace, function, name, args, kwargs, out, heads.atoms)
     channels = Channels(out.dim() + places.pop(), heads.atoms)
     trace.set_channels(out, *channels)
     return channels

@@ -16,6 +16,7 @@ from distreal_sim.thinning.coupling.layer_rules import LAYER_RULES
 from distreal_sim.thinning.coupling.moves import move
 from distreal_sim.thinning.coupling.operations import IN_PLACE, results_of, tensors_in
 from distreal_sim.thinning.coupling.product_rules import PRODUCT_RULES
+from distreal_sim.thinning.coupling.products import count
 from distreal_sim.thinning.coupling.sequence_rules import SEQUENCE_RULES
 from distreal_sim.thinning.coupling.shape_rules import SHAPE_RULES
 from distreal_sim.thinning.coupling.trace import Trace
@@ -74,7 +75,7 @@ def apply_rule(
     if kwargs.get("out") is not None:
         for tensor in operands:
             trace.lose(tensor, f"'{name}' writes into a given tensor (out=), which cannot be followed")
-        trace.count(func, name, args, kwargs, out)
+        count(trace, func, name, args, kwargs, out)
     elif rule is not None:
         rule(trace, args, kwargs, out, before)
     elif ELEMENTWISE.fullmatch(name) or name in ("max", "min"):

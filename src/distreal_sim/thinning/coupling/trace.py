@@ -1,58 +1,38 @@
-"""Traces forward passes and records the channels of every tensor.
+"""The channels of every tensor in the forward passes of a network.
 
 Every channel that a convolution or linear layer produces gets an *atom*, a number; atom 0 stands for
 everything that must stay (input channels, outputs). A tensor's channel axis is an array of atoms, and an
 operation that adds or multiplies two of them unites their atoms (union-find). A parameter that is used
-outside layers has atoms on each of its axes, until they meet those of an activation. These are real forward
-passes under a `TorchFunctionMode`, so any Python control flow in the model is fine; couplings of several
+outside layers has atoms on each of its axes, until they meet those of an activation. Couplings of several
 passes add up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_batchedtensor
-from torch.overrides import TorchFunctionMode
 
 from distreal_sim.thinning.coupling.channels import Atoms, Channels, Couplings, Kind, Producer, WidthAttribute
-from distreal_sim.thinning.coupling.counting import Macs, macs_of, shapes_key
-from distreal_sim.thinning.coupling.formulas import UnknownCostError
-from distreal_sim.thinning.coupling.guards import Guards, refuse_reentrant
+from distreal_sim.thinning.coupling.counting import Macs
 from distreal_sim.thinning.coupling.notes import NoRuleError, Note
-from distreal_sim.thinning.coupling.operations import (
-    ASKS,
-    UNIFORM,
-    Fill,
-    Force,
-    fill_draw,
-    forced_value,
-    operation_name,
-    outputs_in,
-    results_of,
-    seed_operation,
-    tensors_in,
-)
 from distreal_sim.thinning.coupling.record import Pass, Visit
 from distreal_sim.thinning.coupling.running import Running
-from distreal_sim.thinning.structure import Product, ThinningError
-
-_NO_GRADIENTS = "it runs within an autograd function, so that what its gradients cost is not known by layer"
-
-Rule = Callable[["Trace", Any, str, tuple[Any, ...], dict[str, Any], Any, dict[int, tuple[int, ...]]], None]
-"""rule(trace, func, name, args, kwargs, out, before): records the channels of an operation's results."""
+from distreal_sim.thinning.structure import ThinningError
 
 
-class Trace(TorchFunctionMode):
-    """Atoms of all tensors in the forward passes of `module` that `run` makes."""
+class Trace:
+    """The atoms of all tensors in the forward passes of `module`, and what else rules record of it.
 
-    def __init__(self, module: nn.Module, rule: Rule) -> None:
-        super().__init__()
-        self.module, self._rule = module, rule
+    running: the module whose forward is running; now: the record of the present pass; macs: costs of
+    operations, by `shapes_key`; unwatched: a module that cannot be watched, and why, which leaves the network
+    without groups.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.running, self.now = module, Running(module), Pass()
         self.couplings = Couplings()
         self.producers: dict[tuple[str, int], Producer] = {}
         self.blocked: list[tuple[str, Atoms, int]] = []
@@ -66,20 +46,15 @@ class Trace(TorchFunctionMode):
         self.names: dict[int, str] = {}
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             self.names[id(tensor)] = name
-        self._own = list(module.parameters()) + list(
-            module.buffers()
-        )  # an id is unique while its tensor lives
-        self._guards = Guards(module)
+        self._own = [*module.parameters(), *module.buffers()]  # an id is unique while its tensor lives
         self.axes: dict[str, dict[int, Atoms]] = {name: {} for name in self.names.values()}
         self.notes: dict[tuple[str, str], Note] = {}
         self.unwatched: tuple[str, str] | None = None
-        self._macs: dict[Any, Macs] = {}
-        self.now = Pass()
-        self._running = Running(module)
-        self._forget()
+        self.macs: dict[Any, Macs] = {}
+        self.forget()
 
-    def _forget(self) -> None:
-        self._guards.forget()
+    def forget(self) -> None:
+        """Forgets the tensors of the last pass."""
         self._axes: dict[int, dict[int, Atoms]] = {}
         self._views: dict[int, str | None] = {}
         self._upstream: dict[int, frozenset[str]] = {}
@@ -90,98 +65,45 @@ class Trace(TorchFunctionMode):
 
     # -- the forward pass
 
-    def run(
-        self, example: Tensor, seed: int = 0, fill: Fill | None = None, force: Force | None = None
-    ) -> Pass:
-        """One forward pass; outputs are fixed. Torch's generator is left as it was.
-
-        seed: each operation draws from a generator seeded with `seed` and its number, so that its draws do
-        not depend on those of other operations. fill: every uniform draw gets the lowest, or the highest,
-        value. force: the first value of a computed tensor that the Python code asks for is the opposite truth
-        value, or this number.
-        Raises ThinningError where an operation cannot be traced, or the module itself fails.
-        """
+    def begin(self, example: Tensor) -> None:
+        """Starts a pass on these examples."""
         self.now = Pass(n_examples=len(example))
-        self._seed, self._fill, self._force = seed, fill, force
         self._derived.add(id(example))
-        self._guards.begin(example)
         self._alive[id(example)] = example
         if example.dim() > 1:
             self._axes[id(example)] = {1: np.zeros(example.shape[1], np.int64)}
-        try:
-            first = not seed  # one pass is enough to find draws of other libraries
-            with torch.random.fork_rng(devices=[]), self._running.follow(watch_generators=first), self:
-                output = self.module(example)
-        except ThinningError:
-            raise
-        except Exception as error:  # whatever a user's code raises is a mistake in the input
-            mode = "" if self.module.training else " in evaluation mode"
-            raise ThinningError(
-                f"{self.where} fails{mode} on inputs of shape {tuple(example.shape)}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        outputs = outputs_in(output)
-        refuse_reentrant(outputs)
-        if (hidden := self.now.leave_out_gradients(outputs)) is not None:
-            self.unwatched = f"module '{hidden}'", _NO_GRADIENTS
-        for tensor in outputs:
-            self._note_unwatched([tensor])
-            for atoms in self.axes_of(tensor).values():
-                self.couplings.fix(atoms)
-        self._forget()
-        self.now.nodes.clear()
-        self.now.product_nodes.clear()
-        return self.now
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        name = operation_name(func)
-        operands = tensors_in((args, kwargs))
-        before = {id(a): tuple(a.shape) for a in operands}
-        sources = frozenset().union(*map(self.upstream, operands))
-        self._guards.refuse(self.where, func, name, args, kwargs)
-        seed_operation(self._seed, len(self.now.visits))
-        out = func(*args, **kwargs)
-        if any(map(is_batchedtensor, operands)):
-            self.unwatched = self.where, "it runs under torch.vmap, which hides the examples"
-            return out
-        if name in ASKS:
-            self.now.asked = True
-            if self._force is not None and operands and self.is_derived(operands[0]):
-                forced, self._force = forced_value(out, self._force), None
-                return forced
-        results = results_of(name, args, out)
-        if not results:
-            return out
-        if self._fill is not None and name in UNIFORM:
-            fill_draw(name, args, results[0], self._fill)
-        self._note_unwatched(operands)
+    def read(self, operands: list[Tensor]) -> tuple[Atoms, ...]:
+        """Records that an operation reads these tensors; returns what is known of their axes."""
+        self.note_unwatched(operands)
         self.now.uses.update(self.names[id(a)] for a in operands if id(a) in self.names)
+        return tuple(atoms for tensor in operands for atoms in self._known_axes(tensor).values())
+
+    def make(self, results: list[Tensor], operands: list[Tensor], upstream: frozenset[str]) -> None:
+        """Records that an operation makes tensors of others; upstream: of the operands before it."""
         derived = any(self.is_derived(a) for a in operands)
         for result in results:
             self._alive[id(result)] = result
-            self._upstream[id(result)] = sources
+            self._upstream[id(result)] = upstream
             if derived:
                 self._derived.add(id(result))
-        reads = tuple(atoms for tensor in operands for atoms in self._known_axes(tensor).values())
-        n_costs = self.now.n_costs
-        try:
-            self._rule(self, func, name, args, kwargs, out, before)
-        except NoRuleError as found:
-            self._leave_whole(func, name, args, kwargs, out, found.reason)
-        costs = self.now.n_costs > n_costs
-        self._guards.follow(self.where, name, args, kwargs, operands, results, costs)
+
+    def visit(self, name: str, results: list[Tensor], reads: tuple[Atoms, ...]) -> None:
+        """Records an operation whose results have their axes; reads: see `read`."""
         axes = tuple(dict(self.axes_of(r)) if not self.name_of(r) else {} for r in results)
         own = tuple(not self.is_parameter(r) for r in results)
         self._made.update((id(r), (self.current[0], of)) for r, of in zip(results, axes, strict=True))
         self.now.visits.append(Visit(self.where, name, axes, own, self.current[0], reads))
-        return out
 
     def forbid(self, tensor: Tensor, reason: str) -> None:
         """Leaves the network whole altogether, for this reason, if anything reads the tensor."""
         self._unreadable[id(tensor)] = reason
 
-    def _note_unwatched(self, tensors: list[Tensor]) -> None:
+    def note_unwatched(self, tensors: list[Tensor]) -> None:
+        """Leaves the network whole altogether if code that cannot be watched has made one of these tensors.
+
+        Raises ThinningError for a parameter that no module holds.
+        """
         for tensor in tensors:
             if id(tensor) in self._unreadable:
                 self.unwatched = self.unwatched or (self.where, self._unreadable[id(tensor)])
@@ -206,12 +128,12 @@ class Trace(TorchFunctionMode):
     @property
     def current(self) -> tuple[str, nn.Module]:
         """(qualified name, module) of the module whose forward is running."""
-        return self._running.current
+        return self.running.current
 
     @property
     def where(self) -> str:
         """The current module, for messages."""
-        return self._running.where
+        return self.running.where
 
     def refuse(self, reason: str) -> ThinningError:
         """The error by which a rule says that it does not cover an operation of the current module.
@@ -254,63 +176,14 @@ class Trace(TorchFunctionMode):
             else:
                 self.whole(atoms, reason)
 
-    def _leave_whole(self, func: Any, name: str, args: Any, kwargs: Any, out: Any, reason: str) -> None:
+    def leave_whole(self, name: str, operands: list[Tensor], results: list[Tensor], reason: str) -> None:
         """Records an operation without a rule, which reads and gives whole tensors only."""
-        operands = tensors_in((args, kwargs))
-        self.note(*self._here(), reason, [a for t in operands for a in self.axes_of(t).values()])
-        for result in results_of(name, args, out):
+        axes = [atoms for tensor in operands for atoms in self.axes_of(tensor).values()]
+        self.note(self.current[0], self.where, reason, axes)
+        for result in results:
             if self.name_of(result) is None:
                 self._axes[id(result)] = {}
         self.notes[self.where, reason].operations.add(name)
-        self.count(func, name, args, kwargs, out)
-
-    def _here(self) -> tuple[str, str]:
-        return self.current[0], self.where
-
-    def count(
-        self, func: Any, name: str, args: Any, kwargs: Any, out: Any, axis: Atoms | None = None
-    ) -> None:
-        """Records the products of an operation that is no layer, if it has any.
-
-        axis: its cost is proportional to the number of these channels. Raises ThinningError for a cost that
-        does not grow with the number of examples.
-        """
-        operands = tensors_in((args, kwargs))
-        results = tensors_in(out)
-        if not any(map(self.is_derived, operands)):
-            return
-        grad = any(r.requires_grad for r in results)
-        key = shapes_key(func, args, kwargs, grad)
-        if key not in self._macs:
-            parameters = {id(t) for t in operands if id(t) in self.names}
-            try:
-                self._macs[key] = macs_of(func, args, kwargs, parameters, grad)
-            except UnknownCostError as error:
-                raise ThinningError(f"{self.where} cannot be simulated: {error}") from None
-        macs = self._macs[key]
-        if not any(macs):
-            return
-        n = self.now.n_examples
-        if any(m % n for m in macs):
-            raise ThinningError(
-                f"{self.where} has products ('{name}') of {macs.forward} multiply-adds for {n} examples, so "
-                "that their cost is not that of an example times their number; the cost of a step must be"
-            )
-        weights = frozenset(self.names[id(t)] for t in operands if id(t) in self.names and t.requires_grad)
-        others = [t for t in operands if id(t) not in self.names]
-        upstream = frozenset().union(*map(self.upstream, others)) if macs.inputs else frozenset()
-        product = Product(
-            self.current[0],
-            name,
-            forward_macs=macs.forward // n,
-            weight_macs=macs.weights // n,
-            input_macs=macs.inputs // n,
-            both_macs=macs.both // n,
-            weights=weights,
-            upstream=upstream,
-            beside=self._running.parameters(),
-        )
-        self.now.add(product, axis, results)
 
     # -- channels of activations, axes of parameters
 
