@@ -49,10 +49,24 @@ def test_a_key_given_like_an_option(words: list[str], meant: str, command: Run) 
     assert err.endswith(f"{meant}\n")
 
 
-def test_an_option_that_is_no_key(command: Run) -> None:
-    code, _, err = command("run", "toy.yaml", "--ot", "x")
+@pytest.mark.parametrize(
+    ("name", "option", "near"),
+    [
+        ("run", "--ot", "--out"),
+        ("run", "--verbos", "--verbose"),
+        ("run", "--yes", None),  # 'es' of 'resume' is not near
+        ("run", "--y", None),
+        ("table", "--foo", None),
+        ("table", "--forat", "--format"),
+        ("list", "--hlp", "--help"),
+    ],
+)
+def test_an_option_that_is_no_key(name: str, option: str, near: str | None, command: Run) -> None:
+    """The nearest option is named where one is near; the dashes that all options share make none near."""
+    code, _, err = command(name, "toy.yaml", option)
     assert code == 2
-    assert "No such option" in err
+    assert f"No such option '{option}'" in err or f"No such option: {option}" in err
+    assert ("Did you mean" in err, f"'{near}'" in err) == (near is not None, near is not None)
 
 
 def test_version(command: Run) -> None:

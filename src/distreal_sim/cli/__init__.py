@@ -41,7 +41,7 @@ app = typer.Typer(
 
 for command in (demo, run, search, sweep, check, plan, inspect, measure, calibrate, plot, table, schema):
     app.command(cls=Command)(command)
-app.command("list")(list_names)
+app.command("list", cls=Command)(list_names)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,7 +1,8 @@
-"""Commands of the command line that say what is meant where a key of the config is given like an option."""
+"""Commands that say what an unknown option is meant to be: a key of the config, or another option."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 import click
@@ -15,17 +16,24 @@ class Command(typer.core.TyperCommand):
     """A command whose overrides are KEY=VALUE."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Raises InputError with KEY=VALUE for `--KEY VALUE` and `--KEY=VALUE`."""
+        """Raises InputError with KEY=VALUE for `--KEY VALUE` and `--KEY=VALUE`; click's error for others."""
         words = list(args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             meant = override_meant(error.option_name, words)
             if meant is None or not any(p.name == "overrides" for p in self.params):
-                raise
+                near = near_option(error.option_name, error.possibilities or ())
+                raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from None
             raise InputError(
                 f"{error.option_name} is no option of {ctx.info_name} but a key of the config: write {meant}"
             ) from None
+
+
+def near_option(option: str, valid: Sequence[str]) -> list[str]:
+    """The valid option whose name is nearest, if one is near; the dashes in front make no name near."""
+    names = {name.lstrip("-"): name for name in valid}
+    return [names[name] for name in difflib.get_close_matches(option.lstrip("-"), names, 1)]
 
 
 def override_meant(option: str, words: Sequence[str]) -> str | None:
