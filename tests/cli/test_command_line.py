@@ -54,6 +54,7 @@ def test_a_key_given_like_an_option(words: list[str], meant: str, command: Run) 
     [
         ("run", "--ot", "--out"),
         ("run", "--verbos", "--verbose"),
+        ("run", "--ray", "--ray-address"),
         ("run", "--yes", None),  # 'es' of 'resume' is not near
         ("run", "--y", None),
         ("table", "--foo", None),

@@ -12,8 +12,10 @@ class InputError(Exception):
 
 
 def closest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name that `name` is probably meant to be."""
-    return next(iter(difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)), None)
+    """The valid name that `name` is probably meant to be: one that differs little, or that it begins."""
+    names, word = list(valid), str(name)
+    begun = (valid for valid in names if len(word) > 2 and valid.startswith(word))
+    return next(iter(difflib.get_close_matches(word, names, n=1)), None) or next(begun, None)
 
 
 class RunError(Exception):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 import typer.core
 from pydantic import BaseModel
 
-from distreal_sim.base.errors import InputError
+from distreal_sim.base.errors import InputError, closest
 
 
 class Command(typer.core.TyperCommand):
@@ -23,17 +22,21 @@ class Command(typer.core.TyperCommand):
         except click.NoSuchOption as error:
             meant = override_meant(error.option_name, words)
             if meant is None or not any(p.name == "overrides" for p in self.params):
-                near = near_option(error.option_name, error.possibilities or ())
-                raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from None
+                own = (
+                    name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)
+                )
+                error.possibilities = near_option(error.option_name, own)  # type: ignore[misc]
+                raise
             raise InputError(
                 f"{error.option_name} is no option of {ctx.info_name} but a key of the config: write {meant}"
             ) from None
 
 
-def near_option(option: str, valid: Sequence[str]) -> list[str]:
-    """The valid option whose name is nearest, if one is near; the dashes in front make no name near."""
-    names = {name.lstrip("-"): name for name in valid}
-    return [names[name] for name in difflib.get_close_matches(option.lstrip("-"), names, 1)]
+def near_option(option: str, valid: Iterable[str]) -> list[str]:
+    """The valid option that is probably meant, if one is near; the dashes in front make no name near."""
+    names = {name.removeprefix("--"): name for name in valid if name.startswith("--")}
+    near = closest(option.lstrip("-"), names)
+    return [] if near is None else [names[near]]
 
 
 def override_meant(option: str, words: Sequence[str]) -> str | None:
