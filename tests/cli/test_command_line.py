@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from command import distreal_sim
-from toys import TOY, toy
+from toys import TOY, WHOLE_TOY, toy
 
 from distreal_sim import cli
 from distreal_sim.base.errors import InputError
@@ -147,7 +147,7 @@ def test_files_that_hide_no_library_and_a_locale_without_accents(tmp_path: Path)
     UTF-8 whatever the locale; what it cannot show becomes a question mark.
     """
     (tmp_path / "toy.yaml").write_text(
-        "# café\n" + yaml.safe_dump({**TOY, "name": "é"}, allow_unicode=True), "utf-8"
+        "# café\n" + yaml.safe_dump({**WHOLE_TOY, "name": "é"}, allow_unicode=True), "utf-8"
     )
     for name in ("datasets", "models", "scipy", "sklearn", "rich", "safetensors"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('mine')")

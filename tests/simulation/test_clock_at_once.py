@@ -105,7 +105,7 @@ def each_with_an_overrun() -> Iterator[Any]:
             yield pytest.param(method, overrun, marks=others, id=name)
 
 
-@pytest.mark.parametrize(("method", "overrun"), each_with_an_overrun())
+@pytest.mark.parametrize(("method", "overrun"), list(each_with_an_overrun()))
 def test_rows_are_those_of_the_clients_one_by_one(method: dict[str, Any], overrun: str) -> None:
     """Every number of every client and round, to the last bit, with all profiles; transfers, availability and
     the end of the round take turns.
