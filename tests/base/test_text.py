@@ -7,7 +7,7 @@ import math
 
 from rich.console import Console
 
-from distreal_sim.base.text import compact, duration, percent, say, si
+from distreal_sim.base.text import compact, counted, duration, percent, say, si
 
 
 def test_figures_for_people() -> None:
@@ -23,6 +23,8 @@ def test_figures_for_people() -> None:
         "10 days",
     ]
     assert [percent(x) for x in (0, 0.0159, 0.25, 1)] == ["0 %", "1.6 %", "25 %", "100 %"]
+    assert [counted(n, "round") for n in (0, 1, 2000)] == ["0 rounds", "1 round", "2,000 rounds"]
+    assert [counted(n, "entry", "entries") for n in (1, 2)] == ["1 entry", "2 entries"]
     assert compact([16, 16, 16, 8, 4, 4]) == "3x16 8 4 4"
 
 

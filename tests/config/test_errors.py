@@ -171,7 +171,7 @@ def test_the_good_one_is_good() -> None:
         ),
         (
             {"profile": {"name": "tiers", "levels": [1, 2], "shares": [1]}},
-            "profile: shares has 1 entries, levels has 2; give one share per level",
+            "profile: shares has 1 entry, levels has 2; give one share per level",
         ),
         ({"profile": {"name": "uniform", "low": 2}}, "profile: low (2) must not exceed high (1)"),
         (

@@ -50,7 +50,7 @@ def test_tiers() -> None:
         1e6,
         2e6,
     ]
-    with pytest.raises(ValueError, match="weights has 1 entries, sizes_bytes has 2"):
+    with pytest.raises(ValueError, match="weights has 1 entry, sizes_bytes has 2"):
         Tiers(**sizes, weights=(1,))
 
 

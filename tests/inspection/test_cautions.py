@@ -250,7 +250,7 @@ def test_a_world_of_empty_batteries_or_little_memory(tmp_path: Path) -> None:
 
 
 def test_from_python_it_is_a_warning(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="nothing was merged in any of the 1 rounds"):
+    with pytest.warns(UserWarning, match="nothing was merged in the only round"):
         run(toy(profile={"name": "constant", "level": 0.0}, rounds=1), tmp_path / "run", grid="serial")
 
 

@@ -320,6 +320,6 @@ def test_impossible_options(options: dict[str, Any], message: str) -> None:
 def test_a_wrong_number_of_shares_of_zeros() -> None:
     experiment = toy(method={"name": "flexfl", "apoz": [0.5]})
     with pytest.raises(
-        InputError, match=r"method.apoz has 1 numbers, and the model has 3 coupling groups: conv1"
+        InputError, match=r"method.apoz has 1 number, and the model has 3 coupling groups: conv1"
     ):
         experiment.method.pool(build(experiment))

@@ -140,11 +140,11 @@ def test_what_is_not_finished_is_left_out(
 ) -> None:
     out = write_sweep(TWO, unfinished=(("thin", "4"),))
     assert len(find_runs([out])) == 5
-    assert f"1 of 6 runs in {out} are not finished" in capsys.readouterr().err
+    assert f"left out 1 of 6 runs in {out}: not finished" in capsys.readouterr().err
     table = (out / "sweep.csv").read_text().splitlines()
     (out / "sweep.csv").write_text("\n".join(table[:-2]) + "\n")
     assert len(find_runs([out])) == 4
-    assert f"2 runs in {out} are not in its sweep.csv" in capsys.readouterr().err
+    assert f"left out 2 runs in {out} that its sweep.csv does not list" in capsys.readouterr().err
 
 
 def test_with_other_runs_a_sweep_is_labelled_by_configs(

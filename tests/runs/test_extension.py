@@ -166,7 +166,7 @@ def test_the_directory_of_a_run_is_found_again(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump({**TOY, "method": "fedavg", "rounds": 1}))
     monkeypatch.chdir(tmp_path)
     words = ("run", "toy.yaml", "--grid", "serial")
-    assert distreal_sim(*words).stdout.startswith("runs/toy-fedavg-7: 1 rounds")
+    assert distreal_sim(*words).stdout.startswith("runs/toy-fedavg-7: 1 round,")
     assert distreal_sim(*words, "rounds=2").stdout.startswith("runs/toy-fedavg-7-rounds=2: 2 rounds")
     shutil.rmtree("runs/toy-fedavg-7-rounds=2")
     assert distreal_sim(*words, "rounds=2", "--resume").stdout.startswith("runs/toy-fedavg-7: 2 rounds")

@@ -207,7 +207,7 @@ def test_directories_that_are_refused(whole: Path, tmp_path: Path) -> None:
 def test_a_mistake_leaves_the_directory_free(tmp_path: Path) -> None:
     search, experiment = tiny_search(tmp_path, validation=0.999)
     with pytest.raises(
-        InputError, match=r"validation \(0\.999\) leaves 1 examples|must not exceed|n_clients"
+        InputError, match=r"validation \(0\.999\) leaves 1 example |must not exceed|n_clients"
     ):
         run_search(search, experiment, tmp_path / "out", n_workers=1)
     search, experiment = tiny_search(tmp_path, generations=1, snapshots=[0])

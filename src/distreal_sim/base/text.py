@@ -48,6 +48,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """The number and its noun: '1 round', '2,000 rounds', '3 entries'. many: by default `one` with an s."""
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"
+
+
 def compact(values: Sequence[object]) -> str:
     """Values in order, runs of three or more as `LENGTHxVALUE`."""
     runs = [(value, len(list(run))) for value, run in groupby(values)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.console import Console
 
-from distreal_sim.base.text import add_row, say, table
+from distreal_sim.base.text import add_row, counted, say, table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.devices.presence import Presence
@@ -51,7 +51,7 @@ def print_availability(experiment: Experiment, task: Task, console: Console) -> 
     for line in experiment.availability.notes():
         say(console, f"{line}.")
     which = f"{len(client_ids)} of {len(task.split):,} clients"
-    say(console, f"Over the first {n_rounds} rounds of {task.deadline_s:g} s; {which}.")
+    say(console, f"Over the first {counted(n_rounds, 'round')} of {task.deadline_s:g} s; {which}.")
     shares = able.mean(axis=1)
     say(
         console,

@@ -162,7 +162,5 @@ def of_rounds(directory: Path) -> list[str]:
         why = "every update diverged" if diverged == selected else "every update was late or diverged"
     if len(empty) < len(rows):
         return [f"warning: nothing was merged in {len(empty)} of {len(rows)} rounds: {why}"]
-    return [
-        f"warning: nothing was merged in any of the {len(rows)} rounds, so the network is the initial one: "
-        f"{why}"
-    ]
+    rounds = f"any of the {len(rows)} rounds" if len(rows) > 1 else "the only round"
+    return [f"warning: nothing was merged in {rounds}, so the network is the initial one: {why}"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distreal_sim.base.directory import read_status
 from distreal_sim.base.progress import Silent
+from distreal_sim.base.text import counted
 from distreal_sim.config import Experiment
 from distreal_sim.simulation.rows import SUBMODEL, TEST, RoundRow
 
@@ -66,4 +67,5 @@ def summary(directory: Path) -> str:
     ended = read_status(directory / "run.json").get("stopped_early")
     if ended:
         outcome += f", stopped early: {ended}"
-    return f"{directory}: {last['round']} rounds, {float(last['sim_s']):,.0f} simulated s, {outcome}"
+    rounds = counted(int(last["round"]), "round")
+    return f"{directory}: {rounds}, {float(last['sim_s']):,.0f} simulated s, {outcome}"

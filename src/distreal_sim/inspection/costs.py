@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from rich.console import Console
 
-from distreal_sim.base.text import add_row, compact, percent, wide
+from distreal_sim.base.text import add_row, compact, counted, percent, wide
 from distreal_sim.base.text import table as text_table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
@@ -80,7 +80,8 @@ def print_calibration(found: Calibration, console: Console) -> None:
         add_row(shown, kind, *(f"{cell:.3g}" for cell in cells))
     wide(console).print(shown)
     unseen = sum(not own.fitted for own in found.steps)
-    which = f"{unseen} steps that the fit has not seen" if unseen else f"its {len(found.steps)} steps"
+    fitted = f"its {counted(len(found.steps), 'step')}"
+    which = f"{counted(unseen, 'step')} that the fit has not seen" if unseen else fitted
     print(f"error of predicted times, {which}: {_errors(found.held_out)}")
     print(f"of a fit of MACs alone: {_errors(found.macs_alone)}")
 

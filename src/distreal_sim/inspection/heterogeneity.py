@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from distreal_sim.base.rng import Rngs
+from distreal_sim.base.text import counted
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import planned_examples
@@ -45,7 +46,7 @@ def heterogeneity_lines(experiment: Experiment, task: Task) -> Iterator[str]:
     times_s = _times_s(experiment, task, client_ids, speeds)
     spread = spread_of(speeds)
     yield (
-        f"Heterogeneity at t = 0, {len(client_ids):,} clients: coefficient of variation "
+        f"Heterogeneity at t = 0, {counted(len(client_ids), 'client')}: coefficient of variation "
         f"{spread.cv:.3f}, 90th to 10th percentile {spread.p90_to_p10:.3g}, fastest to slowest "
         f"{spread.max_to_min:.3g}."
     )

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from rich.console import Console
 
-from distreal_sim.base.text import add_row, say, table
+from distreal_sim.base.text import add_row, counted, say, table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.devices.links import Use
@@ -34,7 +34,7 @@ def show_links(
     console.print(shown)
     say(
         console,
-        f"{model.download_bytes:,} bytes down and {model.upload_bytes:,} up, over {n_rounds} rounds of "
-        f"{task.deadline_s:g} s, each transfer begun with the round; {len(clients)} of "
-        f"{len(task.split):,} clients. Expected: what a client leaves room for.",
+        f"{model.download_bytes:,} bytes down and {model.upload_bytes:,} up, over "
+        f"{counted(n_rounds, 'round')} of {task.deadline_s:g} s, each transfer begun with the round; "
+        f"{len(clients)} of {len(task.split):,} clients. Expected: what a client leaves room for.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distreal_sim.base.text import compact, percent, si
+from distreal_sim.base.text import compact, counted, percent, si
 from distreal_sim.client.messages import Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
@@ -15,7 +15,7 @@ from distreal_sim.thinning.structure import Structure, Whole
 
 def _cost(structure: Structure) -> list[str]:
     counts = structure.full_counts()
-    groups = f"{len(counts)} coupling groups with {sum(counts):,} channels"
+    groups = f"{counted(len(counts), 'coupling group')} with {counted(sum(counts), 'channel')}"
     forward, training = (si(f(structure, counts), "MAC") for f in (forward_macs, training_macs))
     return [
         f"{n_parameters(structure, counts):,} parameters; {groups}",
@@ -64,7 +64,7 @@ def network_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) 
         for line in _cost(task.structure):
             yield "trained", line
     local = experiment.local
-    work = f"{local.epochs} epoch{'s' * (local.epochs != 1)}" if local.epochs else f"{local.steps} steps"
+    work = counted(local.epochs, "epoch") if local.epochs else counted(local.steps or 0, "step")
     clipped = f", gradients of norm {local.clip_norm:g} at most" if local.clip_norm else ""
     smoothed = f", label smoothing {local.label_smoothing:g}" if local.label_smoothing else ""
     yield "local work", f"{work}, lr {local.lr:g} ({describe(local.lr_schedule)}){clipped}{smoothed}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distreal_sim.base.process import n_cores
-from distreal_sim.base.text import duration, percent, si
+from distreal_sim.base.text import counted, duration, percent, si
 from distreal_sim.client.batches import batch_sizes
 from distreal_sim.client.messages import Status, Update
 from distreal_sim.client.settings import Overrun
@@ -157,12 +157,11 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
         entries = task.front.entries
         cheapest = entries[0].macs_per_planned_example
         share = percent(cheapest / entries[-1].macs)
-        rates = len(task.front.groups)
-        n_entries = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
-        yield "front", f"{n_entries} of {rates} rates, the cheapest with {share} of the full MACs"
+        n_entries, rates = counted(len(entries), "entry", "entries"), counted(len(task.front.groups), "rate")
+        yield "front", f"{n_entries} of {rates}, the cheapest with {share} of the full MACs"
         if task.front.has_memory:
             others = len(entries) - len(task.front.fastest.entries)
-            yield "front", f"made for memory too: {others} entries are for clients with less of it alone"
+            yield "front", f"made for memory too: {others} of them only for clients with less of it"
         if task.front.has_shares:
             below_1 = [entry.share for entry in entries if entry.share < 1]
             yield "front", f"{len(below_1)} for a share of the planned examples: {spread(below_1)}"
@@ -214,13 +213,11 @@ def time_rows(
     if experiment.overrun == "wait":
         bound = "about " if bound else "at least "
     total_s = experiment.rounds * experiment.deadline_s
-    lasts = f" rounds of {experiment.deadline_s:g} s: {bound}{total_s:,.10g} s"
+    lasts = f"{counted(experiment.rounds, 'round')} of {experiment.deadline_s:g} s: {bound}{total_s:,.10g} s"
     if not experiment.coordination.in_rounds:
-        lasts, total_s = " steps of the server; run --no-training says when they are", 0.0
-    yield (
-        "simulated",
-        f"{experiment.rounds:,}{lasts}" + (f" ({duration(total_s)})" if total_s >= 120 else ""),
-    )
+        steps = counted(experiment.rounds, "step")
+        lasts, total_s = f"{steps} of the server; run --no-training says when they are", 0.0
+    yield "simulated", lasts + (f" ({duration(total_s)})" if total_s >= 120 else "")
     every, n_test = experiment.evaluation.every, len(task.data.test)
     n_evaluations = experiment.rounds // every + bool(experiment.rounds % every)
     n_jobs = experiment.rounds * experiment.coordination.n_merged(experiment.clients_per_round)
@@ -230,7 +227,10 @@ def time_rows(
     many = one / min(cores, experiment.clients_per_round)
     all_cores = f", {duration(many)} with {cores} workers (one per core)" if cores > 1 else ""
     yield "wall time", f"ESTIMATE: {duration(one)} with 1 worker{all_cores}"
-    yield "wall time", f"{duration(training)} training, {duration(testing)} for {n_evaluations:,} evaluations"
+    yield (
+        "wall time",
+        f"{duration(training)} training, {duration(testing)} for {counted(n_evaluations, 'evaluation')}",
+    )
     thinned = "front's median entry" if task.front is not None else "sub-model"
     names = [thinned, "narrowed model" if narrowed else "full model"]
     for name, (_, wall_s) in zip(names[-len(times.steps) :], times.steps, strict=True):

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import prepare_process
-from distreal_sim.base.text import add_row, compact, percent, say, table, wide
+from distreal_sim.base.text import add_row, compact, counted, percent, say, table, wide
 from distreal_sim.client.task import Task
 from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build
@@ -142,7 +142,7 @@ def _profile(experiment: Experiment, task: Task, console: Console) -> None:
     say(console, f"{unit_line(experiment, task, list(capacities))}.")
     for line in experiment.profile.notes():
         say(console, f"{line}.")
-    say(console, f"Over the first {n_rounds} rounds of {task.deadline_s:g} s; {which}.")
+    say(console, f"Over the first {counted(n_rounds, 'round')} of {task.deadline_s:g} s; {which}.")
     for line in heterogeneity_lines(experiment, task):
         say(console, line)
     say(console, "")
@@ -162,7 +162,7 @@ def _levels(capacity: Capacity, end_s: float, reference: float) -> list[float]:
 
 def _front(front: Front, console: Console) -> None:
     full = front.entries[-1]
-    title = f"front of {len(front.entries)} entries for model {front.model}"
+    title = f"front of {counted(len(front.entries), 'entry', 'entries')} for model {front.model}"
     shares = "share|" if front.has_shares else ""
     of_network = "forward|backward|parameters|bytes"
     memory = "peak bytes|" if front.has_memory else ""
@@ -197,7 +197,7 @@ def _front(front: Front, console: Console) -> None:
 
 def _memory_line(front: Front) -> str:
     made = front.made.get("search") or {}
-    n_examples = f"{made['batch_size']} examples" if "batch_size" in made else "a mini-batch"
+    n_examples = counted(made["batch_size"], "example") if "batch_size" in made else "a mini-batch"
     n_fastest = len(front.fastest.entries)
     return (
         f"Peak bytes: of a training step on {n_examples}. With memory enough for all, {n_fastest} of "

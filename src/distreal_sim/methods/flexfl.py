@@ -45,6 +45,7 @@ from torch import Tensor
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
+from distreal_sim.base.text import counted
 from distreal_sim.client.client import Client
 from distreal_sim.client.messages import Job, Round, State, Update
 from distreal_sim.client.schedule import Compute
@@ -123,9 +124,10 @@ class FlexFL(Method):
         else:
             apoz = np.array(self.apoz)
         if len(apoz) != len(structure.groups):
+            names = ", ".join(group.name for group in structure.groups)
             raise InputError(
-                f"method.apoz has {len(apoz)} numbers, and the model has {len(structure.groups)} coupling "
-                f"groups: {', '.join(group.name for group in structure.groups)}"
+                f"method.apoz has {counted(len(apoz), 'number')}, and the model has "
+                f"{counted(len(structure.groups), 'coupling group')}: {names}"
             )
         size = forward_macs if self.share == "macs" else feature_parameters
         return pool_of(

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from distreal_sim.base.errors import InputError, naming
 from distreal_sim.base.process import prepare_process
-from distreal_sim.base.text import add_row, compact, duration, percent, say, si, table, wide
+from distreal_sim.base.text import add_row, compact, counted, duration, percent, say, si, table, wide
 from distreal_sim.config import Config, Experiment, kind_of, load_experiment, read_yaml, texts_of
 from distreal_sim.config.build import build
 from distreal_sim.inspection import cautions
@@ -52,9 +52,10 @@ class Plan:
     def print(self, console: Console) -> None:
         """As two tables and a line for each warning."""
         n_rounds = sorted({len(run.rounds) for run in self.runs})
+        rounds = " or ".join([*map(str, n_rounds[:-1]), counted(n_rounds[-1], "round")])
         share = percent(float(self.table["completion"].iloc[0]))
         shown = table(
-            f"{' or '.join(map(str, n_rounds))} rounds without training; used, counted: of the MACs offered",
+            f"{rounds} without training; used, counted: of the MACs offered",
             f"<|completed|partial|lost|used|counted|upload|{share} in",
         )
         for row in self.table.to_dict("records"):

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.text import counted
 from distreal_sim.results.labels import labels_of, natural
 from distreal_sim.results.runs import Metric, Run, read_run, run_info
 from distreal_sim.results.sweep_table import Place, read_places
@@ -105,10 +106,13 @@ def _places(paths: Iterable[Path]) -> dict[Path, Place]:
     cells = {parent / name: place for name, place in found.items()}
     finished = {path: place for path, place in cells.items() if _is_finished(path)}
     if strange := len(given - cells.keys()):
-        print(f"warning: {strange} runs in {parent} are not in its sweep.csv; left out", file=sys.stderr)
+        print(
+            f"warning: left out {counted(strange, 'run')} in {parent} that its sweep.csv does not list",
+            file=sys.stderr,
+        )
     if len(finished) < len(cells):
         n = len(cells) - len(finished)
-        print(f"warning: {n} of {len(cells)} runs in {parent} are not finished; left out", file=sys.stderr)
+        print(f"warning: left out {n} of {len(cells)} runs in {parent}: not finished", file=sys.stderr)
     if not (shown := {path: place for path, place in finished.items() if path in given}):
         raise InputError(f"no run of the sweep in {parent} is finished yet")
     return shown

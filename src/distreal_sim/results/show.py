@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from distreal_sim.base.errors import InputError, unknown
+from distreal_sim.base.text import counted
 from distreal_sim.results import plots
 from distreal_sim.results.compare import compare
 from distreal_sim.results.directories import find_runs
@@ -78,7 +79,9 @@ def judge(
         if not targets:
             raise InputError("--protocol cost needs a --target, for example 0.8")
         article = "an" if y[0] in "aeiou" else "a"
-        title = f"medians of the costs to {article} {y} of {targets[0]:g}, held for {hold} evaluations"
+        title = (
+            f"medians of the costs to {article} {y} of {targets[0]:g}, held for {counted(hold, 'evaluation')}"
+        )
         check_target(targets[0], y, runs)
         return cost(found, targets[0], hold, baseline, lower), title
     settings = list(dict.fromkeys(found["setting"]))

@@ -17,6 +17,7 @@ import numpy as np
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
+from distreal_sim.base.text import counted
 from distreal_sim.client.batches import batch_indices
 from distreal_sim.client.messages import Arrays
 from distreal_sim.client.task import Task
@@ -260,8 +261,8 @@ def make_objective(search: Search, experiment: Experiment) -> Objective:
     n_examples = len(task.data.train)
     if not len(held) or n_examples < search.batch_size:
         raise InputError(
-            f"validation ({search.validation}) leaves {n_examples} examples to train on and {len(held)} to "
-            f"measure the loss on; at least a batch ({search.batch_size}) and 1 are needed"
+            f"validation ({search.validation}) leaves {counted(n_examples, 'example')} to train on and "
+            f"{len(held)} to measure the loss on; at least a batch ({search.batch_size}) and 1 are needed"
         )
     if search.score == "federated" and (search.cohort or 0) > len(task.split):
         raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from distreal_sim.base.progress import Silent
+from distreal_sim.base.text import counted
 from distreal_sim.fronts.fresh import thinning_pays
 from distreal_sim.fronts.front import Front
 from distreal_sim.search.explore import Generation
@@ -40,7 +41,7 @@ class SearchShown:
 
     def reevaluation(self, n: int) -> None:
         """The search is over; at most n vectors are scored on fresh seeds."""
-        over = f"search: over after {self._n_scored} vectors{self._facts}"
+        over = f"search: over after {counted(self._n_scored, 'vector')}{self._facts}"
         self._progress.line(lambda: over, pressing=True)
         self._n_scored, self._total, self._what, self._facts = 0, n, "fresh seeds", ""
         self._progress.begin(self._what, n)
@@ -52,15 +53,15 @@ class SearchShown:
 def summary(front: Front, comparison: Comparison, say: Callable[[str], None]) -> None:
     """A few lines on a finished search."""
     c = comparison
-    say(f"{front.made['evaluations']} vectors tried, stopped by: {front.made['stopped']}")
+    say(f"{counted(front.made['evaluations'], 'vector')} tried, stopped by: {front.made['stopped']}")
     if front.has_memory:
         n_fastest, n_entries = len(front.fastest.entries), len(front.entries)
         say(
             f"front of MACs, peak memory and score: {n_fastest} of {n_entries} entries for clients with "
             "memory for all of them, the others for less"
         )
-    say(f"hypervolume on fresh seeds, found:   {_of(c.found, c.found_interval)}, {c.n_found} entries")
-    say(f"                            uniform: {_of(c.uniform, c.uniform_interval)}, {c.n_uniform} entries")
+    say(f"hypervolume on fresh seeds, found:   {_of(c.found, c.found_interval)}, {_entries(c.n_found)}")
+    say(f"                            uniform: {_of(c.uniform, c.uniform_interval)}, {_entries(c.n_uniform)}")
     fewer = _of(c.fewer_steps, c.fewer_steps_interval)
     say(f"                   fewer full steps: {fewer}, at the costs of the found entries")
     say(f"                the better of these: {_of(c.better, c.better_interval)}")
@@ -78,3 +79,7 @@ def _gain(over: str, gain: float, interval: tuple[float, float], say: Callable[[
 
 def _of(value: float, interval: tuple[float, float]) -> str:
     return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+
+
+def _entries(n: int) -> str:
+    return counted(n, "entry", "entries")

@@ -8,6 +8,7 @@ from typing import Any
 
 from distreal_sim.base.directory import check_same_keys, check_same_sources, read_status
 from distreal_sim.base.errors import InputError
+from distreal_sim.base.text import counted
 from distreal_sim.client.settings import Evaluation
 from distreal_sim.config import NO_EFFECT, Experiment, flat_keys, read_yaml
 from distreal_sim.config.watched import Stop
@@ -84,10 +85,10 @@ def _check_rounds(path: Path, experiment: Experiment, before: int) -> None:
     rounds = experiment.rounds
     if rounds < before:
         raise InputError(
-            f"{path} holds a run of {before} rounds: rounds = {rounds} would shorten it, and a run can only "
-            "be extended; choose another --out"
+            f"{path} holds a run of {counted(before, 'round')}: rounds = {rounds} would shorten it, and a "
+            "run can only be extended; choose another --out"
         )
-    cannot = f"{path} cannot be extended from {before} rounds to {rounds}"
+    cannot = f"{path} cannot be extended from {counted(before, 'round')} to {rounds}"
     local = experiment.local
     for number in range(1, before + 1):
         then, now = local.rate(number, before), local.rate(number, rounds)

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from distreal_sim.base.process import prepare_process
-from distreal_sim.base.text import add_row, say, si, table, wide
+from distreal_sim.base.text import add_row, counted, say, si, table, wide
 from distreal_sim.config import texts_of
 from distreal_sim.inspection import cautions
 from distreal_sim.sweep.cells import Cell, load_cells
@@ -61,8 +61,8 @@ def print_cells(cells: Sequence[Cell], console: Console) -> None:
     n_rounds = sum(cell.experiment.rounds for cell in cells)
     say(
         console,
-        f"{len(cells)} cells, {n_rounds:,} rounds together; a cell needs at most {si(bytes_each, 'B')} of "
-        "memory (estimated).",
+        f"{counted(len(cells), 'cell')}, {counted(n_rounds, 'round')} together; a cell needs at most "
+        f"{si(bytes_each, 'B')} of memory (estimated).",
     )
     for line in warnings:
         say(wide(console), line)

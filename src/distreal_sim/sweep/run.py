@@ -13,7 +13,7 @@ import pandas as pd
 from distreal_sim.base.errors import InputError, naming
 from distreal_sim.base.process import available_bytes, n_cores, prepare_process
 from distreal_sim.base.progress import progress_on_stderr
-from distreal_sim.base.text import si
+from distreal_sim.base.text import counted, si
 from distreal_sim.config import texts_of
 from distreal_sim.config.build import build, load_data
 from distreal_sim.config.charges import described_levels
@@ -249,6 +249,6 @@ def _say(say: Say, n_cells: int, workers: int, wanted: int, bytes_each: int, ava
     if n_cells:
         fewer = f", not {wanted}: more would not fit" if workers < wanted else ""
         say(
-            f"{n_cells} cells to run, {workers} at a time{fewer}; a cell needs at most "
+            f"{counted(n_cells, 'cell')} to run, {workers} at a time{fewer}; a cell needs at most "
             f"{si(bytes_each, 'B')} of memory (estimated), {available}"
         )

@@ -177,7 +177,7 @@ def test_the_command(tmp_path: Path) -> None:
     done = distreal_sim("calibrate", *options.split(), cwd=tmp_path)
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "device.yaml"
-    assert "error of predicted times, 1 steps that the fit has not seen: median" in done.stdout
+    assert "error of predicted times, 1 step that the fit has not seen: median" in done.stdout
     found = device(str(tmp_path / "device.yaml"))
     assert set(found.step_times) == {"linear", "update", "redraw"}
     assert found.made["models"] == ["mlp"]

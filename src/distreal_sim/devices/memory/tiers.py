@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, model_validator
 
+from distreal_sim.base.text import counted
 from distreal_sim.devices.memory import Memory
 from distreal_sim.devices.rngs import OneOrMany, Source, for_many
 
@@ -26,8 +27,8 @@ class Tiers(Memory):
     def _check(self) -> Tiers:
         if self.weights and len(self.weights) != len(self.sizes_bytes):
             raise ValueError(
-                f"weights has {len(self.weights)} entries, sizes_bytes has {len(self.sizes_bytes)}; give one "
-                "weight for each size"
+                f"weights has {counted(len(self.weights), 'entry', 'entries')}, sizes_bytes has "
+                f"{len(self.sizes_bytes)}; give one weight for each size"
             )
         return self
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from distreal_sim.base.text import counted
 from distreal_sim.devices.processes import Draw
 
 Level = Annotated[float, Field(ge=0)]
@@ -33,7 +34,8 @@ def cumulative(levels: tuple[float, ...], shares: Shares) -> np.ndarray:
         return np.arange(1, len(levels) + 1) / len(levels)
     if len(shares) != len(levels):
         raise ValueError(
-            f"shares has {len(shares)} entries, levels has {len(levels)}; give one share per level"
+            f"shares has {counted(len(shares), 'entry', 'entries')}, levels has {len(levels)}; give one "
+            "share per level"
         )
     if abs(sum(shares) - 1) > 1e-9:
         raise ValueError(f"shares sum to {sum(shares):.10g}; they must sum to 1")
