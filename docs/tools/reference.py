@@ -37,7 +37,7 @@ def api() -> str:
 
 
 def _entry(name: str, value: Any) -> Iterator[str]:
-    """Heading, signature, docstring and, of a class, its public methods with a line each."""
+    """Heading, signature, docstring and, of a class, its public methods, each in one line."""
     yield from (f"### {name}", "")
     if inspect.isfunction(value):
         yield from ("```python", _signature(name, value), "```", "")
@@ -45,16 +45,16 @@ def _entry(name: str, value: Any) -> Iterator[str]:
     if not inspect.isclass(value):
         return
     members = [
-        f"- `{_member(key, own)}`: {_paragraph(_function(own))}"
+        f"- `{_member(key, own)}`: {_in_one_line(_function(own))}"
         for key, own in vars(value).items()
         if not key.startswith(("_", "model_")) and _is_member(own) and inspect.getdoc(_function(own))
     ]
     yield from ([*members, ""] if members else [])
 
 
-def _paragraph(value: Any) -> str:
-    """The first one of its docstring, in one line."""
-    return " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
+def _in_one_line(value: Any) -> str:
+    """Its docstring."""
+    return " ".join((inspect.getdoc(value) or "").split())
 
 
 def _is_member(own: Any) -> bool:

@@ -45,7 +45,12 @@ WINDOW_PER_WORKER = 4
 
 
 class Run(results.Run):
-    """One run: `path`, `config`, `rounds`, `clients`, `seed`, `label`; its model and its figure."""
+    """One run, read from its directory; its model and its figure.
+
+    path: the directory; config: its config.yaml; rounds: rounds.csv, a row for each round; clients:
+    clients.parquet, a row for each round and client; seed; label: what tells it from the runs that it was
+    read with.
+    """
 
     def model(self, which: Literal["last", "best"] = "last") -> nn.Module:
         """The network with the trained parameters, in evaluation mode; of an unfinished run those of its last

@@ -30,6 +30,11 @@ class CallableModule(ModuleType):
         return function
 
     @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        """The function's, for `help(distreal_sim.run)`."""
+        return self._function.__doc__
+
+    @property
     def __signature__(self) -> inspect.Signature:
         return inspect.signature(self._function)
 

@@ -29,7 +29,10 @@ GRADIENT = "gradient/"
 
 @dataclass(frozen=True)
 class State:
-    """A method's state between rounds; extras: arrays that it keeps in addition to the parameters."""
+    """A method's state between rounds.
+
+    arrays: the global model's parameters by name; extras: arrays that the method keeps in addition to them.
+    """
 
     arrays: Arrays
     extras: Arrays = field(default_factory=dict)
@@ -125,9 +128,10 @@ class Facts:
 class Update:
     """A client's update.
 
-    arrays: empty if the update was lost. coverage: which of the finished steps kept which channels. memory:
-    arrays that the client keeps for its next round (they do not travel); None: its memory stays as it was.
-    travels_whole: whether the arrays travel whole, also what no step kept.
+    facts: its row of clients.parquet. arrays: the parameters that it trained, by name, each of the full
+    network's shape; empty if the update was lost. coverage: which of the finished steps kept which channels.
+    memory: arrays that the client keeps for its next round (they do not travel); None: its memory stays as it
+    was. travels_whole: whether the arrays travel whole, also what no step kept.
     weight: factor of its weight in a merge, which the server sets (`Coordination.weight`); 0 for one that is
     in another client's model already (`Job.after`).
     """

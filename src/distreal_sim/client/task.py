@@ -165,7 +165,8 @@ class Task:
     ) -> Traffic:
         """Bytes of a job with arrays of these sizes, and of an update with arrays of the sizes `sent`.
 
-        sent: the same as `sizes` if not given. coverage: see `Traffic`.
+        sent: the same as `sizes` if not given. coverage: whether the client also uploads which
+        channels its steps kept.
         """
         upload_bytes = self.codec.n_bytes(sizes if sent is None else sent)
         return Traffic(self.download_codec.n_bytes(sizes), upload_bytes, coverage)

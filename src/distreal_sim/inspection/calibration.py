@@ -72,7 +72,9 @@ class Timed:
 
 @dataclass(frozen=True)
 class Calibration:
-    """device: this machine, with `step_times`; by_macs: those of a fit of MACs without calls and bytes;
+    """This machine as a device of the catalogue, with the step times that it was made from.
+
+    device: this machine, with `step_times`; by_macs: those of a fit of MACs without calls and bytes;
     steps: what was timed; held_out, macs_alone: errors of both fits on the steps that they did not see.
     """
 
@@ -83,7 +85,7 @@ class Calibration:
     macs_alone: Errors
 
     def save(self, path: Path) -> None:
-        """Writes the device file."""
+        """Writes the device file, a YAML file for `cost` and for `files` of the profile `fleet`."""
         plain = self.device.model_dump(mode="json", exclude_none=True)
         write_atomically(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
 

@@ -47,7 +47,9 @@ What = Literal["model", "profile", "link", "availability", "front", "data"]
 def inspect(what: What, config: Config, **overrides: Any) -> None:
     """Prints a table of the model's layers, the clients' capacity, links or presence, the front, the data.
 
-    config, overrides: see `load_experiment`; a front is also read from a JSON file of its own.
+    what: `model`, `profile`, `link`, `availability`, `front` or `data`. config, overrides: see
+    `load_experiment`; a front is also read from a JSON file of its own. Raises InputError for a config that
+    cannot work.
     """
     if what == "front" and isinstance(config, str | Path) and Path(config).suffix == ".json":
         inspect_front_file(Path(config), Console())

@@ -61,10 +61,13 @@ def judge(
     n_last: int = 1,
     y: str | None = None,
 ) -> tuple[pd.DataFrame, str]:
-    """A table of `protocols`, and its title.
+    """A table that compares finished runs by quality and cost together, and its title.
 
-    budget: COST=LIMIT texts, for quality; targets: one accuracy, for cost, and for robust where the time to
-    it is wanted; baseline: the reference of the ratios; nominal: the setting that robust compares with.
+    directories: runs, or folders of them. protocol: `quality`, the best score within a budget; `cost`, the
+    costs to a target; `robust`, what is kept of the score in other settings than the nominal one. budget:
+    COST=LIMIT texts, for quality; targets: one accuracy, for cost, and for robust where the time to it is
+    wanted; hold: tests in a row that must have the target; baseline: the label that the ratios refer to;
+    nominal: the setting that robust compares with. metric, n_last, y: see `load_runs`.
     Raises InputError where one that the protocol needs is missing.
     """
     runs = _compared(directories, metric, n_last, y)

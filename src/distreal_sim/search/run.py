@@ -40,8 +40,10 @@ PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """front: the table that was found; comparison: its hypervolume and its rivals', on fresh seeds;
-    path: the directory, which holds it as front.json.
+    """A search that was played.
+
+    front: the table that was found; comparison: its hypervolume and its rivals', on fresh seeds;
+    path: the directory, which holds the front as front.json.
     """
 
     front: Front
@@ -66,6 +68,7 @@ def search(
     experiment's, `experiment={"model": {"width": 8}}`. out: by default runs/search-NAME-SEED. n_workers:
     processes, by default as many as cores, of the whole cluster with ray_address. progress: a bar on stderr,
     or lines if that is no terminal. The front does not depend on the number of workers.
+    Returns `front`, `comparison` (its hypervolume and its rivals', on fresh seeds) and `path`, the directory.
     Raises InputError for a mistake in the input.
     """
     settings, experiment, notes = load_search(config, texts_of(overrides))

@@ -35,8 +35,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A sweep that was played. path: its directory; n_before: cells that were finished before this call;
-    failures: those that failed in it, each with the reason.
+    """A sweep that was played.
+
+    path: its directory; n_cells: runs that its file asks for; n_before: those that were finished before this
+    call; failures: those that failed in it, each with the reason.
     """
 
     path: Path
@@ -71,7 +73,8 @@ def sweep(
     experiment's, `rounds=5`. out: by default runs/sweep-NAME. n_workers: cells at a time, by default as many
     as cores, of the whole cluster with ray_address, as far as memory allows. progress: a bar on stderr, or
     lines if that is no terminal. say is told how many cells run at a time; warn, what failed and what makes a
-    cell's numbers say less than they seem to. Raises InputError for a mistake in the input.
+    cell's numbers say less than they seem to. Returns `path`, the directory, `table`, a row for each cell,
+    and `failures`, the cells that failed, each with the reason. Raises InputError for a mistake in the input.
     """
     settings, cells, notes = load_cells(config, texts_of(overrides, whole=Sweep.model_fields))
     for note in notes:

@@ -30,7 +30,11 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Examples:
-    """x: (N, C, ...) uint8 or float32, as stored, or (N, L) int64 token ids; y: one of `Targets`."""
+    """Inputs x and targets y of N examples.
+
+    x: (N, C, ...) uint8 or float32, as stored, or (N, L) int64 token ids. y: classes (N,) int64, tokens
+    (N, L) int64, values (N, n_outputs) float32, or labels that apply or not (N, n_outputs) uint8 (`Targets`).
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -80,7 +84,7 @@ class Data:
 
     @property
     def targets(self) -> Targets:
-        """What stands in y."""
+        """What stands in y: `class`, `tokens`, `values` or `marks`, told by its type and shape."""
         y = self.train.y
         if y.dtype == np.int64:
             return "class" if y.ndim == 1 else "tokens"

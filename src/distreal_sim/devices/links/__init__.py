@@ -60,19 +60,19 @@ class Link(NamedTuple):
 
     @property
     def is_steady(self) -> bool:
-        """See `Transfers`."""
+        """True: a transfer takes the same time whenever it begins."""
         return True
 
     def download_s(self, n_bytes: OneOrMany) -> OneOrMany:
-        """See `Transfers`."""
+        """Seconds of a download of so many bytes."""
         return self.latency_s + n_bytes / self.download_bytes_per_s
 
     def upload_s(self, n_bytes: OneOrMany, from_s: OneOrMany = 0.0) -> OneOrMany:
-        """See `Transfers`."""
+        """Seconds of an upload of so many bytes, whenever it begins."""
         return self.latency_s + n_bytes / self.upload_bytes_per_s
 
     def expected_upload_s(self, n_bytes: OneOrMany) -> OneOrMany:
-        """See `Transfers`."""
+        """Seconds of an upload as the client expects it: those that it takes."""
         return self.upload_s(n_bytes)
 
 
