@@ -7,7 +7,7 @@ import math
 
 from rich.console import Console
 
-from distreal_sim.base.text import compact, counted, duration, percent, say, si
+from distreal_sim.base.text import add_row, compact, counted, duration, percent, say, show, si, table
 
 
 def test_figures_for_people() -> None:
@@ -35,3 +35,21 @@ def test_a_pipe_gets_lines_unbroken() -> None:
         text = io.StringIO()
         say(Console(file=text, width=40, force_terminal=terminal), line)
         assert len(text.getvalue().splitlines()) == n_lines
+
+
+def test_a_narrow_terminal_gets_whole_numbers() -> None:
+    """Columns of 1, 11 and 11 characters, and a text of 29 that may be folded to 20.
+
+    Each has 3 characters of frame, and the left edge 1: the numbers take 1 + 4 + 14 + 14 = 33 characters, and
+    the text with the first column 1 + 4 + 23 = 28. So a terminal of 33 gets two tables, and a pipe one.
+    """
+    numbers, words = (123456789, "12345.67890"), " ".join(["abcd"] * 6)
+    for terminal, n_tables in ((False, 1), (True, 2)):
+        shown, text = table("title", "#|one|other|<words"), io.StringIO()
+        add_row(shown, 0, *numbers, words)
+        show(Console(file=text, width=33, force_terminal=terminal, color_system=None), shown)
+        lines = text.getvalue().splitlines()
+        assert sum("┏" in line for line in lines) == n_tables
+        assert text.getvalue().count("title") == 1
+        assert "│ 0 │ 123,456,789 │ 12345.67890 │" in text.getvalue()
+        assert max(len(line) for line in lines if "│" in line) <= (33 if terminal else 200)

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 PIPED_WIDTH = 200
 """Columns of output that does not go to a terminal, so that a pipe wraps and cuts nothing."""
+
+FOLDED_WIDTH = 20
+"""Characters that a column of texts must have; longer ones are folded if there is no more room."""
 
 
 def wide(console: Console) -> Console:
@@ -66,6 +70,38 @@ def table(title: str, columns: str) -> Table:
         justify: Literal["left", "right"] = "left" if heading.startswith("<") else "right"
         shown.add_column(Text(heading.removeprefix("<")), justify=justify, overflow="fold")
     return shown
+
+
+def show(console: Console, shown: Table) -> None:
+    """Prints a table; a pipe gets it whole.
+
+    On a terminal that is too narrow for whole numbers the columns are dealt out to several tables, each of
+    which begins with the first column. Left-aligned columns may be folded.
+    """
+    room = console.width - 1 if console.is_terminal else math.inf
+    parts: list[list[Column]] = [[]]
+    for column in shown.columns[1:]:
+        if parts[-1] and sum(map(_needed, [shown.columns[0], *parts[-1], column])) > room:
+            parts.append([])
+        parts[-1].append(column)
+    for part in parts if len(parts) > 1 else []:
+        some = Table(title=shown.title if part is parts[0] else None, title_justify="left")
+        for column in (columns := [shown.columns[0], *part]):
+            some.add_column(
+                column.header, justify=column.justify, overflow="fold", no_wrap=column.justify == "right"
+            )
+        for row, *cells in zip(shown.rows, *(column.cells for column in columns), strict=True):
+            some.add_row(*cells, end_section=row.end_section)
+        console.print(some)
+    if len(parts) == 1:
+        wide(console).print(shown)
+
+
+def _needed(column: Column) -> int:
+    """Characters that a column must have, its frame included."""
+    texts = [str(cell) for cell in (column.header, *column.cells)]
+    width = max(cell_len(line) for text in texts for line in text.splitlines() or [""])
+    return 3 + (width if column.justify == "right" else min(width, FOLDED_WIDTH))
 
 
 def say(console: Console, line: str) -> None:

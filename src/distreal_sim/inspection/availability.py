@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.console import Console
 
-from distreal_sim.base.text import add_row, counted, say, table
+from distreal_sim.base.text import add_row, counted, say, show, table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.devices.presence import Presence
@@ -47,7 +47,7 @@ def print_availability(experiment: Experiment, task: Task, console: Console) -> 
         shown = table(f"{name}: who can be selected", "client|in round 1|share of the rounds")
         for row in sample(len(client_ids), MAX_ROWS):
             add_row(shown, client_ids[row], "yes" if able[0, row] else "no", f"{able[:, row].mean():.3f}")
-    console.print(shown)
+    show(console, shown)
     for line in experiment.availability.notes():
         say(console, f"{line}.")
     which = f"{len(client_ids)} of {len(task.split):,} clients"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from rich.console import Console
 
-from distreal_sim.base.text import add_row, compact, counted, percent, wide
+from distreal_sim.base.text import add_row, compact, counted, percent, show
 from distreal_sim.base.text import table as text_table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
@@ -78,7 +78,7 @@ def print_calibration(found: Calibration, console: Console) -> None:
     for kind, own in found.device.step_times.items():
         cells = (1e6 * own["call_s"], 1e12 * own["mac_s"], 1e12 * own["byte_s"])
         add_row(shown, kind, *(f"{cell:.3g}" for cell in cells))
-    wide(console).print(shown)
+    show(console, shown)
     unseen = sum(not own.fitted for own in found.steps)
     fitted = f"its {counted(len(found.steps), 'step')}"
     which = f"{counted(unseen, 'step')} that the fit has not seen" if unseen else fitted
@@ -99,7 +99,7 @@ def print_costs(table: CostTable, console: Console) -> None:
         kept = compact(level.key.kept) + ("" if level.key.trained is None else ", a part of them trained")
         cells = (quartiles, f"{1000 * level.step_wall_s:.3g}", level.key.setting.batch_size, kept)
         add_row(shown, level.macs_per_example, *percents, *cells)
-    wide(console).print(shown)
+    show(console, shown)
 
 
 def _whence(experiment: Experiment) -> str:

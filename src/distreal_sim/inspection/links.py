@@ -6,7 +6,7 @@ from statistics import fmean
 
 from rich.console import Console
 
-from distreal_sim.base.text import add_row, counted, say, table
+from distreal_sim.base.text import add_row, counted, say, show, table
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.devices.links import Use
@@ -31,7 +31,7 @@ def show_links(
         expected = float(links[0].expected_upload_s(model.upload_bytes))
         figures = (fmean(down), min(down), max(down), expected, fmean(up), min(up), max(up))
         add_row(shown, client_id, *(f"{x:.4g}" for x in figures))
-    console.print(shown)
+    show(console, shown)
     say(
         console,
         f"{model.download_bytes:,} bytes down and {model.upload_bytes:,} up, over "

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import prepare_process
-from distreal_sim.base.text import add_row, compact, counted, percent, say, table, wide
+from distreal_sim.base.text import add_row, compact, counted, percent, say, show, table, wide
 from distreal_sim.client.task import Task
 from distreal_sim.config import Config, Experiment, load_experiment, texts_of
 from distreal_sim.config.build import build
@@ -98,7 +98,7 @@ def _model(experiment: Experiment, task: Task, console: Console) -> None:
     for index, group in enumerate(structure.groups):
         is_thinned = "yes" if group.name in thinned else "no"
         add_row(groups, index, group.name, group.kind, group.channels, group.blocks, is_thinned)
-    console.print(groups)
+    show(console, groups)
     say(console, "A group's channels are kept or dropped together, equally many in each of its blocks.\n")
     layers = table(
         f"{name}: MACs of the layers per example", "<module|<weight|positions|forward|training|share"
@@ -116,7 +116,7 @@ def _model(experiment: Experiment, task: Task, console: Console) -> None:
         share = f"{100 * row[4] / training:.1f} %"
         add_row(layers, *row, share, rule_after=i == len(rows) - 1)
     add_row(layers, "total", "", "", forward, training, "100.0 %")
-    console.print(layers)
+    show(console, layers)
     say(console, "Training is forward and backward; share is of the training MACs.")
     for line in left_whole(structure):
         say(console, f"Not thinned: {line}.")
@@ -125,7 +125,7 @@ def _model(experiment: Experiment, task: Task, console: Console) -> None:
     others = sum(sizes.values()) - weights
     say(console, f"{sum(sizes.values()):,} parameters: {weights:,} in these weights, {others:,} elsewhere.")
     if levels := choices(experiment.method, task):
-        console.print(levels_table(levels, task, f"method {experiment.method.name}"))
+        show(console, levels_table(levels, task, f"method {experiment.method.name}"))
 
 
 def _profile(experiment: Experiment, task: Task, console: Console) -> None:
@@ -139,7 +139,7 @@ def _profile(experiment: Experiment, task: Task, console: Console) -> None:
         mean = capacity.offered(0.0, end_s) / end_s / unit[i]
         figures = (f"{x:.4g}" for x in (levels[i][0], mean, min(levels[i]), max(levels[i])))
         add_row(shown, i, *figures, f"{(len(levels[i]) - 1) / n_rounds:.1f}")
-    console.print(shown)
+    show(console, shown)
     which = f"{len(capacities)} of {len(task.split):,} clients"
     say(console, f"{unit_line(experiment, task, list(capacities))}.")
     for line in experiment.profile.notes():
@@ -180,7 +180,7 @@ def _front(front: Front, console: Console) -> None:
         sizes = (entry.forward_macs, entry.backward_macs, entry.n_parameters, entry.model_bytes)
         score = f"{entry.score:.4g}"
         add_row(shown, index, entry.macs, *costs, *sizes, score, error, keep_rate, compact(entry.counts))
-    console.print(shown)
+    show(console, shown)
     say(console, "MACs: training, per example: forward + backward. Keep rate: mean over the coupling groups.")
     if front.has_shares:
         say(console, "Share: of the planned examples; % of full: share times MACs, by which it is looked up.")
@@ -229,7 +229,7 @@ def _classes(experiment: Experiment, task: Task, console: Console) -> None:
     add_row(
         shown, "mean", f"{sizes.mean():,.1f}", f"{n_classes.mean():.1f}", "", percent(float(largest.mean()))
     )
-    console.print(shown)
+    show(console, shown)
     say(console, f"The first {n_rows} of {len(sizes):,} clients; means are over all.\n")
     say(console, f"Examples a client: {spread(sizes)}.")
     say(console, f"Classes a client: {spread(n_classes)}.\n")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from distreal_sim.base.errors import InputError, naming
 from distreal_sim.base.process import prepare_process
-from distreal_sim.base.text import add_row, compact, counted, duration, percent, say, si, table, wide
+from distreal_sim.base.text import add_row, compact, counted, duration, percent, say, show, si, table, wide
 from distreal_sim.config import Config, Experiment, kind_of, load_experiment, read_yaml, texts_of
 from distreal_sim.config.build import build
 from distreal_sim.inspection import cautions
@@ -67,7 +67,7 @@ class Plan:
                 si(row["upload_bytes"], "B"),
                 _known(duration, row["deadline_s"]),
             )
-        wide(console).print(shown)
+        show(console, shown)
         shown = table("sub-networks of the finished steps", "<|MACs of a step|steps|<channels kept (%)")
         for label, rows in self.picked.groupby("label", sort=False):
             most = rows.nlargest(MOST_SHOWN, "steps_share").sort_values("macs_share")
@@ -79,7 +79,7 @@ class Plan:
             if n_more:
                 left = percent(1 - float(most["steps_share"].sum()))
                 add_row(shown, "", f"{n_more} more", left, "", rule_after=True)
-        wide(console).print(shown)
+        show(console, shown)
         for line in self.warnings:
             say(wide(console), f"warning: {line}")
 

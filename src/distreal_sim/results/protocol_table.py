@@ -7,7 +7,7 @@ import math
 import pandas as pd
 from rich.console import Console
 
-from distreal_sim.base.text import add_row, table, wide
+from distreal_sim.base.text import add_row, show, table
 from distreal_sim.results.sweep_table import brief
 from distreal_sim.results.table import Format, grid_text, to_csv
 
@@ -31,7 +31,7 @@ def render(found: pd.DataFrame, title: str, console: Console) -> None:
     shown = table(title, "|".join(headings))
     for row in rows:
         add_row(shown, *row)
-    wide(console).print(shown)
+    show(console, shown)
 
 
 def formatted(found: pd.DataFrame, title: str, form: Format) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from distreal_sim.base.process import prepare_process
-from distreal_sim.base.text import add_row, counted, say, si, table, wide
+from distreal_sim.base.text import add_row, counted, say, show, si, table, wide
 from distreal_sim.config import texts_of
 from distreal_sim.inspection import cautions
 from distreal_sim.sweep.cells import Cell, load_cells
@@ -57,7 +57,7 @@ def print_cells(cells: Sequence[Cell], console: Console) -> None:
     shown = table("cells", "|".join(f"<{name}" for name in rows.columns))
     for row in rows.itertuples(index=False):
         add_row(shown, *map(str, row))
-    wide(console).print(shown)
+    show(console, shown)
     n_rounds = sum(cell.experiment.rounds for cell in cells)
     say(
         console,
