@@ -133,6 +133,13 @@ def test_recipe(folder: Path) -> None:
     )
 
 
+def test_compare(folder: Path) -> None:
+    """Tuning: 2 methods x 3 rates x 2 seeds = 12 runs of 60 rounds; comparing: 3 labels x 5 seeds = 15."""
+    tuning, compared = follow("how-to/compare.md", folder)
+    assert "12 cells, 720 rounds" in tuning
+    assert "15 cells, 900 rounds" in compared
+
+
 def test_the_files_it_points_to_are_there() -> None:
     text = (ROOT / "docs" / "how-to" / "add-a-method.md").read_text()
     for name in re.findall(r"`(\w+\.py)`", text.partition("## More to build on")[2]):
