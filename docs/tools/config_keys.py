@@ -1,4 +1,4 @@
-"""Writes docs/reference/config.md, the page on config keys, from the schema of experiment configs.
+"""Writes docs/reference/config.md, the page on config keys, from the schemas of the three kinds of files.
 
 python docs/tools/config_keys.py
 """
@@ -11,14 +11,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from distreal_sim.config import json_schema
+from distreal_sim.search.settings import Search
+from distreal_sim.sweep.settings import Sweep
 
 PAGE = Path(__file__).parents[1] / "reference" / "config.md"
 
 HEAD = """# Config keys
 
-Every key of an experiment's YAML file. Generated from the schema by `python docs/tools/config_keys.py`; a
-test fails when this page is out of date. `distreal-sim schema` prints the schema itself, for editors.
+Every key of an experiment's YAML file, and at the end those of [a search's](#keys-of-a-search) and
+[a sweep's](#keys-of-a-sweep). Generated from the schemas by `python docs/tools/config_keys.py`; a test fails
+when this page is out of date. `distreal-sim schema` prints the schema of experiments itself, for editors.
 
 - A key that holds a **plug-in** (`dataset`, `model`, `profile`, `method` and others, each with a chapter
   below) takes a `name` and the options of that name: `{name: dirichlet, alpha: 0.5}`. The name alone will do
@@ -34,6 +39,16 @@ test fails when this page is out of date. `distreal-sim schema` prints the schem
 
 TABLE = """| key | unit | values | default | example | meaning |
 | --- | --- | --- | --- | --- | --- |
+"""
+
+FILES: dict[str, tuple[type[BaseModel], str]] = {
+    "search": (Search, "[search for a front](../how-to/search.md#the-config)"),
+    "sweep": (Sweep, "[sweeps](../how-to/sweep.md#the-file)"),
+}
+"""The other kinds of files, with the pages that explain them."""
+
+FILE_TABLE = """| key | values | default | meaning |
+| --- | --- | --- | --- |
 """
 
 UNITS = {
@@ -244,7 +259,21 @@ def page() -> str:
             parts.append(TABLE + "\n".join(key.row() for key in block.keys) + "\n")
         else:
             parts.append("No options.\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, *map(file_chapter, FILES)])
+
+
+def file_chapter(kind: str) -> str:
+    """The keys of another kind of file."""
+    model, where = FILES[kind]
+    plain = model.model_json_schema()
+    lines = [
+        f"| `{key}` | {_values(own, plain.get('$defs', {}))} | {_default(own, key in plain['required'])} "
+        f"| {own.get('description', '')} |"
+        for key, own in plain["properties"].items()
+    ]
+    return (
+        f"## Keys of a {kind}\n\nHow they work together: {where}.\n\n{FILE_TABLE}" + "\n".join(lines) + "\n"
+    )
 
 
 def _abouts(schema: Mapping[str, Any]) -> dict[str, str]:
@@ -278,8 +307,7 @@ def _first_paragraph(plain: Mapping[str, Any]) -> str:
 
 
 def _key(path: str, plain: Mapping[str, Any], required: bool, definitions: Mapping[str, Any]) -> Key:
-    default = plain.get("default")
-    shown = "**required**" if required else "left out" if default in (None, []) else f"`{_plain(default)}`"
+    default, shown = plain.get("default"), _default(plain, required)
     if plain.get("examples"):
         example = plain["examples"][0]
     elif isinstance(default, bool):
@@ -291,6 +319,11 @@ def _key(path: str, plain: Mapping[str, Any], required: bool, definitions: Mappi
     else:
         example = EXAMPLES[path if path in EXAMPLES else path.rpartition(".")[2]]
     return Key(path, _values(plain, definitions), shown, example, plain.get("description", ""))
+
+
+def _default(plain: Mapping[str, Any], required: bool) -> str:
+    default = plain.get("default")
+    return "**required**" if required else "left out" if default in (None, [], {}) else f"`{_plain(default)}`"
 
 
 def _values(plain: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:

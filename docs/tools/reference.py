@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import click
 import typer.main
 
 import distreal_sim as ds
 from distreal_sim.cli import app
+from distreal_sim.cli._command import helps_of
 from distreal_sim.devices.catalogue import Fact, catalogue, device
 
 HERE = Path(__file__).parent.parent / "reference"
@@ -102,7 +104,10 @@ def cli() -> str:
     """Every command with its arguments and options."""
     group = typer.main.get_command(app)
     assert isinstance(group, click.Group)
-    codes = "Exit codes: 0; 2 for a mistake in the input; 1 for a failure; 130 for Ctrl-C."
+    codes = (
+        "Exit codes: 0; 2 for a mistake in the input; 1 for a failure; 130 for Ctrl-C; 143 and 129 for SIGTERM "
+        "and SIGHUP."
+    )
     lines = ["# Command line", "", codes, ""]
     for name, command in sorted(group.commands.items()):
         helps = _helps(name)
@@ -110,7 +115,7 @@ def cli() -> str:
         options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
         words = [name, *map(_word, arguments), *(["[OPTIONS]"] if options else [])]
         lines += [f"## {name}", "", f"    distreal-sim {' '.join(words)}", ""]
-        lines += [inspect.cleandoc(command.help or ""), ""]
+        lines += ["\n\n".join(textwrap.fill(part, 110) for part in (command.help or "").split("\n\n")), ""]
         lines += [f"- `{_word(p)}`: {helps[str(p.name)]}" for p in arguments]
         lines += [_option(p) for p in options]
         lines.append("")
@@ -121,9 +126,7 @@ def _helps(command: str) -> dict[str, str]:
     """Help texts of a command's parameters, as its function has them."""
     callbacks = [i.callback for i in app.registered_commands if i.callback is not None]
     names = {i.callback: i.name or i.callback.__name__ for i in app.registered_commands if i.callback}
-    function = next(own for own in callbacks if names[own] == command)
-    hints = get_type_hints(function, include_extras=True)
-    return {name: hint.__metadata__[0].help for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    return helps_of(next(own for own in callbacks if names[own] == command))
 
 
 def _word(argument: click.Parameter) -> str:
@@ -134,7 +137,7 @@ def _word(argument: click.Parameter) -> str:
 def _option(option: Any) -> str:
     value = "" if option.is_flag else f" {_values(option.type)}"
     shown = option.show_default if isinstance(option.show_default, str) else option.default
-    default = "" if shown in (None, False) or option.is_flag else f" (default: {shown})"
+    default = "" if shown in (None, False, "") or option.is_flag else f" (default: {shown})"
     return f"- `{option.opts[0]}{value}`: {option.help}{default}"
 
 

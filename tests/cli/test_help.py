@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from toys import TOY
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from distreal_sim.base.errors import InputError
@@ -30,6 +31,14 @@ def test_it_names_defaults_that_depend_on_something(command: str, defaults: list
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
     for default in defaults:
         assert f"[default: ({default})]" in shown
+
+
+@pytest.mark.parametrize("command", [info.name or info.callback.__name__ for info in app.registered_commands])
+def test_it_describes_every_argument_and_option(command: str) -> None:
+    """Whatever typer and click make of the functions' annotations; paragraphs are filled again."""
+    own = get_command(app).commands[command]
+    assert not [param.name for param in own.params if not param.help]
+    assert not re.search(r"[^\n]\n[^\n]", own.help)
 
 
 def test_the_nearest_command_is_named_once() -> None:

@@ -32,6 +32,12 @@ def test_every_key_of_the_experiment_is_there() -> None:
     assert set(KINDS) <= blocks
 
 
+@pytest.mark.parametrize("kind", TOOL["FILES"])
+def test_every_key_of_another_file_is_there(kind: str) -> None:
+    model, _ = TOOL["FILES"][kind]
+    assert re.findall(r"^\| `(\w+)` \|", TOOL["file_chapter"](kind), re.MULTILINE) == list(model.model_fields)
+
+
 def model_of(block: Any) -> type[BaseModel] | None:
     """The class that reads a block; None for the strategies of Flower, which make theirs themselves."""
     if not block.key:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, get_type_hints
 
 import click
 import typer.core
@@ -13,6 +15,14 @@ from distreal_sim.base.errors import InputError, closest
 
 class Command(typer.core.TyperCommand):
     """A command whose overrides are KEY=VALUE."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.help = "\n\n".join(" ".join(part.split()) for part in (self.help or "").split("\n\n"))
+        helps = helps_of(inspect.unwrap(self.callback)) if self.callback is not None else {}
+        for param in self.params:
+            if isinstance(param, typer.core.TyperArgument):  # click 8.5 and typer 0.20 lose its help
+                param.help = param.help or helps.get(param.name or "")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Raises InputError with KEY=VALUE for `--KEY VALUE` and `--KEY=VALUE`; click's error for others."""
@@ -30,6 +40,12 @@ class Command(typer.core.TyperCommand):
             raise InputError(
                 f"{error.option_name} is no option of {ctx.info_name} but a key of the config: write {meant}"
             ) from None
+
+
+def helps_of(function: Callable[..., Any]) -> dict[str, str]:
+    """Help texts of a command's parameters, by their names."""
+    hints = get_type_hints(function, include_extras=True)
+    return {name: hint.__metadata__[0].help for name, hint in hints.items() if hasattr(hint, "__metadata__")}
 
 
 def near_option(option: str, valid: Iterable[str]) -> list[str]:

@@ -21,7 +21,9 @@ def demo(
     ),
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="runs at a time; 1: without Ray", show_default="number of cores"),
+        typer.Option(
+            min=1, help="runs at a time; 1: in this process, without Ray", show_default="number of cores"
+        ),
     ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -18,7 +18,10 @@ def plan(
     overrides: Overrides = None,
     methods: Annotated[
         str,
-        typer.Option(help="instead of the experiment's own, with default options", metavar="NAME,NAME,..."),
+        typer.Option(
+            help="methods instead of the experiment's own, with default options, e.g. distreal,fedavg",
+            metavar="NAME,NAME,...",
+        ),
     ] = "",
     completion: Annotated[
         float, typer.Option(help="share of clients for which a deadline is looked for")

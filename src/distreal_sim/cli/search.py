@@ -23,7 +23,9 @@ def search(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="processes; 1: without Ray, but for a cluster", show_default="number of cores"
+            min=1,
+            help="processes; 1: this one, without Ray unless on a cluster",
+            show_default="number of cores",
         ),
     ] = None,
     ray_address: RayAddress = None,

@@ -26,7 +26,9 @@ def sweep(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="cells at a time; 1: without Ray, but for a cluster", show_default="number of cores"
+            min=1,
+            help="cells at a time; 1: in this process, without Ray unless on a cluster",
+            show_default="number of cores",
         ),
     ] = None,
     ray_address: RayAddress = None,

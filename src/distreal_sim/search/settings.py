@@ -57,7 +57,7 @@ class Search(ConfigModel):
         0.5, gt=0, lt=1, description="score federated: share of the cohort that trains with the vector"
     )
     cohort: int | None = Field(
-        None, ge=2, description="score federated: clients in a round; the experiment's"
+        None, ge=2, description="score federated: clients in a round; left out: the experiment's"
     )
     steps: int = Field(20, ge=1, description="mini-batches of a short training, and of a client in a fleet")
     shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
@@ -74,8 +74,10 @@ class Search(ConfigModel):
         description="what is weighed against the score: MACs, or also the peak memory of a training step",
     )
     repeats: int = Field(4, ge=2, description="short trainings per snapshot, each with its own seed")
-    batch_size: int | None = Field(None, ge=2, description="examples per mini-batch; the experiment's")
-    lr: float | None = Field(None, gt=0, description="learning rate; the experiment's")
+    batch_size: int | None = Field(
+        None, ge=2, description="examples per mini-batch; left out: the experiment's"
+    )
+    lr: float | None = Field(None, gt=0, description="learning rate; left out: the experiment's")
     validation: float = Field(
         0.2, gt=0, lt=1, description="share of the training examples on which the loss is measured"
     )
