@@ -105,8 +105,8 @@ def cli() -> str:
     group = typer.main.get_command(app)
     assert isinstance(group, click.Group)
     codes = (
-        "Exit codes: 0; 2 for a mistake in the input; 1 for a failure; 130 for Ctrl-C; 143 and 129 for SIGTERM "
-        "and SIGHUP."
+        "Exit codes: 0; 2 for a mistake in the input; 1 for a failure; 130 for Ctrl-C; 143 and 129 for "
+        "SIGTERM and SIGHUP."
     )
     lines = ["# Command line", "", codes, ""]
     for name, command in sorted(group.commands.items()):
