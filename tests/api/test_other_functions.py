@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from toys import TOY, toy
 
 import distreal_sim as ds
 from distreal_sim.base.plugins import names
+from distreal_sim.client.messages import Facts
 from distreal_sim.methods import Method
 
 
@@ -65,6 +67,11 @@ def test_a_plan_is_what_check_prints() -> None:
     """A row for each of the twelve clients; seconds are measured, all else is printed the same twice."""
     plan = ds.check(TOY, rounds=2)
     assert list(plan.clients["client_id"]) == list(range(12))
+    assert (
+        {"status", "macs", "upload_bytes"}
+        < set(plan.clients)
+        < {own.name for own in fields(Facts)} - {"metrics"}
+    )
     assert list(plan.steps.columns) == ["macs_per_example", "wall_s"]
     assert str(plan).startswith("experiment  toy, seed 7")
     assert str(plan).count("\n") + 1 == len(plan.rows)

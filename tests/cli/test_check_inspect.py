@@ -370,7 +370,7 @@ def test_a_front_that_was_measured_afresh(config: Path, tmp_path: Path) -> None:
     entries = tuple(replace(entry, score_error=0.0123) for entry in front.entries)
     path = tmp_path / "front.json"
     replace(front, entries=entries, made={"how": "by hand", "reevaluation": fresh}).save(path)
-    expected = "hypervolume 0.5500, uniform rates 0.4400: +25.0%, 95 % interval +20.0% to +30.1%"
+    expected = "hypervolume 0.5500, uniform rates 0.4400: +25.0 %, 95 % interval +20.0 % to +30.1 %"
     out = cli("inspect", "front", path)
     assert f"On fresh seeds: {expected}.\n" in out
     assert [row[8] for row in rows(out)] == ["0.012"] * 4

@@ -59,11 +59,11 @@ def test_what_is_not_known_is_not_said(unknown: dict[str, Any]) -> None:
 def test_gains() -> None:
     """Over uniform rates; and over the better of these and fewer full steps, where that was measured."""
     fresh = {"found": 0.55, "uniform": 0.44, "gain": 0.25, "gain_interval": [0.2, 0.301]}
-    first = "hypervolume 0.5500, uniform rates 0.4400: +25.0%, 95 % interval +20.0% to +30.1%"
+    first = "hypervolume 0.5500, uniform rates 0.4400: +25.0 %, 95 % interval +20.0 % to +30.1 %"
     assert gains({"reevaluation": fresh}) == [first]
     fresh |= {"better": 0.6, "gain_over_better": -1 / 12, "gain_over_better_interval": [-0.1, 0.01]}
     assert gains({"reevaluation": fresh}) == [
         first,
-        "hypervolume 0.5500, the better of uniform rates and fewer full steps 0.6000: -8.3%, 95 % interval "
-        "-10.0% to +1.0%",
+        "hypervolume 0.5500, the better of uniform rates and fewer full steps 0.6000: -8.3 %, 95 % interval "
+        "-10.0 % to +1.0 %",
     ]

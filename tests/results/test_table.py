@@ -151,7 +151,7 @@ def test_the_largest_trained_part_counts_or_the_whole_network(write_run: WriteRu
         text = io.StringIO()
         render(time_to_accuracy(find_runs(rounds, metric), []), Console(file=text))
         assert ("full accuracy" in text.getvalue()) == shown
-        assert "50%" in text.getvalue()
+        assert "50 %" in text.getvalue()
 
 
 def test_shares_of_macs_and_of_completed_clients(write_run: WriteRun, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ class Terminal(io.StringIO):
         return True
 
 
-NUMBER = re.compile(r"[+-]?[\d.,]+ ± [\d.,]+\*?(?: \(\d+ of \d+\))?|\d+%")
+NUMBER = re.compile(r"[+-]?[\d.,]+ ± [\d.,]+\*?(?: \(\d+ of \d+\))?|\b(?!95 )\d+ %")
 
 
 @pytest.mark.parametrize("n_settings", [0, 2])
@@ -394,7 +394,7 @@ def test_markdown_and_latex(write_run: WriteRun) -> None:
     latex = formatted(table, "latex").splitlines()
     assert latex[:2] == [r"\begin{tabular}{lrrrrrrrr}", r"\toprule"]
     assert latex[4].startswith(r"my\_method & 2 & 1 & 0.6250 $\pm$ 1.5883* & ")
-    assert latex[4].endswith(r" & 75\% & 50\% & - \\")
+    assert latex[4].endswith(r" & 75 \% & 50 \% & - \\")
     assert latex[5:7] == [r"\bottomrule", r"\end{tabular}"]
     assert latex[-1].startswith("% mean")
     assert formatted(table, "csv") == to_csv(table)

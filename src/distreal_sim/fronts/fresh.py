@@ -19,8 +19,8 @@ def gains(made: Made) -> list[str]:
         if gain in fresh:
             low, high = fresh[f"{gain}_interval"]
             lines.append(
-                f"hypervolume {fresh['found']:.4f}, {name} {fresh[rival]:.4f}: {fresh[gain]:+.1%}, "
-                f"95 % interval {low:+.1%} to {high:+.1%}"
+                f"hypervolume {fresh['found']:.4f}, {name} {fresh[rival]:.4f}: {100 * fresh[gain]:+.1f} %, "
+                f"95 % interval {100 * low:+.1f} % to {100 * high:+.1f} %"
             )
     return lines
 

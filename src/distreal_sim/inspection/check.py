@@ -92,7 +92,8 @@ def make_check(experiment: Experiment) -> Check:
     lines = [*cautions.of_task(experiment, task), *cautions.of_round_1(round_1)]
     warnings = tuple(line.removeprefix("warning: ") for line in lines)
     rows += [("warning", line) for line in warnings]
-    clients = pd.DataFrame([asdict(update.facts) for update in round_1]).drop(columns="train_loss")
+    facts = [asdict(update.facts) for update in round_1]
+    clients = pd.DataFrame([row | row.pop("metrics") for row in facts]).drop(columns="train_loss")
     steps = pd.DataFrame(times.steps, columns=["macs_per_example", "wall_s"])
     return Check(tuple(rows), clients, steps, warnings)
 

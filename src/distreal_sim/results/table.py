@@ -204,7 +204,8 @@ def _numbers(table: pd.DataFrame) -> list[Column]:
         "merged_share": "MACs merged",
     }
     return columns + [
-        Column(heading, [_number(row[key], "{:.0%}") for row in rows]) for key, heading in shares.items()
+        Column(heading, [_number(100 * row[key], "{:.0f} %") for row in rows])
+        for key, heading in shares.items()
     ]
 
 

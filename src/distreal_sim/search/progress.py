@@ -74,7 +74,7 @@ def summary(front: Front, comparison: Comparison, say: Callable[[str], None]) ->
 
 def _gain(over: str, gain: float, interval: tuple[float, float], say: Callable[[str], None]) -> None:
     low, high = interval
-    say(f"gain over {over}: {gain:+.1%}, 95 % interval {low:+.1%} to {high:+.1%}")
+    say(f"gain over {over}: {100 * gain:+.1f} %, 95 % interval {100 * low:+.1f} % to {100 * high:+.1f} %")
 
 
 def _of(value: float, interval: tuple[float, float]) -> str:
