@@ -30,6 +30,7 @@ BASE: dict[str, Any] = {
     "dataset": {"name": "digits"},
     "local": {"epochs": 2, "batch_size": 8, "lr": 0.1, "optimizer": {"weight_decay": 0.001}},
     "profile": {"name": "markov", "levels": [0.1, 0.3, 1.5, 4.0], "changes_per_round": 0.5},
+    "evaluation": {},
 }
 """Clients so unequal that some finish the full network in time and some cannot begin with it."""
 

@@ -33,6 +33,7 @@ TOY: dict[str, Any] = {
     "local": {"epochs": 1, "batch_size": 16, "lr": 0.1, "optimizer": SGD},
     "profile": {"name": "markov", "levels": [0.1, 0.3, 1.0], "changes_per_round": 3},
     "method": {"name": "distreal"},
+    "evaluation": {"statistics_batches": 2},
     "checkpoint_every": 2,
 }
 """Twelve unequal clients learn some of the digits for four rounds; a run takes less than half a second."""

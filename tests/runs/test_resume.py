@@ -67,10 +67,10 @@ def wait_for_rounds(out: Path, n_rounds: int, process: subprocess.Popen[str]) ->
 def test_ctrl_c(tmp_path: Path) -> None:
     """Exit code 130 and a message that says how to go on; nothing on stdout, and no traceback.
 
-    The 15 rounds that are left take at least 4 s, in which the signal arrives on a busy machine, too.
+    The 9 rounds that are left take at least 2 s, in which the signal arrives on a busy machine, too.
     """
     method = {"name": "misbehaving.Lingering"}
-    config, out = write_config(tmp_path, method=method, rounds=20, checkpoint_every=3), tmp_path / "out"
+    config, out = write_config(tmp_path, method=method, rounds=14, checkpoint_every=3), tmp_path / "out"
     process = start_run(config, out, linger_wall_s=0.06)
     wait_for_rounds(out, 5, process)
     process.send_signal(signal.SIGINT)
@@ -80,7 +80,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
 
     resumed = distreal_sim("run", "--quiet", config, "--grid", "serial", "--out", out, "--resume")
     assert (resumed.code, resumed.stderr) == (0, "")
-    assert resumed.stdout.startswith(f"{out}: 20 rounds, 200 simulated s, test accuracy 0.")
+    assert resumed.stdout.startswith(f"{out}: 14 rounds, 140 simulated s, test accuracy 0.")
     assert_same_results(out, uninterrupted(config, tmp_path / "whole"))
 
 
@@ -109,7 +109,7 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "n_kills", "rounds"),
     [
-        ("anywhere", 1, 20),
+        ("anywhere", 1, 10),
         *(pytest.param(w, 10, 60, marks=pytest.mark.slow) for w in ("anywhere", "files")),
     ],
 )

@@ -216,19 +216,19 @@ def test_a_mistake_leaves_the_directory_free(tmp_path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two generations of a tiny budget from the command line, without and then with --resume.
+    """One generation of a tiny budget from the command line, without and then with --resume.
 
     Lines that come with time alone are left out, however slow the machine is.
     """
     monkeypatch.setattr("distreal_sim.base.progress.EVERY_WALL_S", math.inf)
     config, out = write_search(tmp_path), tmp_path / "out"
-    command = ["search", config, "generations=2", "experiment.model.width=3", "--workers", "1"]
+    command = ["search", config, "generations=1", "experiment.model.width=3", "--workers", "1"]
     for more in ([], ["--resume"]):
         done = distreal_sim(*command, "--out", out, *more)
         assert done.code == 0
-        assert done.stderr.startswith("search: over after 12 vectors, generation 2, hypervolume ")
+        assert done.stderr.startswith("search: over after 6 vectors, generation 1, hypervolume ")
         assert done.stderr.count("\n") == 1
-        assert done.stdout.startswith("12 vectors tried, stopped by: generations\n")
+        assert done.stdout.startswith("6 vectors tried, stopped by: generations\n")
         assert done.stdout.endswith(f"{out / 'front.json'}\n")
         assert re.search(r"\nthinning (never pays|pays from [\d.]+ to )", done.stdout)
         assert "\ngain over the better of uniform rates and fewer full steps: " in done.stdout

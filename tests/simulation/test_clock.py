@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from rounds import play
 from toys import toy
+from variants import SOME, by_default
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
@@ -28,7 +29,7 @@ STRONG = {"name": "constant", "level": 3.0}
 LINK = {"name": "constant", "download_bytes_per_s": 50_000, "upload_bytes_per_s": 20_000}
 
 
-@pytest.mark.parametrize("method", names(Method))
+@pytest.mark.parametrize("method", by_default(names(Method), SOME))
 def test_times_and_costs_are_those_of_the_run_with_training(tmp_path: Path, method: str) -> None:
     """Every column but the learnt ones, with transfers that take time; both runs pass the checks."""
     experiment = toy(method=method, link=LINK, rounds=3)

@@ -94,15 +94,16 @@ def test_every_method_with_levels_is_here() -> None:
 
 
 OVERRUNS = ("drop", "partial", "wait")
+KINDS = ("small", "heterofl", "fedrolex", "depthfl", "distreal")
 
 
 def each_with_an_overrun() -> Iterator[Any]:
-    """Every method with an overrun, in turn; with the other two in the slow tests."""
+    """A method of each kind with an overrun, in turn; the rest in the slow tests."""
     for number, method in enumerate(METHODS):
         for place, overrun in enumerate(OVERRUNS):
             name = "-".join([*map(str, method.values()), overrun])
-            others = [pytest.mark.slow] if place != number % len(OVERRUNS) else []
-            yield pytest.param(method, overrun, marks=others, id=name)
+            kept = method["name"] in KINDS and place == number % len(OVERRUNS)
+            yield pytest.param(method, overrun, marks=[] if kept else [pytest.mark.slow], id=name)
 
 
 @pytest.mark.parametrize(("method", "overrun"), list(each_with_an_overrun()))

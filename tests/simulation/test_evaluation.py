@@ -61,7 +61,7 @@ def test_the_last_round_is_always_tested() -> None:
 
 def test_statistics_take_the_clients_in_turn() -> None:
     """20 batches of 3 clients: each client's 1st, each client's 2nd, ...; five to a shard, four shards."""
-    task, _ = toy_fleet(whole_toy())
+    task, _ = toy_fleet(whole_toy(evaluation={}))
     shards = statistics_shards(task, [2, 5, 7])
     assert [len(clients) for clients, _ in shards] == [5, 5, 5, 5]
     assert shards[0] == ([2, 5, 7, 2, 5], [0, 0, 0, 1, 1])

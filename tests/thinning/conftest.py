@@ -171,7 +171,7 @@ at full width by slow tests."""
 
 _EIGHTH = " / 8"
 
-_DEEP = ("densenet100_bc", "resnet18", "preresnet")
+_DEEP = ("densenet100_bc", "densenet40_bc", "preresnet", "resnet18", "vgg11")
 """Those of them that are deep and have no kind of layer of their own: in the slow tests at either width."""
 
 
@@ -223,7 +223,7 @@ def _is_large(name: str) -> bool:
         *(
             pytest.param(
                 name + _EIGHTH if _is_large(name) else name,
-                marks=[pytest.mark.slow] if name.split()[0] in _DEEP else [],
+                marks=[pytest.mark.slow] if name.split()[0] in _DEEP or name.endswith(" none") else [],
             )
             for name in _BUNDLED
         ),

@@ -16,6 +16,7 @@ from thinning.foreign import twin
 from thinning.foreign.cases import CASES, Case
 from thinning.foreign.flops import flops
 from thinning.foreign.twin import judge
+from variants import by_default
 
 from distreal_sim.thinning.engine.engine import Engine
 from distreal_sim.thinning.masks import Mask
@@ -42,9 +43,9 @@ def verdict(name: str, case: Case, seed: int = 0) -> tuple[str, tuple[int, ...],
 
 
 def some_right() -> list[Any]:
-    """Every network that is refused, and every other one that is not; the rest in the slow tests."""
+    """Every network that is refused, and every third that is not; the rest in the slow tests."""
     right = [name for name, case in CASES.items() if case.refused is None]
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in right[1::2] else []) for name in CASES]
+    return by_default(CASES, {*CASES} - {*right} | {*right[::3]})
 
 
 @pytest.mark.parametrize("name", some_right())
