@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from distreal_sim.data.datasets import Data, Dataset, Examples
     from distreal_sim.data.partitions import Partition, Split
     from distreal_sim.devices.availability import Availability
+    from distreal_sim.devices.batteries import Battery
     from distreal_sim.devices.controllers import Controller
     from distreal_sim.devices.energy import Energy
     from distreal_sim.devices.links import Link, Links
@@ -75,6 +76,7 @@ _HOMES = {
     "data.datasets": "Data Dataset Examples",
     "data.partitions": "Partition Split",
     "devices.availability": "Availability",
+    "devices.batteries": "Battery",
     "devices.controllers": "Controller",
     "devices.energy": "Energy",
     "devices.links": "Link Links",
@@ -113,6 +115,7 @@ __all__ = [
     "Always",
     "Augmentation",
     "Availability",
+    "Battery",
     "Calibration",
     "Callback",
     "Check",

@@ -110,7 +110,7 @@ class Client:
 
     @lazy
     def rngs(self) -> Rngs:
-        """Its generators of this round, each keyed by its purpose."""
+        """Its generators of this round: `rngs("noise")` is a numpy generator of this purpose."""
         return Rngs(self.task.seed, (self.round.key, self.id))
 
     @lazy

@@ -85,19 +85,26 @@ class Method(Plugin):
         return "none"
 
     def network(self, module: nn.Module, structure: Structure, fits: Fits) -> nn.Module:
-        """The network that is trained, given the configured one."""
+        """The network that is trained, given the configured one.
+
+        structure: its coupling groups; fits(counts): whether every client can train the sub-network of (G,)
+        `counts` channels, in time at the profile's lower bound and in its memory.
+        """
         return module
 
     def build_front(self, module: nn.Module, structure: Structure) -> Front | None:
-        """The table that clients look their dropout vectors up in, for methods that use one."""
+        """The table that clients look their dropout vectors up in; None for methods that use none.
+
+        module, structure: the network that is trained, and its coupling groups.
+        """
         return None
 
     def start(self, task: Task, state: State) -> State:
-        """The state before round 1, given the initial parameters."""
+        """The state before round 1. state: the initial parameters in `arrays`, and no `extras`."""
         return state
 
     def plan(self, task: Task, state: State, now: Round) -> list[Job]:
-        """A job for every client of the cohort, in its order."""
+        """A job for every client of `now.cohort`, in its order; by default the whole model for each."""
         return [Job(client_id, now, state.arrays) for client_id in now.cohort]
 
     def widest(self, task: Task, state: State) -> SubModel | None:
@@ -152,7 +159,10 @@ class Method(Plugin):
         return None
 
     def masks(self, client: Client, job: Job) -> DrawMask:
-        """How the channels of a step are drawn; by default the whole network's, without a draw."""
+        """draw(step, counts), which gives the mask of a step that keeps (G,) `counts` channels, None for all.
+
+        It is asked once for each step that is computed, in order. By default every step keeps all channels.
+        """
         return whole
 
     def compute(self, client: Client, job: Job, level: Level) -> Compute:
@@ -160,7 +170,11 @@ class Method(Plugin):
         return plain_step
 
     def train(self, client: Client, job: Job) -> Update:
-        """One client's round."""
+        """One client's round: its work on the simulated clock, and the training of the steps that count.
+
+        By default the SGD loop over the method's levels, masks and steps. A client that takes no part returns
+        `distreal_sim.client.train.skip(client)`.
+        """
         if (chosen := self.examples(client, job)) is not None:
             client = replace(client, chosen=chosen)
         levels = within_memory(client, charged(client.task, self.own_levels(client, job)))

@@ -25,7 +25,11 @@ class Cell(NamedTuple):
 
 
 class Battery(Plugin):
-    """Says what a client's rounds take their joules from."""
+    """Says what a client's rounds take their joules from.
+
+    `none` never runs out; the others, and those of your own, are subclasses of `Rechargeable` of
+    `distreal_sim.devices.batteries`.
+    """
 
     package: ClassVar[str] = "distreal_sim.devices.batteries"
     label: ClassVar[str] = "battery"

@@ -67,15 +67,15 @@ class Energy(Plugin):
 
     @property
     def radio_power(self) -> RadioPower:
-        """The radio's numbers."""
+        """The radio's power sending and receiving: W, and W for each Mbit/s."""
         return TECHNOLOGIES[self.radio] if isinstance(self.radio, str) else RadioPower(*self.radio)
 
     def download_j(self, n_bytes: OneOrMany, duration_s: OneOrMany) -> OneOrMany:
-        """Joules of a download."""
+        """Joules of a download of so many bytes in so many simulated seconds; arrays (n,) of n clients."""
         power = self.radio_power
         return transfer_j(power.receiving_w, power.receiving_w_per_mbit_s, n_bytes, duration_s)
 
     def upload_j(self, n_bytes: OneOrMany, duration_s: OneOrMany) -> OneOrMany:
-        """Joules of an upload."""
+        """Joules of an upload of so many bytes in so many simulated seconds; arrays (n,) of n clients."""
         power = self.radio_power
         return transfer_j(power.sending_w, power.sending_w_per_mbit_s, n_bytes, duration_s)

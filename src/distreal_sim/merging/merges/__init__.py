@@ -40,7 +40,10 @@ class Merge(Plugin):
 
     @property
     def weighs_by(self) -> Weight:
-        """A client's weight in an average, for methods with their own average."""
+        """What a client weighs in an average: `examples`, `clients`, `trained_examples` or `macs`.
+
+        For methods with an average of their own.
+        """
         return "examples"
 
     @abstractmethod

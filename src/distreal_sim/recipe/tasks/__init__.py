@@ -76,7 +76,7 @@ class LearningTask(Plugin):
         )
 
     def output_shape(self, data: Data) -> tuple[int, ...]:
-        """Shape of a network's outputs for one example."""
+        """Shape of a network's outputs for one example: (n_outputs,), or (L, n_outputs) of tokens."""
         return (data.n_outputs,)
 
     def settled(self, data: Data, where: str) -> LearningTask:

@@ -88,7 +88,9 @@ class Coordination(Plugin):
 
     @property
     def compares(self) -> bool:
-        """Whether the updates of a step are compared before they are weighed."""
+        """Whether the updates of a step are compared before they are weighed, so that `weight` gets their
+        deviation.
+        """
         return False
 
     def weight(self, staleness: int, deviation: float = 1.0) -> float:
