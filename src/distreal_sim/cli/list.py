@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import Annotated
 
 import typer
@@ -15,8 +17,12 @@ def list_names(
         ),
     ] = None,
 ) -> None:
-    """List the methods, models, data sets, profiles or fronts that there are, one line each."""
+    """List the methods, models, data sets, profiles or fronts that there are, with a sentence on each.
+
+    A pipe gets a line for each.
+    """
     from distreal_sim.inspection.listing import kinds, lines
 
-    for line in kinds() if kind is None else lines(kind):
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in kinds() if kind is None else lines(kind, width):
         print(line)

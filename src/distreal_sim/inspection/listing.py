@@ -1,4 +1,4 @@
-"""What there is of each kind, one line each."""
+"""What there is of each kind."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from distreal_sim.devices.catalogue import catalogue, device
 from distreal_sim.fronts import bundled
 from distreal_sim.fronts.file import read_front
 
-WIDTH = 80
-"""Characters of a line."""
-
 FRONTS, DEVICES = "fronts", "devices"
 
 
@@ -31,7 +28,7 @@ def kinds() -> list[str]:
 
 
 def names(kind: str) -> dict[str, str]:
-    """What there is of a kind, each name with a line on it.
+    """What there is of a kind, each name with a sentence on it.
 
     kind: methods, models, datasets, partitions, profiles, links, availability, trackers, devices, ...
     Raises InputError for another.
@@ -43,14 +40,30 @@ def names(kind: str) -> dict[str, str]:
     if kind not in _listed():
         raise unknown("kind", kind, kinds())
     base = _listed()[kind]
-    return {name: (inspect.getdoc(load(base, name)) or "").partition("\n")[0] for name in plugin_names(base)}
+    return {name: _first_paragraph(load(base, name)) for name in plugin_names(base)}
 
 
-def lines(kind: str) -> list[str]:
-    """`name  what it is`, within WIDTH characters."""
+def lines(kind: str, width: int | None = None) -> list[str]:
+    """`name  what it is`: a line each, or filled to lines of `width` characters where that is given."""
     found = names(kind)
-    width = max(map(len, found)) + 2
-    return [f"{name:<{width}}{textwrap.shorten(text, WIDTH - width)}" for name, text in found.items()]
+    room = max(map(len, found)) + 2
+    if width is None:
+        return [f"{name:<{room}}{text}" for name, text in found.items()]
+    filled = (
+        textwrap.wrap(
+            text,
+            width,
+            initial_indent=f"{name:<{room}}",
+            subsequent_indent=" " * room,
+            break_on_hyphens=False,
+        )
+        for name, text in found.items()
+    )
+    return [line for own in filled for line in own]
+
+
+def _first_paragraph(plugin: type[Plugin]) -> str:
+    return " ".join((inspect.getdoc(plugin) or "").partition("\n\n")[0].split())
 
 
 def _of_device(name: str) -> str:

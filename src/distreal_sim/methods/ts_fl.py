@@ -39,7 +39,7 @@ from distreal_sim.submodels.levels import Always, Level, whole_network
 
 
 class TsFl(Method):
-    """FedAvg with the servers and the local epochs of the shortest expected training."""
+    """FedAvg with the clients and the number of local epochs of the shortest expected training."""
 
     max_epochs: int = Field(10, ge=1, description="most local epochs of a round; they replace those of local")
     drift: float = Field(
