@@ -14,6 +14,7 @@ import pytest
 from command import distreal_sim
 
 from distreal_sim.config import parse_experiment, read_yaml
+from distreal_sim.inspection.listing import names as listed
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -121,3 +122,22 @@ def test_links() -> None:
     """Every file that the README names exists."""
     for target in re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`(src/[^`]+)`", README):
         assert (ROOT / target).exists(), target
+
+
+COUNTS = {
+    "and WORD rivals": ("methods", 1),  # all but distreal
+    "WORD bundled ones": ("models", 0),
+    "WORD ways to divide them": ("partitions", 0),
+    "WORD optimizers": ("optimizers", 0),
+    "WORD metrics": ("metrics", 0),
+    "WORD ways to select clients": ("selection", 0),
+}
+"""What the README counts in words, with the kind, and how many of it are not meant."""
+
+
+@pytest.mark.parametrize("phrase", COUNTS)
+def test_a_number_in_words(phrase: str) -> None:
+    words = "five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
+    numbers = {5 + i: word for i, word in enumerate([*words.split(), "nineteen", "twenty", "twenty-one"])}
+    kind, n_others = COUNTS[phrase]
+    assert phrase.replace("WORD", numbers[len(listed(kind)) - n_others]) in README
