@@ -75,6 +75,7 @@ def test_one_thread() -> None:
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
 def test_what_starting_up_took_is_given_back() -> None:
     """400 MB that were used and freed stay with the process until it gives them back."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 from toys import toy
+from variants import SOME, by_default
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
@@ -24,7 +25,7 @@ def without_method(config: Path, *overrides: str) -> dict[str, Any]:
     return {key: value for key, value in experiment.resolved().items() if key != "method"}
 
 
-@pytest.mark.parametrize("name", names(Method))
+@pytest.mark.parametrize("name", by_default(names(Method), SOME))
 def test_another_method_changes_the_method_only(name: str) -> None:
     """In every key of the resolved experiments, for every bundled config and from none to every overrun."""
     configs = list(CONFIGS.glob("*.yaml"))

@@ -11,6 +11,7 @@ import pytest
 from bundled import example, plugin
 from drawn import given
 from toys import whole_toy
+from variants import by_default
 from worlds import played, world
 
 from distreal_sim.base.errors import InputError
@@ -195,7 +196,7 @@ def interrupt(row: RoundRow) -> None:
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("coordination", ["rounds", "fedbuff"])
+@pytest.mark.parametrize("coordination", by_default(["rounds", "fedbuff"], ["fedbuff"]))
 def test_trained_timed_and_resumed_runs_agree(tmp_path: Path, coordination: str) -> None:
     """To the last byte, also after a cut between checkpoints; plans have the columns of trained runs."""
     rules = {"name": coordination, **({"buffer": 3} if coordination == "fedbuff" else {})}

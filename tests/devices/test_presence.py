@@ -138,6 +138,7 @@ def test_markov(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pieces(line, 60) == [(6, 1), (15, 1), (24, 0), (30, 0), (60, 0)]
 
 
+@pytest.mark.slow
 def test_markov_in_the_long_run() -> None:
     """Over 40,000 s of 20 clients, 20,000 stays of 10 s in the mean: a quarter of the time there (standard
     error: the square root of 2 x 7.5 x 3/16 / 800,000 = 0.002), and 10 s a stay (0.07).

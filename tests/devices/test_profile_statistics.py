@@ -162,6 +162,7 @@ def test_contention_is_a_poisson_number_of_jobs() -> None:
     assert np.cov(first, later)[0, 1] == pytest.approx(1.354, abs=0.1)
 
 
+@pytest.mark.slow
 def test_bursty_share() -> None:
     """30 % of 20,000 clients are in a burst, to within 0.016; two bursts of a round begin in the mean."""
     profile = Bursty(idle=0, burst=1, share=0.3, bursts_per_round=2)

@@ -296,9 +296,11 @@ def _zero_dropped(module: nn.Module, structure: Structure, mask: Mask) -> nn.Mod
     return full
 
 
-@pytest.fixture(params=[*_OWN, "cnn_cifar batch"])
+@pytest.fixture(params=[*_OWN, pytest.param("cnn_cifar batch", marks=pytest.mark.slow)])
 def step_net(request: pytest.FixtureRequest) -> Net:
-    """The small networks, and one with linear layers that are large enough to be updated in place."""
+    """The small networks, and in the slow tests one with linear layers that are large enough to be updated in
+    place.
+    """
     return make_net(request.param)
 
 
