@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import distreal_sim as ds
+from distreal_sim.base.versions import version_of
 
 INIT = Path(ds.__file__)
 
@@ -72,6 +73,10 @@ def test_a_function_and_the_module_of_its_name_do_not_hide_each_other(first: str
         "[True, True, True]",
         "True distreal_sim.run distreal_sim.sweep.cells",
     ]
+
+
+def test_the_version_is_that_of_the_command_line() -> None:
+    assert ds.__version__ == version_of()
 
 
 def test_an_unknown_name() -> None:
