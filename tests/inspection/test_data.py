@@ -47,7 +47,7 @@ def test_examples_that_stand_twice() -> None:
     data.test.x[2] = data.train.x[0]
     data.train.x[3] = data.train.x[1]
     assert list(warnings_of(data)) == [
-        "1 of 3 test examples are training examples too (test 2)",
+        "1 of 3 test examples are training examples too, the first of them number 2",
         "1 of 4 training examples are copies of others of them",
     ]
 

@@ -107,7 +107,8 @@ def _twice(data: Data) -> Iterator[str]:
     """By the pixels alone: an example that stands elsewhere under another label counts too."""
     train, test = Counter(_digests(data.train)), _digests(data.test)
     if copies := [i for i, digest in enumerate(test) if digest in train]:
-        yield f"{len(copies):,} of {len(test):,} test examples are training examples too (test {copies[0]})"
+        share = f"{len(copies):,} of {len(test):,} test examples"
+        yield f"{share} are training examples too, the first of them number {copies[0]}"
     if again := sum(train.values()) - len(train):
         yield f"{again:,} of {len(data.train):,} training examples are copies of others of them"
 

@@ -62,6 +62,8 @@ def data_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -> 
     yield "experiment", f"{experiment.name}, seed {experiment.seed}, config hash {experiment.hash()}"
     data, sizes = task.data, task.split.sizes
     shape = " x ".join(map(str, data.shape))
+    if len(data.shape) == 1:
+        shape += " numbers" if data.vocabulary is None else " tokens"
     yield "data set", describe(experiment.dataset)
     sets = f"{len(data.train):,} training and {len(data.test):,} test examples"
     one, many = NOUNS[data.targets]
