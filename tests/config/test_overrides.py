@@ -75,19 +75,34 @@ def test_the_last_one_wins(config: Path) -> None:
 
 @pytest.mark.parametrize("key", ["method.name", "method"])
 def test_another_plugin_keeps_what_both_know(config: Path, key: str) -> None:
-    """FedProx and FedNova have `mu`; front and drop_linear are DISTREAL's alone and are reported."""
-    experiment, notes = load_experiment(config, [f"{key}=fedprox", "method.mu=0.5", f"{key}=fednova"])
-    assert experiment.method == FedNova(mu=0.5)
-    assert notes == [
-        "method.front={'uniform': 4} removed: method fedprox has no such option",
-        "method.drop_linear=True removed: method fedprox has no such option",
-    ]
+    """FedProx and FedNova have `mu`; the file's front and drop_linear are DISTREAL's, and go with it."""
+    assert load(config, f"{key}=fedprox", "method.mu=0.5", f"{key}=fednova").method == FedNova(mu=0.5)
 
 
 def test_another_profile_keeps_levels_shares_and_unit(config: Path) -> None:
-    experiment, notes = load_experiment(config, ["profile=tiers"])
-    assert experiment.profile == Tiers(levels=(0.5, 1.0), shares=(0.25, 0.75), unit="macs_per_s")
-    assert notes == ["profile.rate_spread=2 removed: profile tiers has no such option"]
+    profile = load(config, "profile=tiers").profile
+    assert profile == Tiers(levels=(0.5, 1.0), shares=(0.25, 0.75), unit="macs_per_s")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "removed"),
+    [
+        ("method.drop_linear=true", "method.drop_linear=True"),
+        ("method.front.uniform=9", "method.front={'uniform': 9}"),
+        ("method={name: distreal, drop_linear: true}", "method.drop_linear=True"),
+    ],
+)
+def test_an_override_that_a_later_name_removes_is_reported(config: Path, earlier: str, removed: str) -> None:
+    """Whatever else the file's DISTREAL had goes without a word."""
+    experiment, notes = load_experiment(config, [earlier, "method=fedavg"])
+    assert experiment == load(config, "method=fedavg")
+    assert notes == [f"{removed} removed: method fedavg has no such option"]
+
+
+def test_a_name_given_before_is_no_option(config: Path) -> None:
+    """FedNova takes `mu` over from the file's FedProx, and FedAvg has none; the user typed names only."""
+    config.write_text(CONFIG.replace(CONFIG.splitlines()[-1], "method: {name: fedprox, mu: 0.5}"))
+    assert load(config, "method=fednova", "method=fedavg") == load(config, "method=fedavg")
 
 
 def test_the_same_plugin_leaves_nothing_behind(config: Path) -> None:

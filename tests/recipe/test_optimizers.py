@@ -35,6 +35,8 @@ def test_in_a_config() -> None:
     assert toy(local=local(optimizer={"momentum": 0.5})).local.optimizer == Sgd(momentum=0.5)
     experiment, notes = load_experiment({**TOY, "local": local(optimizer=SGD)}, ["local.optimizer=adam"])
     assert experiment.local.optimizer == Adam(weight_decay=0.001)
+    assert notes == []
+    _, notes = load_experiment(TOY, ["local.optimizer.momentum=0.9", "local.optimizer=adam"])
     assert notes == ["local.optimizer.momentum=0.9 removed: local.optimizer adam has no such option"]
     with pytest.raises(InputError, match=r"local\.optimizer\.name: .*'adma'.*did you mean 'adam'"):
         toy(local=local(optimizer="adma"))

@@ -23,7 +23,7 @@ Config = str | Path | Mapping[str, Any] | Experiment
 
 
 def load_experiment(config: Config, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]]:
-    """The experiment of a config with KEY=VALUE overrides, and notes on options that were removed.
+    """The experiment of a config with KEY=VALUE overrides, and notes on those that a later one removed.
 
     A relative path resolves against the folder of the file, in an override against the working directory (in
     a `values.Located` override, against its folder). Raises InputError naming the file, the key, the value,
@@ -37,8 +37,9 @@ def load_experiment(config: Config, overrides: Sequence[str] = ()) -> tuple[Expe
     raw = unfolded(raw, source)
     refuse_other_kinds(raw, source, "run")
     notes: list[str] = []
-    for text in overrides:
-        notes += override(raw, text, KINDS, text.folder if isinstance(text, Located) else Path.cwd())
+    for i, text in enumerate(overrides):
+        folder_of_text = text.folder if isinstance(text, Located) else Path.cwd()
+        notes += override(raw, text, KINDS, folder_of_text, overrides[:i])
     source = f"{source} with {' '.join(overrides)}" if overrides else source
     return parse_experiment(raw, source=source, base_dir=folder), notes
 
