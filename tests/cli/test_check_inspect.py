@@ -362,11 +362,16 @@ def test_a_front_of_shares(config: Path, tmp_path: Path) -> None:
 
 
 def test_a_front_that_was_measured_afresh(config: Path, tmp_path: Path) -> None:
-    """0.55 against 0.44 is a gain of 25 %; `check` says it too, with the front's file as where it is from."""
+    """0.55 against 0.44 is a gain of 25 %. `check` says only where thinning pays and where it does not, in
+    short lines.
+    """
     overrides = ["method.name=distreal", "method.front.uniform=4"]
     front = build(load_experiment(config, overrides)[0]).front
     assert front is not None
-    fresh = {"found": 0.55, "uniform": 0.44, "gain": 0.25, "gain_interval": [0.2, 0.301]}
+    at = {"relative_macs": 0.3, "value": 0.08, "interval": [0.04, 0.11]}
+    worth = {"pays": [[0.2, 0.5]], "pays_in_the_mean": [[0.1, 0.6]], "loses": [[0.02, 0.1]]}
+    fresh: dict[str, Any] = {"found": 0.55, "uniform": 0.44, "gain": 0.25, "gain_interval": [0.2, 0.301]}
+    fresh["thinning"] = {**worth, "best": at, "worst": at}
     entries = tuple(replace(entry, score_error=0.0123) for entry in front.entries)
     path = tmp_path / "front.json"
     replace(front, entries=entries, made={"how": "by hand", "reevaluation": fresh}).save(path)
@@ -374,8 +379,15 @@ def test_a_front_that_was_measured_afresh(config: Path, tmp_path: Path) -> None:
     out = cli("inspect", "front", path)
     assert f"On fresh seeds: {expected}.\n" in out
     assert [row[8] for row in rows(out)] == ["0.012"] * 4
-    said = section(cli("check", config, "method.name=distreal", f"method.front={path}"), "front")
-    assert said[1:] == ["by hand", f"on fresh seeds {expected}"]
+    assert "On fresh seeds: the front lies below fewer full steps from 2 to 10 % of the MACs, at worst" in out
+    checked = cli("check", config, "method.name=distreal", f"method.front={path}")
+    assert section(checked, "front")[1:] == [
+        "by hand",
+        "thinning pays from 20 to 50 % of the MACs, against fewer full steps",
+    ]
+    assert section(checked, "warning") == [
+        "the front of method distreal lies below fewer full steps from 2 to 10 % of the MACs"
+    ]
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"entries": []}', '{"format": 1}'])

@@ -12,8 +12,8 @@ ENTRIES = re.findall(r"^- (\*\*.*?)(?=^- |\Z)", PAGE.read_text(), re.DOTALL | re
 WORDS = re.compile(r"\*\*(.+?)\*\*")
 
 MUST_BE_THERE = {
-    "capacity", "cohort", "coverage", "deadline", "entry", "fleet", "front", "level", "offered MACs", "overrun",
-    "partial work", "sub-model", "vector",
+    "capacity", "cohort", "coverage", "deadline", "entry", "fleet", "front", "level", "offered MACs",
+    "overrun", "partial work", "sub-model", "vector",
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from distreal_sim.fronts.fresh import below_fewer_steps, gains, thinning_pays
+from distreal_sim.fronts.fresh import gains, thinning_pays, where_it_loses, where_it_pays
 
 BEST = {"relative_macs": 0.17, "value": 0.124, "interval": [0.05, 0.2]}
 WORST = {"relative_macs": 0.471, "value": -0.3, "interval": [-0.35, -0.25]}
@@ -17,6 +17,10 @@ PAYS: dict[str, Any] = {
     "best": BEST,
     "worst": WORST,
 }
+AT_WORST = (
+    "the front lies below fewer full steps from 45 to 99.9 % of the MACs, at worst -0.30 of the full "
+    "network's progress at 47.1 % of the MACs (95 % interval -0.35 to -0.25)"
+)
 AT_BEST = "at best +0.12 of the full network's progress at 17 % of the MACs (95 % interval +0.05 to +0.20)"
 
 
@@ -27,7 +31,8 @@ def made(worth: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
 def test_from_to() -> None:
     assert thinning_pays(made(PAYS)) == [
         "thinning pays from 2.1 to 31.2 % of the MACs (in the mean from 2.1 to 40 % of the MACs); "
-        f"against fewer full steps {AT_BEST}"
+        f"against fewer full steps {AT_BEST}",
+        AT_WORST,
     ]
 
 
@@ -38,22 +43,24 @@ def test_never_and_by_snapshot() -> None:
     stages = [{"steps": 0, "thinning": twice}, {"steps": 300, "thinning": None}]
     assert thinning_pays(made(never, thinning_by_snapshot=stages)) == [
         f"thinning never pays; against fewer full steps {AT_BEST}",
+        AT_WORST,
         "from the snapshot after 0 steps: thinning pays from 10 to 20 % and at 50 % of the MACs",
         "from the snapshot after 300 steps: the full network makes no progress",
     ]
 
 
-def test_below() -> None:
-    assert below_fewer_steps(made(PAYS)) == (
-        "lies below fewer steps of the full network from 45 to 99.9 % of the MACs, at worst -0.30 of the "
-        "full network's progress at 47.1 % of the MACs (95 % interval -0.35 to -0.25)"
-    )
-    assert below_fewer_steps(made({**PAYS, "loses": []})) is None
+def test_the_short_forms() -> None:
+    """Where alone; a front that loses nowhere has no line."""
+    assert where_it_pays(made(PAYS)) == "thinning pays from 2.1 to 31.2 % of the MACs"
+    assert where_it_pays(made({**PAYS, "pays": []})) == "thinning never pays"
+    assert where_it_loses(made(PAYS)) == "lies below fewer full steps from 45 to 99.9 % of the MACs"
+    assert where_it_loses(made({**PAYS, "loses": []})) is None
 
 
 @pytest.mark.parametrize("unknown", [{}, {"reevaluation": {}}, made(None)])
 def test_what_is_not_known_is_not_said(unknown: dict[str, Any]) -> None:
-    assert (gains(unknown), thinning_pays(unknown), below_fewer_steps(unknown)) == ([], [], None)
+    assert (gains(unknown), thinning_pays(unknown)) == ([], [])
+    assert (where_it_pays(unknown), where_it_loses(unknown)) == (None, None)
 
 
 def test_gains() -> None:

@@ -15,7 +15,7 @@ from distreal_sim.base.versions import NAME, version_of
 from distreal_sim.cli._command import Command
 from distreal_sim.cli._shared import InterruptedCommandError
 from distreal_sim.cli._signals import like_ctrl_c
-from distreal_sim.cli._text import show_what_can_be_shown
+from distreal_sim.cli._text import show, show_what_can_be_shown
 from distreal_sim.cli.calibrate import calibrate
 from distreal_sim.cli.check import check
 from distreal_sim.cli.demo import demo
@@ -106,5 +106,5 @@ def _fail(message: str, code: int, details: str = "") -> None:
         print(details, file=sys.stderr)
     elif details:
         message += " (--verbose shows the traceback)"
-    print(f"error: {message}", file=sys.stderr)
+    show(f"error: {message}", sys.stderr)
     sys.exit(code)

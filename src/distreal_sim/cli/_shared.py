@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from distreal_sim.base.errors import InputError
+from distreal_sim.cli._text import show
 
 Config = Annotated[Path, typer.Argument(help="experiment config, a YAML file", metavar="CONFIG.yaml")]
 Overrides = Annotated[
@@ -63,6 +64,6 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def say(notes: list[str]) -> None:
-    """Prints notes for people, a line each."""
+    """Prints notes for people, a line each, filled on a terminal."""
     for note in notes:
-        print(note, file=sys.stderr)
+        show(note, sys.stderr)

@@ -1,10 +1,13 @@
-"""Text for terminals and files that cannot show every character."""
+"""Text for terminals: filled to their width, and without the characters that they cannot show."""
 
 from __future__ import annotations
 
 import codecs
 import io
+import shutil
 import sys
+import textwrap
+from typing import TextIO
 
 PLAIN = {"±": "+-", "\N{MULTIPLICATION SIGN}": "x", "…": "..."}
 """What stands for a character where it cannot be shown; a question mark for any other."""
@@ -16,6 +19,22 @@ def show_what_can_be_shown() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="distreal_sim.plain")
+
+
+def show(text: str, stream: TextIO) -> None:
+    """Prints text; on a terminal, lines are broken between words at its width. A pipe gets them whole."""
+    if stream.isatty():
+        width = max(shutil.get_terminal_size().columns - 1, 20)
+        text = "\n".join(_filled(line, width) for line in text.split("\n"))
+    print(text, file=stream)
+
+
+def _filled(line: str, width: int) -> str:
+    return (
+        line
+        if len(line) <= width
+        else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

@@ -25,30 +25,38 @@ def gains(made: Made) -> list[str]:
     return lines
 
 
+def where_it_pays(made: Made) -> str | None:
+    """Whether and where thinned steps are worth more than fewer full ones; None where that is not known."""
+    worth = _worth(made)
+    return _pays(worth) if worth else None
+
+
+def where_it_loses(made: Made) -> str | None:
+    """Where a front lies below fewer full steps; None where nowhere, or where that is not known."""
+    worth = _worth(made)
+    return f"lies below fewer full steps {_ranges(worth['loses'])}" if worth and worth["loses"] else None
+
+
 def thinning_pays(made: Made) -> list[str]:
-    """Whether thinned steps are worth more than fewer full ones, of all snapshots and of each."""
+    """Whether thinned steps are worth more than fewer full ones, and how much: of all snapshots, of each."""
     fresh = made.get("reevaluation") or {}
-    if not (worth := fresh.get("thinning")):
+    if not (worth := _worth(made)):
         return []
     best = worth["best"]
     sure = _pays(worth)
     if worth["pays_in_the_mean"] not in (worth["pays"], []):
         sure += f" (in the mean {_ranges(worth['pays_in_the_mean'])})"
     lines = [f"{sure}; against fewer full steps at best {_difference(best)}"]
+    if (below := where_it_loses(made)) is not None:
+        lines.append(f"the front {below}, at worst {_difference(worth['worst'])}")
     for stage in fresh.get("thinning_by_snapshot", []):
         lines.append(f"from the snapshot after {stage['steps']} steps: {_of_stage(stage)}")
     return lines
 
 
-def below_fewer_steps(made: Made) -> str | None:
-    """Where a front lies below fewer full steps; None where nowhere, or where that is not known."""
-    worth = (made.get("reevaluation") or {}).get("thinning")
-    if not worth or not worth["loses"]:
-        return None
-    return (
-        f"lies below fewer steps of the full network {_ranges(worth['loses'])}, at worst "
-        f"{_difference(worth['worst'])}"
-    )
+def _worth(made: Made) -> Made | None:
+    """The comparison with fewer full steps; None where none was made, or all steps make no progress."""
+    return (made.get("reevaluation") or {}).get("thinning") or None
 
 
 def _pays(worth: Made) -> str:

@@ -16,7 +16,7 @@ from distreal_sim.client.messages import Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data
-from distreal_sim.fronts.fresh import below_fewer_steps
+from distreal_sim.fronts.fresh import where_it_loses
 from distreal_sim.inspection.data import missing_classes
 from distreal_sim.results.runs import Run
 from distreal_sim.thinning.cost import n_parameters
@@ -74,7 +74,7 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
         return []
     method = experiment.method
     if task.front.thins:
-        below = below_fewer_steps(task.front.made)
+        below = where_it_loses(task.front.made)
         return [] if below is None else [f"warning: the front of method {method.name} {below}"]
     if not task.structure.thinnable(True):
         why = f"model {experiment.model.name} has no hidden layer that could be thinned"

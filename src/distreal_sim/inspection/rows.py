@@ -168,8 +168,8 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
             below_1 = [entry.share for entry in entries if entry.share < 1]
             yield "front", f"{len(below_1)} for a share of the planned examples: {spread(below_1)}"
         yield "front", _origin(experiment, task.front)
-        for line in [*fresh.gains(task.front.made), *fresh.thinning_pays(task.front.made)]:
-            yield "front", f"on fresh seeds {line}"
+        if (pays := fresh.where_it_pays(task.front.made)) is not None:
+            yield "front", f"{pays}, against fewer full steps"
         charges = [entry.share * task.charge_per_example(entry.counts) for entry in entries]
         macs["the cheapest entry"] = min(charges)
     if levels := choices(experiment.method, task):
