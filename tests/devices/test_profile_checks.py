@@ -156,14 +156,19 @@ class DenseMany(Dense):
         return Picoseconds()
 
 
-def test_every_client_with_a_fault_is_a_line_before_round_1() -> None:
-    """The first round, of 10 s, is walked; a profile need not have a lower bound."""
+@pytest.mark.parametrize(
+    ("n_clients", "more"), [(4, ""), (10, " (and so for 1 more of the 10 clients looked at)")]
+)
+def test_the_first_fault_before_round_1_and_the_number_of_others(n_clients: int, more: str) -> None:
+    """The first round, of 10 s, is walked; a profile need not have a lower bound. Of 4 clients only the last
+    one has a fault.
+    """
+    clients = {"n_clients": n_clients, "clients_per_round": 2}
     with pytest.raises(InputError) as caught:
-        build(toy(profile=Late(), method={"name": "fedavg"}))
-    lines = str(caught.value).splitlines()
-    assert [line.partition("client ")[2] for line in lines] == [
-        f"{client}, t = 5 s: the level is -1; it must be at least 0" for client in (3, 4)
-    ]
+        build(toy(profile=Late(), method={"name": "fedavg"}, **clients))
+    assert str(caught.value) == (
+        f"profile {Late().name}: client 3, t = 5 s: the level is -1; it must be at least 0{more}"
+    )
 
 
 @pytest.mark.parametrize("profile", [Dense(), DenseMany()])

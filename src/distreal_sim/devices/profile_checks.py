@@ -1,7 +1,7 @@
 """Checks of the timelines of users' own profiles, before round 1 and at every query.
 
 A negative level, a piece that does not end after the query, a wrong lower bound or pieces without number
-would give wrong times or an endless loop; each is one line with client and time.
+would give wrong times or an endless loop; each is an error with client and time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ MOST_QUERIES = 1_000_000
 MOST_WALKED = 1000
 """Most pieces of a client that are looked at before round 1."""
 
-MOST_LINES = 10
-"""Most violations that one error lists."""
-
 
 def is_ours(profile: Profile) -> bool:
     """Whether the profile is one of the package's, whose timelines are tested and need no check."""
@@ -46,21 +43,21 @@ def check_bound(profile: Profile) -> float:
 def validate(profile: Profile, ask: Callable[[int], Any], client_ids: Iterable[int], until_s: float) -> None:
     """Walks the checked timelines ask(client_id) from 0 to until_s.
 
-    Raises InputError with a line for each client whose timeline cannot be right, at most MOST_LINES, or with
+    Raises InputError for the first client whose timeline cannot be right, with the number of others, or with
     the first other exception of the profile.
     """
     faults: list[str] = []
-    for client_id in client_ids:
+    asked = list(client_ids)
+    for client_id in asked:
         with naming(f"profile {profile.name}, asked for client {client_id},"):
             try:
                 for _ in zip(range(MOST_WALKED), _ends(ask(client_id), until_s), strict=False):
                     pass
             except InputError as error:
                 faults.append(str(error))
-        if len(faults) == MOST_LINES:
-            break
     if faults:
-        raise InputError("\n".join(faults))
+        more = f" (and so for {len(faults) - 1} more of the {len(asked)} clients looked at)"
+        raise InputError(faults[0] + more * (len(faults) > 1))
 
 
 def _ends(line: Any, until_s: float) -> Iterator[float]:
