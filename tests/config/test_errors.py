@@ -45,10 +45,10 @@ def test_the_good_one_is_good() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        # misspelt and misplaced keys
-        ({"rouns": 3}, f"unknown key 'rouns' = 3; did you mean 'rounds'? (valid: {TOP})"),
+        # misspelt and misplaced keys; those of the top level are listed only where none is near
+        ({"rouns": 3}, "unknown key 'rouns' = 3; did you mean 'rounds'?"),
         ({"zzz": 3}, f"unknown key 'zzz' = 3 (valid: {TOP})"),
-        ({"lr": 0.5}, f"unknown key 'lr' = 0.5; did you mean 'local.lr'? (valid: {TOP})"),
+        ({"lr": 0.5}, "unknown key 'lr' = 0.5; did you mean 'local.lr'?"),
         ({"drop_linear": True}, f"unknown key 'drop_linear' = true (valid: {TOP})"),
         (
             {"method": {"name": "fedavg", "overrun": "drop"}},
@@ -219,7 +219,7 @@ def test_missing_keys() -> None:
 def test_a_misspelt_required_key_is_one_mistake() -> None:
     """That 'profile' is missing follows from the misspelling and is not counted."""
     text = message({"profil": "constant"}, without="profile")
-    assert text == f"my.yaml: unknown key 'profil' = 'constant'; did you mean 'profile'? (valid: {TOP})"
+    assert text == "my.yaml: unknown key 'profil' = 'constant'; did you mean 'profile'?"
 
 
 def test_a_long_value_is_shortened() -> None:

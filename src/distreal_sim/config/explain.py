@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from distreal_sim.base.errors import closest, nearest
 from distreal_sim.base.plugins import Plugin, names
+from distreal_sim.data.datasets import Dataset
 
 Mistake = Mapping[str, Any]
 
@@ -63,7 +64,9 @@ def explain(
         text, guess = _unknown(first, cls, prefix, label, top.model_fields if top else ())
         mistakes = [m for m in mistakes if m.type != "missing" or m.key != guess]
     elif first.type == "missing":
-        text = f"key '{first.key}' is missing{first.about}"
+        files_from = cls.files_from if issubclass(cls, Dataset) else ""
+        advice = f"; get the files from {files_from}" if files_from else ""
+        text = f"key '{first.key}' is missing{first.about}{advice}"
     elif first.type == "invalid_key":
         text = f"{first.value!r} is not a key; keys are text"
     elif first.type == "value_error" and isinstance(first.value, Mapping | BaseModel):
@@ -166,6 +169,8 @@ def _unknown(
         guess = name
     hint = f"; did you mean '{guess}'?" if guess else ""
     owner = label if of_plugin else parent
+    if guess and not owner:  # the keys of the top level are many
+        return f"unknown key '{mistake.key}' = {_short(mistake.value)}{hint}", guess
     valid = f" ({owner + ' has' if owner else 'valid'}: {', '.join(sorted(mistake.fields)) or 'no options'})"
     return f"unknown key '{mistake.key}' = {_short(mistake.value)}{hint}{valid}", guess
 

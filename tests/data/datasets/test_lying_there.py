@@ -10,9 +10,12 @@ import shutil
 
 import numpy as np
 import pytest
+from toys import TOY
 
 from distreal_sim.base.errors import InputError
-from distreal_sim.data.datasets import _files, _kept
+from distreal_sim.base.plugins import load, names
+from distreal_sim.config import parse_experiment
+from distreal_sim.data.datasets import Dataset, _files, _kept
 from distreal_sim.data.datasets.cifar10 import Cifar10
 from distreal_sim.data.datasets.cifar100 import Cifar100
 from distreal_sim.data.datasets.femnist import Femnist
@@ -25,6 +28,23 @@ def error_of(dataset):
     with pytest.raises(InputError) as caught:
         dataset.load()
     return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in names(Dataset) if "data_dir" in load(Dataset, name).model_fields]
+)
+def test_nothing_is_there(name, tmp_path):
+    """Where the key of the folder is missing, and where the folder is, the error says how to get the data."""
+    kind = load(Dataset, name)
+    missing = error_of(kind(data_dir=tmp_path / "none"))
+    assert str(tmp_path / "none") in missing
+    assert any(advice in missing for advice in ("; get it from ", "; get them from ", "; put ", "; write "))
+    if kind.model_fields["data_dir"].is_required():
+        with pytest.raises(InputError) as caught:
+            parse_experiment({**TOY, "dataset": {"name": name}}, source="my.yaml")
+        assert "key 'dataset.data_dir' is missing" in str(caught.value)
+        assert str(caught.value).endswith(f"; get the files from {kind.files_from}")
+        assert len(kind.files_from) > 10
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,8 @@ class Dataset(Plugin):
 
     package: ClassVar[str] = "distreal_sim.data.datasets"
     label: ClassVar[str] = "data set"
+    files_from: ClassVar[str] = ""
+    """Where to get the files, named where they are missing; empty where they are the user's own, or none."""
 
     validation: float = Field(
         0.0, ge=0, lt=1, description="fraction of the training examples held out for searches"

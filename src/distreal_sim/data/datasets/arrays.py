@@ -57,6 +57,11 @@ class Arrays(Dataset):
 
     def load(self) -> Data:
         """x as stored, or float32 where it was of another type than uint8 and float32."""
+        if self.data_dir is not None and not self.data_dir.exists():
+            raise InputError(
+                f"there is no data folder {self.data_dir}; write x_train.npy, y_train.npy, x_test.npy and "
+                "y_test.npy into it with numpy.save"
+            )
         arrays = NamedArrays(self._path)
         xs, ys, writers = self._parts(arrays)
         where = f"{self._path}: y"

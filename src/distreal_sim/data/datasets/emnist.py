@@ -7,7 +7,7 @@ arXiv:1702.05373. The files store each image column by column, and the letters c
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +30,8 @@ class Emnist(Dataset):
     data_dir/EMNIST, in data_dir/gzip (as NIST's archive is unpacked) or in data_dir. The idx files do
     not say who wrote an example.
     """
+
+    files_from: ClassVar[str] = _SOURCE
 
     data_dir: ConfigPath = Field(description="folder of the data sets (torchvision's `root`)")
     split: Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = Field(

@@ -7,6 +7,7 @@ are those of NIST's Special Database 19.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -29,6 +30,8 @@ class Femnist(Dataset):
     A writer is a LEAF user; writers are numbered in the order of their sorted names in the training files.
     The test set is the union of the test files. Ink is dark on a white ground, the inverse of MNIST.
     """
+
+    files_from: ClassVar[str] = _SOURCE
 
     data_dir: ConfigPath = Field(description="LEAF's data/femnist, or its data/femnist/data")
 

@@ -63,7 +63,10 @@ class Hf(Dataset):
     def _read(self, split: str) -> Any:
         datasets = library("datasets", "load_dataset", "data set hf needs `datasets`")
         if self.data_dir is not None and not self.data_dir.is_dir():
-            raise InputError(f"data_dir {self.data_dir} of data set hf is not a folder")
+            raise InputError(
+                f"there is no data folder {self.data_dir}; put parquet files or images into it, or set "
+                "dataset.hub to an id of the Hugging Face hub, such as uoft-cs/cifar10, in its place"
+            )
         quiet = datasets.are_progress_bars_disabled()
         datasets.disable_progress_bars()
 

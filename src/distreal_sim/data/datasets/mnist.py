@@ -8,7 +8,7 @@ Digits. NeurIPS 2019 (QMNIST), whose first 60,000 training rows are MNIST's, in 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -34,6 +34,8 @@ class Mnist(Dataset):
     qmnist-train-labels-idx2-int(.gz) in data_dir/QMNIST/raw or next to the images, each training example gets
     its writer.
     """
+
+    files_from: ClassVar[str] = "the data set's official page, for example by torchvision.datasets"
 
     data_dir: ConfigPath = Field(description="folder of the data sets (torchvision's `root`)")
     folder: str = Field("MNIST", description="MNIST, FashionMNIST, KMNIST, ...")

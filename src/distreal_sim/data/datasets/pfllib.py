@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -29,6 +29,8 @@ class Pfllib(Dataset):
     A client is a writer, its number that of its file. The test set is the union of the test files, in the
     order of the numbers. The files are pickles, of which arrays only are admitted.
     """
+
+    files_from: ClassVar[str] = _SOURCE
 
     data_dir: ConfigPath = Field(description="PFLlib's dataset/NAME, which holds train/ and test/")
 

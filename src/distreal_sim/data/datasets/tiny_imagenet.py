@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -31,6 +32,8 @@ class TinyImagenet(Dataset):
     torchvision's ImageFolder does; images in val/CLASS, as many scripts sort them, are read as well. Grey
     images become RGB.
     """
+
+    files_from: ClassVar[str] = _SOURCE
 
     data_dir: ConfigPath = Field(description="the unpacked archive, or the folder it is in")
 
