@@ -29,7 +29,6 @@ from distreal_sim.results.statistics import t_interval  # noqa: E402
 
 FIGURES = HERE.parents[1] / "lab" / "figures"
 TITLES = {
-    "c16": "CIFAR-10 at 16 x 16",
     "mnist_writers": "MNIST by writer",
     "mnist_dirichlet": "MNIST, Dirichlet 0.1",
     "phones": "MNIST by writer, phones",

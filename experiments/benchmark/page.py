@@ -24,6 +24,8 @@ from distreal_sim.results.statistics import t_interval  # noqa: E402
 RESULTS = HERE / "results"
 README = "digits"
 """The scenario of the README."""
+IMAGES = "c16"
+"""The scenario with the most methods."""
 SERVERS = "servers"
 """The scenario of ways to merge, which is compared with no better of the baselines."""
 
@@ -39,6 +41,7 @@ def texts() -> list[str]:
     return [
         *tables,
         *(against_the_better(name) for name in placed() if name not in (README, SERVERS)),
+        *images(),
         *rates(scenarios.load(README)),
     ]
 
@@ -60,6 +63,19 @@ def rates(scenario: Scenario) -> list[str]:
         last = paired(finals[RATES[-1]], finals[RATES[0]])
         found.append(f"| {method} | {' | '.join(cells)} | {last} |")
     return found
+
+
+def images() -> list[str]:
+    """What each change of a method makes on IMAGES."""
+    finals = of_methods(scenarios.load(IMAGES))
+    changes = {
+        "from FedAvg with partial work to `small`": ("small", "fedavg-partial"),
+        "from uniform rates to searched ones": ("distreal", "distreal-uniform"),
+        "from filters drawn in every step to filters that stay for a round": ("distreal-round", "distreal"),
+        "from random filters to the first ones": ("distreal-ordered", "distreal-uniform"),
+        "from five widths to sixteen": ("heterofl-16", "heterofl"),
+    }
+    return [f"{text}: {paired(finals[one], finals[other])}" for text, (one, other) in changes.items()]
 
 
 def against_the_better(name: str) -> str:
