@@ -50,6 +50,11 @@ SHOWN = (
     ("mixed", 100, (0, 100)),
     ("mixed", 100, (300,)),
     ("mixed", 100, (0,)),
+    ("clients", 30, (0, 30, 100, 300)),
+    ("clients", 100, (0, 100)),
+    ("federated", 10, (0, 30, 100, 300)),
+    ("federated", 30, (0, 30, 100, 300)),
+    ("federated", 30, (0, 100)),
 )
 """Scores in the table of lab/search.md."""
 
@@ -207,10 +212,12 @@ def _three(found: dict[str, float]) -> list[str]:
 
 
 COLUMNS = (("alone", "final loss"), ("mixture", "final loss"))
-"""Settings and outcomes of the table."""
+"""Settings and outcomes of the sentences."""
+HALF = ("half", "final loss")
+"""The third setting of the table."""
 
 CHOSEN, FIRST = ("mixed", 100, (0, 100)), ("full", 30, (0, 30, 100))
-"""The scores that the text compares: the one that is recommended, and the first default."""
+"""The scores that the text compares."""
 
 
 def texts() -> list[str]:
@@ -227,7 +234,7 @@ def rows(study: Study) -> list[str]:
     lines = []
     for name, score in named:
         cells = [name]
-        for column in COLUMNS:
+        for column in (*COLUMNS, HALF):
             outcome = study.outcomes[column][:-1]
             found = study.correlations(score, outcome)
             low, high = study.interval(score, outcome)
@@ -257,7 +264,6 @@ def sentences(study: Study) -> list[str]:
         return " and ".join(f"{study.correlations(values, own)['within']:.2f}" for own in outcomes)
 
     macs = [study.correlations(study.macs[:, None], study.outcomes[c][:-1])["spearman"] for c in COLUMNS]
-    ceilings = [f"{study.ceiling(study.outcomes[c][:-1]):.2f}" for c in COLUMNS]
     cheap, levels = study.level == study.level.min(), np.unique(study.level)
     cheapest = f"{100 * levels[0]:.0f} %"
     gains = study.score(*CHOSEN, 6).mean(axis=1)
@@ -267,17 +273,42 @@ def sentences(study: Study) -> list[str]:
     spread = {level: np.ptp(loss[study.level == level]) for level in levels}
     return [
         f"a Spearman correlation of {macs[0]:.2f} and {macs[1]:.2f}",
-        f"agree to {ceilings[0]} (alone) and {ceilings[1]} (mixture)",
-        f"has {two(CHOSEN)} at equal cost, the first default had {two(FIRST)}",
+        f"have {two(CHOSEN)} at equal cost there, `full` with 30 steps has {two(FIRST)}",
         f"over all vectors is {two(CHOSEN, 'kendall')}",
         f"partial correlation is {two(CHOSEN, 'partial')}",
         f"({cheapest} of the MACs: {between(gains[cheap], '.2f')})",
         f"gives {between(before, '.2f')} to the ten cheapest",
-        f"the recommended score has {early(CHOSEN)} at equal cost, the first default {early(FIRST)}",
+        f"these two scores have {early(CHOSEN)}, and {early(FIRST)}",
         f"Three repeats instead of six: {two(CHOSEN, repeats=3)}",
         f"does not help: {two(CHOSEN, scaled=True)}",
         f"the five vectors of {cheapest} end within {spread[levels[0]]:.2f}",
         f"those of {100 * levels[2]:.0f} % within {spread[levels[2]]:.2f}",
+        *fleet_sentences(study),
+    ]
+
+
+CENTRAL, FEDERATED = ("clients", 30, (0, 30, 100, 300)), ("federated", 30, (0, 30, 100, 300))
+"""The scores that are compared, of as many mini-batches a client."""
+
+
+def fleet_sentences(study: Study) -> list[str]:
+    """What the fleet in which half of the clients have the vector says of the two scores."""
+    outcome = study.outcomes[HALF][:-1]
+    spread = np.ptp(study.outcomes[HALF].mean(axis=1))
+    both = [study.correlations(study.score(*score, 6), outcome) for score in (CENTRAL, FEDERATED)]
+    at_cost = " and ".join(f"{found['within']:.2f}" for found in both)
+    overall = " and ".join(f"{found['spearman']:.2f}" for found in both)
+    ceilings = [f"{study.ceiling(study.outcomes[c][:-1]):.2f}" for c in (*COLUMNS, HALF)]
+    late, early = (
+        f"{study.correlations(study.score('mixed', 100, snapshots, 6), outcome)['within']:.2f}"
+        for snapshots in ((300,), (0, 100))
+    )
+    return [
+        f"the final losses of all vectors lie within {spread:.2f}",
+        f"agree to {ceilings[0]} (alone), {ceilings[1]} (mixture) and {ceilings[2]} (half)",
+        f"the central and the federated score of 30 steps have {at_cost} at equal cost, and {overall} "
+        "over all vectors",
+        f"with a late snapshot alone `mixed` has {late}, with early ones {early}",
     ]
 
 
