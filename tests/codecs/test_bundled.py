@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from rounds import Played, play, round_of
 from toys import TOY, toy
+from variants import SOME, by_default
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import load, names
@@ -198,7 +199,7 @@ def held(task: Task, method: Method, job: Job, update: Update) -> dict[str, np.n
     return found
 
 
-@pytest.mark.parametrize("method", names(Method))
+@pytest.mark.parametrize("method", by_default(names(Method), SOME))
 def test_bytes_in_the_tables_are_those_of_what_travels(method: str) -> None:
     """In every method, whatever part of the network its clients train: recounted from the encoded arrays, and
     the coverage beside them from its own definition.

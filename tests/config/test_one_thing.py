@@ -36,7 +36,7 @@ def test_another_method_changes_the_method_only(name: str) -> None:
         assert without_method(config, "overrun=drop", f"method.name={name}") == {**known, "overrun": "drop"}
 
 
-@pytest.mark.parametrize("name", names(Method))
+@pytest.mark.parametrize("name", by_default(names(Method), SOME))
 def test_the_task_has_it_from_the_experiment(name: str) -> None:
     """What becomes of late clients, and how their updates are weighed, is not the method's to say."""
     for overrun in ("drop", "partial", "wait"):

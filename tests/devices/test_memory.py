@@ -14,6 +14,7 @@ from bundled import example, plugin
 from drawn import given
 from safetensors.numpy import load_file
 from toys import toy
+from variants import by_default
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import names
@@ -84,7 +85,7 @@ def rows(folder: Path, **changes: Any) -> pd.DataFrame:
     return trained
 
 
-@pytest.mark.parametrize("method", ["distreal", "heterofl", "fjord"])
+@pytest.mark.parametrize("method", by_default(["distreal", "heterofl", "fjord"], ["distreal"]))
 def test_methods_choose_among_what_fits(tmp_path: Path, method: str) -> None:
     """Every client has time for the whole network, and memory for some levels: it takes the largest."""
     task = build(toy(method=method))

@@ -150,7 +150,7 @@ def test_what_nobody_held_keeps_its_bytes(name: str, net: str) -> None:
     assert (n_left == 0) == whole or name == "distreal", "two clients of distreal may hold everything"
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", by_default(NETS, NETS[:2]))
 @pytest.mark.parametrize("method", COUNTING, ids=lambda m: m["name"])
 def test_what_one_client_held_is_its_value_and_the_rest_a_mean(method: dict[str, Any], net: str) -> None:
     """Held by one: the bytes that it returned. Held by both: the mean weighted by examples, to float32's

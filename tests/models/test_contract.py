@@ -23,6 +23,16 @@ every_input = pytest.mark.parametrize(
     [pytest.param(n, of, id=f"{n} {of.kind}") for n in names(Model) for of in all_inputs_of(n)],
 )
 
+DEEP = ("densenet100_bc", "mobilenet_v2", "preresnet", "resnet18", "vgg11")
+small_by_default = pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        pytest.param(n, of, id=f"{n} {of.kind}", marks=[pytest.mark.slow] if n in DEEP else [])
+        for n in names(Model)
+        for of in all_inputs_of(n)
+    ],
+)
+
 
 def build(name: str, inputs: Inputs, seed: int = 0, n_classes: int = 7) -> nn.Module:
     with Rngs(seed).seeded_globals("init"):
@@ -56,7 +66,7 @@ def test_options_are_frozen_and_checked(name: str) -> None:
         setattr(model(), next(iter(model.model_fields), "any_field"), 1)
 
 
-@every_input
+@small_by_default
 def test_default_generator_decides_every_byte(name: str, inputs: Inputs) -> None:
     """Same torch seed, same parameters and buffers; another seed, other weights in every layer."""
     first, again, other = (build(name, inputs, seed) for seed in (0, 0, 1))

@@ -49,7 +49,7 @@ TABLE: dict[str, list[tuple[tuple[int, ...], int, int, float]]] = {
     "pfl_cnn": [(RGB_32, 10, 1_626_442, 16.835)],
     "mobilenet_v2": [(RGB_32, 10, 2_296_922, 91.155), (RGB_32, 100, 2_412_212, 91.270)],
 }
-DEEPEST = ("densenet100_bc", "mobilenet_v2", "resnet18", "preresnet")
+DEEPEST = ("densenet100_bc", "densenet40_bc", "mobilenet_v2", "preresnet", "resnet18", "vgg11")
 
 ROWS = [
     pytest.param(name, *row, marks=[pytest.mark.slow] if place or name in DEEPEST else [])

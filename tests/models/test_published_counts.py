@@ -13,6 +13,7 @@ from fractions import Fraction
 import pytest
 import torch
 from torch import nn
+from variants import by_default
 
 from distreal_sim.base.plugins import load
 from distreal_sim.models import Model
@@ -80,7 +81,7 @@ CHAINS: dict[str, tuple[str, tuple[int, ...], int, float]] = {
 }
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", by_default(CHAINS, [*CHAINS][::2]))
 def test_chains(name: str) -> None:
     description, shape, parameters, millions = CHAINS[name]
     check(chain(description, shape), shape, parameters, millions)

@@ -106,6 +106,7 @@ def test_the_deadline_that_a_share_of_the_clients_needs() -> None:
     assert math.isnan(needed([1, 1, 1, 0], 1.0))
 
 
+@pytest.mark.slow
 def test_no_deadline_helps() -> None:
     """Three quarters of the clients have 1 byte, so that not nine tenths complete. Clients that lose their
     work when they leave, after 1 s of 100 or more that it takes them, do not complete it with any deadline;

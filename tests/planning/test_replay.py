@@ -73,7 +73,7 @@ def test_every_coordination_is_here() -> None:
     assert set(COORDINATIONS) == set(names(Coordination))
 
 
-@pytest.mark.parametrize("world", by_default(WORLDS, ("little memory", "breaks", "fedbuff")))
+@pytest.mark.parametrize("world", by_default(WORLDS, ("breaks", "fedbuff")))
 def test_the_columns_of_a_trained_run(world: str, tmp_path: Path) -> None:
     """All that do not depend on training, exactly: of rounds and of clients."""
     changes, status = WORLDS[world]

@@ -71,7 +71,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-DEFAULT = ("adalearner", "astraea", "fedel by importance", "flexfl asynchronous", "oort asynchronous", "refl")
+DEFAULT = ("astraea", "flexfl asynchronous", "refl")
 """A plug-in that remembers in each of the ways there are: merge, arrays of the state, a selection's table."""
 
 

@@ -87,6 +87,7 @@ class Backwards(SerialGrid):
         return super().pull_messages(list(message_ids)[::-1])
 
 
+@pytest.mark.slow
 def test_clients_of_a_round_wait_in_a_window() -> None:
     """What a round holds at its peak, but for 30 or 150 models of 250 kB on their way: a client's rows and
     its part of the plan, about 2 kB. Without a window it would be 120 models more, 30 MB.

@@ -36,6 +36,7 @@ def test_tests_average_the_exits_or_take_the_last() -> None:
             torch.testing.assert_close(scores[2], module.network(x))
 
 
+@pytest.mark.slow
 def test_fewer_exits_than_stages_stand_at_even_distances() -> None:
     """preresnet has 4 stages: of 2 exits the first comes after the second stage."""
     assert exits_of(task_of("depthfl", "preresnet", depths=2)).after == ("stages.1",)

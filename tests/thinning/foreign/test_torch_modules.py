@@ -6,9 +6,10 @@ import pytest
 import torch
 from thinning.foreign.torch_modules import MODULES, REFUSED
 from thinning.foreign.twin import judge
+from variants import by_default
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", by_default(MODULES, [*MODULES][::2]))
 def test_right_or_refused(name: str) -> None:
     """Outputs, gradients, SGD steps and merges are the twin's, and the cost is the flop counter's."""
     make, shape = MODULES[name]
