@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from toys import TOY
+from toys import WHOLE_TOY
 
 from distreal_sim.config import load_experiment
 from distreal_sim.run import run
@@ -44,7 +44,7 @@ class Counting(FedAvg):
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "toy.yaml"
-    path.write_text(yaml.safe_dump(TOY))
+    path.write_text(yaml.safe_dump(WHOLE_TOY))
     return path
 
 
