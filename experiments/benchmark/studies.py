@@ -29,7 +29,6 @@ SPREADS = ("spread_writers", "spread_dirichlet")
 EQUAL = "equal devices"
 """Their condition; without it devices differ."""
 WIDTHS = "widths"
-WIDEST = 64
 STAGES = HERE.parent / "when_thinning_pays"
 
 
@@ -72,11 +71,13 @@ def spread(name: str) -> list[str]:
 
 def by_width() -> list[str]:
     """By width: the rival's final accuracy, the differences of random and of ordered filters to it, and for
-    both the largest mean gain over fewer full steps in short trainings, early, in the middle and late.
+    both the largest mean gain over fewer full steps in short trainings, early, in the middle and late; and a
+    part of the sentence on them.
     """
     finals = of_methods(scenarios.load(WIDTHS))
     found = []
-    for width in sorted({int(label.split(", ")[1]) for label in finals}):
+    widths = sorted({int(label.split(", ")[1]) for label in finals})
+    for width in widths:
         rival = finals[f"{RIVAL}, {width}"]
         cells = [str(width), plus_minus(*t_interval(rival))]
         for method, kind in (
@@ -85,7 +86,7 @@ def by_width() -> list[str]:
         ):
             cells += [paired(finals[f"{method}, {width}"], rival), ", ".join(gains(width, kind))]
         found.append(f"| {' | '.join(cells)} |")
-    narrow = (finals[f"distreal-uniform, {WIDEST // 8}"] - finals[f"{RIVAL}, {WIDEST // 8}"]).mean()
+    narrow = (finals[f"distreal-uniform, {widths[0]}"] - finals[f"{RIVAL}, {widths[0]}"]).mean()
     return [*found, f"shrinks from {-narrow:.3f} to about a hundredth"]
 
 
