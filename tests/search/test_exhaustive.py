@@ -10,10 +10,11 @@ import pytest
 from toys import TOY
 
 from distreal_sim.config import parse_experiment
-from distreal_sim.search.explore import explore, front_of, pairs_of
+from distreal_sim.search.explore import explore
 from distreal_sim.search.objective import Score, make_objective
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.space import Space
+from distreal_sim.search.table import front_of
 from distreal_sim.thinning.structure import Counts
 
 from .toy_search import tiny_search
@@ -40,8 +41,7 @@ def test_a_grid_of_six_by_six(tmp_path: Path) -> None:
         return [everything[counts] for counts in asked]
 
     found = explore(space, search, evaluate)
-    vectors = (pairs_of(scores, "vectors") for scores in (found.scores, everything))
-    of_found, of_all = (front_of(space, scores) for scores in vectors)
+    of_found, of_all = (front_of(space, scores, "vectors") for scores in (found.scores, everything))
     assert of_found == of_all
     short = explore(space, search.model_copy(update={"evaluations": 24}), evaluate)
     uniform = {counts: everything[counts] for counts in space.uniform(50)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,14 +12,15 @@ import torch
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import load
 from distreal_sim.models import Model
-from distreal_sim.search.explore import Evaluate, Generation, explore, first_generation, front_of, pairs_of
+from distreal_sim.search.explore import Evaluate, Generation, explore, first_generation
 from distreal_sim.search.objective import Score
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Pair, Space
+from distreal_sim.search.table import front_of
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Counts
 
-from .toy_search import toy_space
+from .toy_search import roots, toy_space
 
 
 def settings(**changes: object) -> Search:
@@ -49,7 +49,7 @@ def test_a_known_pareto_set_is_found(seed: int) -> None:
     space = toy_space(8, 8, 8)
     found = explore(space, settings(seed=seed, evaluations=250), analytic(1.0, 0.0, 0.0))
     assert len(found.scores) <= 250
-    assert front_of(space, pairs_of(found.scores, "vectors")) == [
+    assert list(front_of(space, found.scores, "vectors")) == [
         *(Pair((n, 1, 1)) for n in range(1, 9)),
         Pair((8, 8, 8)),
     ]
@@ -168,41 +168,6 @@ def test_residual_networks_begin_with_inner_filters_too() -> None:
     assert len(set(counts)) == 16
 
 
-SHARES = (0.25, 0.5)
-
-
-def known(asked: Sequence[Counts]) -> Iterator[Score]:
-    """s(v, k) = sqrt(k) * (channels kept of the first of two groups), the second one only costs."""
-    for counts in asked:
-        at = [(share, Score(((counts[0] * share**0.5,) * 2,))) for share in (*SHARES, 1.0)]
-        yield Score(at[-1][1].drops, tuple(at[:-1]))
-
-
-def test_a_known_front_over_vectors_and_steps() -> None:
-    """Two groups of 8: the front is that of all 192 pairs, found here from the definition, although not all
-    vectors are tried. With vectors only it is (n, 1) for all steps. Both end with the zero vector.
-    """
-    space = toy_space(8, 8)
-    found = explore(space, settings(generations=20), known)
-    everything = {
-        Pair(c, share): (share * space.relative_macs(c), c[0] * share**0.5)
-        for c in itertools.product(range(1, 9), repeat=2)
-        for share in (*SHARES, 1.0)
-    }
-    best = {
-        pair
-        for pair, (cost, score) in everything.items()
-        if not any(a <= cost and b >= score and (a, b) != (cost, score) for a, b in everything.values())
-    }
-    zero = Pair((8, 8))
-    assert any(pair.share < 1 for pair in best)
-    front = front_of(space, pairs_of(found.scores, "vectors_and_steps"))
-    assert front[-1] == zero
-    assert set(front) == best | {zero}
-    vectors = front_of(space, pairs_of(found.scores, "vectors"))
-    assert vectors == [*(Pair((n, 1)) for n in range(1, 9)), zero]
-
-
 def test_the_hypervolume_is_that_of_the_pairs() -> None:
     """Of a single vector, the zero vector, with relative scores 0.5 at 0.25, sqrt(0.5) at 0.5, 1 at 1: areas
     0.25 * 0.5, 0.5 * sqrt(0.5) and 0.05; for all steps the last one only.
@@ -210,5 +175,5 @@ def test_the_hypervolume_is_that_of_the_pairs() -> None:
     space = toy_space(8, d_max=0.01)
     expected = {"vectors": 0.05, "vectors_and_steps": 0.25 * 0.5 + 0.5 * 0.5**0.5 + 0.05}
     for over, volume in expected.items():
-        found = explore(space, settings(over=over), known)
+        found = explore(space, settings(over=over), roots)
         assert found.generations[-1].hypervolume == pytest.approx(volume, abs=1e-12)

@@ -14,7 +14,7 @@ from toys import TOY
 
 from distreal_sim.config import parse_experiment
 from distreal_sim.fronts.front import Front
-from distreal_sim.search.explore import explore, fastest_of, front_of, pairs_of, table_of
+from distreal_sim.search.explore import explore
 from distreal_sim.search.objective import Score, make_objective
 from distreal_sim.search.pareto import Point, best_subset, hypervolume, non_dominated
 from distreal_sim.search.reevaluate import reevaluate
@@ -22,6 +22,7 @@ from distreal_sim.search.run import run_search
 from distreal_sim.search.screen import add_most
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Pair, Space
+from distreal_sim.search.table import fastest_of, front_of, table_of
 from distreal_sim.thinning.structure import Counts
 
 from .test_run import Interrupting
@@ -130,17 +131,16 @@ def test_a_known_front() -> None:
         )
 
     found = explore(space, settings(), kept_in_all)
-    scores = pairs_of(found.scores, "vectors")
-    front = front_of(space, scores)
+    front = front_of(space, found.scores, "vectors")
     assert set(front) == {Pair(c) for c, own in everything.items() if is_best(own, 2)}
-    fastest = fastest_of(space, scores, front)
+    fastest = fastest_of(space, front)
     assert set(fastest) == {Pair(c) for c, own in everything.items() if is_best(own, 1)}
     assert len(fastest) < len(front)
     assert found.generations[-1].entries == len(front)
     assert found.generations[-1].hypervolume == pytest.approx(
         hypervolume(list(everything.values()), 12.0), abs=1e-12
     )
-    table = table_of(space, scores, 6)
+    table = table_of(space, found.scores, "vectors", 6)
     assert len(table) == 6
     assert {Pair((1, 1)), Pair((6, 6))} <= set(table) <= set(front)
 
@@ -216,7 +216,7 @@ def test_every_vector_of_a_trained_grid(tmp_path: Path) -> None:
     def evaluate(asked: Sequence[Counts]) -> list[Score]:
         return [everything[counts] for counts in asked]
 
-    found = front_of(space, pairs_of(explore(space, search, evaluate).scores, "vectors"))
+    found = front_of(space, explore(space, search, evaluate).scores, "vectors")
     best = {
         c
         for c, (macs, memory, score) in points.items()

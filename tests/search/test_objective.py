@@ -42,6 +42,15 @@ def test_mean_and_error_by_hand() -> None:
     assert score.error == pytest.approx(math.sqrt(5) / 2, abs=1e-12)
 
 
+def test_between_measured_shares() -> None:
+    """Drops of 2 and 4 after half of the steps, 3 and 9 after all: half way to the first, 1 and 2; half way
+    between them, 2.5 and 6.5.
+    """
+    score = Score(((3.0, 9.0),), ((0.5, Score(((2.0, 4.0),))),))
+    drops = {0.25: (1.0, 2.0), 0.5: (2.0, 4.0), 0.75: (2.5, 6.5), 1.0: (3.0, 9.0)}
+    assert {share: score.after(share).drops for share in drops} == {s: (d,) for s, d in drops.items()}
+
+
 def test_the_same_candidate_scores_the_same(objective: Objective) -> None:
     """Whatever was scored before; the two streams differ, and so do the repeats."""
     first = objective.score((2, 4, 8), "search")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch import nn
 from toys import TOY
 
 from distreal_sim.config import Experiment
+from distreal_sim.search.objective import Score
 from distreal_sim.search.settings import Search, load_search
 from distreal_sim.search.space import Space
 from distreal_sim.thinning.coupling.groups import find_groups
+from distreal_sim.thinning.structure import Counts
 
 TINY: dict[str, Any] = {
     "experiment": "toy.yaml",
@@ -59,6 +62,17 @@ def toy_space(*channels: int, smallest: float = 0.0, d_max: float = 0.9) -> Spac
     network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], 2))
     structure = find_groups(network, torch.zeros(2, 1, 4, 4))
     return Space(structure, tuple(range(len(channels))), d_max, smallest)
+
+
+ROOT_SHARES = (0.25, 0.5)
+"""After which `roots` is measured, and after all steps."""
+
+
+def roots(asked: Sequence[Counts]) -> Iterator[Score]:
+    """Progress after a share of the steps: its root, times the channels kept of the first group."""
+    for counts in asked:
+        fewer = tuple((share, Score(((counts[0] * share**0.5,) * 2,))) for share in ROOT_SHARES)
+        yield Score(((float(counts[0]),) * 2,), fewer)
 
 
 def result(out: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,11 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.search.nsga2 import Nsga2
 from distreal_sim.search.objective import Score
-from distreal_sim.search.pareto import best_subset, hypervolume, non_dominated
+from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.screen import screen
 from distreal_sim.search.settings import Over, Search
 from distreal_sim.search.space import Pair, Space
+from distreal_sim.search.table import front_of
 from distreal_sim.thinning.structure import Counts
 
 Evaluate = Callable[[Sequence[Counts]], Iterable[Score]]
@@ -114,44 +115,6 @@ def first_generation(space: Space, population: int, rng: np.random.Generator) ->
     return np.array([space.rates(counts) for counts in found])
 
 
-def pairs_of(scores: Mapping[Counts, Score], over: Over) -> dict[Pair, Score]:
-    """What may be an entry: every vector for all steps; with `vectors_and_steps` for fewer steps too."""
-    return {
-        Pair(counts, share): score
-        for counts, whole in scores.items()
-        for share, score in whole.by_share.items()
-        if share == 1 or over == "vectors_and_steps"
-    }
-
-
-def front_of(space: Space, scores: Mapping[Pair, Score]) -> list[Pair]:
-    """The non-dominated pairs, cheapest first, and the zero vector for all steps in any case."""
-    tried = list(scores)
-    full = Pair(space.structure.full_counts())
-    points = [space.point(pair, scores[pair].mean) for pair in tried]
-    entries = [tried[i] for i in non_dominated(points)]
-    return entries if full in entries else [*entries, full]
-
-
-def table_of(space: Space, scores: Mapping[Pair, Score], n: int) -> list[Pair]:
-    """At most n pairs of the front, of largest hypervolume; the cheapest and the zero vector too."""
-    entries = front_of(space, scores)
-    points = [space.point(pair, scores[pair].mean) for pair in entries]
-    return [entries[i] for i in best_subset(points, n)]
-
-
-def fastest_of(space: Space, scores: Mapping[Pair, Score], entries: Sequence[Pair]) -> list[Pair]:
-    """The entries that clients with enough memory choose among: of a higher score than all cheaper ones.
-
-    entries: of a front, cheapest first; its last one, the zero vector, is always among them.
-    """
-    best: list[Pair] = []
-    for pair in sorted(entries[:-1], key=lambda pair: (space.cost(pair), -scores[pair].mean)):
-        if not best or scores[pair].mean > scores[best[-1]].mean:
-            best.append(pair)
-    return [*best, entries[-1]]
-
-
 def _row(space: Space, number: int, scores: dict[Counts, Score], over: Over) -> Generation:
     zero = scores[space.structure.full_counts()].mean
     if zero <= 0:
@@ -159,9 +122,9 @@ def _row(space: Space, number: int, scores: dict[Counts, Score], over: Over) -> 
             f"short trainings of the full network change the validation loss by {-zero:+.3g}, which is no "
             "progress to compare with; take more steps, another lr, or earlier snapshots"
         )
-    pairs = pairs_of(scores, over)
-    points = [space.point(pair, score.mean) for pair, score in pairs.items()]
-    return Generation(number, len(scores), len(front_of(space, pairs)), hypervolume(points, zero))
+    front = front_of(space, scores, over)
+    points = [space.point(pair, score.mean) for pair, score in front.items()]
+    return Generation(number, len(scores), len(front), hypervolume(points, zero))
 
 
 def _stalled(rows: Sequence[Generation], stall: int | None) -> bool:

@@ -67,6 +67,22 @@ class Score:
         """The scores after every measured share of the steps, 1 the last."""
         return {**dict(self.fewer), 1.0: Score(self.drops)}
 
+    def after(self, share: float) -> Score:
+        """The score after a share of the steps, in (0, 1].
+
+        Where it was not measured it lies on a straight line between the measured shares beside it,
+        or the first one and no progress at no step.
+        """
+        measured = self.by_share
+        if share in measured:
+            return measured[share]
+        last = next(s for s in measured if s > share)
+        first = max((s for s in measured if s < share), default=0.0)
+        high = np.array(measured[last].drops)
+        low = np.array(measured[first].drops) if first else np.zeros_like(high)
+        drops = low + (high - low) * (share - first) / (last - first)
+        return Score(tuple(tuple(of_snapshot) for of_snapshot in drops.tolist()))
+
 
 @dataclass(frozen=True)
 class Objective:

@@ -85,6 +85,7 @@ def reevaluate(
     scores = {Pair(c, share): s for c in asked for share, s in whole[c].by_share.items()}
     full = space.structure.full_counts()
     steps = [pair for pair in scores if pair.counts == full]
+    scores |= {pair: whole[pair.counts].after(pair.share) for pair in found}
     rivals = _Rivals(space, list(found), uniform, steps, list(fastest or found))
     means = _resampled({pair: scores[pair] for pair in rivals.all}, rng)
     return Reevaluation(

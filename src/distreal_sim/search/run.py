@@ -19,19 +19,13 @@ from distreal_sim.fronts.front import Front, fingerprint, make_front
 from distreal_sim.inspection import cautions
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
-from distreal_sim.search.explore import (
-    Exploration,
-    Generation,
-    explore,
-    fastest_of,
-    pairs_of,
-    table_of,
-)
-from distreal_sim.search.objective import Objective, make_objective
+from distreal_sim.search.explore import Exploration, Generation, explore
+from distreal_sim.search.objective import Objective, Score, make_objective
 from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.reevaluate import Comparison, Reevaluation, Scores, reevaluate
 from distreal_sim.search.settings import Search, load_search
 from distreal_sim.search.space import Pair, Space
+from distreal_sim.search.table import fastest_of, table_of
 from distreal_sim.search.workers import Workers, open_workers
 from distreal_sim.search.worth import Worth
 
@@ -158,14 +152,13 @@ def _reevaluate(
     show.reevaluation(2 * len(entries))
     archive = Archive(directory.reevaluation, objective.space)
     rng = Rngs(objective.search.seed)("bootstrap")
-    fastest = fastest_of(objective.space, pairs_of(found.scores, objective.search.over), entries)
     evaluate = archive.filling(workers("reevaluation"))
-    return reevaluate(objective.space, entries, evaluate, rng, fastest)
+    return reevaluate(objective.space, list(entries), evaluate, rng, fastest_of(objective.space, entries))
 
 
-def _entries(objective: Objective, found: Exploration) -> list[Pair]:
+def _entries(objective: Objective, found: Exploration) -> dict[Pair, Score]:
     search = objective.search
-    return table_of(objective.space, pairs_of(found.scores, search.over), search.entries)
+    return table_of(objective.space, found.scores, search.over, search.entries)
 
 
 def _front(
@@ -178,7 +171,6 @@ def _front(
     space, search = objective.space, objective.search
     peak = space.peak_bytes
     entries = _entries(objective, found)
-    scores = [found.scores[pair.counts].by_share[pair.share] for pair in entries]
     plain = experiment.resolved()
     made: dict[str, Any] = {
         "model": experiment.model.name,
@@ -211,9 +203,9 @@ def _front(
         space.structure,
         space.thinnable,
         np.array([space.rates(pair.counts) for pair in entries]),
-        [score.mean for score in scores],
+        [score.mean for score in entries.values()],
         shares=[pair.share for pair in entries],
-        errors=[score.error for score in scores],
+        errors=[score.error for score in entries.values()],
         memory_bytes=None if peak is None else [peak(pair.counts) for pair in entries],
         model=fingerprint(objective.task.module),
         made=made,

@@ -1,0 +1,109 @@
+"""The front of the vectors that were tried, and the table of at most so many entries that is written.
+
+A client that takes fewer steps of the full network may take any number of them, not just a measured one.
+So in a front over vectors and steps a thinned entry must be worth more than fewer full steps at its own cost,
+and the full network is an entry again from the budget on at which as many of its steps as that allows are
+worth more than the thinned entry before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from distreal_sim.search.objective import Score
+from distreal_sim.search.pareto import best_subset, non_dominated
+from distreal_sim.search.settings import Over
+from distreal_sim.search.space import Pair, Space
+from distreal_sim.search.worth import GRID, fewer_steps
+from distreal_sim.thinning.structure import Counts
+
+
+def front_of(space: Space, scores: Mapping[Counts, Score], over: Over) -> dict[Pair, Score]:
+    """The best pairs and their scores, cheapest first, the zero vector for all steps the last in any case.
+
+    scores: of the vectors tried, the zero vector among them; over: for all steps, or for fewer too.
+    """
+    pairs = _pairs(scores, over)
+    return _with_overtaking(space, scores, over, {pair: pairs[pair] for pair in _best(space, pairs, over)})
+
+
+def table_of(space: Space, scores: Mapping[Counts, Score], over: Over, n: int) -> dict[Pair, Score]:
+    """At most n measured pairs of the front, of largest hypervolume; the cheapest and the zero vector too.
+
+    Where the full network overtakes a thinned pair before the next one begins, it is one more.
+    """
+    pairs = _pairs(scores, over)
+    best = _best(space, pairs, over)
+    chosen = best_subset([space.point(pair, pairs[pair].mean) for pair in best], n)
+    return _with_overtaking(space, scores, over, {best[i]: pairs[best[i]] for i in chosen})
+
+
+def fastest_of(space: Space, front: Mapping[Pair, Score]) -> list[Pair]:
+    """The entries that clients with enough memory choose among: of a higher score than all cheaper ones.
+
+    front: cheapest first; its last entry, the zero vector, is always among them.
+    """
+    *others, zero = front
+    best: list[Pair] = []
+    for pair in sorted(others, key=lambda pair: (space.cost(pair), -front[pair].mean)):
+        if not best or front[pair].mean > front[best[-1]].mean:
+            best.append(pair)
+    return [*best, zero]
+
+
+def _pairs(scores: Mapping[Counts, Score], over: Over) -> dict[Pair, Score]:
+    """What may be an entry: every vector for all steps; with `vectors_and_steps` for fewer steps too."""
+    return {
+        Pair(counts, share): score
+        for counts, whole in scores.items()
+        for share, score in whole.by_share.items()
+        if share == 1 or over == "vectors_and_steps"
+    }
+
+
+def _best(space: Space, pairs: Mapping[Pair, Score], over: Over) -> list[Pair]:
+    """The pairs that no other beats, cheapest first, and the zero vector for all steps.
+
+    Not among them are thinned ones that are worth no more than full steps of the same cost, where fewer steps
+    are allowed and memory is no objective.
+    """
+    full = space.structure.full_counts()
+    tried = list(pairs)
+    if over == "vectors_and_steps" and space.peak_bytes is None:
+        steps = [pair for pair in tried if pair.counts == full]
+        heights = fewer_steps(
+            [pair.share for pair in steps],
+            [pairs[pair].mean for pair in steps],
+            np.array([space.cost(pair) for pair in tried]),
+        )
+        rivals = zip(tried, heights.tolist(), strict=True)
+        tried = [pair for pair, rival in rivals if pair.counts == full or pairs[pair].mean > rival]
+    best = [tried[i] for i in non_dominated([space.point(pair, pairs[pair].mean) for pair in tried])]
+    return best if Pair(full) in best else [*best, Pair(full)]
+
+
+def _with_overtaking(
+    space: Space, scores: Mapping[Counts, Score], over: Over, entries: Mapping[Pair, Score]
+) -> dict[Pair, Score]:
+    """The entries, and after a thinned one the full network at the cost from which on it is worth more.
+
+    Costs are looked at in steps of 1 / GRID, up to the next entry.
+    """
+    if over == "vectors" or space.peak_bytes is not None:
+        return dict(entries)
+    full = space.structure.full_counts()
+    found: dict[Pair, Score] = {}
+    for (pair, score), (after, _) in pairwise([*entries.items(), (Pair(full), scores[full])]):
+        found[pair] = score
+        first, last = (math.floor(space.cost(p) * GRID) for p in (pair, after))
+        if pair.counts == full:
+            continue
+        for share in (step / GRID for step in range(first + 1, last + 1)):
+            if share < space.cost(after) and (whole := scores[full].after(share)).mean > score.mean:
+                found[Pair(full, share)] = whole
+                break
+    return found
