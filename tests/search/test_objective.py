@@ -21,6 +21,7 @@ from distreal_sim.config.build import build
 from distreal_sim.data.datasets import Examples
 from distreal_sim.search.objective import MIXED, WORST_LOSS, Objective, Score, make_objective
 from distreal_sim.search.settings import Stream
+from distreal_sim.search.worth import fewer_steps
 
 from .toy_search import tiny_search
 
@@ -49,6 +50,19 @@ def test_between_measured_shares() -> None:
     score = Score(((3.0, 9.0),), ((0.5, Score(((2.0, 4.0),))),))
     drops = {0.25: (1.0, 2.0), 0.5: (2.0, 4.0), 0.75: (2.5, 6.5), 1.0: (3.0, 9.0)}
     assert {share: score.after(share).drops for share in drops} == {s: (d,) for s, d in drops.items()}
+
+
+def test_between_measured_shares_where_more_steps_harm() -> None:
+    """Drops of 4 after a quarter of the steps, 1 after half, 6 after all, and -1 before all of them after an
+    eighth: nothing till there, half way from 0 to 4 at 3/16, level to a half, half way from 4 to 6 at 3/4.
+    As `fewer_steps` has it.
+    """
+    drops = {0.125: -1.0, 0.25: 4.0, 0.5: 1.0, 1.0: 6.0}
+    score = Score(((6.0,) * 2,), tuple((s, Score(((d,) * 2,))) for s, d in drops.items() if s < 1))
+    asked = [0.0625, 0.1875, 0.375, 0.75]
+    assert [score.after(share).mean for share in asked] == [0.0, 2.0, 4.0, 5.0]
+    heights = fewer_steps(list(drops), list(drops.values()), np.array(asked))
+    assert [score.after(share).mean for share in asked] == heights.tolist()
 
 
 def test_the_same_candidate_scores_the_same(objective: Objective) -> None:

@@ -104,6 +104,41 @@ def test_where_the_full_network_overtakes() -> None:
     assert list(front_of(toy_space(4), OVERTAKEN, "vectors")) == [Pair((n,)) for n in range(1, 5)]
 
 
+@pytest.mark.parametrize("seed", [0, 19, 30])
+def test_the_best_at_every_budget_where_more_steps_harm(seed: int) -> None:
+    """Of random progress, which may fall with the steps: at every budget the entry that is looked up, or the
+    best number of full steps that fit where it is the full network, is as good as the best of all that fits.
+
+    The budgets are those of the grid, so the full network is looked up at the first one where it is better;
+    between the measured shares its progress is a straight line from the best before it.
+    """
+    space, rng = toy_space(8, 8), np.random.default_rng(seed)
+    measured = {c: (0.1, 0.4, 0.6, 0.9) if c == (8, 8) else (0.2, 0.7) for c in EVERYTHING}
+
+    def score(counts: tuple[int, ...]) -> Score:
+        whole, *fewer = (float(x) for x in rng.uniform(-0.5, 1, 1 + len(measured[counts])))
+        whole = abs(whole) if counts == (8, 8) else whole * space.relative_macs(counts)
+        return Score(
+            ((whole,) * 2,),
+            tuple((s, Score(((d * s,) * 2,))) for s, d in zip(measured[counts], fewer, strict=True)),
+        )
+
+    scores = {c: score(c) for c in EVERYTHING}
+    front = front_of(space, scores, "vectors_and_steps")
+    entries = [(space.cost(pair), pair.counts, score.mean) for pair, score in front.items()]
+    assert [height for *_, height in entries[:-1]] == sorted(height for *_, height in entries[:-1])
+    thinned = [
+        (s * space.relative_macs(c), v.mean) for c in EVERYTHING[:-1] for s, v in scores[c].by_share.items()
+    ]
+    steps = {0.0: 0.0, **{share: own.mean for share, own in scores[8, 8].by_share.items()}}
+    peaks = [max(list(steps.values())[: i + 1]) for i in range(len(steps))]
+    for budget in np.arange(math.ceil(entries[0][0] * 1000), 1000) / 1000:
+        whole = float(np.interp(budget, list(steps), peaks))
+        best = max([whole, *(height for cost, height in thinned if cost <= budget)])
+        _, counts, height = [entry for entry in entries if entry[0] <= budget][-1]
+        assert (whole if counts == (8, 8) else height) == pytest.approx(best, abs=1e-9)
+
+
 def test_a_table_keeps_where_it_is_overtaken() -> None:
     """Two measured entries are allowed, the cheapest and the zero vector; the full network's is one more."""
     table = table_of(toy_space(4), OVERTAKEN, "vectors_and_steps", 2)

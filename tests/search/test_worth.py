@@ -53,6 +53,35 @@ def test_only_the_zero_vector() -> None:
     assert (worth.pays, worth.loses, worth.best.value) == ((), (), 0.0)
 
 
+def test_entries_of_fewer_full_steps() -> None:
+    """0.1: thinned, 0.5 of progress; 0.25 and 0.5: as many steps of the full network. Fewer full steps have
+    0.4, 0.8 and 1 after 0.25, 0.5 and all, in a row of more noise 0.4, 0.3 and 1, which is level to 0.5. From
+    0.1 to 0.25 a straight line falls to 0.4, which is above 1.6 x; from 0.25 on there is no difference,
+    although lines between entries, from 0.4 to 0.8 and on to 1, or without the entry at 0.5, are elsewhere.
+    """
+    steps = np.array([[0.4, 0.8, 1.0], [0.4, 0.3, 1.0]])
+    for kept in ([0, 1, 2, 3], [0, 1, 3]):
+        found = np.array([[0.5, 0.4, 0.8, 1.0], [0.5, 0.4, 0.3, 1.0]])[:, kept]
+        costs = np.array([0.1, 0.25, 0.5, 1.0])[kept].tolist()
+        worth = worth_of(costs, found, [0.25, 0.5, 1.0], steps, [False, *[True] * (len(kept) - 1)])
+        assert worth is not None
+        assert worth.pays == worth.pays_in_the_mean == ((0.1, 0.249),)
+        assert (worth.loses, worth.worst.value, worth.best.value) == ((), 0.0, pytest.approx(0.34))
+
+
+def test_the_full_network_before_a_thinned_entry() -> None:
+    """A quarter of the full steps has 0.4 of progress, half of them 0.8, and a thinned entry at 0.6 has 0.9.
+    A straight line from 0.4 to it, at 0.5 just 0.757, is no loss, because clients take full steps till then.
+    Fewer full steps rise by 0.4 x from 0.8 at 0.5, to 0.84 at 0.6: the line is above from 0.5417 on, where
+    0.4 + (x - 0.25) / 0.7 = 0.8 + 0.4 (x - 0.5).
+    """
+    found, steps = np.array([[0.4, 0.9, 1.0]] * 2), np.array([[0.4, 0.8, 1.0]] * 2)
+    worth = worth_of([0.25, 0.6, 1.0], found, [0.25, 0.5, 1.0], steps, [True, False, True])
+    assert worth is not None
+    assert worth.loses == ()
+    assert worth.pays[0][0] == 0.542
+
+
 def test_what_the_interval_leaves_open_is_not_said() -> None:
     """The cheapest entry beats the diagonal by 0.2 in the mean; in the resampled rows by 0.6 and by -0.1: of
     two values the 2.5 % point is -0.1 + 0.025 * 0.7 = -0.0825.

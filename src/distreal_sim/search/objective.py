@@ -70,17 +70,22 @@ class Score:
     def after(self, share: float) -> Score:
         """The score after a share of the steps, in (0, 1].
 
-        Where it was not measured it lies on a straight line between the measured shares beside it,
-        or the first one and no progress at no step.
+        Where it was not measured, that of a client which takes no more steps than do good, as in
+        `worth.fewer_steps`: on a straight line from the best measured share before it, or no progress at no
+        step, as high at the share before, to the next one; level where that is worse.
         """
         measured = self.by_share
         if share in measured:
             return measured[share]
-        last = next(s for s in measured if s > share)
-        first = max((s for s in measured if s < share), default=0.0)
-        high = np.array(measured[last].drops)
-        low = np.array(measured[first].drops) if first else np.zeros_like(high)
-        drops = low + (high - low) * (share - first) / (last - first)
+        last, high = next((s, score) for s, score in measured.items() if s > share)
+        before = [(s, score) for s, score in measured.items() if s < share]
+        first = max((s for s, _ in before), default=0.0)
+        nothing = Score(tuple((0.0,) * len(drops) for drops in self.drops))
+        best = max([nothing, *(score for _, score in before)], key=lambda score: score.mean)
+        if high.mean <= best.mean:
+            return best
+        low = np.array(best.drops)
+        drops = low + (np.array(high.drops) - low) * (share - first) / (last - first)
         return Score(tuple(tuple(of_snapshot) for of_snapshot in drops.tolist()))
 
 

@@ -151,7 +151,8 @@ class _Rivals:
             )
             for pairs in (self._fastest, self._steps)
         )
-        return worth_of(*found, *steps)
+        full = self._space.structure.full_counts()
+        return worth_of(*found, *steps, [pair.counts == full for pair in self._fastest])
 
     def _volumes(self, row: np.ndarray) -> list[float]:
         """Hypervolumes of the front, uniform rates, fewer full steps, and the better of these two."""

@@ -8,8 +8,7 @@ worth more than the thinned entry before.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -75,12 +74,8 @@ def _best(space: Space, pairs: Mapping[Pair, Score], over: Over) -> list[Pair]:
     tried = list(pairs)
     if over == "vectors_and_steps" and space.peak_bytes is None:
         steps = [pair for pair in tried if pair.counts == full]
-        heights = fewer_steps(
-            [pair.share for pair in steps],
-            [pairs[pair].mean for pair in steps],
-            np.array([space.cost(pair) for pair in tried]),
-        )
-        rivals = zip(tried, heights.tolist(), strict=True)
+        costs = [space.cost(pair) for pair in tried]
+        rivals = zip(tried, _steps({p.share: pairs[p] for p in steps}, costs).tolist(), strict=True)
         tried = [pair for pair, rival in rivals if pair.counts == full or pairs[pair].mean > rival]
     best = [tried[i] for i in non_dominated([space.point(pair, pairs[pair].mean) for pair in tried])]
     return best if Pair(full) in best else [*best, Pair(full)]
@@ -96,14 +91,19 @@ def _with_overtaking(
     if over == "vectors" or space.peak_bytes is not None:
         return dict(entries)
     full = space.structure.full_counts()
+    grid = np.arange(1, GRID) / GRID
+    heights = _steps(scores[full].by_share, grid)
     found: dict[Pair, Score] = {}
     for (pair, score), (after, _) in pairwise([*entries.items(), (Pair(full), scores[full])]):
         found[pair] = score
-        first, last = (math.floor(space.cost(p) * GRID) for p in (pair, after))
         if pair.counts == full:
             continue
-        for share in (step / GRID for step in range(first + 1, last + 1)):
-            if share < space.cost(after) and (whole := scores[full].after(share)).mean > score.mean:
-                found[Pair(full, share)] = whole
-                break
+        between = (grid > space.cost(pair)) & (grid < space.cost(after))
+        for share in grid[between & (heights > score.mean)][:1].tolist():
+            found[Pair(full, share)] = scores[full].after(share)
     return found
+
+
+def _steps(by_share: Mapping[float, Score], costs: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Progress of as many full steps as each of the costs allows; by_share: the full network's scores."""
+    return fewer_steps(list(by_share), [score.mean for score in by_share.values()], np.asarray(costs))

@@ -3,8 +3,9 @@
 A client that cannot afford all steps of the full network may as well take fewer of them. Its progress is
 measured after many shares of the steps, each the next one's divided by the root of two; the curve goes
 straight from (0, 0) to the first and from one to the next, so that it is concave where progress is, and stays
-level where more steps do harm. The thinned curve goes straight from entry to entry, as clients do that look
-up again before every step.
+level where more steps do harm. The front's curve goes straight from entry to entry, as clients do that look
+up again before every step. Where a client looks up the full network it takes fewer steps of it: from such an
+entry to the next one the front is not below fewer full steps, and as good where that is the full network too.
 """
 
 from __future__ import annotations
@@ -63,12 +64,17 @@ def fewer_steps(shares: Sequence[float], scores: Sequence[float], costs: np.ndar
 
 
 def worth_of(
-    found_costs: Sequence[float], found: np.ndarray, shares: Sequence[float], steps: np.ndarray
+    found_costs: Sequence[float],
+    found: np.ndarray,
+    shares: Sequence[float],
+    steps: np.ndarray,
+    full: Sequence[bool] | None = None,
 ) -> Worth | None:
     """Compares a front with fewer full steps.
 
     found: (1 + R, n_entries), steps: (1 + R, n_shares) scores, the measured ones in row 0, resampled ones in
-    the others; costs and shares growing, the last of each is 1. None where all full steps together make no
+    the others; costs and shares growing, the last of each is 1; full: which entries are the full network, for
+    all or for fewer steps; the last one alone if not given. None where all full steps together make no
     progress.
     """
     if steps[0, -1] <= 0:
@@ -77,11 +83,15 @@ def worth_of(
     costs = np.unique([*grid, *(cost for cost in found_costs if cost < 1)])
     if not len(costs):
         costs = np.array([1.0])
-    rows = [
-        (np.interp(costs, found_costs, own) - fewer_steps(shares, full, costs)) / full[-1]
-        for own, full in zip(found, steps, strict=True)
-        if full[-1] > 0
-    ]
+    entry = np.searchsorted(found_costs, costs, side="right") - 1  # the one that is looked up
+    whole = np.array(full if full is not None else [*[False] * (len(found_costs) - 1), True])
+    begins, ends = whole[entry], whole[np.minimum(entry + 1, len(whole) - 1)]
+    rows = []
+    for own, all_steps in zip(found, steps, strict=True):
+        if all_steps[-1] > 0:
+            above = np.interp(costs, found_costs, own) - fewer_steps(shares, all_steps, costs)
+            above = np.where(begins, np.where(ends, 0.0, np.maximum(above, 0.0)), above)
+            rows.append(above / all_steps[-1])
     mean = rows[0]
     low, high = np.percentile(rows[1:], [2.5, 97.5], axis=0)
 
