@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ import torch
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
+from distreal_sim.client.messages import Update
+from distreal_sim.search import fleet as search_fleet
 from distreal_sim.search.fleet import cohort
 from distreal_sim.search.objective import Objective, make_objective
 
@@ -81,6 +85,28 @@ def test_filters_that_no_weak_client_kept_are_those_of_the_others(tmp_path: Path
     alone = task.engine.export()[layer]
     differs = [bool((np.abs(a - b) > 1e-7).any()) for a, b in zip(merged, alone, strict=True)]
     assert sum(differs) == 1
+
+
+def test_strong_clients_train_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of cohorts of three one client is strong: with two repeats two vectors cost 2 x 2 x 2 trainings of weak
+    clients and 2 of strong ones, or 4 where nothing may be kept; the scores are the same.
+    """
+    trained: list[int] = []
+    updates = search_fleet.updates
+
+    def counting(*args: Any) -> Iterator[Update]:
+        trained.append(args[4])
+        return updates(*args)
+
+    monkeypatch.setattr(search_fleet, "updates", counting)
+    scores = []
+    for n_bytes, n_trained in ((search_fleet.KEPT_BYTES, 10), (0, 12)):
+        monkeypatch.setattr(search_fleet, "KEPT_BYTES", n_bytes)
+        objective = fleet(tmp_path)
+        scores.append([objective.score(counts, "search") for counts in (FULL, (1, 2, 4))])
+        assert len(trained) == n_trained
+        trained.clear()
+    assert scores[0] == scores[1]
 
 
 def test_the_cohort_is_the_experiments(tmp_path: Path) -> None:

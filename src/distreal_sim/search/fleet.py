@@ -29,6 +29,9 @@ from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.masks import Mask
 from distreal_sim.thinning.structure import Counts
 
+KEPT_BYTES = 2**29
+"""Most memory of a process for the strong clients' updates."""
+
 
 class Trainer(Protocol):
     """The part of `search.objective.Objective` that a fleet needs."""
@@ -69,20 +72,43 @@ def marginal_drops(
     start = objective.snapshots[snapshot]
     rngs = Rngs(objective.search.seed, (snapshot, repeat))
     weak, strong = cohort(objective, rngs(f"{stream} cohort"))
-    full, steps = objective.task.structure.full_counts(), (objective.search.steps,)
-    of_strong = [
-        update
-        for client in strong
-        for update in updates(objective, start, full, steps, client, client_rngs(rngs, client), stream)
-    ]
+    without, of_strong = by_strong(objective, strong, rngs, stream, snapshot, repeat)
     of_weak = [
         list(updates(objective, start, counts, measured, client, client_rngs(rngs, client), stream))
         for client in weak
     ]
-    without = merged_loss(objective, start, of_strong)
     return [
         without - merged_loss(objective, start, [*of_strong, *after]) for after in zip(*of_weak, strict=True)
     ]
+
+
+def by_strong(
+    objective: Trainer, strong: Sequence[int], rngs: Rngs, stream: Stream, snapshot: int, repeat: int
+) -> tuple[float, list[Update]]:
+    """The strong clients' updates, and the loss of what they alone are averaged to.
+
+    They are the same for every vector, and kept for the next one if those of all short trainings fit into
+    KEPT_BYTES.
+    """
+    task, search = objective.task, objective.search
+    kept = task.memo.setdefault("strong clients", {})
+    key = (stream, snapshot, repeat)
+    if key not in kept:
+        start, full = objective.snapshots[snapshot], task.structure.full_counts()
+        found = [
+            update
+            for client in strong
+            for update in updates(
+                objective, start, full, (search.steps,), client, client_rngs(rngs, client), stream
+            )
+        ]
+        own = merged_loss(objective, start, found), found
+        n_bytes = sum(array.nbytes for update in found for array in update.arrays.values())
+        if n_bytes * len(objective.snapshots) * (search.repeats + search.reevaluation) > KEPT_BYTES:
+            return own
+        kept[key] = own
+    result: tuple[float, list[Update]] = kept[key]
+    return result
 
 
 def client_rngs(rngs: Rngs, client: int) -> Rngs:
