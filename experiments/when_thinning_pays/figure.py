@@ -82,6 +82,11 @@ def full_of(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["relative_macs"] == 1]
 
 
+def all_steps(table: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows are of all steps of the full network."""
+    return (table["relative_macs"] == 1) & (table["share"] == 1)
+
+
 def drops(table: pd.DataFrame, by: str) -> pd.DataFrame:
     """(values of `by`, repeats) drops of the loss."""
     return table.pivot(index=by, columns="repeat", values="drop").sort_index()
@@ -111,25 +116,33 @@ def draw() -> None:
 
 
 def panel(axes: Axes, table: pd.DataFrame) -> None:
-    """Thinned steps of each kind, with standard errors; fewer full steps from both kinds of snapshots."""
+    """Thinned steps of each kind, with standard errors; fewer full steps from both kinds of snapshots.
+
+    Left out are kinds with which all full steps make no progress.
+    """
     grid = np.linspace(0, 1, 101)
+    whole = {kind: own["drop"].mean() for kind, own in table[all_steps(table)].groupby("filters")}
+    table = table[table["filters"].map(whole) > 0]
     for kind, label, colour in (
         ("random, every batch", "fewer full steps", "0.0"),
         ("ordered", "the same, snapshots of ordered filters", "0.6"),
     ):
         full = drops(full_of(table[table["filters"] == kind]), "share")
+        if full.empty:
+            axes.text(0.97, 0.03, "random: no progress", fontsize=7, ha="right", transform=axes.transAxes)
+            continue
         means = full.mean(axis=1)
         curve = fewer_steps(list(full.index), list(means / means.iloc[-1]), grid)
         axes.plot(grid, curve, color=colour, linewidth=1.4, label=label)
     for kind, style in LOOKS.items():
         own = table[table["filters"] == kind]
-        thinned = drops(own[own["share"] == 1], "relative_macs")
-        whole = thinned.iloc[-1].mean()
-        error = thinned.std(axis=1) / np.sqrt(thinned.shape[1])
+        if own.empty:
+            continue
+        thinned = drops(own[own["share"] == 1], "relative_macs") / whole[kind]
         axes.errorbar(
             thinned.index,
-            thinned.mean(axis=1) / whole,
-            error / whole,
+            thinned.mean(axis=1),
+            thinned.std(axis=1) / np.sqrt(thinned.shape[1]),
             label=f"thinned: {kind}",
             markersize=3,
             linewidth=1.0,
