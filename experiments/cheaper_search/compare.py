@@ -22,10 +22,11 @@ from scipy import stats
 
 from distreal_sim.base.process import prepare_process
 from distreal_sim.search.archive import Archive
-from distreal_sim.search.explore import Evaluate, explore, pairs_of, table_of
+from distreal_sim.search.explore import Evaluate, explore
 from distreal_sim.search.objective import Objective, make_objective
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.settings import Stream, load_search
+from distreal_sim.search.table import table_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
@@ -79,7 +80,7 @@ def compare(network: str, variants: list[str], seeds: list[int], cache: Path, co
             if (network, variant, str(seed)) in done:
                 continue
             found = explore(space, search.model_copy(update={**VARIANTS[variant], "seed": seed}), known)
-            pairs = table_of(space, pairs_of(found.scores, search.over), search.entries)
+            pairs = table_of(space, found.scores, search.over, search.entries)
             entries = [pair.counts for pair in pairs]
             volumes = volume(entries, known), volume(entries, fresh), uniform
             row = (network, variant, seed, len(found.scores), *(round(v, 5) for v in volumes))

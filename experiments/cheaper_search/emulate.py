@@ -24,11 +24,12 @@ from distreal_sim.base.process import prepare_process
 from distreal_sim.config.build import build
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.search.archive import Archive
-from distreal_sim.search.explore import explore, pairs_of, table_of
+from distreal_sim.search.explore import explore
 from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import hypervolume
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.space import Space
+from distreal_sim.search.table import table_of
 from distreal_sim.thinning.structure import Counts
 
 KNOWN = 600
@@ -93,7 +94,7 @@ def main() -> None:
                 explore(space, search.model_copy(update={**changes, "seed": seed}), emulation.seen)
                 for seed in range(1, options.seeds + 1)
             ]
-            tables = [table_of(space, pairs_of(f.scores, search.over), search.entries) for f in found]
+            tables = [table_of(space, f.scores, search.over, search.entries) for f in found]
             volumes[name] = np.array([emulation.volume([pair.counts for pair in table]) for table in tables])
             gains = volumes[name] - volumes["plain"]
             error = gains.std(ddof=1) / math.sqrt(len(gains))
