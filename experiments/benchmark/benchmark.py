@@ -24,7 +24,15 @@ sys.path.insert(0, str(HERE))
 
 import scenario as scenarios  # noqa: E402
 from scenario import MethodKeys, Scenario  # noqa: E402
-from store import evaluations, placed_before, put, tuned_before  # noqa: E402
+from store import (  # noqa: E402
+    check_settings,
+    drop,
+    evaluations,
+    keep_settings,
+    placed_before,
+    put,
+    tuned_before,
+)
 from tables import report  # noqa: E402
 from tuning import Chosen, choose, tuned  # noqa: E402
 
@@ -62,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="tune and run one method, and write its rows into the results")
     run.add_argument("--tune", nargs="*", default=[], metavar="KEY=[VALUES]", help="keys tuned beside the lr")
+    run.add_argument(
+        "--replace",
+        action="store_true",
+        help="in place of rows under the same label that have other settings",
+    )
     changed = commands.add_parser(
         "conditions", help="run a method under a scenario's conditions, as `run` has tuned it"
     )
@@ -72,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--data-dir", type=Path, help="folder of the data sets (default: the checkout's)"
         )
-        command.add_argument("--workers", type=int, default=1, help="runs at a time (default: 1)")
+        command.add_argument("--workers", type=at_least_1, default=1, help="runs at a time (default: 1)")
         command.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="directory of the runs")
     table = commands.add_parser("table", help="print the tables of the results")
     table.add_argument("--protocol", choices=["accuracy", "tuning", "quality", "cost", "robust"])
@@ -83,11 +96,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def place(options: argparse.Namespace, scenario: Scenario) -> None:
-    """Tunes the method, runs it, and writes its rows into the results of the scenario."""
+    """Tunes the method, runs it, and writes its rows into the results of the scenario.
+
+    Raises InputError where rows of that name were made with other settings.
+    """
     keys = scenarios.method_of(options.method, assignments(options.set), assignments(options.tune))
     label, out, results = places(options, scenario)
+    settings = scenarios.settings_of(scenario, keys)
+    if not options.replace:
+        check_settings(results, label, settings, tuning=True)
     fixed = {**keys.sets, **data_dir(options.data_dir, scenario)}
     grid = tune(scenario, fixed, keys, out / "tuning", options.workers)
+    if options.replace:
+        drop(results, label)
+    keep_settings(results, label, settings)
     put(results / "tuning.csv", grid, label)
     best = choose(grid)
     say(scenario, label, best)
@@ -101,13 +123,14 @@ def change(options: argparse.Namespace, scenario: Scenario) -> None:
 
     With no conditions there is nothing to do.
 
-    Raises InputError where `run` has not tuned it.
+    Raises InputError where `run` has not tuned it, or with other settings.
     """
     if not scenario.conditions:
         return
     keys = scenarios.method_of(options.method, assignments(options.set), {})
     label, out, results = places(options, scenario)
     best = choose(tuned_before(results / "tuning.csv", label))
+    check_settings(results, label, scenarios.settings_of(scenario, keys), tuning=False)
     fixed = {**keys.sets, **data_dir(options.data_dir, scenario), "local.lr": best.lr, **best.tuned}
     runs = play(
         scenario,
@@ -213,6 +236,13 @@ def _moved(value: Any, folder: str) -> Any:
     if isinstance(value, dict):
         return {key: _moved(part, folder) for key, part in value.items()}
     return [_moved(part, folder) for part in value] if isinstance(value, list) else value
+
+
+def at_least_1(text: str) -> int:
+    """A number of the command line. Raises an error of argparse's for one below 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' must be a whole number, at least 1")
+    return int(text)
 
 
 def assignments(texts: Sequence[str]) -> dict[str, Any]:

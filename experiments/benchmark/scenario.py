@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from distreal_sim.base.errors import InputError, unknown
+from distreal_sim.fronts.file import read_front
 
 HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
@@ -110,4 +111,17 @@ def method_of(name: str, sets: dict[str, Any], tune: dict[str, list[Any]]) -> Me
     clash = sorted(set(tune) & {"local.lr"})
     if clash:
         raise InputError("local.lr is tuned for every method; leave it out of --tune")
+    for key, values in tune.items():
+        if not isinstance(values, list) or not values:
+            raise InputError(f"--tune {key}={values}: a list of values is needed, such as '{key}=[{values}]'")
     return MethodKeys(sets={**base.sets, **sets}, tune={**base.tune, **tune})
+
+
+def settings_of(scenario: Scenario, keys: MethodKeys) -> dict[str, Any]:
+    """What the rows of a method in this scenario are made with: its keys, those that are tuned with their
+    values, and the content of its front, null where that is no file. Raises InputError where a front is none.
+    """
+    front = keys.sets.get("method.front")
+    named = isinstance(front, str) and front != "auto"
+    content = read_front(scenario.experiment.parent / str(front)).content if named else None
+    return {"set": keys.sets, "tune": keys.tune, "front": content}

@@ -107,6 +107,58 @@ def test_conditions_of_a_method_that_was_not_run(bench: Any, toy_scenario: Path,
     assert "tuning.csv has no method 'fedavg-partial': `run` comes first (there: none)" in shown
 
 
+def test_two_settings_do_not_share_a_label(bench: Any, toy_scenario: Path, capsys: Any) -> None:
+    """`run` and `conditions` refuse other keys than the rows under a label have, and tables stay as they are;
+    `run --replace` makes the rows again, and drops those of the conditions.
+    """
+    assert bench.main(words(toy_scenario, "fedavg-partial")) == 0
+    assert bench.main(words(toy_scenario, "fedavg-partial", command="conditions")) == 0
+    before = {path.name: path.read_bytes() for path in toy_scenario.iterdir()}
+    capsys.readouterr()
+    for command in ("run", "conditions"):
+        other = words(toy_scenario, "fedavg-partial", "--set", "local.epochs=3", command=command)
+        assert bench.main(other) == 2
+        shown = capsys.readouterr().err
+        assert "rows of 'fedavg-partial' that were made with other settings" in shown
+        assert '"local.epochs": 3' in shown
+    assert bench.main(words(toy_scenario, "fedavg-partial", "--tune", "local.epochs=[1, 2]")) == 2
+    assert '"local.epochs": [1, 2]' in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in toy_scenario.iterdir()} == before
+    assert bench.main(words(toy_scenario, "fedavg-partial", "--set", "local.epochs=3", "--replace")) == 0
+    assert not (toy_scenario / "conditions.csv").exists()
+    assert (toy_scenario / "evaluations.csv").read_bytes() != before["evaluations.csv"]
+    assert bench.main(words(toy_scenario, "fedavg-partial", command="conditions")) == 2
+    assert bench.main(words(toy_scenario, "fedavg-partial", "--label", "another")) == 0
+
+
+def test_rows_without_settings(bench: Any, toy_scenario: Path, capsys: Any) -> None:
+    assert bench.main(words(toy_scenario, "fedavg-partial")) == 0
+    (toy_scenario / "settings.json").unlink()
+    assert bench.main(words(toy_scenario, "fedavg-partial", command="conditions")) == 2
+    assert "settings.json there has no settings of it" in capsys.readouterr().err
+
+
+def test_the_settings_of_a_front_are_its_content(bench: Any) -> None:
+    """Two scenarios have each a `vectors.json` of their own, and a study the one of its scenario."""
+    scenarios = sys.modules["scenario"]
+    keys = scenarios.known_methods()["distreal"]
+    of = {n: scenarios.settings_of(scenarios.load(n), keys)["front"] for n in ("c16", "digits", "c16_long")}
+    assert of["c16"] == of["c16_long"] != of["digits"]
+
+
+def test_the_committed_rows_have_settings(bench: Any) -> None:
+    """All of them, and those under a name of methods.yaml have its keys and the front that is there now."""
+    scenarios, known = sys.modules["scenario"], sys.modules["scenario"].known_methods()
+    for folder in sorted(bench.RESULTS.iterdir()):
+        stored = json.loads((folder / "settings.json").read_text())
+        for table in folder.glob("*.csv"):
+            assert set(pd.read_csv(table)["method"]) <= set(stored), table
+        assert set(pd.read_csv(folder / "evaluations.csv")["method"]) == set(stored)
+        for name in set(stored) & set(known):
+            now = scenarios.settings_of(scenarios.load(folder.name), known[name])
+            assert stored[name] == now, (folder.name, name)
+
+
 def test_rows_of_a_method_are_replaced(bench: Any, tmp_path: Path) -> None:
     put = sys.modules["store"].put
     put(tmp_path / "t.csv", pd.DataFrame({"seed": [1, 2]}), "b")
@@ -162,6 +214,11 @@ def test_mistakes(bench: Any, toy_scenario: Path, capsys: Any) -> None:
             words(toy_scenario, "fedavg-partial", "--tune", "local.lr=[1]"),
             "local.lr is tuned for every method",
         ),
+        (
+            words(toy_scenario, "fedavg-partial", "--tune", "local.epochs=2"),
+            "--tune local.epochs=2: a list of values is needed, such as 'local.epochs=[2]'",
+        ),
+        (words(toy_scenario, "distreal"), "vectors.json: no such file"),
         (["table", "--results", str(toy_scenario)], "holds no evaluations.csv"),
     ):
         assert bench.main(command) == 2
