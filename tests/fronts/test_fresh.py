@@ -57,6 +57,20 @@ def test_the_short_forms() -> None:
     assert where_it_loses(made({**PAYS, "loses": []})) is None
 
 
+@pytest.mark.parametrize(
+    ("score", "training"), [("central", "in central training"), ("federated", "in a round of a fleet")]
+)
+def test_in_which_training(score: str, training: str) -> None:
+    """A front says by which score its worth was measured, where its file does."""
+    front = {**made(PAYS), "search": {"score": score}}
+    assert where_it_pays(front) == f"thinning pays from 2.1 to 31.2 % of the MACs {training}"
+    assert where_it_loses(front) == f"lies below fewer full steps from 45 to 99.9 % of the MACs {training}"
+    assert thinning_pays(front)[0].startswith(f"thinning pays from 2.1 to 31.2 % of the MACs {training} (in")
+    assert thinning_pays(front)[1].startswith(
+        f"the front lies below fewer full steps from 45 to 99.9 % of the MACs {training}, at"
+    )
+
+
 @pytest.mark.parametrize("unknown", [{}, {"reevaluation": {}}, made(None)])
 def test_what_is_not_known_is_not_said(unknown: dict[str, Any]) -> None:
     assert (gains(unknown), thinning_pays(unknown)) == ([], [])

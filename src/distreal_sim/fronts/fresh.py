@@ -28,13 +28,15 @@ def gains(made: Made) -> list[str]:
 def where_it_pays(made: Made) -> str | None:
     """Whether and where thinned steps are worth more than fewer full ones; None where that is not known."""
     worth = _worth(made)
-    return _pays(worth) if worth else None
+    return f"{_pays(worth)}{_training(made)}" if worth else None
 
 
 def where_it_loses(made: Made) -> str | None:
     """Where a front lies below fewer full steps; None where nowhere, or where that is not known."""
     worth = _worth(made)
-    return f"lies below fewer full steps {_ranges(worth['loses'])}" if worth and worth["loses"] else None
+    if not worth or not worth["loses"]:
+        return None
+    return f"lies below fewer full steps {_ranges(worth['loses'])}{_training(made)}"
 
 
 def thinning_pays(made: Made) -> list[str]:
@@ -43,7 +45,7 @@ def thinning_pays(made: Made) -> list[str]:
     if not (worth := _worth(made)):
         return []
     best = worth["best"]
-    sure = _pays(worth)
+    sure = f"{_pays(worth)}{_training(made)}"
     if worth["pays_in_the_mean"] not in (worth["pays"], []):
         sure += f" (in the mean {_ranges(worth['pays_in_the_mean'])})"
     lines = [f"{sure}; against fewer full steps at best {_difference(best)}"]
@@ -57,6 +59,12 @@ def thinning_pays(made: Made) -> list[str]:
 def _worth(made: Made) -> Made | None:
     """The comparison with fewer full steps; None where none was made, or all steps make no progress."""
     return (made.get("reevaluation") or {}).get("thinning") or None
+
+
+def _training(made: Made) -> str:
+    """The training in which that was measured, in words; nothing where the file does not say."""
+    score = (made.get("search") or {}).get("score")
+    return {"central": " in central training", "federated": " in a round of a fleet"}.get(score, "")
 
 
 def _pays(worth: Made) -> str:
