@@ -22,11 +22,11 @@ ORDER = (
 
 SCENARIOS = Path(__file__).parent / "benchmark" / "scenarios"
 OVER_STEPS = {
-    "`small_cnn`, digits": SCENARIOS / "digits" / "front.json",
-    "`small_cnn`, CIFAR-10 at 16 x 16": SCENARIOS / "c16" / "front.json",
-    "`small_cnn`, MNIST by writer": SCENARIOS / "phones" / "front.json",
+    "`small_cnn`, digits": SCENARIOS / "digits" / "central.json",
+    "`small_cnn`, CIFAR-10 at 16 x 16": SCENARIOS / "c16" / "central.json",
+    "`small_cnn`, MNIST by writer": SCENARIOS / "phones" / "central.json",
     "`small_cnn`, CIFAR-10 at 16 x 16, ordered": SCENARIOS / "c16" / "ordered.json",
-    "`femnist_cnn`, MNIST by writer": SCENARIOS / "mnist_writers" / "front.json",
+    "`femnist_cnn`, MNIST by writer": SCENARIOS / "mnist_writers" / "central.json",
 }
 """Fronts over vectors and steps."""
 ALONE = {"`small_cnn`, CIFAR-10 at 16 x 16, vectors alone": SCENARIOS / "c16" / "vectors.json"}
