@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from distreal_sim.fronts.fresh import gains, thinning_pays, where_it_loses, where_it_pays
+from distreal_sim.fronts.fresh import (
+    gains,
+    searched_otherwise,
+    thinning_pays,
+    where_it_loses,
+    where_it_pays,
+)
 
 BEST = {"relative_macs": 0.17, "value": 0.124, "interval": [0.05, 0.2]}
 WORST = {"relative_macs": 0.471, "value": -0.3, "interval": [-0.35, -0.25]}
@@ -88,3 +94,24 @@ def test_gains() -> None:
         "hypervolume 0.5500, the better of uniform rates and fewer full steps 0.6000: -8.3 %, 95 % interval "
         "-10.0 % to +1.0 %",
     ]
+
+
+def test_what_the_search_had() -> None:
+    """Other data and other filters, by key. Where the files lie and what is held out make no difference, nor
+    does an option that one of the two does not know.
+    """
+    method = {"name": "distreal", "filters": "random", "resample": "batch", "front": "auto"}
+    dataset = {"name": "cifar10", "pool": 2, "validation": 0.0}
+    of_file = {"experiment": {"method": {**method, "scaling": "none"}, "dataset": dataset}}
+    assert (
+        searched_otherwise(of_file, {**dataset, "validation": 0.2, "data_dir": "/d", "new": 1}, method) == {}
+    )
+    assert searched_otherwise(of_file, {**dataset, "pool": 1}, {**method, "filters": "ordered"}) == {
+        "dataset.pool": (2, 1),
+        "method.filters": ("random", "ordered"),
+    }
+    assert searched_otherwise(of_file, {"name": "mnist"}, {**method, "resample": 4}) == {
+        "dataset.name": ("cifar10", "mnist"),
+        "method.resample": ("batch", 4),
+    }
+    assert searched_otherwise({"how": "by hand"}, dataset, method) == {}

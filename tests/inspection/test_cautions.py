@@ -184,6 +184,33 @@ def test_a_front_below_fewer_full_steps(known: bool, tmp_path: Path) -> None:
     assert (expected.removeprefix("warning: ") in text) is known
 
 
+def test_a_front_of_other_filters(tmp_path: Path) -> None:
+    """What a search with random filters measured says nothing of ordered ones: not where thinning pays, nor
+    where it loses; with random filters, both are said.
+    """
+    experiment = toy(method={"name": "distreal", "front": {"uniform": 4}})
+    front = build(experiment).front
+    assert front is not None
+    at = {"relative_macs": 0.5, "value": -0.3, "interval": [-0.4, -0.2]}
+    worth = {"pays": [[0.9, 1.0]], "pays_in_the_mean": [], "loses": [[0.1, 0.9]], "best": at, "worst": at}
+    plain = experiment.resolved()
+    made = {"experiment": {key: plain[key] for key in ("dataset", "method")}}
+    dataclasses.replace(front, made={**made, "reevaluation": {"thinning": worth}}).save(tmp_path / "f.json")
+    method = {"name": "distreal", "front": str(tmp_path / "f.json"), "filters": "ordered"}
+    expected = (
+        "warning: the front of method distreal was searched with method.filters=random; with "
+        "method.filters=ordered its scores may be others, and where it pays is not known"
+    )
+    assert warned(tmp_path / "ordered", rounds=1, method=method) == [expected]
+    text = " ".join(plan(method=method).split())
+    assert expected.removeprefix("warning: ") in text
+    assert "thinning pays" not in text
+    text = " ".join(plan(method={**method, "filters": "random"}).split())
+    assert "was searched with" not in text
+    assert "thinning pays from 90 to 100 % of the MACs" in text
+    assert "lies below fewer full steps from 10 to 90 % of the MACs" in text
+
+
 def test_a_run_in_which_nobody_finishes(tmp_path: Path) -> None:
     """Capacity 0; then one that is never enough where late updates are lost; then enough."""
     never = "warning: nothing was merged in any of the 4 rounds, so the network is the initial one: "

@@ -56,7 +56,7 @@ def find(model: Mapping[str, Any], dataset: Mapping[str, Any], method: Mapping[s
             made_for = read_front(FOLDER / f"{name}.json").made["experiment"]
             if (
                 made_for["model"] == dict(model)
-                and _same_data(made_for["dataset"]) == _same_data(dataset)
+                and same_data(made_for["dataset"]) == same_data(dataset)
                 and all(made_for["method"][key] == method.get(key) for key in METHOD_OPTIONS)
             ):
                 return name
@@ -95,6 +95,6 @@ def annotated(front: Front, name: str) -> Front:
     return Front(front.entries, front.model, front.groups, {"bundled": name, **front.made})
 
 
-def _same_data(dataset: Mapping[str, Any]) -> dict[str, Any]:
+def same_data(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Options that distinguish data sets: not the place of the files, nor the share held out."""
     return {key: value for key, value in dataset.items() if key not in ("data_dir", "validation")}

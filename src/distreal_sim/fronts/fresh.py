@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from distreal_sim.fronts.bundled import same_data
+
+DRAWN = ("filters", "resample", "scaling")
+"""Options of the method that are part of what is scored."""
+
 Made = Mapping[str, Any]
 """Front.made: `reevaluation` holds the measurements, where there are any."""
 
@@ -39,6 +44,23 @@ def where_it_loses(made: Made) -> str | None:
     return f"lies below fewer full steps {_ranges(worth['loses'])}{_training(made)}"
 
 
+def searched_otherwise(made: Made, dataset: Made, method: Made) -> dict[str, tuple[Any, Any]]:
+    """By key what the search had and the run has, where other data or other filters were scored.
+
+    dataset, method: the run's, plain values. Nothing where the file does not say.
+    """
+    experiment = made.get("experiment") or {}
+    before, here = same_data(experiment.get("dataset") or {}), same_data(dataset)
+    drawn = experiment.get("method") or {}
+    differs = {
+        f"dataset.{key}": (before[key], here.get(key)) for key in before if before[key] != here.get(key)
+    }
+    if "dataset.name" in differs:
+        differs = {"dataset.name": differs["dataset.name"]}
+    keys = [key for key in DRAWN if key in drawn and key in method and drawn[key] != method[key]]
+    return {**differs, **{f"method.{key}": (drawn[key], method[key]) for key in keys}}
+
+
 def thinning_pays(made: Made) -> list[str]:
     """Whether thinned steps are worth more than fewer full ones, and how much: of all snapshots, of each."""
     fresh = made.get("reevaluation") or {}
@@ -64,7 +86,7 @@ def _worth(made: Made) -> Made | None:
 def _training(made: Made) -> str:
     """The training in which that was measured, in words; nothing where the file does not say."""
     score = (made.get("search") or {}).get("score")
-    return {"central": " in central training", "federated": " in a round of a fleet"}.get(score, "")
+    return {"central": " in central training", "federated": " in a round of a fleet"}.get(str(score), "")
 
 
 def _pays(worth: Made) -> str:

@@ -16,7 +16,8 @@ from distreal_sim.client.messages import Update
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.data.datasets import Data
-from distreal_sim.fronts.fresh import where_it_loses
+from distreal_sim.fronts import fresh
+from distreal_sim.fronts.front import Front
 from distreal_sim.inspection.data import missing_classes
 from distreal_sim.results.runs import Run
 from distreal_sim.thinning.cost import n_parameters
@@ -74,7 +75,13 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
         return []
     method = experiment.method
     if task.front.thins:
-        below = where_it_loses(task.front.made)
+        if differs := searched_otherwise(experiment, task.front):
+            had, has = (", ".join(f"{key}={pair[i]}" for key, pair in differs.items()) for i in (0, 1))
+            return [
+                f"warning: the front of method {method.name} was searched with {had}; with {has} its scores "
+                "may be others, and where it pays is not known"
+            ]
+        below = fresh.where_it_loses(task.front.made)
         return [] if below is None else [f"warning: the front of method {method.name} {below}"]
     if not task.structure.thinnable(True):
         why = f"model {experiment.model.name} has no hidden layer that could be thinned"
@@ -86,6 +93,12 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
         f"warning: the front of method {method.name} has the zero vector only, so nothing is thinned and "
         f"every client trains the whole network, as fedavg does; {why}"
     ]
+
+
+def searched_otherwise(experiment: Experiment, front: Front) -> dict[str, tuple[object, object]]:
+    """By key what the search of the front had and the experiment has, where that decides about scores."""
+    plain = experiment.resolved()
+    return fresh.searched_otherwise(front.made, plain["dataset"], plain["method"])
 
 
 def of_data(data: Data) -> list[str]:

@@ -18,6 +18,7 @@ from distreal_sim.fronts import fresh
 from distreal_sim.fronts.bundled import BundledFront
 from distreal_sim.fronts.front import Front
 from distreal_sim.fronts.option import UniformFront
+from distreal_sim.inspection import cautions
 from distreal_sim.inspection.capacity import ends, fixing_line, shown_as_1, unit_line
 from distreal_sim.inspection.costs import cost_rows
 from distreal_sim.inspection.data import NOUNS, data_lines
@@ -168,7 +169,8 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
             below_1 = [entry.share for entry in entries if entry.share < 1]
             yield "front", f"{len(below_1)} for a share of the planned examples: {spread(below_1)}"
         yield "front", _origin(experiment, task.front)
-        if (pays := fresh.where_it_pays(task.front.made)) is not None:
+        pays = fresh.where_it_pays(task.front.made)
+        if pays is not None and not cautions.searched_otherwise(experiment, task.front):
             yield "front", f"{pays}, against fewer full steps"
         charges = [entry.share * task.charge_per_example(entry.counts) for entry in entries]
         macs["the cheapest entry"] = min(charges)
