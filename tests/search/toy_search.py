@@ -21,6 +21,7 @@ from distreal_sim.thinning.structure import Counts
 
 TINY: dict[str, Any] = {
     "experiment": "toy.yaml",
+    "score": "central",
     "snapshots": [0, 10],
     "steps": 3,
     "shares": [0.5, 1.0],

@@ -25,6 +25,11 @@ Over = Literal["vectors", "vectors_and_steps"]
 Costs = Literal["macs", "macs_and_memory"]
 """What a front weighs against the score."""
 
+SCORES: dict[Over, Literal["central", "federated"]] = {"vectors": "central", "vectors_and_steps": "federated"}
+"""The score by default. Both rank vectors equally well, and the central one is cheaper; whether thinned steps
+are worth more to a fleet than fewer full ones, the federated one says.
+"""
+
 Stream = Literal["search", "reevaluation"]
 """Which seeds the short trainings use: those that the search sees, or fresh ones."""
 
@@ -48,10 +53,11 @@ class Search(ConfigModel):
         description="examples of a mini-batch: of one client of the experiment, drawn by its number of "
         "examples; or of all clients together",
     )
-    score: Literal["central", "federated"] = Field(
-        "central",
+    score: Literal["central", "federated"] | None = Field(
+        None,
         description="what is measured: the progress of the network trained by itself with the vector; or "
-        "what weak clients that train with it add to a round of a fleet whose other clients train in full",
+        "what weak clients that train with it add to a round of a fleet whose other clients train in full; "
+        "left out: central with over vectors, federated with vectors_and_steps",
     )
     weak: float = Field(
         0.5, gt=0, lt=1, description="score federated: share of the cohort that trains with the vector"
@@ -116,9 +122,9 @@ def load_search(
 ) -> tuple[Search, Experiment, list[str]]:
     """The search and the experiment of a config, and notes on options that were removed.
 
-    overrides: KEY=VALUE, and `experiment.KEY=VALUE` for keys of the experiment. batch_size, lr and, where it
-    is used, cohort are filled in from the experiment. Raises InputError naming the file, the key, the value,
-    what is allowed and the nearest valid name.
+    overrides: KEY=VALUE, and `experiment.KEY=VALUE` for keys of the experiment. score is filled in, and
+    from the experiment batch_size, lr and, where it is used, cohort. Raises InputError naming the file, the
+    key, the value, what is allowed and the nearest valid name.
     """
     raw, source, folder = read_config(config)
     refuse_other_kinds(raw, source, "search")
@@ -140,11 +146,13 @@ def load_search(
             f"{search.experiment}: method.name = {experiment.method.name} looks up no front; a search needs "
             "distreal (experiment.method.name=distreal on the command line)"
         )
+    score = search.score or SCORES[search.over]
     filled: dict[str, Any] = {
+        "score": score,
         "batch_size": search.batch_size or max(2, experiment.local.batch_size),
         "lr": search.lr or experiment.local.lr,
     }
-    if search.score == "federated":
+    if score == "federated":
         filled["cohort"] = search.cohort or max(2, experiment.clients_per_round)
     if not filled["lr"]:
         raise InputError(f"{source}: lr is missing, and local.lr of {search.experiment} is 0")
