@@ -38,6 +38,7 @@ SOURCES = {
     "lab/search.md": [
         "searched_fronts.py",
         "when_thinning_pays/figure.py",
+        "when_thinning_pays/fleet.py",
         "cheaper_search/tables.py",
         "proxy_study/analyse.py",
     ],
