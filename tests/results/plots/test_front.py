@@ -68,12 +68,37 @@ def test_fresh_seeds_beside_uniform_rates(tmp_path: Path) -> None:
 
 
 def test_three_curves(tmp_path: Path) -> None:
-    """Fewer full steps too, where they were measured."""
+    """Fewer full steps too, where they were measured, from no progress at no step on."""
     steps = [{"relative_macs": 0.5, "share": 0.5, "score": 0.4}, {"relative_macs": 1.0, "score": 0.5}]
     fresh = {**FRESH, "fewer_steps_entries": steps}
     found = points(drawn(tmp_path, replace(FRONT, made={"reevaluation": fresh})))
     assert list(found) == ["uniform rates", "fewer full steps", "front, fresh seeds", "as the search saw it"]
-    assert found["fewer full steps"] == [(0.5, 0.8), (1.0, 1.0)]
+    assert found["fewer full steps"] == [(0.0, 0.0), (0.5, 0.8), (1.0, 1.0)]
+
+
+def test_between_entries_of_the_full_network(tmp_path: Path) -> None:
+    """0.3 and 0.8 of the full steps are entries, so between them the line follows fewer full steps, and so it
+    does after 0.8; it has markers at entries only. Before a thinned entry it follows those that are above.
+    """
+    full = FRONT.entries[-1]
+    shown = replace(
+        FRONT, entries=tuple(replace(full, share=share, score=share) for share in (0.3, 0.8, 1.0))
+    )
+    rows = [{**row, "share": row["relative_macs"]} for row in FRESH["entries"]]
+    steps = [{"relative_macs": x, "share": x, "score": y} for x, y in ((0.5, 0.45), (0.6, 0.3), (0.9, 0.4))]
+
+    def line(first: list[dict[str, float]]) -> Any:
+        fresh = {**FRESH, "entries": first, "fewer_steps_entries": [*steps, rows[-1]]}
+        axes = drawn(tmp_path, replace(shown, made={"reevaluation": fresh})).axes[0]
+        handles, labels = axes.get_legend_handles_labels()
+        return handles[labels.index("front, fresh seeds")].lines[0]
+
+    among_full = line(rows)
+    assert list(among_full.get_xdata()) == [0.3, 0.5, 0.6, 0.8, 0.9, 1.0]
+    assert among_full.get_markevery() == [0, 3, 5]
+    thinned = line([rows[0], {**rows[1], "share": 1.0}, rows[2]])
+    assert list(thinned.get_xdata()) == [0.3, 0.5, 0.8, 1.0]
+    assert line([{**row, "share": 1.0} for row in rows]).get_markevery() == [0, 1, 2]
 
 
 def test_the_heat_map(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,9 @@ def front_file(path: Path, out: Path | None = None) -> Figure:
 
     Scores are relative to the zero vector's. Diamonds are entries for fewer than all steps. Where the front
     and uniform rates were measured on fresh seeds, those scores are drawn with their standard errors, and
-    hollow the ones that the search saw. Of a front that was made for memory too, the line joins the entries
-    that devices with enough memory use; the others stand alone.
+    hollow the ones that the search saw. From an entry of the full network to the next one the line is nowhere
+    below fewer full steps, because clients take those. Of a front that was made for memory too, the line
+    joins the entries that devices with enough memory use; the others stand alone.
     """
     shown = read_front(path)
     if shown.hypervolume is None:
@@ -76,14 +79,21 @@ def _scores(axes: Axes, shown: Front) -> None:
         _front_line(axes, own, shown, full.score, {"color": colour, "marker": "o", "label": "front"})
     else:
         uniform = fresh["uniform_entries"]
+        steps = fresh.get("fewer_steps_entries")
         zero = uniform[-1]["score"]
         look_uniform = {"color": UNIFORM_COLOUR, "marker": "s", "label": "uniform rates"}
         _line(axes, uniform, zero, {**look_uniform, "linestyle": (0, (5, 1.5))})
-        if (steps := fresh.get("fewer_steps_entries")) is not None:
+        if steps is not None:
             look_steps = {"color": method_line("fedavg")[0], "marker": "^", "label": "fewer full steps"}
-            _line(axes, [{**row, "share": 1.0} for row in steps], zero, {**look_steps, "linestyle": ":"})
+            none = {"relative_macs": 0.0, "score": 0.0}
+            _line(
+                axes,
+                [none, *({**row, "share": 1.0} for row in steps)],
+                zero,
+                {**look_steps, "linestyle": ":"},
+            )
         look_front = {"color": colour, "marker": "o", "label": "front, fresh seeds"}
-        _front_line(axes, fresh["entries"], shown, zero, look_front)
+        _front_line(axes, fresh["entries"], shown, zero, look_front, steps or [])
         hollow = {"color": colour, "linestyle": "", "marker": "o", "markerfacecolor": "white"}
         _line(axes, own, full.score, {**hollow, "label": "as the search saw it", "zorder": 1.5})
     axes.axhline(0.0, color="0.3", linewidth=0.9)
@@ -91,23 +101,57 @@ def _scores(axes: Axes, shown: Front) -> None:
     axes.set_xlim(0.0, 1.05)
 
 
-def _front_line(axes: Axes, rows: Sequence[Row], shown: Front, zero: float, style: Mapping[str, Any]) -> None:
-    """rows: of the entries, in their order."""
+def _front_line(
+    axes: Axes,
+    rows: Sequence[Row],
+    shown: Front,
+    zero: float,
+    style: Mapping[str, Any],
+    steps: Sequence[Row] = (),
+) -> None:
+    """rows: of the entries, in their order; steps: of fewer full steps."""
     fastest = {(e.counts, e.share) for e in shown.fastest.entries}
     joined = [(e.counts, e.share) in fastest for e in shown.entries]
-    _line(axes, [row for row, line in zip(rows, joined, strict=True) if line], zero, style)
+    own = [row for row, line in zip(rows, joined, strict=True) if line]
+    _line(axes, _path(own, steps), zero, style)
     alone = [row for row, line in zip(rows, joined, strict=True) if not line]
     if alone:
         less = {**style, "linestyle": "", "marker": "v", "label": f"{style['label']}, less memory"}
         _line(axes, alone, zero, less)
 
 
+def _path(rows: Sequence[Row], steps: Sequence[Row]) -> list[Row]:
+    """The entries, and those of fewer full steps that a client takes between one of the full network and the
+    next entry: all of them where that is the full network too, or else those above a straight line. Their
+    share is NaN, and they have no marker.
+    """
+    path: list[Row] = []
+    for row, after in pairwise(rows):
+        path.append(row)
+        (x, y), (last, height) = ((r["relative_macs"], r["score"]) for r in (row, after))
+        for step in steps if _is_full(row) else ():
+            on_line = y + (height - y) * (step["relative_macs"] - x) / (last - x)
+            if x < step["relative_macs"] < last and (_is_full(after) or step["score"] > on_line):
+                path.append(
+                    {"relative_macs": step["relative_macs"], "score": step["score"], "share": math.nan}
+                )
+    return [*path, rows[-1]]
+
+
+def _is_full(row: Row) -> bool:
+    """Whether an entry is the full network, of which a share of the steps costs that share."""
+    return math.isclose(row["relative_macs"], row.get("share", 1.0), rel_tol=1e-12)
+
+
 def _line(axes: Axes, rows: Sequence[Row], zero: float, style: Mapping[str, Any]) -> None:
     x = [row["relative_macs"] for row in rows]
     y = [row["score"] / zero for row in rows]
     errors = [row.get("score_error", 0.0) / zero for row in rows]
-    axes.errorbar(x, y, errors if any(errors) else None, markersize=4, elinewidth=0.8, **style)
-    fewer = [row.get("share", 1.0) < 1 for row in rows]
+    shares = [row.get("share", 1.0) for row in rows]
+    marked = [index for index, share in enumerate(shares) if not math.isnan(share)]
+    whole: dict[str, Any] = {"markersize": 4, "elinewidth": 0.8, "markevery": marked}
+    axes.errorbar(x, y, errors if any(errors) else None, **whole, **style)
+    fewer = [share < 1 for share in shares]
     if any(fewer):
         above = {"zorder": style.get("zorder", 2) + 0.2, "label": f"{style['label']}, fewer steps"}
         diamonds = {**style, "linestyle": "", "marker": "D", "markersize": 6, **above}
