@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from thinning.test_cost import by_group
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from distreal_sim.thinning.cost import forward_macs, partial_macs, training_macs
@@ -58,3 +60,74 @@ def test_freezing_equals_torchs_counter(own_net):
         with FlopCounterMode(display=False) as counter:
             module(own_net.x[:2]).sum().backward()
         assert counter.get_total_flops() == 2 * 2 * partial_macs(structure, counts, trained), trained
+
+
+class _Shifted(torch.autograd.Function):
+    """2 x + 1, in two operations that autograd does not see."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x * 2 + 1
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * 2
+
+
+class _Squares(torch.autograd.Function):
+    """x times its transpose, (n, c, t) -> (n, c, c), with the two products of its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.bmm(x.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradient.bmm(x) + gradient.transpose(1, 2).bmm(x)
+
+
+class Functions(nn.Module):
+    """Two rows of 5 numbers; layers 5 -> 4 of each row and 4 -> 3 of the products of the rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(_Squares.apply(_Shifted.apply(self.first(x))).flatten(1))
+
+
+def test_gradients_flow_through_autograd_functions():
+    """Forward 2 x 20 + 2 x 2 x 4 + 12 = 68 MACs; `_Squares` costs 2 x 16 = 32 more backward.
+
+    The last layer alone: 12 for its weight. The first alone: 12 for the last one's input, 32, and 40 for its
+    weight; all of them 12 more.
+    """
+    structure = find_groups(Functions(), torch.zeros(2, 2, 5))
+    counts = structure.full_counts()
+
+    def macs(*trained):
+        return partial_macs(structure, counts, trained)
+
+    assert macs() == forward_macs(structure, counts) == 68
+    assert macs("last.weight") == 68 + 12
+    assert macs("first.weight") == 68 + 12 + 32 + 40
+    assert macs(*structure.parameters) == training_macs(structure, counts) == 68 + 12 + 12 + 32 + 40
+
+
+def test_gradients_flow_through_operations_in_a_function():
+    """Layers 3 -> 4 -> 5 around a function without products: 12 + 20 MACs, and 20 + 12 to train the first."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(_Shifted.apply(self.first(x)))
+
+    structure = find_groups(Two(), torch.zeros(2, 3))
+    assert partial_macs(structure, (4,), ["first.weight"]) == 32 + 20 + 12
+    assert partial_macs(structure, (2,), ["first.weight"]) == 16 + 10 + 6

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from thinning.foreign.cases import Net, conv, pooled, refused, right, vector, whole
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 Linear = nn.Linear
@@ -232,6 +232,15 @@ def attention_by_hand_on_the_input(a: int) -> nn.Module:
     return Net(run, a=Linear(4, a), head=Linear(a, 3))
 
 
+@whole("'baddbmm_'", 6, shape=(7, 4), groups=(6,))
+def products_added_in_place(a: int) -> nn.Module:
+    def run(m, x):
+        y = (2 * x).baddbmm_(x.bmm(x.transpose(1, 2)), x)
+        return m.head(F.relu(m.a(y)).mean(1))
+
+    return Net(run, a=Linear(4, a), head=Linear(a, 3))
+
+
 @whole("product of two activations", 6, shape=(7, 4), groups=(6,))
 def fused_attention_on_the_input(a: int) -> nn.Module:
     def run(m, x):
@@ -277,13 +286,110 @@ def strides_dilations_and_same(a: int, b: int, c: int) -> nn.Module:
 
 @right(6, 5)
 def checkpointed_block(a: int, b: int) -> nn.Module:
-    """Recomputes its block in the backward pass; the recomputation is counted by torch, but not here."""
+    """Recomputes nothing that costs: the input of its only layer is there before it runs."""
 
     def run(m, x):
         x = F.relu(m.a(x))
         return m.head(pooled(checkpoint(m.b, x, use_reentrant=False)))
 
     return Net(run, a=conv(3, a), b=conv(a, b), head=Linear(b, 3))
+
+
+class _Covariance(torch.autograd.Function):
+    """(n, c, t) -> (n, c, c), as covariance pooling has it, with two products in its backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.bmm(x.transpose(1, 2)) / x.shape[2]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return (gradient.bmm(x) + gradient.transpose(1, 2).bmm(x)) / x.shape[2]
+
+
+class _Tilted(torch.autograd.Function):
+    """(n, t, c) unchanged; its backward pass alone has products, as wide as its input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradient + 0.01 * x @ (x.transpose(1, 2) @ gradient)
+
+
+class _Scores(torch.autograd.Function):
+    """Queries times keys, for each head, with a backward pass of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor) -> Tensor:
+        ctx.save_for_backward(q, k)
+        return q @ k.transpose(-2, -1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        q, k = ctx.saved_tensors
+        return gradient @ k, gradient.transpose(-2, -1) @ q
+
+
+@whole("'bmm'", 6, groups=(6,))
+def covariance_by_a_function(a: int) -> nn.Module:
+    """Products that autograd does not see, of channels that are whole; the layer before them is thinned."""
+
+    def run(m, x):
+        y = m.b(F.relu(m.a(x))).flatten(2)
+        return m.head(_Covariance.apply(y).flatten(1))
+
+    return Net(run, a=conv(3, a), b=conv(a, 4), head=Linear(16, 3))
+
+
+@whole("the backward pass of its autograd function '_Tilted' has products", 6, 5, shape=(7, 4), groups=(6, 5))
+def products_in_the_backward_pass_alone(a: int, b: int) -> nn.Module:
+    """A forward pass with rules for all that it does, and a backward pass that would depend on the width."""
+
+    def run(m, x):
+        return m.head(F.relu(m.b(_Tilted.apply(F.relu(m.c(F.relu(m.a(x))))))).mean(1))
+
+    return Net(run, a=Linear(4, a), c=Linear(a, 4), b=Linear(4, b), head=Linear(b, 3))
+
+
+@whole("the backward pass of its autograd function '_Scores' has products", 6, shape=(7, 4), groups=(6,))
+def heads_in_a_function(a: int) -> nn.Module:
+    def run(m, x):
+        q, k, v = (part(x).unflatten(2, (2, 3)).transpose(1, 2) for part in (m.q, m.k, m.v))
+        y = F.softmax(_Scores.apply(q, k), -1) @ v
+        return m.head(F.relu(m.a(y.transpose(1, 2).flatten(2))).mean(1))
+
+    return Net(run, q=Linear(4, 6), k=Linear(4, 6), v=Linear(4, 6), a=Linear(6, a), head=Linear(a, 3))
+
+
+@whole("torch.utils.checkpoint", 6, 5, 4)
+def checkpointed_block_of_two_layers(a: int, b: int, c: int) -> nn.Module:
+    """The backward pass runs the first of the two layers once more."""
+
+    def run(m, x):
+        y = checkpoint(lambda z: m.c(F.relu(m.b(z))), F.relu(m.a(x)), use_reentrant=False)
+        return m.head(pooled(y))
+
+    return Net(run, a=conv(3, a), b=conv(a, b), c=conv(b, c), head=Linear(c, 3))
+
+
+@whole("hook", 6, shape=(7, 4))
+def products_in_a_hook(a: int) -> nn.Module:
+    """A hook on an activation multiplies its gradient, at the width that this has."""
+
+    def run(m, x):
+        y = F.relu(m.a(x))
+        if y.requires_grad:
+            y.register_hook(lambda g: g + 0.01 * g @ g.transpose(1, 2) @ g)
+        return m.head(y.mean(1))
+
+    return Net(run, a=Linear(4, a), head=Linear(a, 3))
 
 
 @right(6, 5)

@@ -22,6 +22,7 @@ def flops(run: Callable[[], Any]) -> int:
     aten = torch.ops.aten
     mapping = {
         aten.convolution_backward: _convolution_backward,
+        aten.baddbmm_: _raw(lambda added, a, b, *more: a.numel() * b.shape[-1]),
         aten.mv: _raw(lambda matrix, vector: (matrix * vector).numel()),
         aten._trilinear: _raw(_trilinear),
         aten._cdist_forward: _raw(lambda a, b, *more: _differences(a, b)),

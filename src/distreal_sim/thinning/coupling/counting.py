@@ -7,8 +7,8 @@ the counter does not know.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -34,11 +34,32 @@ def flops_of(call: Callable[[], Any]) -> int:
 
     Raises UnknownCostError for an operation whose cost is not known.
     """
-    counter = FlopCounterMode(display=False, custom_mapping=formulas())
-    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
-    with sdpa_kernel(SDPBackend.MATH), counter:
+    with counter_of_flops() as counter:
         call()
     return counter.get_total_flops()
+
+
+@contextmanager
+def counter_of_flops() -> Iterator[FlopCounterMode]:
+    """A counter of the block's floating-point operations; fused kernels are split into their products.
+
+    Raises UnknownCostError for an operation whose cost is not known.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping=formulas())
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    with sdpa_kernel(SDPBackend.MATH), _without_onednn(), counter:
+        yield counter
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    """Recurrent layers without oneDNN, whose kernels hide their products from the counter."""
+    flags = torch.backends.mkldnn.set_flags
+    enabled, *_ = flags(_enabled=False, _fp32_precision=None)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        flags(_enabled=enabled, _fp32_precision=None)  # type: ignore[no-untyped-call]
 
 
 class _NoModules:
@@ -75,8 +96,8 @@ def macs_of(
             forward = flops_of(
                 lambda: results.extend(tensors_in(func(*copies.of(args), **copies.of(kwargs))))
             )
-            total = [_real(t).sum() for t in results if t.requires_grad]
-            if not total or not of:
+            total = total_of(results)
+            if total is None or not of:
                 return forward, 0
             leaves = list(copies.leaves.values())
             back = flops_of(lambda: torch.autograd.grad(total, leaves, allow_unused=True))
@@ -90,8 +111,12 @@ def macs_of(
     return Macs(forward // 2, weights_only // 2, inputs_only // 2, both // 2)
 
 
-def _real(tensor: Tensor) -> Tensor:
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+def total_of(results: list[Tensor]) -> Tensor | None:
+    """A number whose backward pass reaches all of these tensors; None if none of them needs a gradient."""
+    terms = [
+        (torch.view_as_real(t) if t.is_complex() else t).sum().double() for t in results if t.requires_grad
+    ]
+    return torch.stack(terms).sum() if terms else None
 
 
 class _Copies:
@@ -135,17 +160,3 @@ def shapes_key(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], grad: b
         return repr(value) if isinstance(value, (int, float, str, bool, type(None))) else id(value)
 
     return func, key(args), key(kwargs), grad
-
-
-def network_macs(run: Callable[[], Any], n_examples: int) -> tuple[int, int] | None:
-    """(forward, backward) MACs per example of a whole network.
-
-    None if they are no multiple of the number of examples.
-    """
-    results: list[Tensor] = []
-    forward = flops_of(lambda: results.extend(run()))
-    total = [_real(t).sum() for t in results if t.requires_grad]
-    backward = flops_of(lambda: sum(total).backward()) if total else 0  # type: ignore[union-attr]
-    if math.gcd(forward, backward) % (2 * n_examples) and (forward or backward):
-        return None
-    return forward // (2 * n_examples), backward // (2 * n_examples)

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distreal_sim.thinning.coupling.copies import refuse_what_copies_lose
-from distreal_sim.thinning.coupling.counting import network_macs
-from distreal_sim.thinning.coupling.formulas import UnknownCostError
-from distreal_sim.thinning.coupling.operations import outputs_in, place_of
+from distreal_sim.thinning.coupling.operations import place_of
 from distreal_sim.thinning.coupling.passes import watch_passes
 from distreal_sim.thinning.coupling.reading import read_structure
 from distreal_sim.thinning.coupling.record import Pass, Visit
@@ -19,9 +17,11 @@ from distreal_sim.thinning.coupling.rules import apply_rule
 from distreal_sim.thinning.coupling.trace import Trace
 from distreal_sim.thinning.coupling.tracer import Tracer
 from distreal_sim.thinning.coupling.trial import Failure, try_thinned
+from distreal_sim.thinning.coupling.whole_cost import NOT_COUNTED, is_counted, network_macs
 from distreal_sim.thinning.masks import sample_mask
 from distreal_sim.thinning.structure import (
     FIXED,
+    Counts,
     Group,
     Product,
     Segment,
@@ -67,8 +67,10 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
     while True:
         structure = read_structure(seen, first)
         failures = _failures(fresh, structure, seen, first, tested, example)
-        if not failures:
+        if not failures and is_counted(fresh, structure, example, _smaller(structure)):
             return structure
+        if not failures:
+            return _entire(fresh, example, place_of("", fresh), NOT_COUNTED)
         visits = [*first.visits, *tested.visits]
         if not sum(_leave_whole(seen, visits, failure) for failure in failures):
             where = place_of("", seen.module)
@@ -81,7 +83,7 @@ def _failures(
     """Operations that at a smaller width do not give what the full network gives."""
     rng = np.random.default_rng(0)
     found: list[Failure] = []
-    for counts in (_uneven(structure), tuple(group.blocks for group in structure.groups)):
+    for counts in _smaller(structure):
         mask = sample_mask(structure, counts, rng)
         found += try_thinned(fresh, structure, seen, first.visits, example, mask)
         if first.path != tested.path:
@@ -113,17 +115,7 @@ def _leave_whole(seen: Trace, visits: list[Visit], failure: Failure) -> bool:
 
 def _entire(module: nn.Module, example: Tensor, where: str, reason: str) -> Structure:
     """The structure of a network that cannot be followed: no groups, and its cost as a whole."""
-    module = copy.deepcopy(module).double()
-    x = example.double() if example.is_floating_point() else example
-    try:
-        macs = network_macs(lambda: outputs_in(module(x)), len(x))
-    except UnknownCostError as error:
-        raise ThinningError(f"{type(module).__name__} cannot be simulated: {error}") from None
-    if macs is None:
-        raise ThinningError(
-            f"{type(module).__name__} cannot be simulated: its cost is not that of an example times their "
-            "number"
-        )
+    macs = network_macs(copy.deepcopy(module), example)
     tensors = {
         name: TensorLayout(tuple(t.shape), tuple((Segment(FIXED, n),) for n in t.shape))
         for name, t in [*module.named_parameters(), *module.named_buffers()]
@@ -148,6 +140,11 @@ def _with_values(module: nn.Module, example: Tensor) -> Tensor:
     if example.is_floating_point():
         return torch.rand(example.shape, generator=rng, dtype=example.dtype)
     return example
+
+
+def _smaller(structure: Structure) -> tuple[Counts, Counts]:
+    """Counts at which a network is tried: uneven ones, and one channel a block."""
+    return _uneven(structure), tuple(group.blocks for group in structure.groups)
 
 
 def _uneven(structure: Structure) -> tuple[int, ...]:

@@ -115,7 +115,12 @@ def tensors_in(value: Any) -> list[Tensor]:
 
 def graph_of(outputs: list[Tensor]) -> set[Any]:
     """The nodes of the autograd graph that a backward pass from the outputs walks through."""
-    todo = [t.grad_fn for t in outputs if t.grad_fn is not None]
+    return graph_from([t.grad_fn for t in outputs if t.grad_fn is not None])
+
+
+def graph_from(nodes: list[Any]) -> set[Any]:
+    """The nodes of the autograd graph that a backward pass from these nodes walks through, and these."""
+    todo = list(nodes)
     reached: set[Any] = set()
     while todo:
         node = todo.pop()

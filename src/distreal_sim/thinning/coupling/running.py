@@ -13,6 +13,16 @@ from distreal_sim.thinning.coupling.operations import generators, place_of
 from distreal_sim.thinning.structure import ThinningError
 
 
+def parameters_around(module: nn.Module, name: str) -> frozenset[str]:
+    """The parameters of the part `name` of a module or, if it has none, of the smallest one around it."""
+    while True:
+        part = module.get_submodule(name)
+        found = frozenset(f"{name}.{key}" if name else key for key, _ in part.named_parameters())
+        if found or not name:
+            return found
+        name = name.rpartition(".")[0]
+
+
 class Running:
     """The modules whose forward is running, the innermost last; `follow` keeps it true."""
 

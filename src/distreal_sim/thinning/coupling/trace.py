@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
 
 from distreal_sim.thinning.coupling.channels import Atoms, Channels, Couplings, Kind, Producer, WidthAttribute
 from distreal_sim.thinning.coupling.counting import Macs
 from distreal_sim.thinning.coupling.notes import NoRuleError, Note
+from distreal_sim.thinning.coupling.operations import graph_from
 from distreal_sim.thinning.coupling.record import Pass, Visit
 from distreal_sim.thinning.coupling.running import Running
 from distreal_sim.thinning.structure import ThinningError
@@ -87,6 +89,14 @@ class Trace:
             self._upstream[id(result)] = upstream
             if derived:
                 self._derived.add(id(result))
+
+    def alive(self) -> list[Tensor]:
+        """All tensors of this pass."""
+        return list(self._alive.values())
+
+    def module_of(self, tensor: Tensor) -> str:
+        """The module, by qualified name, in which the tensor was made."""
+        return self._made.get(id(tensor), ("", {}))[0]
 
     def visit(self, name: str, results: list[Tensor], reads: tuple[Atoms, ...]) -> None:
         """Records an operation whose results have their axes; reads: see `read`."""
@@ -257,7 +267,16 @@ class Trace:
         if not tensor.requires_grad:
             return frozenset()
         name = self.names.get(id(tensor))
-        return self._upstream.get(id(tensor), frozenset()) if name is None else frozenset({name})
+        if name is not None:
+            return frozenset({name})
+        if isinstance(tensor.grad_fn, BackwardCFunction):  # within its forward pass nothing needs a gradient
+            self._upstream[id(tensor)] = self.upstream_of(tensor.grad_fn)
+        return self._upstream.get(id(tensor), frozenset())
+
+    def upstream_of(self, node: Any) -> frozenset[str]:
+        """The parameters that a backward pass from a node of the graph reaches."""
+        reached = [getattr(before, "variable", None) for before in graph_from([node])]
+        return frozenset(self.names[id(leaf)] for leaf in reached if id(leaf) in self.names)
 
     def name_of(self, tensor: Any) -> str | None:
         """Qualified name of a parameter or buffer; None for other tensors."""

@@ -14,6 +14,7 @@ from torch._C._functorch import is_batchedtensor
 from torch.overrides import TorchFunctionMode
 
 from distreal_sim.thinning.coupling.guards import Guards, refuse_reentrant
+from distreal_sim.thinning.coupling.hidden import count_hidden_gradients
 from distreal_sim.thinning.coupling.notes import NoRuleError
 from distreal_sim.thinning.coupling.operations import (
     ASKS,
@@ -70,13 +71,14 @@ class Tracer(TorchFunctionMode):
         except Exception as error:  # whatever a user's code raises is a mistake in the input
             mode = "" if module.training else " in evaluation mode"
             raise ThinningError(
-                f"{trace.where} fails{mode} on inputs of shape {tuple(example.shape)}: "
+                f"{trace.where} fails{mode} when the network gets inputs of shape {tuple(example.shape)}: "
                 f"{type(error).__name__}: {error}"
             ) from error
         outputs = outputs_in(output)
         refuse_reentrant(outputs)
         if (hidden := trace.now.leave_out_gradients(outputs)) is not None:
             trace.unwatched = f"module '{hidden}'", _NO_GRADIENTS
+        count_hidden_gradients(trace, outputs)
         for tensor in outputs:
             trace.note_unwatched([tensor])
             for atoms in trace.axes_of(tensor).values():
