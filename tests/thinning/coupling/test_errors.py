@@ -134,5 +134,8 @@ def test_other_norms_are_thinned():
 
 
 def test_a_network_that_fails_by_itself():
-    with pytest.raises(ThinningError, match=r"module '0' \(Conv2d\) fails on inputs of shape \(2, 3, 8, 8\)"):
+    with pytest.raises(
+        ThinningError,
+        match=r"module '0' \(Conv2d\) fails when the network gets inputs of shape \(2, 3, 8, 8\)",
+    ):
         find_groups(nn.Sequential(nn.Conv2d(4, 8, 1)), X)

@@ -160,9 +160,9 @@ class Twin:
                 and not isinstance(part, nn.modules.conv._ConvTransposeNd)
             ):
                 columns = _axis_flags(self.structure.tensors[key].axes[1], kept)
-                hooks.append(
-                    part.register_forward_pre_hook(_zero_input(columns, isinstance(part, nn.Linear)))
-                )
+                zero = _zero_input(columns, isinstance(part, nn.Linear))
+                if not columns.all():
+                    hooks.append(part.register_forward_pre_hook(zero))
         with torch.no_grad():
             for n, p in parameters.items():
                 p.mul_(self.flags[n])
@@ -195,9 +195,9 @@ class Twin:
 
 def _zero_input(flags: Tensor, last: bool) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
     def zero(part: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        (x,) = args
+        x, *others = args
         dim = x.dim() - 1 if last else 1
-        return (x * flags.to(x.dtype).view(-1, *(1,) * (x.dim() - 1 - dim)),)
+        return (x * flags.to(x.dtype).view(-1, *(1,) * (x.dim() - 1 - dim)), *others)
 
     return zero
 

@@ -107,6 +107,8 @@ _SIZES = {
     "vit_b_16": 224,
     "levit_128s": 224,
     "swin_t": 64,
+    "octresnet10_ad2": 64,
+    "efficientformer_l1": 224,
 }
 _SIZES |= dict.fromkeys(("test_vit", "test_vit2", "test_vit3"), 160)
 _SIZES |= dict.fromkeys(("dla34", "dla46c", "dla46xc", "dla46_c", "dla46x_c", "darknet_ref", "darts"), 64)
