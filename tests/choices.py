@@ -8,10 +8,15 @@ from distreal_sim.fronts.front import Front
 from distreal_sim.submodels.levels import Level, PerStep
 
 
-def from_front(front: Front) -> Choose:
-    """Every step takes what `PerStep` takes of the entries of a front, which has as many MACs as it says."""
+def levels_of(front: Front) -> PerStep:
+    """The entries of a front, each with as many MACs as it says."""
     nothing = Traffic(0, 0)
-    levels = PerStep(tuple(Level(e.counts, e.macs, nothing, share=e.share) for e in front.entries))
+    return PerStep(tuple(Level(e.counts, e.macs, nothing, share=e.share) for e in front.entries))
+
+
+def from_front(front: Front) -> Choose:
+    """Every step takes what `PerStep` takes of the entries of a front."""
+    levels = levels_of(front)
 
     def choose(moment: Moment) -> Choice:
         level = levels.now(moment, levels.levels[0])

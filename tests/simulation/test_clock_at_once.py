@@ -13,7 +13,7 @@ from typing import Any
 import bundled
 import numpy as np
 import pytest
-from choices import from_front
+from choices import from_front, levels_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pieces import Pieces
@@ -23,7 +23,7 @@ from toys import toy, whole_toy
 from traces import with_traces
 
 from distreal_sim.base.plugins import load, names
-from distreal_sim.client.schedule import NeverDoneError, schedule
+from distreal_sim.client.schedule import Moment, NeverDoneError, schedule
 from distreal_sim.client.task import Task
 from distreal_sim.config import Experiment
 from distreal_sim.config.build import build
@@ -212,6 +212,7 @@ def test_schedules_are_those_of_the_clients_one_by_one(
     macs = [own for own, _ in ordered]
     rows = (Entry((), (own,), own, own * share, share=share) for own, share in ordered)
     front = Front(tuple(rows), "by hand", (), {})
+    levels = levels_of(front)
     lines = [Pieces(levels, np.cumsum([at_s, *gaps])[1:].tolist()) for levels, gaps, _, at_s in clients]
     begun = np.array([at_s for *_, at_s in clients])
     limits: dict[str, Any] = {"overrun": overrun, "deadline_s": 10.0}
@@ -229,7 +230,14 @@ def test_schedules_are_those_of_the_clients_one_by_one(
 
     def at_once() -> list[tuple[Any, ...]]:
         def choose(moments: Moments) -> np.ndarray:
-            return np.array([front.lookup(b) for b in moments.budget_macs / moments.n_left], np.int64)
+            fields = (moments.t_s, moments.end_s, moments.macs_per_s, moments.n_left, moments.n_done)
+            alone = [
+                Moment(t, end, c, [left], 0, done)
+                for t, end, c, left, done in zip(*map(np.ndarray.tolist, fields), strict=True)
+            ]
+            return np.array(
+                [levels.levels.index(levels.now(own, levels.levels[0])) for own in alone], np.int64
+            )
 
         n = len(clients)
         found = schedules(

@@ -157,6 +157,34 @@ def test_preferred_levels_replace_others_of_no_lower_charge() -> None:
     assert PerStep(measured).worth_choosing == measured[1:]
 
 
+def test_a_level_for_fewer_steps_is_kept_until_they_are_done() -> None:
+    """10 examples of 20 MACs each are 200: enough for 40 MACs with half of them. After two of these five 120
+    are enough for the other three, after all five none are needed. With 119 there it is not, and all eight
+    left at 10 MACs take 80. A budget of 320 then is enough for all eight at 40.
+    """
+    thin, half, full = level(10), replace(level(40), share=0.5), level(40)
+    levels = PerStep((thin, half, full))
+    assert levels.worth_choosing == (thin, half, full)
+
+    def pick(budget_macs: float, n_done: int) -> Level:
+        return levels.now(Moment(0.0, 1.0, budget_macs, [10 - n_done], 0, n_done), thin)
+
+    assert [pick(*at) for at in ((200, 0), (199, 0), (120, 2), (119, 2), (320, 2))] == [
+        half,
+        thin,
+        half,
+        thin,
+        full,
+    ]
+    assert [pick(*at) for at in ((40, 4), (39, 4), (0, 5), (49, 5), (200, 5))] == [
+        half,
+        thin,
+        half,
+        half,
+        full,
+    ]
+
+
 @pytest.mark.parametrize(
     ("limit", "fitting"), [("all", [0, 1, 3]), ("large", [0, 1]), ("slim", [0, 2]), ("small", [0])]
 )

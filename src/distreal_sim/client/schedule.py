@@ -50,7 +50,8 @@ class Moment(NamedTuple):
     """The information that a client has before a step; times are relative to the start of the round.
 
     macs_per_s: capacity at t_s; end_s: when the computation must end; remaining: batch sizes of this and all
-    later planned steps; n_left: their number of examples; step: number of this step, from 0.
+    later planned steps; n_left: their number of examples; step: number of this step, from 0; n_done: examples
+    of the steps before it.
     """
 
     t_s: float
@@ -58,6 +59,7 @@ class Moment(NamedTuple):
     macs_per_s: float
     remaining: Sequence[int]
     step: int = 0
+    n_done: int = 0
 
     @property
     def n_left(self) -> int:
@@ -165,7 +167,7 @@ def schedule(
     limit_s = min(limit_s, leaves_s)
     waits = waits and not left
     steps: list[Step] = []
-    t_s, macs, charged = start_s, 0, 0
+    t_s, macs, charged, n_done = start_s, 0, 0, 0
     for index, size in enumerate(sizes):
         if t_s >= limit_s and not waits:
             break
@@ -177,7 +179,7 @@ def schedule(
         if isinstance(choose, Choice):
             choice = choose
         else:
-            choice = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:], index))
+            choice = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:], index, n_done))
         cost = choice.charge * size
         done_s = capacity.finish(t_s, cost, limit_s)
         if done_s == math.inf and waits:
@@ -193,7 +195,7 @@ def schedule(
             done_s = limit_s
         own = choice.macs_per_example * size
         steps.append(Step(size, choice, own, t_s, done_s))
-        t_s, macs, charged = done_s, macs + own, charged + cost
+        t_s, macs, charged, n_done = done_s, macs + own, charged + cost, n_done + size
     if len(steps) == len(sizes):
         status: Status = "completed"
     else:

@@ -87,21 +87,28 @@ class PerRound:
 class PerStep:
     """Before every step the preferred level of those that the budget allows, or else the cheapest.
 
-    The budget is what the capacity of the moment gives until the end, spread over the planned examples left
-    (`Front.lookup`). levels: with one traffic; of those of equal rank a later one is preferred.
+    The budget is what the capacity of the moment gives until the end. A level is for its share of the planned
+    examples, and takes its charge for as many of those as are left. levels: with one traffic; of those of
+    equal rank a later one is preferred.
     """
 
     levels: tuple[Level, ...]
 
     @cached_property
     def worth_choosing(self) -> tuple[Level, ...]:
-        """The levels that no preferred one of no higher charge replaces, cheapest first."""
+        """The levels that no preferred one of no higher charge and no larger share replaces.
+
+        Cheapest first.
+        """
         worth: list[Level] = []
-        preferred_last = sorted(self.levels, key=lambda level: level.rank)
-        for level in reversed(preferred_last):
-            if not worth or level.planned_charge < worth[-1].planned_charge:
+        for level in self._preferred_first(self.levels):
+            if not any(p.planned_charge <= level.planned_charge and p.share <= level.share for p in worth):
                 worth.append(level)
-        return tuple(reversed(worth))
+        return tuple(sorted(worth, key=lambda level: level.planned_charge))
+
+    @staticmethod
+    def _preferred_first(levels: Sequence[Level]) -> list[Level]:
+        return sorted(levels, key=lambda level: level.rank)[::-1]
 
     def at_start(self, client: Client) -> Level | None:
         """One of the levels, for its traffic."""
@@ -109,12 +116,26 @@ class PerStep:
 
     def now(self, moment: Moment, start: Level) -> Level:
         """The level of a step, in a round that began with `start`."""
-        budget_macs = moment.budget_macs / moment.n_left
-        return self.worth_choosing[max(0, bisect_right(self._planned_charges, budget_macs) - 1)]
+        n_left = moment.n_left
+        budget_macs = moment.budget_macs / n_left
+        if not self._with_shares:
+            return self.worth_choosing[max(0, bisect_right(self._planned_charges, budget_macs) - 1)]
+        n_planned = moment.n_done + n_left
+        for charge, share, level in self._with_shares:
+            if charge * (max(0.0, share * n_planned - moment.n_done) / n_left) <= budget_macs:
+                return level
+        return self.worth_choosing[0]
 
     @cached_property
     def _planned_charges(self) -> list[float]:
         return [level.planned_charge for level in self.worth_choosing]
+
+    @cached_property
+    def _with_shares(self) -> list[tuple[int, float, Level]]:
+        """Charge, share and level, the preferred one first; empty where all are for all planned examples."""
+        if all(level.share == 1 for level in self.worth_choosing):
+            return []
+        return [(own.charge, own.share, own) for own in self._preferred_first(self.worth_choosing)]
 
 
 Levels = Always | PerRound | PerStep

@@ -57,6 +57,10 @@ class TimedClients:
     def _planned_charges(self) -> np.ndarray:
         return np.array([level.planned_charge for level in self._levels])
 
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        return np.array([level.share for level in self._levels])
+
     def facts(self, client_ids: np.ndarray, use: Use) -> tuple[Columns, Capacities]:
         """The facts of each client's round, and its capacities, walked to the end of its work.
 
@@ -141,14 +145,21 @@ class TimedClients:
             traffic = self._levels[index].traffic
             start_s = link.download_s(traffic.download_bytes)
             end_s = self.task.deadline_s - link.expected_upload_s(traffic.upload_bytes)
-            moments = Moments(rows, start_s, end_s, capacities.macs_per_s, n_examples)
+            moments = Moments(rows, start_s, end_s, capacities.macs_per_s, n_examples, np.zeros_like(rows))
             level[self._charges[index] * n_examples <= moments.budget_macs] = index
         return level
 
     def _lookup(self, moments: Moments) -> np.ndarray:
-        """`Front.lookup`."""
-        found = np.searchsorted(self._planned_charges, moments.budget_macs / moments.n_left, side="right") - 1
-        picked: np.ndarray = np.maximum(found, 0)
+        """`PerStep.now`."""
+        budgets = moments.budget_macs / moments.n_left
+        if (self._shares == 1).all():
+            found = np.searchsorted(self._planned_charges, budgets, side="right") - 1
+            picked: np.ndarray = np.maximum(found, 0)
+            return picked
+        n_planned, picked = moments.n_done + moments.n_left, np.zeros(len(budgets), np.int64)
+        for level in sorted(range(len(self._levels)), key=lambda level: (self._levels[level].rank, level)):
+            rest = np.maximum(0.0, self._shares[level] * n_planned - moments.n_done) / moments.n_left
+            picked[self._charges[level] * rest <= budgets] = level
         return picked
 
     @cached_property

@@ -42,6 +42,7 @@ class Moments:
     end_s: np.ndarray
     macs_per_s: np.ndarray
     n_left: np.ndarray
+    n_done: np.ndarray
 
     @property
     def budget_macs(self) -> np.ndarray:
@@ -100,7 +101,9 @@ def schedules(
             break
         now, own = t_s[rows], kind[rows]
         capacities.reach(rows, now)
-        moments = Moments(rows, now, end_s[rows], capacities.macs_per_s[rows], work.n_left[own, index])
+        left = work.n_left[own, index]
+        done = work.n_left[own, 0] - left
+        moments = Moments(rows, now, end_s[rows], capacities.macs_per_s[rows], left, done)
         level = choose(moments)
         size = work.sizes[own, index]
         cost = charge[level] * size
@@ -112,8 +115,8 @@ def schedules(
         done_s[late] = end_s[rows[late]]
         t_s[rows] = done_s
         part = np.where(short, offered, 0.0)
-        done = part * (macs_per_example[level] / charge[level])
-        macs[rows] += np.where(short, done.astype(np.int64), macs_per_example[level] * size)
+        own_macs = part * (macs_per_example[level] / charge[level])
+        macs[rows] += np.where(short, own_macs.astype(np.int64), macs_per_example[level] * size)
         charged[rows] += np.where(short, part.astype(np.int64), cost)
         n_done[rows] += ~short
         rows, level = rows[~short], level[~short]
