@@ -51,7 +51,8 @@ class Front:
     def lookup(self, budget_macs: float) -> int:
         """Index of the entry of highest rank that costs at most budget_macs; 0 where nothing fits.
 
-        budget_macs, costs: per planned example, before the first step. Whoever can afford the zero vector gets it.
+        budget_macs, costs: per planned example, before the first step. Who can afford the zero vector gets
+        it.
         """
         return self._best[max(0, bisect_right(self._costs, budget_macs) - 1)]
 
