@@ -176,13 +176,25 @@ def test_a_level_for_fewer_steps_is_kept_until_they_are_done() -> None:
         thin,
         full,
     ]
-    assert [pick(*at) for at in ((40, 4), (39, 4), (0, 5), (49, 5), (200, 5))] == [
+    assert [pick(*at) for at in ((40, 4), (39, 4), (0, 5), (49, 5), (200, 5), (0, 8))] == [
         half,
         thin,
         half,
         half,
         full,
+        half,
     ]
+
+
+def test_a_level_for_fewer_steps_is_worth_choosing_when_they_are_done() -> None:
+    """Half of the examples at 40 MACs are 20 for each planned one, all at 15 are 15, and are preferred. After half
+    of the ten examples the first needs nothing, the second 75.
+    """
+    half, all_steps = replace(level(40), share=0.5), replace(level(15), rank=1)
+    levels = PerStep((half, all_steps))
+    assert levels.worth_choosing == (all_steps, half)
+    picks = [levels.now(Moment(0.0, 1.0, budget, [5], 0, 5), half) for budget in (74, 75)]
+    assert picks == [half, all_steps]
 
 
 @pytest.mark.parametrize(
