@@ -187,8 +187,8 @@ def test_a_level_for_fewer_steps_is_kept_until_they_are_done() -> None:
 
 
 def test_a_level_for_fewer_steps_is_worth_choosing_when_they_are_done() -> None:
-    """Half of the examples at 40 MACs are 20 for each planned one, all at 15 are 15, and are preferred. After half
-    of the ten examples the first needs nothing, the second 75.
+    """Half of the examples at 40 MACs are 20 for each planned one; all at 15 are 15, and are preferred. After
+    half of the ten examples the first needs nothing, the second 75.
     """
     half, all_steps = replace(level(40), share=0.5), replace(level(15), rank=1)
     levels = PerStep((half, all_steps))
