@@ -22,7 +22,7 @@ from tables import paired  # noqa: E402
 
 from distreal_sim.results.plots._legend import legend_above  # noqa: E402
 from distreal_sim.results.plots._save import look, save  # noqa: E402
-from distreal_sim.search.worth import fewer_steps  # noqa: E402
+from distreal_sim.search.worth import fewer_steps, of_front  # noqa: E402
 
 FIGURE = HERE.parents[1] / "lab" / "figures" / "fleet_score.png"
 SCORES = ("central", "federated")
@@ -83,9 +83,10 @@ def gain(table: pd.DataFrame) -> str:
 def curves(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     """Progress at BUDGETS with the front and with fewer full steps, relative to all full steps.
 
-    The first pair is as measured, the others are of resampled repeats. A front goes straight from entry to
-    entry; below its first one it has that one's progress.
+    The first pair is as measured, the others are of resampled repeats; see `search.worth`.
     """
+    entries = costs_of(table, "front")
+    is_full = [bool(n) for n in np.isclose(entries, shares_of_front(table), rtol=1e-4)]
     front, full = (pivot(table[table["kind"] == kind], by) for kind, by in COSTS.items())
     n_snapshots, n_repeats = front.shape[1:]
     rng = np.random.default_rng(1)
@@ -93,15 +94,12 @@ def curves(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     once = np.tile(np.arange(n_repeats), (1, n_snapshots, 1))
     found = []
     for picks in np.concatenate([once, drawn]):
-        of_front, of_full = (
+        own, of_full = (
             np.take_along_axis(drops, picks[None], axis=2).mean(axis=(1, 2)) for drops in (front, full)
         )
-        found.append(
-            (
-                np.interp(BUDGETS, costs_of(table, "front"), of_front) / of_full[-1],
-                fewer_steps(costs_of(table, "full"), of_full.tolist(), BUDGETS) / of_full[-1],
-            )
-        )
+        rival = fewer_steps(costs_of(table, "full"), of_full.tolist(), BUDGETS)
+        heights = of_front(entries, own, is_full, BUDGETS, rival)
+        found.append((heights / of_full[-1], rival / of_full[-1]))
     return found
 
 
@@ -112,6 +110,12 @@ COSTS = {"front": "relative_macs", "full": "share"}
 def costs_of(table: pd.DataFrame, kind: str) -> list[float]:
     """Costs of the rows of a kind, growing."""
     return sorted(table.loc[table["kind"] == kind, COSTS[kind]].unique())
+
+
+def shares_of_front(table: pd.DataFrame) -> list[float]:
+    """Shares of the steps of the front's entries, cheapest first; the full network costs its share."""
+    rows = table[table["kind"] == "front"].drop_duplicates("relative_macs")
+    return rows.sort_values("relative_macs")["share"].tolist()
 
 
 def pivot(table: pd.DataFrame, by: str) -> np.ndarray:

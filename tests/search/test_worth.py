@@ -71,15 +71,14 @@ def test_entries_of_fewer_full_steps() -> None:
 
 def test_the_full_network_before_a_thinned_entry() -> None:
     """A quarter of the full steps has 0.4 of progress, half of them 0.8, and a thinned entry at 0.6 has 0.9.
-    A straight line from 0.4 to it, at 0.5 just 0.757, is no loss, because clients take full steps till then.
-    Fewer full steps rise by 0.4 x from 0.8 at 0.5, to 0.84 at 0.6: the line is above from 0.5417 on, where
-    0.4 + (x - 0.25) / 0.7 = 0.8 + 0.4 (x - 0.5).
+    A straight line from 0.4 to it would lie below 0.8 at 0.5 and above 0.84 at 0.6, but clients take full
+    steps till then: thinning pays from 0.6 on, where fewer full steps rise straight from 0.84 to 1.
     """
     found, steps = np.array([[0.4, 0.9, 1.0]] * 2), np.array([[0.4, 0.8, 1.0]] * 2)
     worth = worth_of([0.25, 0.6, 1.0], found, [0.25, 0.5, 1.0], steps, [True, False, True])
     assert worth is not None
-    assert worth.loses == ()
-    assert worth.pays[0][0] == 0.542
+    assert (worth.pays, worth.loses) == (((0.6, 0.999),), ())
+    assert (worth.best.relative_macs, worth.best.value) == (0.6, pytest.approx(0.06))
 
 
 def test_what_the_interval_leaves_open_is_not_said() -> None:

@@ -5,7 +5,7 @@ measured after many shares of the steps, each the next one's divided by the root
 straight from (0, 0) to the first and from one to the next, so that it is concave where progress is, and stays
 level where more steps do harm. The front's curve goes straight from entry to entry, as clients do that look
 up again before every step. Where a client looks up the full network it takes fewer steps of it: from such an
-entry to the next one the front is not below fewer full steps, and as good where that is the full network too.
+entry to the next one the front is as good as fewer full steps.
 """
 
 from __future__ import annotations
@@ -63,6 +63,24 @@ def fewer_steps(shares: Sequence[float], scores: Sequence[float], costs: np.ndar
     return heights
 
 
+def of_front(
+    entries: Sequence[float],
+    scores: Sequence[float] | np.ndarray,
+    full: Sequence[bool],
+    costs: np.ndarray,
+    rival: np.ndarray,
+) -> np.ndarray:
+    """Progress with a front at each of the costs; below its first entry that of the first.
+
+    entries: costs of its entries, growing, with their scores; full: which of them are the full network, from
+    which to the next one a client takes full steps; rival: progress of those, at the costs.
+    """
+    looked_up = np.searchsorted(entries, costs, side="right") - 1
+    takes_full = (looked_up >= 0) & np.array(full)[looked_up]
+    heights: np.ndarray = np.where(takes_full, rival, np.interp(costs, entries, scores))
+    return heights
+
+
 def worth_of(
     found_costs: Sequence[float],
     found: np.ndarray,
@@ -83,15 +101,12 @@ def worth_of(
     costs = np.unique([*grid, *(cost for cost in found_costs if cost < 1)])
     if not len(costs):
         costs = np.array([1.0])
-    entry = np.searchsorted(found_costs, costs, side="right") - 1  # the one that is looked up
-    whole = np.array(full if full is not None else [*[False] * (len(found_costs) - 1), True])
-    begins, ends = whole[entry], whole[np.minimum(entry + 1, len(whole) - 1)]
+    whole = full if full is not None else [*[False] * (len(found_costs) - 1), True]
     rows = []
     for own, all_steps in zip(found, steps, strict=True):
         if all_steps[-1] > 0:
-            above = np.interp(costs, found_costs, own) - fewer_steps(shares, all_steps, costs)
-            above = np.where(begins, np.where(ends, 0.0, np.maximum(above, 0.0)), above)
-            rows.append(above / all_steps[-1])
+            rival = fewer_steps(shares, all_steps, costs)
+            rows.append((of_front(found_costs, own, whole, costs, rival) - rival) / all_steps[-1])
     mean = rows[0]
     low, high = np.percentile(rows[1:], [2.5, 97.5], axis=0)
 

@@ -78,7 +78,8 @@ def test_three_curves(tmp_path: Path) -> None:
 
 def test_between_entries_of_the_full_network(tmp_path: Path) -> None:
     """0.3 and 0.8 of the full steps are entries, so between them the line follows fewer full steps, and so it
-    does after 0.8; it has markers at entries only. Before a thinned entry it follows those that are above.
+    does after 0.8; it has markers at entries only. To a thinned entry at 0.8 it rises from where fewer full
+    steps are there, two thirds of the way from 0.3 at 0.6 to 0.4 at 0.9.
     """
     full = FRONT.entries[-1]
     shown = replace(
@@ -97,7 +98,8 @@ def test_between_entries_of_the_full_network(tmp_path: Path) -> None:
     assert list(among_full.get_xdata()) == [0.3, 0.5, 0.6, 0.8, 0.9, 1.0]
     assert among_full.get_markevery() == [0, 3, 5]
     thinned = line([rows[0], {**rows[1], "share": 1.0}, rows[2]])
-    assert list(thinned.get_xdata()) == [0.3, 0.5, 0.8, 1.0]
+    assert list(thinned.get_xdata()) == [0.3, 0.5, 0.6, 0.8, 0.8, 1.0]
+    assert list(thinned.get_ydata())[3:5] == pytest.approx([(0.3 + 0.2 / 3) / 0.5, 1.0])
     assert line([{**row, "share": 1.0} for row in rows]).get_markevery() == [0, 1, 2]
 
 

@@ -49,8 +49,8 @@ def front_file(path: Path, out: Path | None = None) -> Figure:
 
     Scores are relative to the zero vector's. Diamonds are entries for fewer than all steps. Where the front
     and uniform rates were measured on fresh seeds, those scores are drawn with their standard errors, and
-    hollow the ones that the search saw. From an entry of the full network to the next one the line is nowhere
-    below fewer full steps, because clients take those. Of a front that was made for memory too, the line
+    hollow the ones that the search saw. From an entry of the full network to the next one the line follows
+    fewer full steps, because clients take those. Of a front that was made for memory too, the line
     joins the entries that devices with enough memory use; the others stand alone.
     """
     shown = read_front(path)
@@ -121,20 +121,22 @@ def _front_line(
 
 
 def _path(rows: Sequence[Row], steps: Sequence[Row]) -> list[Row]:
-    """The entries, and those of fewer full steps that a client takes between one of the full network and the
-    next entry: all of them where that is the full network too, or else those above a straight line. Their
-    share is NaN, and they have no marker.
+    """The entries, and fewer full steps between one of the full network and the next entry, because clients
+    take those. Their share is NaN, and they have no marker.
     """
     path: list[Row] = []
+    known = [{"relative_macs": 0.0, "score": 0.0}, *steps]
+    costs, scores = ([row[key] for row in known] for key in ("relative_macs", "score"))
     for row, after in pairwise(rows):
         path.append(row)
-        (x, y), (last, height) = ((r["relative_macs"], r["score"]) for r in (row, after))
-        for step in steps if _is_full(row) else ():
-            on_line = y + (height - y) * (step["relative_macs"] - x) / (last - x)
-            if x < step["relative_macs"] < last and (_is_full(after) or step["score"] > on_line):
-                path.append(
-                    {"relative_macs": step["relative_macs"], "score": step["score"], "share": math.nan}
-                )
+        if _is_full(row) and steps:
+            first, last = row["relative_macs"], after["relative_macs"]
+            taken = [cost for cost in costs if first < cost < last] + [last] * (not _is_full(after))
+            heights = np.interp(taken, costs, scores).tolist()
+            path += [
+                {"relative_macs": cost, "score": height, "share": math.nan}
+                for cost, height in zip(taken, heights, strict=True)
+            ]
     return [*path, rows[-1]]
 
 
