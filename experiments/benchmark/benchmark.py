@@ -68,8 +68,9 @@ def parser() -> argparse.ArgumentParser:
     """Of the command line."""
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True)
+    several: dict[str, Any] = {"nargs": "*", "action": "extend", "default": []}
     run = commands.add_parser("run", help="tune and run one method, and write its rows into the results")
-    run.add_argument("--tune", nargs="*", default=[], metavar="KEY=[VALUES]", help="keys tuned beside the lr")
+    run.add_argument("--tune", **several, metavar="KEY=[VALUES]", help="keys tuned beside the lr")
     run.add_argument(
         "--replace",
         action="store_true",
@@ -81,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     for command in (run, changed):
         command.add_argument("method", help="a name in methods.yaml, or the dotted path of a class of yours")
         command.add_argument("--label", help="the method's name in the tables (default: as given)")
-        command.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further keys")
+        command.add_argument("--set", **several, metavar="KEY=VALUE", help="further keys")
         command.add_argument(
             "--data-dir", type=Path, help="folder of the data sets (default: the checkout's)"
         )
@@ -90,7 +91,9 @@ def parser() -> argparse.ArgumentParser:
     table = commands.add_parser("table", help="print the tables of the results")
     table.add_argument("--protocol", choices=["accuracy", "tuning", "quality", "cost", "robust"])
     for command in (run, changed, table):
-        command.add_argument("--scenarios", nargs="+", help="some of the scenarios (default: all)")
+        command.add_argument(
+            "--scenarios", nargs="+", action="extend", help="some of the scenarios (default: all)"
+        )
         command.add_argument("--results", type=Path, default=RESULTS, help="directory of the results' tables")
     return top
 

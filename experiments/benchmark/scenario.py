@@ -97,9 +97,8 @@ def known_methods() -> dict[str, MethodKeys]:
 
 
 def method_of(name: str, sets: dict[str, Any], tune: dict[str, list[Any]]) -> MethodKeys:
-    """A method of methods.yaml or a plug-in, by name or dotted path; sets, tune: further keys.
-
-    Raises InputError for a name that is neither.
+    """A method of methods.yaml or a plug-in, by name or dotted path; sets, tune: further keys. A key
+    that is set is not tuned. Raises InputError for a name that is neither, and for keys that contradict.
     """
     known = known_methods()
     if name in known:
@@ -108,13 +107,16 @@ def method_of(name: str, sets: dict[str, Any], tune: dict[str, list[Any]]) -> Me
         base = MethodKeys(sets={"method.name": name})
     else:
         raise unknown("method", name, known)
-    clash = sorted(set(tune) & {"local.lr"})
-    if clash:
-        raise InputError("local.lr is tuned for every method; leave it out of --tune")
+    for option, keys in (("set", sets), ("tune", tune)):
+        if "local.lr" in keys:
+            raise InputError(f"local.lr is tuned for every method; leave it out of --{option}")
+    if twice := sorted(set(sets) & set(tune)):
+        raise InputError(f"{twice[0]} is in --set and in --tune; leave it out of one of them")
     for key, values in tune.items():
         if not isinstance(values, list) or not values:
             raise InputError(f"--tune {key}={values}: a list of values is needed, such as '{key}=[{values}]'")
-    return MethodKeys(sets={**base.sets, **sets}, tune={**base.tune, **tune})
+    tuned = {key: values for key, values in base.tune.items() if key not in sets}
+    return MethodKeys(sets={**base.sets, **sets}, tune={**tuned, **tune})
 
 
 def settings_of(scenario: Scenario, keys: MethodKeys) -> dict[str, Any]:

@@ -222,10 +222,25 @@ def test_mistakes(bench: Any, toy_scenario: Path, capsys: Any) -> None:
             "--tune local.epochs=2: a list of values is needed, such as 'local.epochs=[2]'",
         ),
         (words(toy_scenario, "distreal"), "vectors.json: no such file"),
+        (words(toy_scenario, "small", "--set", "local.lr=0.1"), "leave it out of --set"),
+        (
+            words(toy_scenario, "small", "--set", "local.epochs=1", "--tune", "local.epochs=[1, 2]"),
+            "local.epochs is in --set and in --tune",
+        ),
         (["table", "--results", str(toy_scenario)], "holds no evaluations.csv"),
     ):
         assert bench.main(command) == 2
         assert message in capsys.readouterr().err
+
+
+def test_what_is_set_is_not_tuned(bench: Any) -> None:
+    """`small` has a tuned width, which may be set; an option that is given twice adds its keys."""
+    small = sys.modules["scenario"].method_of("small", {"method.width": 0.5}, {"local.epochs": [1, 2]})
+    assert small.sets == {"method.name": "small", "method.width": 0.5}
+    assert small.tune == {"local.epochs": [1, 2]}
+    options = bench.parser().parse_args(["run", "small", "--set", "a=1", "b=2", "--set", "c=3"])
+    assert options.set == ["a=1", "b=2", "c=3"]
+    assert bench.parser().parse_args(["run", "small"]).set == []
 
 
 def test_every_scenario_loads_with_every_method(bench: Any) -> None:
