@@ -467,6 +467,38 @@ def layer_on_a_parameter(a: int) -> nn.Module:
     )  # fmt: skip
 
 
+@refused("the model (Net) has products ('matmul') of 21 multiply-adds for 4 examples", 6, shape=(7, 4))
+def product_of_constants(a: int) -> nn.Module:
+    """A matrix made in the code for all examples: its cost does not grow with their number."""
+
+    def run(m, x):
+        waves = torch.arange(7.0, dtype=x.dtype)[:, None] @ torch.ones(1, 3, dtype=x.dtype)
+        mixed = waves @ torch.ones(3, 4, dtype=x.dtype)
+        return m.head(F.relu(m.a(x + mixed.sin())).mean(1))
+
+    return Net(run, a=Linear(4, a), head=Linear(a, 3))
+
+
+@right(6, shape=(7, 4))
+def products_of_constants_for_each_example(a: int) -> nn.Module:
+    def run(m, x):
+        ones = torch.ones(len(x), 7, 7, dtype=x.dtype)
+        return m.head(F.relu(m.a(x + ones.bmm(ones[..., :4]))).mean(1))
+
+    return Net(run, a=Linear(4, a), head=Linear(a, 3))
+
+
+@whole("'_Covariance' has products", 6, groups=(6,))
+def functions_with_products_at_many_sizes(a: int) -> nn.Module:
+    """The same function five times, at other costs."""
+
+    def run(m, x):
+        y = m.b(F.relu(m.a(x)))
+        return m.head(sum(_Covariance.apply(y[..., :n].flatten(2)) for n in range(1, 6)).flatten(1))
+
+    return Net(run, a=conv(3, a), b=conv(a, 4), head=Linear(16, 3))
+
+
 @refused("positions", 6)
 def layers_on_halves_of_the_batch(a: int) -> nn.Module:
     def run(m, x):

@@ -29,18 +29,24 @@ def count_hidden_gradients(trace: Trace, outputs: list[Tensor]) -> None:
 
     Raises ThinningError for a backward pass that fails, or whose cost is not known.
     """
-    functions = [node for node in graph_of(outputs) if isinstance(node, BackwardCFunction)]
-    if not functions or (total := total_of(outputs)) is None:
+    reached = {node for node in graph_of(outputs) if isinstance(node, BackwardCFunction)}
+    if not reached or (total := total_of(outputs)) is None:
         return
     made: defaultdict[Any, list[Tensor]] = defaultdict(list)
     for tensor in trace.alive():
         made[tensor.grad_fn].append(tensor)
+    functions = [node for node in made if node in reached]  # in the order of the forward pass
+    functions += reached.difference(functions)
     leaves = [p for p in trace.module.parameters() if p.requires_grad]
     try:
         with counter_of_flops() as counter, _flops_of_each(functions, counter) as flops:
-            torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
+            torch.autograd.grad(total, leaves, allow_unused=True)
     except UnknownCostError as error:
         raise ThinningError(f"{trace.where} cannot be simulated: in its backward pass {error}") from None
+    except Exception as error:  # whatever a user's code raises is a mistake in the input
+        raise ThinningError(
+            f"{trace.where} cannot be trained: its backward pass fails with {type(error).__name__}: {error}"
+        ) from error
     for node in functions:
         if flops[node]:
             read = [t for before, _ in node.next_functions for t in made.get(before, ())]

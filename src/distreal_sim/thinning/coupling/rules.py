@@ -84,8 +84,10 @@ def apply_rule(
         elementwise(trace, operands, tensors_in(out)[0])
     elif pooling is not None:
         per_channel(trace, args, kwargs, out, pooling.group(3))
-    elif not HARMLESS.fullmatch(name) and any(trace.is_derived(t) or trace.axes_of(t) for t in operands):
-        raise trace.refuse(f"no rule says what the operation '{name}' does to channels")
+    elif not HARMLESS.fullmatch(name):
+        if any(trace.is_derived(t) or trace.axes_of(t) for t in operands):
+            raise trace.refuse(f"no rule says what the operation '{name}' does to channels")
+        count(trace, func, name, args, kwargs, out)
     if IN_PLACE.fullmatch(name):
         _changed_in_place(trace, results_of(name, args, out)[0])
 
