@@ -115,3 +115,18 @@ def test_what_the_search_had() -> None:
         "method.resample": ("batch", 4),
     }
     assert searched_otherwise({"how": "by hand"}, dataset, method) == {}
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"reevaluation": "x", "experiment": 3, "search": 7},
+        made({"pays": [[0.1, 0.2]]}),
+        {"reevaluation": {"thinning": 5}, "experiment": {"dataset": "digits", "method": None}},
+    ],
+)
+def test_a_record_that_is_none_says_nothing(strange: dict[str, Any]) -> None:
+    """`made` is what somebody wrote into the file, and is not checked when it is read."""
+    assert (gains(strange), thinning_pays(strange)) == ([], [])
+    assert (where_it_pays(strange), where_it_loses(strange)) == (None, None)
+    assert searched_otherwise(strange, {"name": "digits"}, {"filters": "random"}) == {}

@@ -16,7 +16,7 @@ Made = Mapping[str, Any]
 
 def gains(made: Made) -> list[str]:
     """Hypervolume against what is simpler; nothing where none was measured."""
-    fresh = made.get("reevaluation") or {}
+    fresh = _part(made, "reevaluation")
     both = "the better of uniform rates and fewer full steps"
     told = (("uniform", "gain", "uniform rates"), ("better", "gain_over_better", both))
     lines = []
@@ -49,9 +49,9 @@ def searched_otherwise(made: Made, dataset: Made, method: Made) -> dict[str, tup
 
     dataset, method: the run's, plain values. Nothing where the file does not say.
     """
-    experiment = made.get("experiment") or {}
-    before, here = same_data(experiment.get("dataset") or {}), same_data(dataset)
-    drawn = experiment.get("method") or {}
+    experiment = _part(made, "experiment")
+    before, here = same_data(_part(experiment, "dataset")), same_data(dataset)
+    drawn = _part(experiment, "method")
     differs = {
         f"dataset.{key}": (before[key], here.get(key)) for key in before if before[key] != here.get(key)
     }
@@ -63,7 +63,7 @@ def searched_otherwise(made: Made, dataset: Made, method: Made) -> dict[str, tup
 
 def thinning_pays(made: Made) -> list[str]:
     """Whether thinned steps are worth more than fewer full ones, and how much: of all snapshots, of each."""
-    fresh = made.get("reevaluation") or {}
+    fresh = _part(made, "reevaluation")
     if not (worth := _worth(made)):
         return []
     best = worth["best"]
@@ -80,12 +80,19 @@ def thinning_pays(made: Made) -> list[str]:
 
 def _worth(made: Made) -> Made | None:
     """The comparison with fewer full steps; None where none was made, or all steps make no progress."""
-    return (made.get("reevaluation") or {}).get("thinning") or None
+    worth = _part(_part(made, "reevaluation"), "thinning")
+    return worth if worth.keys() >= {"pays", "pays_in_the_mean", "loses", "best", "worst"} else None
+
+
+def _part(made: Made, key: str) -> Made:
+    """A part of it, empty where there is none."""
+    part = made.get(key)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _training(made: Made) -> str:
     """The training in which that was measured, in words; nothing where the file does not say."""
-    score = (made.get("search") or {}).get("score")
+    score = _part(made, "search").get("score")
     return {"central": " in central training", "federated": " in a round of a fleet"}.get(str(score), "")
 
 

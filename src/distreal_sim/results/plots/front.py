@@ -75,7 +75,7 @@ def _scores(axes: Axes, shown: Front) -> None:
         for e in shown.entries
     ]
     fresh = shown.made.get("reevaluation")
-    if fresh is None:
+    if not isinstance(fresh, Mapping):
         _front_line(axes, own, shown, full.score, {"color": colour, "marker": "o", "label": "front"})
     else:
         uniform = fresh["uniform_entries"]
