@@ -186,6 +186,22 @@ def test_a_level_for_fewer_steps_is_kept_until_they_are_done() -> None:
     ]
 
 
+def test_from_all_steps_thinned_to_fewer_whole_ones() -> None:
+    """100 examples, capacity for 10 MACs each, 10 for a thinned one and 100 for a whole one, of which a third
+    is planned. After n thinned ones 1000 - 10 n are left, enough for (100 / 3 - n) x 100 from 25.93 on; 740
+    MACs are 7 whole examples. The example of docs/explanation/time.md.
+    """
+    thin, third, full = level(10), replace(level(100), share=1 / 3), level(100)
+    levels, budget, found = PerStep((thin, third, full)), 1000.0, list[Level]()
+    for n_done in range(100):
+        chosen = levels.now(Moment(0.0, 1.0, budget, [100 - n_done], 0, n_done), thin)
+        if chosen.charge > budget:
+            break
+        budget -= chosen.charge
+        found.append(chosen)
+    assert found == [thin] * 26 + [third] * 7
+
+
 def test_a_level_for_fewer_steps_is_worth_choosing_when_they_are_done() -> None:
     """Half of the examples at 40 MACs are 20 for each planned one; all at 15 are 15, and are preferred. After
     half of the ten examples the first needs nothing, the second 75.
