@@ -277,8 +277,8 @@ def test_what_a_client_knows() -> None:
     play([2, 2, 1], (100.0, 50.0), (3.0,), end_s=9.0, choose=note)
     assert seen == [
         Moment(0.0, 9.0, 100.0, [2, 2, 1]),
-        Moment(2.0, 9.0, 100.0, [2, 1], 1, 2),
-        Moment(5.0, 9.0, 50.0, [1], 2, 4),
+        Moment(2.0, 9.0, 100.0, [2, 1], 1, 2, 200),
+        Moment(5.0, 9.0, 50.0, [1], 2, 4, 400),
     ]
     assert [m.n_left for m in seen] == [5, 3, 1]
     assert [m.budget_macs for m in seen] == pytest.approx([900, 700, 200], rel=2e-9)

@@ -47,8 +47,11 @@ def exact_round(
         level = next(v for v, e in zip(pieces.levels, ends, strict=True) if e is None or t < e)
         budget = level * max(Fraction(0), end - t)
         n_done = sum(sizes[:number])
-        left_of = {n: max(0, n * sum(sizes) - 8 * n_done) for _, n in entries}
-        fitting = [(c * n, c) for c, n in entries if not less(budget, Fraction(c * left_of[n], 8))]
+        needs = {
+            (c, n): Fraction(c * (sum(sizes) - n_done)) if n == 8 else Fraction(c * n * sum(sizes), 8) - total
+            for c, n in entries
+        }
+        fitting = [(c * n, c) for c, n in entries if not less(budget, needs[c, n])]
         cost = max(fitting, default=min((c * n, c) for c, n in entries))[1]
         left, now, charged = Fraction(cost * size), t, Fraction(0)
         for value, e in zip(pieces.levels, ends, strict=True):

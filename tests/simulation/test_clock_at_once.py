@@ -230,10 +230,11 @@ def test_schedules_are_those_of_the_clients_one_by_one(
 
     def at_once() -> list[tuple[Any, ...]]:
         def choose(moments: Moments) -> np.ndarray:
-            fields = (moments.t_s, moments.end_s, moments.macs_per_s, moments.n_left, moments.n_done)
+            m = moments
+            fields = (m.t_s, m.end_s, m.macs_per_s, m.n_left, m.n_done, m.charged_macs)
             alone = [
-                Moment(t, end, c, [left], 0, done)
-                for t, end, c, left, done in zip(*map(np.ndarray.tolist, fields), strict=True)
+                Moment(t, end, c, [left], 0, done, spent)
+                for t, end, c, left, done, spent in zip(*map(np.ndarray.tolist, fields), strict=True)
             ]
             return np.array(
                 [levels.levels.index(levels.now(own, levels.levels[0])) for own in alone], np.int64

@@ -160,14 +160,15 @@ def test_preferred_levels_replace_others_of_no_lower_charge() -> None:
 def test_a_level_for_fewer_steps_is_kept_until_they_are_done() -> None:
     """10 examples of 20 MACs each are 200: enough for 40 MACs with half of them. After two of these five 120
     are enough for the other three, after all five none are needed. With 119 there it is not, and all eight
-    left at 10 MACs take 80. A budget of 320 then is enough for all eight at 40.
+    left at 10 MACs take 80. A budget of 320 then is enough for all eight at 40. The steps so far took 40 MACs
+    an example.
     """
     thin, half, full = level(10), replace(level(40), share=0.5), level(40)
     levels = PerStep((thin, half, full))
     assert levels.worth_choosing == (thin, half, full)
 
     def pick(budget_macs: float, n_done: int) -> Level:
-        return levels.now(Moment(0.0, 1.0, budget_macs, [10 - n_done], 0, n_done), thin)
+        return levels.now(Moment(0.0, 1.0, budget_macs, [10 - n_done], 0, n_done, 40 * n_done), thin)
 
     assert [pick(*at) for at in ((200, 0), (199, 0), (120, 2), (119, 2), (320, 2))] == [
         half,
@@ -186,30 +187,33 @@ def test_a_level_for_fewer_steps_is_kept_until_they_are_done() -> None:
     ]
 
 
-def test_from_all_steps_thinned_to_fewer_whole_ones() -> None:
-    """100 examples, capacity for 10 MACs each, 10 for a thinned one and 100 for a whole one, of which a third
-    is planned. After n thinned ones 1000 - 10 n are left, enough for (100 / 3 - n) x 100 from 25.93 on; 740
-    MACs are 7 whole examples. The example of docs/explanation/time.md.
+@pytest.mark.parametrize(("macs_per_planned", "index", "n_steps"), [(10, 0, 100), (34, 1, 34)])
+def test_at_constant_capacity_a_client_keeps_to_a_level(
+    macs_per_planned: int, index: int, n_steps: int
+) -> None:
+    """100 examples at 10 MACs each, a third of them at 100, or all at 100: with 10 MACs for each planned one
+    all are trained at 10, with 34 as many at 100 as there is time for.
     """
-    thin, third, full = level(10), replace(level(100), share=1 / 3), level(100)
-    levels, budget, found = PerStep((thin, third, full)), 1000.0, list[Level]()
+    levels = (level(10), replace(level(100), share=1 / 3), level(100))
+    total, charged, found = 100 * macs_per_planned, 0, list[Level]()
     for n_done in range(100):
-        chosen = levels.now(Moment(0.0, 1.0, budget, [100 - n_done], 0, n_done), thin)
-        if chosen.charge > budget:
+        moment = Moment(0.0, 1.0, total - charged, [100 - n_done], 0, n_done, charged)
+        chosen = PerStep(levels).now(moment, levels[0])
+        if charged + chosen.charge > total:
             break
-        budget -= chosen.charge
+        charged += chosen.charge
         found.append(chosen)
-    assert found == [thin] * 26 + [third] * 7
+    assert found == [levels[index]] * n_steps
 
 
 def test_a_level_for_fewer_steps_is_worth_choosing_when_they_are_done() -> None:
     """Half of the examples at 40 MACs are 20 for each planned one; all at 15 are 15, and are preferred. After
-    half of the ten examples the first needs nothing, the second 75.
+    half of the ten examples, at 40, the first needs nothing, the second 75.
     """
     half, all_steps = replace(level(40), share=0.5), replace(level(15), rank=1)
     levels = PerStep((half, all_steps))
     assert levels.worth_choosing == (all_steps, half)
-    picks = [levels.now(Moment(0.0, 1.0, budget, [5], 0, 5), half) for budget in (74, 75)]
+    picks = [levels.now(Moment(0.0, 1.0, budget, [5], 0, 5, 200), half) for budget in (74, 75)]
     assert picks == [half, all_steps]
 
 

@@ -50,8 +50,8 @@ class Moment(NamedTuple):
     """The information that a client has before a step; times are relative to the start of the round.
 
     macs_per_s: capacity at t_s; end_s: when the computation must end; remaining: batch sizes of this and all
-    later planned steps; n_left: their number of examples; step: number of this step, from 0; n_done: examples
-    of the steps before it.
+    later planned steps; n_left: their number of examples; step: number of this step, from 0; n_done,
+    charged_macs: of the steps before it the examples, and the MACs of capacity that they took.
     """
 
     t_s: float
@@ -60,6 +60,7 @@ class Moment(NamedTuple):
     remaining: Sequence[int]
     step: int = 0
     n_done: int = 0
+    charged_macs: int = 0
 
     @property
     def n_left(self) -> int:
@@ -179,7 +180,7 @@ def schedule(
         if isinstance(choose, Choice):
             choice = choose
         else:
-            choice = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:], index, n_done))
+            choice = choose(Moment(t_s, end_s, capacity(t_s), sizes[index:], index, n_done, charged))
         cost = choice.charge * size
         done_s = capacity.finish(t_s, cost, limit_s)
         if done_s == math.inf and waits:

@@ -14,8 +14,8 @@ cheapest vector the cheapest is taken, and the deadline may be missed.
 Differs from the paper with the options `filters`, `resample`, `distil` and `step_normalised` and with fronts
 of shares, which are ours:
 - front of shares: an entry is a vector and the share of the planned examples that it is for. It costs the
-  vector's MACs for those of them that are left. The client trains the next mini-batch with the vector and
-  looks up again, until the deadline. With the zero vector alone it is FedAvg with partial work.
+  vector's MACs for those, less what the steps so far took. The client trains the next mini-batch with the
+  vector and looks up again, until the deadline. With the zero vector alone it is FedAvg with partial work.
 - `ordered` filters are FjORD's ordered dropout (Horvath et al., NeurIPS 2021) with a vector in place of one
   width, and the widest sub-network trained so far is tested together with the full width; `rolling` ones
   are FedRolex's window (Alam et al., NeurIPS 2022), which begins with channel j mod C of C after j rounds,

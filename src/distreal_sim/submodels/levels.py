@@ -87,22 +87,24 @@ class PerRound:
 class PerStep:
     """Before every step the preferred level of those that the budget allows, or else the cheapest.
 
-    The budget is what the capacity of the moment gives until the end. A level is for its share of the planned
-    examples, and takes its charge for as many of those as are left. levels: with one traffic; of those of
-    equal rank a later one is preferred.
+    The budget is what the capacity of the moment gives until the end. A level for all planned examples takes
+    its charge for those that are left; one for a share of them takes its charge for the whole share, less what
+    the steps so far were charged, so that at constant capacity a client keeps to it. levels: with one traffic;
+    of those of equal rank a later one is preferred.
     """
 
     levels: tuple[Level, ...]
 
     @cached_property
     def worth_choosing(self) -> tuple[Level, ...]:
-        """The levels that no preferred one of no higher charge and no larger share replaces.
+        """The levels that no preferred one of no higher charge replaces, cheapest first.
 
-        Cheapest first.
+        One for a share of the examples does not replace one for all of them, nor the other way round.
         """
         worth: list[Level] = []
         for level in self._preferred_first(self.levels):
-            if not any(p.planned_charge <= level.planned_charge and p.share <= level.share for p in worth):
+            alike = (other for other in worth if (other.share == 1) == (level.share == 1))
+            if not any(other.planned_charge <= level.planned_charge for other in alike):
                 worth.append(level)
         return tuple(sorted(worth, key=lambda level: level.planned_charge))
 
@@ -120,9 +122,10 @@ class PerStep:
         budget_macs = moment.budget_macs / n_left
         if not self._with_shares:
             return self.worth_choosing[max(0, bisect_right(self._planned_charges, budget_macs) - 1)]
+        budget_in_all = moment.budget_macs + moment.charged_macs
         n_planned = moment.n_done + n_left
-        for charge, share, level in self._with_shares:
-            if charge * (max(0.0, share * n_planned - moment.n_done) / n_left) <= budget_macs:
+        for planned_charge, is_share, level in self._with_shares:
+            if planned_charge * n_planned <= budget_in_all if is_share else planned_charge <= budget_macs:
                 return level
         return self.worth_choosing[0]
 
@@ -131,11 +134,12 @@ class PerStep:
         return [level.planned_charge for level in self.worth_choosing]
 
     @cached_property
-    def _with_shares(self) -> list[tuple[int, float, Level]]:
-        """Charge, share and level, the preferred one first; empty where all are for all planned examples."""
+    def _with_shares(self) -> list[tuple[float, bool, Level]]:
+        """Planned charge, whether for a share, and level, the preferred one first; empty without shares."""
         if all(level.share == 1 for level in self.worth_choosing):
             return []
-        return [(own.charge, own.share, own) for own in self._preferred_first(self.worth_choosing)]
+        preferred_first = self._preferred_first(self.worth_choosing)
+        return [(level.planned_charge, level.share < 1, level) for level in preferred_first]
 
 
 Levels = Always | PerRound | PerStep

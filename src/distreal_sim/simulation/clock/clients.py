@@ -145,7 +145,8 @@ class TimedClients:
             traffic = self._levels[index].traffic
             start_s = link.download_s(traffic.download_bytes)
             end_s = self.task.deadline_s - link.expected_upload_s(traffic.upload_bytes)
-            moments = Moments(rows, start_s, end_s, capacities.macs_per_s, n_examples, np.zeros_like(rows))
+            none = np.zeros_like(rows)
+            moments = Moments(rows, start_s, end_s, capacities.macs_per_s, n_examples, none, none)
             level[self._charges[index] * n_examples <= moments.budget_macs] = index
         return level
 
@@ -157,9 +158,11 @@ class TimedClients:
             picked: np.ndarray = np.maximum(found, 0)
             return picked
         n_planned, picked = moments.n_done + moments.n_left, np.zeros(len(budgets), np.int64)
+        in_all = moments.budget_macs + moments.charged_macs
         for level in sorted(range(len(self._levels)), key=lambda level: (self._levels[level].rank, level)):
-            rest = np.maximum(0.0, self._shares[level] * n_planned - moments.n_done) / moments.n_left
-            picked[self._charges[level] * rest <= budgets] = level
+            charge = self._planned_charges[level]
+            fits = charge * n_planned <= in_all if self._shares[level] < 1 else charge <= budgets
+            picked[fits] = level
         return picked
 
     @cached_property

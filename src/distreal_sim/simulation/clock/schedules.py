@@ -43,6 +43,7 @@ class Moments:
     macs_per_s: np.ndarray
     n_left: np.ndarray
     n_done: np.ndarray
+    charged_macs: np.ndarray
 
     @property
     def budget_macs(self) -> np.ndarray:
@@ -103,7 +104,7 @@ def schedules(
         capacities.reach(rows, now)
         left = work.n_left[own, index]
         done = work.n_left[own, 0] - left
-        moments = Moments(rows, now, end_s[rows], capacities.macs_per_s[rows], left, done)
+        moments = Moments(rows, now, end_s[rows], capacities.macs_per_s[rows], left, done, charged[rows])
         level = choose(moments)
         size = work.sizes[own, index]
         cost = charge[level] * size
