@@ -224,7 +224,7 @@ def _left_whole(structure: Structure) -> int:
 
 
 def table(verdicts: dict[str, Verdict]) -> str:
-    """Markdown: a row a package, then the refused ones by reason, then those that are whole in part."""
+    """Markdown: a row a package, then the refused ones by reason."""
     packages = sorted({name.split()[0] for name in verdicts})
     lines = [
         "| zoo | tried | right | of these whole in part | whole altogether | refused | wrong |",
@@ -233,8 +233,8 @@ def table(verdicts: dict[str, Verdict]) -> str:
     for package in packages:
         own = [v for name, v in verdicts.items() if name.split()[0] == package]
         kinds = [sum(v.kind == kind for v in own) for kind in ("right", "refused", "wrong")]
-        thinned = [v.n_groups > 0 for v in own if v.kind == "right" and v.n_whole > 0]
-        partly, altogether = sum(thinned), len(thinned) - sum(thinned)
+        partly = sum(v.kind == "right" and v.n_groups > 0 and v.n_whole > 0 for v in own)
+        altogether = sum(v.kind == "right" and v.n_groups == 0 for v in own)
         numbers = (len(own), kinds[0], partly, altogether, kinds[1], kinds[2])
         lines.append(f"| {package} | {' | '.join(map(str, numbers))} |")
     by_reason: dict[str, list[str]] = defaultdict(list)
