@@ -88,9 +88,9 @@ class PerStep:
     """Before every step the preferred level of those that the budget allows, or else the cheapest.
 
     The budget is what the capacity of the moment gives until the end. A level for all planned examples takes
-    its charge for those that are left; one for a share of them takes its charge for the whole share, less what
-    the steps so far were charged, so that at constant capacity a client keeps to it. levels: with one traffic;
-    of those of equal rank a later one is preferred.
+    its charge for those that are left; one for a share of them takes its charge for the whole share, less
+    what the steps so far were charged, so that at constant capacity a client keeps to it. levels: with one
+    traffic; of those of equal rank a later one is preferred.
     """
 
     levels: tuple[Level, ...]
