@@ -14,7 +14,7 @@ from torch import nn
 
 from distreal_sim.base.callable_module import make_callable
 from distreal_sim.base.errors import InputError
-from distreal_sim.base.process import prepare_process
+from distreal_sim.base.process import check_workers, prepare_process
 from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.client.task import Task
 from distreal_sim.config import Config, Experiment, parse_experiment, read_yaml, texts_of
@@ -161,6 +161,7 @@ def run(
     progress: a bar on stderr, or lines if that is no terminal. say is told where the clients run; warn, what
     makes the numbers say less than they seem to. Raises InputError for a mistake in the input.
     """
+    check_workers(n_workers)
     texts = texts_of(overrides)
     experiment, notes = load_with_notes(config, texts)
     for note in notes:

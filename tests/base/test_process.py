@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
+import distreal_sim as ds
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import SETTINGS, prepare_process
 
 FAULTS = """
@@ -67,6 +71,15 @@ def test_kernels_of_many_shapes_are_kept() -> None:
         if "create:" not in done.stdout:
             pytest.skip("this torch computes convolutions without oneDNN")
     assert found == [(True, True), (False, True)]
+
+
+@pytest.mark.parametrize("play", [ds.run, ds.sweep, ds.search])
+@pytest.mark.parametrize("n_workers", [0, -1])
+def test_less_than_one_worker(play: Callable[..., Any], n_workers: int) -> None:
+    with pytest.raises(
+        InputError, match=rf"^n_workers = {n_workers} must be at least 1; leave it out for one"
+    ):
+        play({}, n_workers=n_workers)
 
 
 def test_one_thread() -> None:

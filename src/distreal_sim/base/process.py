@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from distreal_sim.base.errors import InputError
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
 
@@ -70,6 +72,12 @@ PROC = Path("/proc/self")
 
 ENDLESS = 2**60
 """A memory limit from here on is none: cgroups of version 1 have one of nearly 2**63 bytes by default."""
+
+
+def check_workers(n_workers: int | None) -> None:
+    """Raises InputError for a number of workers below 1; None means as many as there is room for."""
+    if n_workers is not None and n_workers < 1:
+        raise InputError(f"n_workers = {n_workers} must be at least 1; leave it out for one a core")
 
 
 def n_cores() -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distreal_sim.base.process import prepare_process
+from distreal_sim.base.process import check_workers, prepare_process
 from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.base.rng import Rngs
 from distreal_sim.base.versions import version_of
@@ -65,6 +65,7 @@ def search(
     Returns `front`, `comparison` (its hypervolume and its rivals', on fresh seeds) and `path`, the directory.
     Raises InputError for a mistake in the input.
     """
+    check_workers(n_workers)
     settings, experiment, notes = load_search(config, texts_of(overrides))
     for note in notes:
         warn(note)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from distreal_sim.base.errors import InputError, naming
-from distreal_sim.base.process import available_bytes, n_cores, prepare_process
+from distreal_sim.base.process import available_bytes, check_workers, n_cores, prepare_process
 from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.base.text import counted, si
 from distreal_sim.config import texts_of
@@ -76,6 +76,7 @@ def sweep(
     cell's numbers say less than they seem to. Returns `path`, the directory, `table`, a row for each cell,
     and `failures`, the cells that failed, each with the reason. Raises InputError for a mistake in the input.
     """
+    check_workers(n_workers)
     settings, cells, notes = load_cells(config, texts_of(overrides, whole=Sweep.model_fields))
     for note in notes:
         warn(note)
