@@ -100,6 +100,24 @@ def test_where_it_pays_by_hand() -> None:
     assert fresh.by_snapshot == (fresh.thinning, fresh.thinning)
 
 
+def test_sure_entries() -> None:
+    """Entries of 0.02 and 0.06 of the MACs lie above 1.8 x, and that of 0.41, (5, 8), with 0.5, below. With
+    much noise of the seeds the second is not sure.
+    """
+    found = [Pair((1, 1)), Pair((4, 1)), Pair((5, 8)), Pair((10, 10))]
+    fresh = reevaluate(toy_space(10, 10), found, curved, np.random.default_rng(1))
+    assert fresh.sure == {Pair((1, 1)), Pair((4, 1))}
+
+    def noisy(asked: Sequence[Counts]) -> Iterator[Score]:
+        for counts, score in zip(asked, curved(asked), strict=True):
+            noise = np.array([-30, 30, -30, 30]) if counts == (4, 1) else np.zeros(4)
+            yield Score(tuple(tuple(own + noise) for own in np.array(score.drops)), score.fewer)
+
+    unsure = reevaluate(toy_space(10, 10), found, noisy, np.random.default_rng(1))
+    assert unsure.found[Pair((4, 1))].mean == fresh.found[Pair((4, 1))].mean
+    assert unsure.sure == {Pair((1, 1))}
+
+
 def test_entries_for_fewer_steps() -> None:
     """An entry for half of the steps has the fresh score after half of them, and half of the cost."""
     found = [Pair((4, 1), 0.5), Pair((10, 10), 0.5), Pair((10, 10))]

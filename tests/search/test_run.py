@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import distreal_sim
 
@@ -80,8 +81,8 @@ def test_the_number_of_entries_is_limited(whole: Path, tmp_path: Path) -> None:
 
 def test_a_front_over_vectors_and_steps(whole: Path, tmp_path: Path) -> None:
     """The same trainings; entries are pairs of the archive, cheaper by their share, and all are on the front
-    of the archive's pairs, but for the full network where it overtakes. What was measured on the way is kept
-    over an interruption.
+    of the archive's pairs, but for the full network where it overtakes. Thinned ones are above fewer full
+    steps on fresh seeds too. What was measured on the way is kept over an interruption.
     """
     search, experiment = tiny_search(tmp_path, over="vectors_and_steps", entries=100)
     out = tmp_path / "out"
@@ -106,10 +107,17 @@ def test_a_front_over_vectors_and_steps(whole: Path, tmp_path: Path) -> None:
         cost = costs[entry.counts, entry.share]
         better = [k for k, (s, _) in known.items() if s > entry.score and costs[k] <= cost]
         assert not better or (entry.share == 1 and not any(entry.rates))
-    assert any(entry.share < 1 for entry in measured)
     assert comparison.n_found == len(front.entries)
+    fresh = front.made["reevaluation"]
+    steps = [(row["share"], row["score"]) for row in fresh["fewer_steps_entries"]]
+    shares, heights = [0.0, *(s for s, _ in steps)], np.maximum.accumulate([0.0, *(h for _, h in steps)])
+    thinned = [(e, row) for e, row in zip(front.entries, fresh["entries"], strict=True) if any(e.rates)]
+    assert thinned
+    for entry, row in thinned:
+        assert row["share"] == entry.share
+        assert row["score"] > np.interp(row["relative_macs"], shares, heights)
     generations = (out / "generations.csv").read_text().splitlines()
-    assert front.hypervolume == pytest.approx(float(generations[-1].split(",")[3]), rel=1e-12)
+    assert 0 < front.hypervolume <= float(generations[-1].split(",")[3]) * (1 + 1e-12)
 
 
 def test_what_it_is_worth_is_in_the_file(whole: Path) -> None:

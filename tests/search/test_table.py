@@ -10,7 +10,7 @@ import pytest
 
 from distreal_sim.search.objective import Score
 from distreal_sim.search.space import Pair
-from distreal_sim.search.table import front_of, table_of
+from distreal_sim.search.table import confirmed, front_of, table_of
 
 from .toy_search import ROOT_SHARES, roots, toy_space
 
@@ -137,6 +137,20 @@ def test_the_best_at_every_budget_where_more_steps_harm(seed: int) -> None:
         best = max([whole, *(height for cost, height in thinned if cost <= budget)])
         _, counts, height = [entry for entry in entries if entry[0] <= budget][-1]
         assert (whole if counts == (8, 8) else height) == pytest.approx(best, abs=1e-9)
+
+
+def test_thinned_entries_that_are_not_sure_are_left_to_the_full_network() -> None:
+    """With 0.7 at 1/2 two filters are above 0.6, and full steps, 0.6 + 0.8 (x - 1/2) there, have more from
+    0.626 on. Without that entry the full network is left where it overtakes the first one, and without that
+    one nothing is thinned.
+    """
+    scores = {**OVERTAKEN, (2,): by_half(0.3, 0.7)}
+    table = table_of(toy_space(4), scores, "vectors_and_steps", 9)
+    assert list(table) == [Pair((1,)), Pair((4,), 0.334), Pair((2,)), Pair((4,), 0.626), Pair((4,))]
+    first = confirmed(toy_space(4), scores, table, {Pair((1,))})
+    assert list(first) == [Pair((1,)), Pair((4,), 0.334), Pair((4,))]
+    assert first[Pair((4,), 0.334)].mean == pytest.approx(1.2 * 0.334)
+    assert list(confirmed(toy_space(4), scores, table, set())) == [Pair((4,))]
 
 
 def test_a_table_keeps_where_it_is_overtaken() -> None:

@@ -56,7 +56,8 @@ class Reevaluation:
     """Fresh scores: found, uniform: of the entries of either front; fewer_steps: of the full network.
 
     thinning: the front against fewer full steps; by_snapshot: the same from each snapshot alone, in their
-    order. None where the full network makes no progress.
+    order. None where the full network makes no progress. sure: entries whose score is above that of as many
+    full steps as cost the same, by the 95 % bootstrap interval of the difference.
     """
 
     found: Scores
@@ -65,6 +66,7 @@ class Reevaluation:
     comparison: Comparison
     thinning: Worth | None
     by_snapshot: tuple[Worth | None, ...]
+    sure: frozenset[Pair]
 
 
 def reevaluate(
@@ -73,13 +75,14 @@ def reevaluate(
     evaluate: Evaluate,
     rng: np.random.Generator,
     fastest: Sequence[Pair] | None = None,
+    n_uniform: int | None = None,
 ) -> Reevaluation:
     """Scores `found`, cheapest first, the zero vector for all steps last, and as many uniform vectors.
 
     fastest: those of found that clients with enough memory use, which are compared with fewer full steps;
-    all if not given.
+    all if not given. n_uniform: another number of uniform vectors.
     """
-    uniform = [Pair(counts) for counts in space.uniform(len(found))]
+    uniform = [Pair(counts) for counts in space.uniform(n_uniform or len(found))]
     asked = list(dict.fromkeys(pair.counts for pair in [*found, *uniform]))
     whole = dict(zip(asked, evaluate(asked), strict=True))
     scores = {Pair(c, share): s for c in asked for share, s in whole[c].by_share.items()}
@@ -95,6 +98,7 @@ def reevaluate(
         rivals.compare(means.mean(axis=1)),
         rivals.worth(means.mean(axis=1)),
         tuple(rivals.worth(means[:, snapshot]) for snapshot in range(means.shape[1])),
+        rivals.sure(means.mean(axis=1)),
     )
 
 
@@ -153,6 +157,19 @@ class _Rivals:
         )
         full = self._space.structure.full_counts()
         return worth_of(*found, *steps, [pair.counts == full for pair in self._fastest])
+
+    def sure(self, rows: np.ndarray) -> frozenset[Pair]:
+        """The entries that are above fewer full steps of the same cost; rows as those of `compare`."""
+        costs = np.array([self._costs[pair] for pair in self._found])
+        shares = [pair.share for pair in self._steps]
+        found, steps = (
+            rows[:, [self.all.index(pair) for pair in pairs]] for pairs in (self._found, self._steps)
+        )
+        gains = np.array(
+            [own - fewer_steps(shares, full, costs) for own, full in zip(found, steps, strict=True)]
+        )
+        low = np.minimum(np.percentile(gains[1:], 2.5, axis=0), gains[0])
+        return frozenset(pair for pair, bound in zip(self._found, low, strict=True) if bound > 0)
 
     def _volumes(self, row: np.ndarray) -> list[float]:
         """Hypervolumes of the front, uniform rates, fewer full steps, and the better of these two."""

@@ -25,7 +25,7 @@ from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.reevaluate import Comparison, Reevaluation, Scores, reevaluate
 from distreal_sim.search.settings import Search, load_search
 from distreal_sim.search.space import Pair, Space
-from distreal_sim.search.table import fastest_of, table_of
+from distreal_sim.search.table import confirmed, fastest_of, table_of
 from distreal_sim.search.workers import Workers, open_workers
 from distreal_sim.search.worth import Worth
 
@@ -117,9 +117,9 @@ def run_search(
         show.begin(search)
         with open_workers(objective, n_workers, show.scored, ray_address) as workers:
             found = _explore(directory, objective, workers, begin_wall_s, show)
-            fresh = _reevaluate(directory, objective, workers, found, show)
+            entries, fresh = _reevaluate(directory, objective, workers, found, show)
         wall_s = round(time.perf_counter() - begin_wall_s, 3)
-        front = _front(experiment, objective, found, fresh, {"config": config, "wall_s": wall_s})
+        front = _front(experiment, objective, found, entries, fresh, {"config": config, "wall_s": wall_s})
         front.save(directory.front)
         directory.write_status(wall_s=wall_s, stopped=found.stopped)
         return front, fresh.comparison
@@ -148,30 +148,37 @@ def _explore(
 
 def _reevaluate(
     directory: SearchDirectory, objective: Objective, workers: Workers, found: Exploration, show: SearchShown
-) -> Reevaluation:
-    entries = _entries(objective, found)
+) -> tuple[dict[Pair, Score], Reevaluation]:
+    """The entries of the front, and their fresh scores.
+
+    Of a front over vectors and steps only those thinned entries stay that the fresh scores confirm.
+    """
+    search, space = objective.search, objective.space
+    entries = table_of(space, found.scores, search.over, search.entries)
     show.reevaluation(2 * len(entries))
-    archive = Archive(directory.reevaluation, objective.space)
-    rng = Rngs(objective.search.seed)("bootstrap")
-    evaluate = archive.filling(workers("reevaluation"))
-    return reevaluate(objective.space, list(entries), evaluate, rng, fastest_of(objective.space, entries))
+    evaluate = Archive(directory.reevaluation, space).filling(workers("reevaluation"))
 
+    def again(table: Mapping[Pair, Score]) -> Reevaluation:
+        rng, fastest = Rngs(search.seed)("bootstrap"), fastest_of(space, table)
+        return reevaluate(space, list(table), evaluate, rng, fastest, len(entries))
 
-def _entries(objective: Objective, found: Exploration) -> dict[Pair, Score]:
-    search = objective.search
-    return table_of(objective.space, found.scores, search.over, search.entries)
+    fresh = again(entries)
+    if search.over == "vectors" or search.costs != "macs":
+        return entries, fresh
+    table = confirmed(space, found.scores, entries, fresh.sure)
+    return table, again(table)
 
 
 def _front(
     experiment: Experiment,
     objective: Objective,
     found: Exploration,
+    entries: Mapping[Pair, Score],
     fresh: Reevaluation,
     facts: Mapping[str, Any],
 ) -> Front:
     space, search = objective.space, objective.search
     peak = space.peak_bytes
-    entries = _entries(objective, found)
     plain = experiment.resolved()
     made: dict[str, Any] = {
         "model": experiment.model.name,

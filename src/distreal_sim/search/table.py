@@ -8,7 +8,7 @@ worth more than the thinned entry before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -39,6 +39,25 @@ def table_of(space: Space, scores: Mapping[Counts, Score], over: Over, n: int) -
     best = _best(space, pairs, over)
     chosen = best_subset([space.point(pair, pairs[pair].mean) for pair in best], n)
     return _with_overtaking(space, scores, over, {best[i]: pairs[best[i]] for i in chosen})
+
+
+def confirmed(
+    space: Space, scores: Mapping[Counts, Score], table: Mapping[Pair, Score], sure: Container[Pair]
+) -> dict[Pair, Score]:
+    """A table over vectors and steps without those of its thinned pairs that are not among the sure ones.
+
+    Their place is left to the full network.
+
+    sure: pairs that are worth more than fewer full steps; the full network needs not be among them.
+    """
+    full = space.structure.full_counts()
+    measured = scores[full].by_share
+    kept = {
+        pair: score
+        for pair, score in table.items()
+        if (pair.share in measured if pair.counts == full else pair in sure)
+    }
+    return _with_overtaking(space, scores, "vectors_and_steps", kept)
 
 
 def fastest_of(space: Space, front: Mapping[Pair, Score]) -> list[Pair]:
