@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from command import distreal_sim
 
@@ -23,9 +23,12 @@ from distreal_sim.fronts.file import load_front, read_front
 from distreal_sim.fronts.front import fingerprint
 from distreal_sim.search import workers
 from distreal_sim.search.explore import Generation
+from distreal_sim.search.objective import Score
 from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.run import run_search
 from distreal_sim.search.settings import load_search
+from distreal_sim.search.space import Pair
+from distreal_sim.search.table import confirmed
 
 from .toy_search import result, tiny_search, write_search
 
@@ -79,11 +82,18 @@ def test_the_number_of_entries_is_limited(whole: Path, tmp_path: Path) -> None:
     assert (front.entries[0], front.entries[-1]) == (all_entries[0], all_entries[-1])
 
 
-def test_a_front_over_vectors_and_steps(whole: Path, tmp_path: Path) -> None:
+def test_a_front_over_vectors_and_steps(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same trainings; entries are pairs of the archive, cheaper by their share, and all are on the front
     of the archive's pairs, but for the full network where it overtakes. Thinned ones are above fewer full
     steps on fresh seeds too. What was measured on the way is kept over an interruption.
     """
+    confirming: list[tuple[dict[Pair, Score], frozenset[Pair]]] = []
+
+    def noting(*args: Any) -> dict[Pair, Score]:
+        confirming.append(args[2:])
+        return confirmed(*args)
+
+    monkeypatch.setattr("distreal_sim.search.run.confirmed", noting)
     search, experiment = tiny_search(tmp_path, over="vectors_and_steps", entries=100)
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -108,14 +118,11 @@ def test_a_front_over_vectors_and_steps(whole: Path, tmp_path: Path) -> None:
         better = [k for k, (s, _) in known.items() if s > entry.score and costs[k] <= cost]
         assert not better or (entry.share == 1 and not any(entry.rates))
     assert comparison.n_found == len(front.entries)
-    fresh = front.made["reevaluation"]
-    steps = [(row["share"], row["score"]) for row in fresh["fewer_steps_entries"]]
-    shares, heights = [0.0, *(s for s, _ in steps)], np.maximum.accumulate([0.0, *(h for _, h in steps)])
-    thinned = [(e, row) for e, row in zip(front.entries, fresh["entries"], strict=True) if any(e.rates)]
+    (table, sure), *_ = confirming
+    thinned = {pair for pair in table if pair.counts != (4, 8, 16)}
     assert thinned
-    for entry, row in thinned:
-        assert row["share"] == entry.share
-        assert row["score"] > np.interp(row["relative_macs"], shares, heights)
+    kept = {Pair(entry.counts, entry.share) for entry in front.entries if any(entry.rates)}
+    assert kept == thinned & sure
     generations = (out / "generations.csv").read_text().splitlines()
     assert 0 < front.hypervolume <= float(generations[-1].split(",")[3]) * (1 + 1e-12)
 
