@@ -118,6 +118,19 @@ def test_sure_entries() -> None:
     assert unsure.sure == {Pair((1, 1))}
 
 
+def test_between_entries_of_the_full_network_fewer_steps_count() -> None:
+    """An eighth of the steps has 0.225 of the progress, half has 0.9 though it is no entry: the volume is
+    that of fewer full steps. Where the entry before is a thinned one, with 0.4, half does not count.
+    """
+    found = [Pair((10, 10), 0.125), Pair((10, 10))]
+    c = reevaluate(toy_space(10, 10), found, curved, np.random.default_rng(1)).comparison
+    assert c.found == pytest.approx(0.225 * 0.375 + 0.9 * 0.5 + 0.05, abs=1e-12)
+    assert c.fewer_steps == pytest.approx(c.found, abs=1e-12)
+    thinned = [Pair((4, 1)), Pair((10, 10))]
+    c = reevaluate(toy_space(10, 10), thinned, curved, np.random.default_rng(1)).comparison
+    assert c.found == pytest.approx(0.4 * (1 - 326 / 5180) + 0.05, abs=1e-12)
+
+
 def test_entries_for_fewer_steps() -> None:
     """An entry for half of the steps has the fresh score after half of them, and half of the cost."""
     found = [Pair((4, 1), 0.5), Pair((10, 10), 0.5), Pair((10, 10))]

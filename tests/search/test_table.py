@@ -107,7 +107,8 @@ def test_where_the_full_network_overtakes() -> None:
 @pytest.mark.parametrize("seed", [0, 19, 30])
 def test_the_best_at_every_budget_where_more_steps_harm(seed: int) -> None:
     """Of random progress, which may fall with the steps: at every budget the entry that is looked up, or the
-    best number of full steps that fit where it is the full network, is as good as the best of all that fits.
+    best number of full steps that fit where it is the full network, is as good as the best of all that fits
+    and after which no further step with its vector does harm.
 
     The budgets are those of the grid, so the full network is looked up at the first one where it is better;
     between the measured shares its progress is a straight line from the best before it.
@@ -128,7 +129,10 @@ def test_the_best_at_every_budget_where_more_steps_harm(seed: int) -> None:
     entries = [(space.cost(pair), pair.counts, score.mean) for pair, score in front.items()]
     assert [height for *_, height in entries[:-1]] == sorted(height for *_, height in entries[:-1])
     thinned = [
-        (s * space.relative_macs(c), v.mean) for c in EVERYTHING[:-1] for s, v in scores[c].by_share.items()
+        (s * space.relative_macs(c), v.mean)
+        for c in EVERYTHING[:-1]
+        for s, v in scores[c].by_share.items()
+        if v.mean <= min(w.mean for t, w in scores[c].by_share.items() if t >= s)
     ]
     steps = {0.0: 0.0, **{share: own.mean for share, own in scores[8, 8].by_share.items()}}
     peaks = [max(list(steps.values())[: i + 1]) for i in range(len(steps))]

@@ -29,10 +29,11 @@ Scores = Mapping[Pair, Score]
 class Comparison:
     """Hypervolumes on fresh seeds with 95 % bootstrap intervals.
 
-    fewer_steps: of fewer steps of the full network, at the costs of the found entries; better: of whichever
-    of uniform rates and those is better at a cost. gain: found / uniform - 1; gain_over_better: found /
-    better - 1. The intervals are over the seeds of the short trainings, resampled jointly for all entries;
-    another search with another seed is not in them.
+    found: where an entry is the full network, as many of its steps as a budget allows count too;
+    fewer_steps: of fewer steps of the full network, at the same costs; better: of whichever of uniform
+    rates and those is better at a cost. gain: found / uniform - 1; gain_over_better: found / better - 1.
+    The intervals are over the seeds of the short trainings, resampled jointly for all entries; another
+    search with another seed is not in them.
     """
 
     n_found: int
@@ -122,7 +123,16 @@ class _Rivals:
         self.all = list(dict.fromkeys([*found, *uniform, *steps]))
         self._costs = {pair: space.cost(pair) for pair in self.all}
         self._found, self._uniform, self._steps = found, uniform, steps
+        self._taken = [pair for pair in steps if self._takes_full_steps(self._costs[pair])]
         self._zero = self.all.index(Pair(space.structure.full_counts()))
+
+    def _takes_full_steps(self, cost: float) -> bool:
+        """Whether the entry of this cost, or the one before it, is the full network.
+
+        A client with a budget in between takes as many of its steps as it can.
+        """
+        before = [pair for pair in self._found if self._costs[pair] <= cost]
+        return bool(before) and before[-1].counts == self._found[-1].counts
 
     def compare(self, rows: np.ndarray) -> Comparison:
         """rows: (1 + R, pairs) scores, the measured ones first."""
@@ -181,8 +191,9 @@ class _Rivals:
         def points(pairs: Sequence[Pair]) -> list[Point]:
             return [self._space.point(pair, means[pair]) for pair in pairs]
 
-        found, uniform = points(self._found), points(self._uniform)
-        costs = np.array([self._costs[pair] for pair in self._found])
+        found = points(list(dict.fromkeys([*self._found, *self._taken])))
+        uniform = points(self._uniform)
+        costs = np.array(sorted({cost for cost, *_ in found}))
         heights = fewer_steps([p.share for p in self._steps], [means[p] for p in self._steps], costs)
         memory = self._space.relative_memory(self._space.structure.full_counts())
         steps = [(c, *memory, h) for c, h in zip(costs.tolist(), heights.tolist(), strict=True)]

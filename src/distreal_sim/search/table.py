@@ -86,8 +86,8 @@ def _pairs(scores: Mapping[Counts, Score], over: Over) -> dict[Pair, Score]:
 def _best(space: Space, pairs: Mapping[Pair, Score], over: Over) -> list[Pair]:
     """The pairs that no other beats, cheapest first, and the zero vector for all steps.
 
-    Not among them are thinned ones that are worth no more than full steps of the same cost, where fewer steps
-    are allowed and memory is no objective.
+    Not among them, where fewer steps are allowed and memory is no objective, are thinned ones that are worth
+    no more than full steps of the same cost, and those with which further steps do harm.
     """
     full = space.structure.full_counts()
     tried = list(pairs)
@@ -95,9 +95,19 @@ def _best(space: Space, pairs: Mapping[Pair, Score], over: Over) -> list[Pair]:
         steps = [pair for pair in tried if pair.counts == full]
         costs = [space.cost(pair) for pair in tried]
         rivals = zip(tried, _steps({p.share: pairs[p] for p in steps}, costs).tolist(), strict=True)
-        tried = [pair for pair, rival in rivals if pair.counts == full or pairs[pair].mean > rival]
+        above = [pair for pair, rival in rivals if pair.counts == full or pairs[pair].mean > rival]
+        tried = [pair for pair in above if pair.counts == full or not _harms_later(pairs, pair)]
     best = [tried[i] for i in non_dominated([space.point(pair, pairs[pair].mean) for pair in tried])]
     return best if Pair(full) in best else [*best, Pair(full)]
+
+
+def _harms_later(pairs: Mapping[Pair, Score], pair: Pair) -> bool:
+    """Whether more steps with its vector are worth less; a client with time left goes on with it."""
+    return any(
+        score.mean < pairs[pair].mean
+        for (counts, share), score in pairs.items()
+        if counts == pair.counts and share > pair.share
+    )
 
 
 def _with_overtaking(
