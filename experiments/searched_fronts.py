@@ -22,14 +22,15 @@ ORDER = (
 
 SCENARIOS = Path(__file__).parent / "benchmark" / "scenarios"
 OVER_STEPS = {
-    "`small_cnn`, digits": SCENARIOS / "digits" / "central.json",
-    "`small_cnn`, CIFAR-10 at 16 x 16": SCENARIOS / "c16" / "central.json",
-    "`small_cnn`, MNIST by writer": SCENARIOS / "phones" / "central.json",
-    "`small_cnn`, CIFAR-10 at 16 x 16, ordered": SCENARIOS / "c16" / "ordered.json",
-    "`femnist_cnn`, MNIST by writer": SCENARIOS / "mnist_writers" / "central.json",
-}
-"""Fronts over vectors and steps."""
-ALONE = {"`small_cnn`, CIFAR-10 at 16 x 16, vectors alone": SCENARIOS / "c16" / "vectors.json"}
+    f"`{scenario}`, {score}": SCENARIOS / scenario / file
+    for score, file in (("federated", "front.json"), ("central", "central.json"))
+    for scenario in ("digits", "c16", "phones", "mnist_writers", "mnist_dirichlet")
+    if score == "federated" or scenario != "mnist_dirichlet"
+} | {"`c16`, central, ordered": SCENARIOS / "c16" / "ordered.json"}
+"""Fronts over vectors and steps, by scenario of the benchmark and score. That of `mnist_dirichlet` by the
+central one is that of `mnist_writers`.
+"""
+ALONE = {"`c16`, central, vectors alone": SCENARIOS / "c16" / "vectors.json"}
 """Of the benchmark, over vectors, from late snapshots too."""
 
 

@@ -37,7 +37,7 @@ FAR = {"digits": 0.04, "c16": 0.12}
 """Differences of accuracy up to which the figure of one scenario has room."""
 MANY = 8
 """Methods in a figure, at most, that all have curves."""
-LINES = ("fedavg-partial", "heterofl", "small", "distreal", "distreal-ordered", "distreal-steps-central")
+LINES = ("fedavg-partial", "heterofl", "small", "distreal", "distreal-ordered", "distreal-steps")
 """The methods whose curves are drawn where there are many."""
 
 COSTS = {"sim_s": (60, "simulated minutes"), "energy_j": (1000, "kJ"), "upload_bytes": (1e6, "MB uploaded")}
