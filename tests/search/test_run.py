@@ -258,13 +258,19 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "unknown key 'generatons' = 2; did you mean 'generations'?" in done.stderr
 
 
+def with_the_tests() -> dict[str, str]:
+    """The environment of a process that finds the toy of the tests."""
+    path = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
 @pytest.mark.slow
 def test_ray_cannot_start(tmp_path: Path) -> None:
     """Its folder is a file: the message says which option of this command does without Ray."""
     config = write_search(tmp_path)
     done = subprocess.run(
         [*COMMAND, str(config), "--workers", "2", "--out", str(tmp_path / "out")],
-        env={**os.environ, "RAY_TMPDIR": str(config)},
+        env={**with_the_tests(), "RAY_TMPDIR": str(config)},
         capture_output=True,
         text=True,
         check=False,
@@ -284,7 +290,7 @@ def test_three_kills(n_workers: str, tmp_path: Path) -> None:
     command = [*COMMAND, str(config), "--workers", n_workers, "--out", str(out), "--resume"]
     table = out / "evaluations.jsonl"
     for kill in (1, 2, 3):
-        process = subprocess.Popen(command, start_new_session=True)
+        process = subprocess.Popen(command, start_new_session=True, env=with_the_tests())
         while not table.exists() or table.read_bytes().count(b"\n") < 30 * kill:
             assert process.poll() is None
             time.sleep(0.01)
@@ -292,7 +298,7 @@ def test_three_kills(n_workers: str, tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert not (out / "front.json").exists()
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=with_the_tests())
     search, experiment, _ = load_search(config)
     run_search(search, experiment, tmp_path / "whole", config=config.stem, n_workers=1)
     assert result(out) == result(tmp_path / "whole")
