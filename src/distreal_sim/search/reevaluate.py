@@ -1,7 +1,9 @@
 """A found front against uniform rates and fewer full steps, on seeds that the search has not seen.
 
 The best of many noisy scores is too good (the winner's curse), so the front, uniform rates with as many
-entries, and fewer steps of the full network are scored again, all with the same fresh seeds.
+entries, and fewer steps of the full network are scored again, all with the same fresh seeds. A front over
+vectors and steps keeps those thinned entries that are sure by them; what is said of it then is of the same
+seeds, and somewhat too good again.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 A client that takes fewer steps of the full network may take any number of them, not just a measured one.
 So in a front over vectors and steps a thinned entry must be worth more than fewer full steps at its own cost,
 and the full network is an entry again from the budget on at which as many of its steps as that allows are
-worth more than the thinned entry before.
+worth more than the thinned entry before. A client with time left goes on with its vector, so a thinned entry
+after which further steps do harm is none either.
 """
 
 from __future__ import annotations
