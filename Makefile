@@ -61,11 +61,22 @@ bench: install  ## the benchmarks, other simulators first; tables in benchmarks/
 	$(BIN)/python benchmarks/peers/run.py --docs lab/performance.md
 	$(BIN)/python benchmarks/peers/others.py
 
+data_of = $(firstword $(subst _, ,$(1)))
+bundled = src/distreal_sim/fronts/$(patsubst $(data_of)_%,%,$(1))-$(data_of).json
+
 fronts: $(patsubst configs/search/%.yaml,front-%,$(wildcard configs/search/*.yaml))  ## search the bundled fronts again (hours)
 
 front-%: install  # one of them, by the name of its config, DATASET_MODEL; resumes a search that was cut short
 	$(BIN)/distreal-sim search configs/search/$*.yaml --out runs/fronts/$* --resume
-	cp runs/fronts/$*/front.json src/distreal_sim/fronts/$(shell name=$*; echo "$${name#*_}-$${name%%_*}").json
+	cp runs/fronts/$*/front.json $(call bundled,$*)
+
+SNAPSHOTS := [0, 300, 2000]
+worth-mnist_small_cnn: SNAPSHOTS := [0, 100, 1000]
+worth-mnist_femnist_cnn: SNAPSHOTS := [0, 40, 200]
+worth-%: install  # measures the worth of one of them again, from an early, a middle and a late snapshot
+	$(BIN)/distreal-sim search configs/search/$*.yaml front=auto score=central 'snapshots=$(SNAPSHOTS)' \
+		--out runs/worth/$* --resume
+	cp runs/worth/$*/front.json $(call bundled,$*)
 
 clean:  ## remove the environment and the demo's runs
 	rm -rf $(VENV) runs/demo

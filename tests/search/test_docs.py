@@ -40,7 +40,11 @@ def test_the_commands_exist() -> None:
     """Their names and options, and the files that they read from the repository."""
     commands = get_command(app).commands  # type: ignore[attr-defined]
     lines = re.findall(r"^    distreal-sim (\w+) (.*)$", TEXT, re.MULTILINE)
-    assert [name for name, _ in lines] == ["search", "plot", "inspect", "run", "search", "search"]
+    assert [name for name, _ in lines] == [
+        *("search", "plot", "inspect", "run"),
+        *("search", "check"),
+        *("search", "search"),
+    ]
     for name, rest in lines:
         options = {option for parameter in commands[name].params for option in parameter.opts}
         assert set(re.findall(r"--[\w-]+", rest)) <= options

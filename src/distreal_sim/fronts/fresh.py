@@ -1,4 +1,4 @@
-"""What the file of a searched front says about its worth: lines on what was measured on fresh seeds."""
+"""What the file of a front says about its worth: lines on what was measured on fresh seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ DRAWN = ("filters", "resample", "scaling")
 """Options of the method that are part of what is scored."""
 
 Made = Mapping[str, Any]
-"""Front.made: `reevaluation` holds the measurements, where there are any."""
+"""Front.made: `reevaluation` holds the measurements, where there are any. They are of the search that made
+the front; or, where a given front was measured, of what `measured` says.
+"""
 
 
 def gains(made: Made) -> list[str]:
@@ -44,12 +46,12 @@ def where_it_loses(made: Made) -> str | None:
     return f"lies below fewer full steps {_ranges(worth['loses'])}{_training(made)}"
 
 
-def searched_otherwise(made: Made, dataset: Made, method: Made) -> dict[str, tuple[Any, Any]]:
-    """By key what the search had and the run has, where other data or other filters were scored.
+def scored_otherwise(made: Made, dataset: Made, method: Made) -> dict[str, tuple[Any, Any]]:
+    """By key what the measurements had and the run has, where other data or other filters were scored.
 
     dataset, method: the run's, plain values. Nothing where the file does not say.
     """
-    experiment = _part(made, "experiment")
+    experiment = _part(_origin(made), "experiment")
     before, here = same_data(_part(experiment, "dataset")), same_data(dataset)
     drawn = _part(experiment, "method")
     differs = {
@@ -84,6 +86,11 @@ def _worth(made: Made) -> Made | None:
     return worth if worth.keys() >= {"pays", "pays_in_the_mean", "loses", "best", "worst"} else None
 
 
+def _origin(made: Made) -> Made:
+    """What says with which `search` settings, for which `experiment`, the measurements were made."""
+    return _part(made, "measured") or made
+
+
 def _part(made: Made, key: str) -> Made:
     """A part of it, empty where there is none."""
     part = made.get(key)
@@ -92,7 +99,7 @@ def _part(made: Made, key: str) -> Made:
 
 def _training(made: Made) -> str:
     """The training in which that was measured, in words; nothing where the file does not say."""
-    score = _part(made, "search").get("score")
+    score = _part(_origin(made), "search").get("score")
     return {"central": " in central training", "federated": " in a round of a fleet"}.get(str(score), "")
 
 

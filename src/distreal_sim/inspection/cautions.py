@@ -75,10 +75,10 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
         return []
     method = experiment.method
     if task.front.thins:
-        if differs := searched_otherwise(experiment, task.front):
+        if differs := scored_otherwise(experiment, task.front):
             had, has = (", ".join(f"{key}={pair[i]}" for key, pair in differs.items()) for i in (0, 1))
             return [
-                f"warning: the front of method {method.name} was searched with {had}; with {has} its scores "
+                f"warning: the front of method {method.name} was scored with {had}; with {has} its scores "
                 "may be others, and where it pays is not known"
             ]
         below = fresh.where_it_loses(task.front.made)
@@ -95,10 +95,10 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
     ]
 
 
-def searched_otherwise(experiment: Experiment, front: Front) -> dict[str, tuple[object, object]]:
-    """By key what the search of the front had and the experiment has, where that decides about scores."""
+def scored_otherwise(experiment: Experiment, front: Front) -> dict[str, tuple[object, object]]:
+    """By key what the scores of the front had and the experiment has, where that decides about scores."""
     plain = experiment.resolved()
-    return fresh.searched_otherwise(front.made, plain["dataset"], plain["method"])
+    return fresh.scored_otherwise(front.made, plain["dataset"], plain["method"])
 
 
 def of_data(data: Data) -> list[str]:

@@ -31,6 +31,9 @@ from distreal_sim.thinning.cost import training_macs
 MAX_SAMPLE = 200
 """Most clients whose capacity is looked at."""
 
+UNMEASURED = "not known whether thinning pays; `search` with `front` measures it"
+"""Of a front that thins, and whose file says nothing of fewer full steps."""
+
 OVERRUNS: dict[Overrun, str] = {
     "drop": "the update of a client that misses the deadline is lost",
     "partial": "of a client that misses the deadline the finished steps count",
@@ -169,9 +172,11 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
             below_1 = [entry.share for entry in entries if entry.share < 1]
             yield "front", f"{len(below_1)} for a share of the planned examples: {spread(below_1)}"
         yield "front", _origin(experiment, task.front)
-        pays = fresh.where_it_pays(task.front.made)
-        if pays is not None and not cautions.searched_otherwise(experiment, task.front):
-            yield "front", f"{pays}, against fewer full steps"
+        if not cautions.scored_otherwise(experiment, task.front):
+            if (pays := fresh.where_it_pays(task.front.made)) is not None:
+                yield "front", f"{pays}, against fewer full steps"
+            elif task.front.thins:
+                yield "front", UNMEASURED
         charges = [entry.share * task.charge_per_example(entry.counts) for entry in entries]
         macs["the cheapest entry"] = min(charges)
     if levels := choices(experiment.method, task):

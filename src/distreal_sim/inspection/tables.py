@@ -192,6 +192,8 @@ def _front(front: Front, console: Console) -> None:
         say(console, f"Hypervolume to {reference}, relative to the full network: {front.hypervolume:.4f}.")
     for line in [*fresh.gains(front.made), *fresh.thinning_pays(front.made)]:
         say(console, f"On fresh seeds: {line}.")
+    if front.thins and fresh.where_it_pays(front.made) is None:
+        say(console, "Not known whether thinning pays; `search` with `front` measures it.")
     plain = {key: value for key, value in front.made.items() if not isinstance(value, dict | list)}
     say(console, f"Made by: {', '.join(f'{key}: {value}' for key, value in plain.items())}.")
     say(console, f"Thinned groups: {', '.join(front.groups)}.")

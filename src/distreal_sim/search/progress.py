@@ -43,6 +43,10 @@ class SearchShown:
         """The search is over; at most n vectors are scored on fresh seeds."""
         over = f"search: over after {counted(self._n_scored, 'vector')}{self._facts}"
         self._progress.line(lambda: over, pressing=True)
+        self.measuring(n)
+
+    def measuring(self, n: int) -> None:
+        """At most n vectors are scored on fresh seeds."""
         self._n_scored, self._total, self._what, self._facts = 0, n, "fresh seeds", ""
         self._progress.begin(self._what, n)
 
@@ -51,9 +55,12 @@ class SearchShown:
 
 
 def summary(front: Front, comparison: Comparison, say: Callable[[str], None]) -> None:
-    """A few lines on a finished search."""
+    """A few lines on a finished search, or on a front that was measured."""
     c = comparison
-    say(f"{counted(front.made['evaluations'], 'vector')} tried, stopped by: {front.made['stopped']}")
+    if "measured" in front.made:
+        say(f"{counted(len(front.entries), 'entry', 'entries')} measured: {front.origin}")
+    else:
+        say(f"{counted(front.made['evaluations'], 'vector')} tried, stopped by: {front.made['stopped']}")
     if front.has_memory:
         n_fastest, n_entries = len(front.fastest.entries), len(front.entries)
         say(

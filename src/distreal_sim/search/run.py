@@ -1,4 +1,4 @@
-"""A whole search: explores, measures the found front on fresh seeds, writes it."""
+"""A whole search: explores, measures the found front on fresh seeds, writes it; or measures a given front."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.base.versions import version_of
 from distreal_sim.config import Experiment, texts_of
 from distreal_sim.fronts.front import Front, fingerprint, make_front
+from distreal_sim.fronts.option import front_of
 from distreal_sim.inspection import cautions
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
@@ -36,8 +37,8 @@ PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
 class SearchResult:
     """A search that was played.
 
-    front: the table that was found; comparison: its hypervolume and its rivals', on fresh seeds;
-    path: the directory, which holds the front as front.json.
+    front: the table that was found, or the given one; comparison: its hypervolume and its rivals', on fresh
+    seeds; path: the directory, which holds the front as front.json.
     """
 
     front: Front
@@ -57,6 +58,8 @@ def search(
     **overrides: Any,
 ) -> SearchResult:
     """Searches for a front of dropout vectors into the directory `out`, or resumes the search that is there.
+
+    With the key `front` nothing is searched: the worth of that front is measured.
 
     config: a search config, a YAML file or what one would hold. overrides: its keys, `seed=3`, and the
     experiment's, `experiment={"model": {"width": 8}}`. out: by default runs/search-NAME-SEED. n_workers:
@@ -101,7 +104,8 @@ def run_search(
     resume: bool = False,
     show: SearchShown | None = None,
 ) -> tuple[Front, Comparison]:
-    """Searches into the directory `out`, or resumes the search that is there.
+    """Searches into the directory `out`, or resumes the search that is there; with search.front none is
+    searched for, and the given one is measured.
 
     config: the name of the search's config, for the front to say. The vectors and scores are the same for
     every number of workers, and after being cut short at any moment. ray_address: of a running Ray cluster,
@@ -113,16 +117,34 @@ def run_search(
     with open_directory(out, search, experiment, resume=resume) as directory:
         begin_wall_s = time.perf_counter() - float(directory.status()["wall_s"])
         objective = make_objective(search, experiment)
+        given = _given(objective)
         directory.begin()
-        show.begin(search)
         with open_workers(objective, n_workers, show.scored, ray_address) as workers:
-            found = _explore(directory, objective, workers, begin_wall_s, show)
-            entries, fresh = _reevaluate(directory, objective, workers, found, show)
+            if given is None:
+                show.begin(search)
+                found = _explore(directory, objective, workers, begin_wall_s, show)
+                entries, fresh = _reevaluate(directory, objective, workers, found, show)
+                stopped = found.stopped
+            else:
+                show.measuring(2 * len(given.entries))
+                fresh, stopped = _measure(directory, objective, workers, given), "measured"
         wall_s = round(time.perf_counter() - begin_wall_s, 3)
-        front = _front(experiment, objective, found, entries, fresh, {"config": config, "wall_s": wall_s})
+        facts = {"config": config, "wall_s": wall_s}
+        if given is None:
+            front = _front(experiment, objective, found, entries, fresh, facts)
+        else:
+            front = _measured(experiment, objective, given, fresh, facts)
         front.save(directory.front)
-        directory.write_status(wall_s=wall_s, stopped=found.stopped)
+        directory.write_status(wall_s=wall_s, stopped=stopped)
         return front, fresh.comparison
+
+
+def _given(objective: Objective) -> Front | None:
+    """The front to measure; None where one is searched for. Raises InputError if it is not the network's."""
+    option, task = objective.search.front, objective.task
+    if option is None:
+        return None
+    return front_of(option, objective.method.drop_linear, task.module, task.structure)
 
 
 def _explore(
@@ -169,6 +191,17 @@ def _reevaluate(
     return table, again(table)
 
 
+def _measure(
+    directory: SearchDirectory, objective: Objective, workers: Workers, given: Front
+) -> Reevaluation:
+    """The fresh scores of a given front."""
+    evaluate = Archive(directory.reevaluation, objective.space).filling(workers("reevaluation"))
+    found, fastest = (
+        [Pair(entry.counts, entry.share) for entry in front.entries] for front in (given, given.fastest)
+    )
+    return reevaluate(objective.space, found, evaluate, Rngs(objective.search.seed)("bootstrap"), fastest)
+
+
 def _front(
     experiment: Experiment,
     objective: Objective,
@@ -179,7 +212,6 @@ def _front(
 ) -> Front:
     space, search = objective.space, objective.search
     peak = space.peak_bytes
-    plain = experiment.resolved()
     made: dict[str, Any] = {
         "model": experiment.model.name,
         "dataset": experiment.dataset.name,
@@ -190,23 +222,9 @@ def _front(
         "generations": len(found.generations),
         "stopped": found.stopped,
         "reproducible": found.stopped != "wall_s",
-        "versions": {name: version_of(name) for name in PACKAGES},
-        "search": search.model_dump(mode="json", exclude={"experiment"}),
-        "experiment": {key: plain[key] for key in ("seed", "dataset", "model", "local", "method")},
-        "reevaluation": {
-            **dataclasses.asdict(fresh.comparison),
-            "thinning": _plain(fresh.thinning),
-            "thinning_by_snapshot": [
-                {"steps": steps, "thinning": _plain(worth)}
-                for steps, worth in zip(search.snapshots, fresh.by_snapshot, strict=True)
-            ],
-            "entries": _rows(space, fresh.found),
-            "uniform_entries": _rows(space, fresh.uniform),
-            "fewer_steps_entries": _rows(space, fresh.fewer_steps),
-        },
+        **_settings(search, experiment),
+        "reevaluation": _worth(objective, fresh),
     }
-    made["experiment"]["dataset"].pop("data_dir", None)
-    made["experiment"]["method"].pop("front", None)
     return make_front(
         space.structure,
         space.thinnable,
@@ -218,6 +236,45 @@ def _front(
         model=fingerprint(objective.task.module),
         made=made,
     )
+
+
+def _measured(
+    experiment: Experiment, objective: Objective, given: Front, fresh: Reevaluation, facts: Mapping[str, Any]
+) -> Front:
+    """The same entries and scores; `made` tells the worth, and how it was measured."""
+    measured = {**facts, **_settings(objective.search, experiment)}
+    return dataclasses.replace(
+        given, made={**given.made, "measured": measured, "reevaluation": _worth(objective, fresh)}
+    )
+
+
+def _settings(search: Search, experiment: Experiment) -> dict[str, Any]:
+    """What a front or its worth depends on, for its file."""
+    plain = experiment.resolved()
+    own = {key: plain[key] for key in ("seed", "dataset", "model", "local", "method")}
+    own["dataset"].pop("data_dir", None)
+    own["method"].pop("front", None)
+    return {
+        "versions": {name: version_of(name) for name in PACKAGES},
+        "search": search.model_dump(mode="json", exclude={"experiment"}),
+        "experiment": own,
+    }
+
+
+def _worth(objective: Objective, fresh: Reevaluation) -> dict[str, Any]:
+    """What was measured on fresh seeds, for the front's file."""
+    space = objective.space
+    return {
+        **dataclasses.asdict(fresh.comparison),
+        "thinning": _plain(fresh.thinning),
+        "thinning_by_snapshot": [
+            {"steps": steps, "thinning": _plain(worth)}
+            for steps, worth in zip(objective.search.snapshots, fresh.by_snapshot, strict=True)
+        ],
+        "entries": _rows(space, fresh.found),
+        "uniform_entries": _rows(space, fresh.uniform),
+        "fewer_steps_entries": _rows(space, fresh.fewer_steps),
+    }
 
 
 def _plain(worth: Worth | None) -> dict[str, Any] | None:

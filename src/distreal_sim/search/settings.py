@@ -13,6 +13,7 @@ from distreal_sim.base.values import ConfigModel, ConfigPath
 from distreal_sim.config import Experiment, load_experiment, read_config, refuse_other_kinds
 from distreal_sim.config.explain import explain
 from distreal_sim.config.override import override
+from distreal_sim.fronts.option import FrontOption, settled_front
 from distreal_sim.methods.distreal import Distreal
 
 STOPS = ("generations", "evaluations", "stall", "wall_s")
@@ -41,6 +42,11 @@ class Search(ConfigModel):
 
     experiment: ConfigPath = Field(description="the experiment config that the front is for")
     seed: int = Field(1, ge=0, description="determines every random draw of the search")
+    front: FrontOption | None = Field(
+        None,
+        description="a front whose worth is measured, and none searched for; values as of method.front of an "
+        "experiment; left out: a search",
+    )
     snapshots: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (0, 300, 2000), min_length=1, description="steps of central training after which a snapshot is taken"
     )
@@ -57,7 +63,7 @@ class Search(ConfigModel):
         None,
         description="what is measured: the progress of the network trained by itself with the vector; or "
         "what weak clients that train with it add to a round of a fleet whose other clients train in full; "
-        "left out: central with over vectors, federated with vectors_and_steps",
+        "left out: central for a search over vectors, federated over vectors_and_steps and with front",
     )
     weak: float = Field(
         0.5, gt=0, lt=1, description="score federated: share of the cohort that trains with the vector"
@@ -146,12 +152,15 @@ def load_search(
             f"{search.experiment}: method.name = {experiment.method.name} looks up no front; a search needs "
             "distreal (experiment.method.name=distreal on the command line)"
         )
-    score = search.score or SCORES[search.over]
+    score = search.score or ("federated" if search.front is not None else SCORES[search.over])
     filled: dict[str, Any] = {
         "score": score,
         "batch_size": search.batch_size or max(2, experiment.local.batch_size),
         "lr": search.lr or experiment.local.lr,
     }
+    if search.front is not None:
+        plain = experiment.resolved()
+        filled["front"] = settled_front(search.front, plain["model"], plain["dataset"], plain["method"])
     if score == "federated":
         filled["cohort"] = search.cohort or max(2, experiment.clients_per_round)
     if not filled["lr"]:
