@@ -90,3 +90,24 @@ def test_a_layer_that_runs_once_a_batch_is_refused() -> None:
         find_groups(BatchMean(), torch.zeros(2, 7, 10))
     with pytest.raises(ThinningError, match=r"module 'b' .* 12 positions for 2 examples and 12 for 3"):
         find_groups(BatchMean(), torch.zeros(2, 12, 10))
+
+
+class OnGraph(nn.Module):
+    """A graph's nodes (B, 6, 4) with a sparse adjacency."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("adjacency", torch.eye(6).to_sparse())
+        self.hidden, self.out = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.hidden(x)).transpose(0, 1)
+        mixed = torch.sparse.mm(self.adjacency, h.reshape(6, -1)).reshape(h.shape)
+        return self.out(mixed.mean(0))
+
+
+def test_a_sparse_buffer_is_refused() -> None:
+    """With its name, and what helps."""
+    expected = r"the model \(OnGraph\) cannot be simulated: its 'adjacency' is sparse .*\.to_dense\(\)"
+    with pytest.raises(ThinningError, match=expected):
+        find_groups(OnGraph(), torch.zeros(2, 6, 4))

@@ -57,6 +57,12 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
                 f"module '{name}' ({type(part).__name__}) cannot be trained: its parameters lie in compiled "
                 "code (torch.jit.script); use the module that was compiled"
             )
+        for key, tensor in [*part._parameters.items(), *part._buffers.items()]:
+            if tensor is not None and tensor.layout != torch.strided:
+                raise ThinningError(
+                    f"{place_of(name, part)} cannot be simulated: its '{key}' is sparse ({tensor.layout}), "
+                    "and what a sparse product costs depends on values; keep it dense (.to_dense())"
+                )
     example = _with_values(copied, example.detach().cpu())
     fresh = copy.deepcopy(copied).train()  # a pass may leave objects in a network that cannot be copied
     tracer = Tracer(copied, apply_rule)

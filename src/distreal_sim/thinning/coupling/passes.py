@@ -41,7 +41,7 @@ def watch_passes(tracer: Tracer, example: Tensor) -> tuple[Pass, Pass]:
         others += _forced(tracer, example)
     _refuse_changes(module, before)
     for other in others:
-        _refuse_costs_of_a_batch(first, other)
+        _refuse_costs_of_a_batch(module, first, other)
         _refuse_other_path(module, first, other)
     module.eval()
     tested = tracer.run(example)
@@ -97,7 +97,7 @@ def _costs(of: Pass) -> Counter[tuple[str, str, int, int]]:
     return Counter([*layers, *((p.operation, p.module, p.forward_macs, p.both_macs) for p in of.products)])
 
 
-def _refuse_costs_of_a_batch(first: Pass, more: Pass) -> None:
+def _refuse_costs_of_a_batch(module: nn.Module, first: Pass, more: Pass) -> None:
     n, m = first.n_examples, more.n_examples
     layers, products = "positions", "multiply-adds"
     costs = [
@@ -105,11 +105,12 @@ def _refuse_costs_of_a_batch(first: Pass, more: Pass) -> None:
         + [(products, p.module, p.operation, p.forward_macs) for p in of.products]
         for of in (first, more)
     ]
-    for (unit, module, what, cost), (_, _, same, its) in zip(*costs, strict=False):
+    for (unit, where, what, cost), (_, _, same, its) in zip(*costs, strict=False):
         if what == same and cost != its:
             raise ThinningError(
-                f"module '{module}' cannot be simulated: it has {n * cost} {unit} for {n} examples and "
-                f"{m * its} for {m}, so that its cost is not that of an example times their number"
+                f"{place_of(where, module.get_submodule(where))} cannot be simulated: its {what} has "
+                f"{n * cost} {unit} for {n} examples and {m * its} for {m}, so that its cost is not that of "
+                "an example times their number; let it treat all examples of a mini-batch at once, and each by itself"
             )
 
 
