@@ -110,7 +110,8 @@ def _refuse_costs_of_a_batch(module: nn.Module, first: Pass, more: Pass) -> None
             raise ThinningError(
                 f"{place_of(where, module.get_submodule(where))} cannot be simulated: its {what} has "
                 f"{n * cost} {unit} for {n} examples and {m * its} for {m}, so that its cost is not that of "
-                "an example times their number; let it treat all examples of a mini-batch at once, and each by itself"
+                "an example times their number; let it treat all examples of a mini-batch at once, each by "
+                "itself"
             )
 
 
