@@ -144,9 +144,11 @@ def test_plan_of_distreal_at_half_the_capacity(config: Path) -> None:
     """
     out = cli("check", config, "method.name=distreal", "method.front.uniform=4", "profile.level=0.5")
     assert 2 * 4 * 9 * 64 + 3 * (8 * 4 * 9 * 16 + 16 * 8 * 9 * 4 + 16 * 10) == 32_736
+    assert round(100 * 264_096 / FULL) == 57
     assert round(100 * 32_736 / FULL, 1) == 7.1
     assert section(out, "front") == [
         "4 entries of 3 rates, the cheapest with 7.1 % of the full MACs",
+        "no entry between 57 % and 100 % of the full MACs",
         "uniform rates; for this model, data set and way of thinning none is bundled",
         UNMEASURED,
     ]
@@ -385,7 +387,7 @@ def test_a_front_that_was_measured_afresh(config: Path, tmp_path: Path) -> None:
     assert [row[8] for row in rows(out)] == ["0.012"] * 4
     assert "On fresh seeds: the front lies below fewer full steps from 2 to 10 % of the MACs, at worst" in out
     checked = cli("check", config, "method.name=distreal", f"method.front={path}")
-    assert section(checked, "front")[1:] == [
+    assert section(checked, "front")[2:] == [
         "by hand",
         "thinning pays from 20 to 50 % of the MACs, against fewer full steps",
     ]
