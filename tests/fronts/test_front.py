@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from distreal_sim.fronts.entry import Entry
-from distreal_sim.fronts.front import Front, fingerprint, make_front, uniform_rates
+from distreal_sim.fronts.front import Front, fingerprint, gap_line, make_front, uniform_rates
 from distreal_sim.thinning.cost import training_macs
 from distreal_sim.thinning.coupling.groups import find_groups
 from distreal_sim.thinning.structure import Structure
@@ -117,6 +117,24 @@ def test_hypervolume_by_hand() -> None:
     assert volume((100, 2.0)) == pytest.approx(0.05)
     assert volume((20, 0.5), (100, 0.0)) is None
     assert volume() is None
+
+
+def test_the_widest_gap() -> None:
+    """Between thinned entries at 10, 40 and 90 % and the full network: from 40 to 90 %. With 0.4 of the full
+    steps in the place of the second no gap is wide enough, nor is that from 80 to 100 %.
+    """
+
+    def gap(*entries: tuple[int, int, float]) -> tuple[float, float] | None:
+        rows = (Entry((0.0,), (kept,), macs, i, share=share) for i, (kept, macs, share) in enumerate(entries))
+        return Front(tuple(rows), "m", ("g",), {}).wide_gap
+
+    full = (10, 100, 1.0)
+    assert gap((1, 10, 1.0), (4, 40, 1.0), (9, 90, 1.0), full) == (0.4, 0.9)
+    assert gap((2, 20, 1.0), (10, 100, 0.4), (9, 90, 1.0), full) is None
+    assert gap((8, 80, 1.0), full) is None
+    assert gap((4, 50, 1.0), (5, 75, 1.0), full) == (0.5, 0.75)
+    assert gap(full) is None
+    assert gap_line(0.4, 0.9) == "no entry between 40 % and 90 % of the full MACs"
 
 
 class Counted(float):

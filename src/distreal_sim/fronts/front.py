@@ -20,6 +20,7 @@ import numpy as np
 from torch import nn
 
 from distreal_sim.base.files import write_atomically
+from distreal_sim.base.text import percent
 from distreal_sim.fronts.entry import Entry, make_entry
 from distreal_sim.thinning.structure import Structure
 
@@ -29,6 +30,9 @@ REFERENCE_COST = 1.05
 """A hypervolume is the area between a front and (1.05, 0), relative to the zero vector's MACs and score; the
 volume up to (1.05, 1.05, 0) where entries have memory.
 """
+
+WIDE = 0.25
+"""Relative MACs between two entries from which on users are told of the gap."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,21 @@ class Front:
         return sorted(by_counts.values(), key=lambda entry: entry.macs)
 
     @property
+    def wide_gap(self) -> tuple[float, float] | None:
+        """Relative MACs of the entries on either side of the widest gap; None if it is narrower than WIDE.
+
+        After an entry of the full network there is none: clients take as many of its steps as they can.
+        """
+        entries, full = self.fastest.entries, self.entries[-1]
+        gaps = [
+            (before.macs_per_planned_example / full.macs, after.macs_per_planned_example / full.macs)
+            for before, after in pairwise(entries)
+            if before.counts != full.counts
+        ]
+        low, high = max(gaps, key=lambda gap: gap[1] - gap[0], default=(0.0, 0.0))
+        return (low, high) if high - low >= WIDE else None
+
+    @property
     def hypervolume(self) -> float | None:
         """Area dominated by the entries, down to (1.05, 0); None unless the zero vector's score is > 0.
 
@@ -166,6 +185,11 @@ class Front:
     def save(self, path: Path) -> None:
         """Writes the front as JSON."""
         write_atomically(path, json.dumps(self.plain(), indent=1).encode())
+
+
+def gap_line(low: float, high: float) -> str:
+    """A gap in words."""
+    return f"no entry between {percent(low)} and {percent(high)} of the full MACs"
 
 
 def make_front(

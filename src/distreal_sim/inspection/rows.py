@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from distreal_sim.codecs.plain import Plain
 from distreal_sim.config import Experiment
 from distreal_sim.fronts import fresh
 from distreal_sim.fronts.bundled import BundledFront
-from distreal_sim.fronts.front import Front
+from distreal_sim.fronts.front import Front, gap_line
 from distreal_sim.fronts.option import UniformFront
 from distreal_sim.inspection import cautions
 from distreal_sim.inspection.capacity import ends, fixing_line, shown_as_1, unit_line
@@ -31,9 +30,6 @@ from distreal_sim.thinning.cost import training_macs
 
 MAX_SAMPLE = 200
 """Most clients whose capacity is looked at."""
-
-WIDE = 0.25
-"""Relative MACs between two entries of a front from which on `check` tells of the gap."""
 
 UNMEASURED = "not known whether thinning pays; `search` with `front` measures it"
 """Of a front that thins, and whose file says nothing of fewer full steps."""
@@ -175,9 +171,8 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
         if task.front.has_shares:
             below_1 = [entry.share for entry in entries if entry.share < 1]
             yield "front", f"{len(below_1)} for a share of the planned examples: {spread(below_1)}"
-        if (gap := _gap(task.front)) is not None:
-            low, high = (percent(edge / entries[-1].macs) for edge in gap)
-            yield "front", f"no entry between {low} and {high} of the full MACs"
+        if task.front.wide_gap is not None:
+            yield "front", gap_line(*task.front.wide_gap)
         yield "front", _origin(experiment, task.front)
         if not cautions.scored_otherwise(experiment, task.front):
             if (pays := fresh.where_it_pays(task.front.made)) is not None:
@@ -207,21 +202,6 @@ def _bytes(values: Sequence[int]) -> str:
     """The smallest and the largest number of bytes of those whose transfer takes place."""
     ends = [si(f([n for n in values if n] or [0]), "B") for f in (min, max)]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
-
-
-def _gap(front: Front) -> tuple[float, float] | None:
-    """MACs per planned example of the entries on either side of the widest gap; None if it is below WIDE.
-
-    After an entry of the full network there is none: clients take as many of its steps as they can.
-    """
-    entries, full = front.fastest.entries, front.entries[-1]
-    gaps = [
-        (before.macs_per_planned_example, after.macs_per_planned_example)
-        for before, after in pairwise(entries)
-        if before.counts != full.counts
-    ]
-    low, high = max(gaps, key=lambda gap: gap[1] - gap[0], default=(0.0, 0.0))
-    return (low, high) if high - low >= WIDE * full.macs else None
 
 
 def _origin(experiment: Experiment, front: Front) -> str:

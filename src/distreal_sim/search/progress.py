@@ -7,7 +7,7 @@ from collections.abc import Callable
 from distreal_sim.base.progress import Silent
 from distreal_sim.base.text import counted
 from distreal_sim.fronts.fresh import thinning_pays
-from distreal_sim.fronts.front import Front
+from distreal_sim.fronts.front import Front, gap_line
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.reevaluate import Comparison
 from distreal_sim.search.settings import Search
@@ -77,6 +77,8 @@ def summary(front: Front, comparison: Comparison, say: Callable[[str], None]) ->
     _gain(both, c.gain_over_better, c.gain_over_better_interval, say)
     for line in thinning_pays(front.made):
         say(line)
+    if front.wide_gap is not None and "measured" not in front.made:
+        say(f"{gap_line(*front.wide_gap)}: more repeats and evaluations may find some")
 
 
 def _gain(over: str, gain: float, interval: tuple[float, float], say: Callable[[str], None]) -> None:
