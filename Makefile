@@ -62,7 +62,8 @@ bench: install  ## the benchmarks, other simulators first; tables in benchmarks/
 	$(BIN)/python benchmarks/peers/others.py
 
 data_of = $(firstword $(subst _, ,$(1)))
-bundled = src/distreal_sim/fronts/$(patsubst $(data_of)_%,%,$(1))-$(data_of).json
+named = $(patsubst $(data_of)_%,%,$(1))-$(data_of)
+bundled = src/distreal_sim/fronts/$(named).json
 
 fronts: $(patsubst configs/search/%.yaml,front-%,$(wildcard configs/search/*.yaml))  ## search the bundled fronts again (hours)
 
@@ -71,10 +72,11 @@ front-%: install  # one of them, by the name of its config, DATASET_MODEL; resum
 	cp runs/fronts/$*/front.json $(call bundled,$*)
 
 SNAPSHOTS := [0, 300, 2000]
+worth-digits_small_cnn: SNAPSHOTS := [0, 60, 400]
 worth-mnist_small_cnn: SNAPSHOTS := [0, 100, 1000]
 worth-mnist_femnist_cnn: SNAPSHOTS := [0, 40, 200]
 worth-%: install  # measures the worth of one of them again, from an early, a middle and a late snapshot
-	$(BIN)/distreal-sim search configs/search/$*.yaml front=auto score=central 'snapshots=$(SNAPSHOTS)' \
+	$(BIN)/distreal-sim search configs/search/$*.yaml front.bundled=$(call named,$*) score=central 'snapshots=$(SNAPSHOTS)' \
 		--out runs/worth/$* --resume
 	cp runs/worth/$*/front.json $(call bundled,$*)
 

@@ -8,7 +8,7 @@ import pytest
 
 from distreal_sim.fronts.fresh import (
     gains,
-    scored_otherwise,
+    searched_otherwise,
     thinning_pays,
     where_it_loses,
     where_it_pays,
@@ -103,16 +103,18 @@ def test_what_the_search_had() -> None:
     method = {"name": "distreal", "filters": "random", "resample": "batch", "front": "auto"}
     dataset = {"name": "cifar10", "pool": 2, "validation": 0.0}
     of_file = {"experiment": {"method": {**method, "scaling": "none"}, "dataset": dataset}}
-    assert scored_otherwise(of_file, {**dataset, "validation": 0.2, "data_dir": "/d", "new": 1}, method) == {}
-    assert scored_otherwise(of_file, {**dataset, "pool": 1}, {**method, "filters": "ordered"}) == {
+    assert (
+        searched_otherwise(of_file, {**dataset, "validation": 0.2, "data_dir": "/d", "new": 1}, method) == {}
+    )
+    assert searched_otherwise(of_file, {**dataset, "pool": 1}, {**method, "filters": "ordered"}) == {
         "dataset.pool": (2, 1),
         "method.filters": ("random", "ordered"),
     }
-    assert scored_otherwise(of_file, {"name": "mnist"}, {**method, "resample": 4}) == {
+    assert searched_otherwise(of_file, {"name": "mnist"}, {**method, "resample": 4}) == {
         "dataset.name": ("cifar10", "mnist"),
         "method.resample": ("batch", 4),
     }
-    assert scored_otherwise({"how": "by hand"}, dataset, method) == {}
+    assert searched_otherwise({"how": "by hand"}, dataset, method) == {}
 
 
 @pytest.mark.parametrize(
@@ -127,4 +129,4 @@ def test_a_record_that_is_none_says_nothing(strange: dict[str, Any]) -> None:
     """`made` is what somebody wrote into the file, and is not checked when it is read."""
     assert (gains(strange), thinning_pays(strange)) == ([], [])
     assert (where_it_pays(strange), where_it_loses(strange)) == (None, None)
-    assert scored_otherwise(strange, {"name": "digits"}, {"filters": "random"}) == {}
+    assert searched_otherwise(strange, {"name": "digits"}, {"filters": "random"}) == {}

@@ -198,7 +198,7 @@ def test_a_front_of_other_filters(tmp_path: Path) -> None:
     dataclasses.replace(front, made={**made, "reevaluation": {"thinning": worth}}).save(tmp_path / "f.json")
     method = {"name": "distreal", "front": str(tmp_path / "f.json"), "filters": "ordered"}
     expected = (
-        "warning: the front of method distreal was scored with method.filters=random; with "
+        "warning: the front of method distreal was searched with method.filters=random; with "
         "method.filters=ordered its scores may be others, and where it pays is not known"
     )
     assert warned(tmp_path / "ordered", rounds=1, method=method) == [expected]
@@ -206,7 +206,7 @@ def test_a_front_of_other_filters(tmp_path: Path) -> None:
     assert expected.removeprefix("warning: ") in text
     assert "thinning pays" not in text
     text = " ".join(plan(method={**method, "filters": "random"}).split())
-    assert "was scored with" not in text
+    assert "was searched with" not in text
     assert "thinning pays from 90 to 100 % of the MACs" in text
     assert "lies below fewer full steps from 10 to 90 % of the MACs" in text
 

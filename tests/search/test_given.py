@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,21 +73,66 @@ def test_cut_short_and_resumed(found: Path, tmp_path: Path) -> None:
 
 
 def test_uniform_rates_in_a_fleet(tmp_path: Path) -> None:
-    """In a round of a fleet by default. Uniform rates are level with themselves, and `check` says what they
-    are worth with the filters that were measured, not with others.
+    """In a round of a fleet by default. Uniform rates are level with themselves, whatever the largest rate of
+    the search; where they pay is said for the filters that were measured, not for others.
     """
-    config = write_search(tmp_path, front={"uniform": 3}, score=None, cohort=2, steps=2, d_max=0.67)
+    config = write_search(tmp_path, front={"uniform": 3}, score=None, cohort=2, steps=2, smallest=0.2)
     search, experiment, _ = load_search(config)
     assert (search.score, search.cohort) == ("federated", 2)
     front, comparison = run_search(search, experiment, tmp_path / "out", n_workers=1)
     assert [entry.rates for entry in front.entries] == [(2 / 3,) * 3, (1 / 3,) * 3, (0.0,) * 3]
-    assert (comparison.n_found, comparison.n_uniform) == (3, 3)
+    assert (comparison.n_found, comparison.n_uniform, comparison.gain) == (3, 3, 0.0)
     plain = experiment.resolved()
     dataset, method = plain["dataset"], plain["method"]
-    assert fresh.scored_otherwise(front.made, dataset, method) == {}
-    assert fresh.scored_otherwise(front.made, dataset, {**method, "filters": "ordered"}) == {
+    assert fresh.measured_otherwise(front.made, dataset, method) == {}
+    assert fresh.measured_otherwise(front.made, dataset, {**method, "filters": "ordered"}) == {
         "method.filters": ("random", "ordered")
     }
+
+
+def test_measured_after_its_own_shares(found: Path, tmp_path: Path) -> None:
+    """A vector for three of ten steps is measured after three, though the settings name no such share."""
+    front = read_front(found / "front.json")
+    thinned = replace(front.entries[1], share=0.3)
+    replace(front, entries=(thinned, front.entries[-1])).save(tmp_path / "front.json")
+    config = write_search(tmp_path, front=str(tmp_path / "front.json"), steps=10)
+    search, experiment, _ = load_search(config)
+    run_search(search, experiment, tmp_path / "out", n_workers=1)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "reevaluation.jsonl").read_text().splitlines()]
+    measured = next(row for row in rows if tuple(row["counts"]) == thinned.counts)
+    after = {share["share"]: share["score"] for share in measured["fewer"]}
+    assert set(after) == {0.3, 0.5}
+    fresh_entries = read_front(tmp_path / "out" / "front.json").made["reevaluation"]["entries"]
+    assert fresh_entries[0]["score"] == after[0.3]
+
+
+def test_a_front_for_memory_is_measured_with_it(tmp_path: Path) -> None:
+    """Whatever the settings say; its hypervolume is the volume of three objectives."""
+    changes = {"costs": "macs_and_memory", "entries": 4}
+    run_search(*tiny_search(tmp_path, **changes), tmp_path / "found", n_workers=1)
+    before = read_front(tmp_path / "found" / "front.json")
+    search, experiment = tiny_search(tmp_path, front=str(tmp_path / "found" / "front.json"))
+    run_search(search, experiment, tmp_path / "out", n_workers=1)
+    after = read_front(tmp_path / "out" / "front.json")
+    assert after.made["reevaluation"]["found"] == before.made["reevaluation"]["found"]
+    assert after.made["measured"]["search"]["costs"] == "macs_and_memory"
+
+
+def test_without_progress_nothing_is_compared(tmp_path: Path) -> None:
+    """Steps of a huge rate raise the loss: the file has null for what is not known; each command says why."""
+    config = write_search(tmp_path, front={"uniform": 2}, lr=50.0)
+    done = distreal_sim("search", config, "--out", tmp_path / "out", "--workers", "1")
+    no_progress = "the full network makes no progress from these snapshots, so that nothing can be compared\n"
+    assert no_progress in done.stdout
+    assert "nan" not in done.stdout
+    path = tmp_path / "out" / "front.json"
+    told = json.loads(path.read_text(), parse_constant=pytest.fail)["made"]["reevaluation"]
+    assert (told["n_found"], told["found"], told["gain"], told["gain_interval"]) == (2, None, None, None)
+    assert (
+        "Measured where the full network makes no progress" in distreal_sim("inspect", "front", path).stdout
+    )
+    drawn = distreal_sim("plot", path, "--out", tmp_path / "front.png")
+    assert (drawn.code, "on fresh seeds the full network makes no progress" in drawn.stderr) == (2, True)
 
 
 def test_what_is_said(found: Path, tmp_path: Path) -> None:
@@ -103,14 +149,18 @@ def test_what_is_said(found: Path, tmp_path: Path) -> None:
     assert done.stdout.endswith(f"{tmp_path / 'out' / 'front.json'}\n")
     said = distreal_sim("inspect", "front", tmp_path / "out" / "front.json").stdout
     assert unknown not in said
+    assert "Measured: score central, 3 steps from snapshots 0 10, 2 seeds, random filters.\n" in said
     assert "On fresh seeds: thinning " in said
 
 
-def test_a_front_that_cannot_be_measured(found: Path, tmp_path: Path) -> None:
-    """No such file, and one of another network; nothing is left behind."""
+def test_a_front_that_cannot_be_measured(
+    found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No such file, and one of another network, before any training; nothing is left behind."""
+    monkeypatch.setattr("distreal_sim.search.objective.Objective.with_snapshots", pytest.fail)
     for front, changes, expected in (
         (tmp_path / "none.json", {}, "none.json: no such file"),
-        (found / "front.json", {"model": {"name": "small_cnn", "width": 8}}, "was made for another model"),
+        (found / "front.json", {"model": {"name": "small_cnn", "width": 8}}, r"take front\.uniform=16"),
     ):
         config = write_search(tmp_path, front=str(front))
         overrides = [f"experiment.{key}={value}" for key, value in changes.items()]
@@ -118,3 +168,15 @@ def test_a_front_that_cannot_be_measured(found: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=expected):
             run_search(search, experiment, tmp_path / "out", n_workers=1)
         assert not (tmp_path / "out" / "config.yaml").exists()
+
+
+def test_resumed_with_another_front(found: Path, tmp_path: Path) -> None:
+    """At the same path; the content is compared."""
+    path = tmp_path / "front.json"
+    front = read_front(found / "front.json")
+    front.save(path)
+    search, experiment = tiny_search(tmp_path, front=str(path))
+    run_search(search, experiment, tmp_path / "out", n_workers=1)
+    replace(front, entries=front.entries[1:]).save(path)
+    with pytest.raises(InputError, match=f"front is '?{front.content}"):
+        run_search(search, experiment, tmp_path / "out", n_workers=1, resume=True)

@@ -45,7 +45,7 @@ def test_by_hand() -> None:
 def test_the_interval_covers() -> None:
     """Noise of the seeds, known: the 95 % interval of the gain holds the true one in about 19 of 20 draws.
 
-    With 12 seeds the percentile bootstrap is a little too narrow; 15 is the least allowed.
+    15 is the least allowed.
     """
     space = toy_space(10, 10)
     true = reevaluate(space, FOUND, by_first_group, np.random.default_rng(1)).comparison.gain

@@ -33,7 +33,9 @@ def search(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Search for a front of dropout vectors; prints what it is worth, where thinning pays, and its file."""
+    """Search for a front of dropout vectors, or measure a given one (front=...); prints what it is worth,
+    where thinning pays, and its file.
+    """
     from distreal_sim.base.progress import progress_on_stderr
     from distreal_sim.search.progress import SearchShown, summary
     from distreal_sim.search.run import default_directory, run_search

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from distreal_sim.base.text import counted
 from distreal_sim.fronts.bundled import same_data
 
 DRAWN = ("filters", "resample", "scaling")
@@ -23,7 +24,7 @@ def gains(made: Made) -> list[str]:
     told = (("uniform", "gain", "uniform rates"), ("better", "gain_over_better", both))
     lines = []
     for rival, gain, name in told:
-        if gain in fresh:
+        if fresh.get(gain) is not None:
             low, high = fresh[f"{gain}_interval"]
             lines.append(
                 f"hypervolume {fresh['found']:.4f}, {name} {fresh[rival]:.4f}: {100 * fresh[gain]:+.1f} %, "
@@ -46,12 +47,26 @@ def where_it_loses(made: Made) -> str | None:
     return f"lies below fewer full steps {_ranges(worth['loses'])}{_training(made)}"
 
 
-def scored_otherwise(made: Made, dataset: Made, method: Made) -> dict[str, tuple[Any, Any]]:
-    """By key what the measurements had and the run has, where other data or other filters were scored.
+def is_measured(made: Made) -> bool:
+    """Whether a comparison with fewer full steps was made, also where all of these made no progress."""
+    return "thinning" in _part(made, "reevaluation")
+
+
+def searched_otherwise(made: Made, dataset: Made, method: Made) -> dict[str, tuple[Any, Any]]:
+    """By key what the search had and the run has, where the entries were scored with other data or filters.
 
     dataset, method: the run's, plain values. Nothing where the file does not say.
     """
-    experiment = _part(_origin(made), "experiment")
+    return _otherwise(made, dataset, method)
+
+
+def measured_otherwise(made: Made, dataset: Made, method: Made) -> dict[str, tuple[Any, Any]]:
+    """The same of the comparison with fewer full steps."""
+    return _otherwise(_origin(made), dataset, method)
+
+
+def _otherwise(origin: Made, dataset: Made, method: Made) -> dict[str, tuple[Any, Any]]:
+    experiment = _part(origin, "experiment")
     before, here = same_data(_part(experiment, "dataset")), same_data(dataset)
     drawn = _part(experiment, "method")
     differs = {
@@ -78,6 +93,18 @@ def thinning_pays(made: Made) -> list[str]:
     for stage in fresh.get("thinning_by_snapshot", []):
         lines.append(f"from the snapshot after {stage['steps']} steps: {_of_stage(stage)}")
     return lines
+
+
+def how_measured(made: Made) -> str | None:
+    """With which settings a given front was measured; None where it was not, or the file does not say."""
+    measured = _part(made, "measured")
+    search, method = _part(measured, "search"), _part(_part(measured, "experiment"), "method")
+    try:
+        seeds, snapshots = counted(search["reevaluation"], "seed"), " ".join(map(str, search["snapshots"]))
+        steps, filters = counted(search["steps"], "step"), method["filters"]
+        return f"score {search['score']}, {steps} from snapshots {snapshots}, {seeds}, {filters} filters"
+    except (KeyError, TypeError):
+        return None
 
 
 def _worth(made: Made) -> Made | None:

@@ -23,6 +23,9 @@ class UniformFront(ConfigModel):
     uniform: int = Field(ge=1, description="number of rates: 0, 1/n, ..., (n-1)/n")
 
 
+UNIFORM = "uniform rates"
+"""How such a front is made, in its file."""
+
 DEFAULT = UniformFront(uniform=16)
 """The front where none is bundled."""
 
@@ -73,7 +76,7 @@ def front_of(option: FrontOption, drop_linear: DropLinear, module: nn.Module, st
     front = DEFAULT if option == "auto" else option
     if isinstance(front, UniformFront):
         rates = uniform_rates(front.uniform, len(groups))
-        made = {"how": "uniform rates", "entries": front.uniform, "score": "relative MACs"}
+        made = {"how": UNIFORM, "entries": front.uniform, "score": "relative MACs"}
         return make_front(structure, groups, rates, None, model=model, made=made)
     if isinstance(front, fronts.BundledFront):
         found = load_front(fronts.path_of(front.bundled), structure, groups, model)

@@ -75,12 +75,16 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
         return []
     method = experiment.method
     if task.front.thins:
-        if differs := scored_otherwise(experiment, task.front):
+        plain, known = experiment.resolved(), worth_is_known(experiment, task.front)
+        if differs := fresh.searched_otherwise(task.front.made, plain["dataset"], plain["method"]):
             had, has = (", ".join(f"{key}={pair[i]}" for key, pair in differs.items()) for i in (0, 1))
+            pays = "" if known else ", and where it pays is not known"
             return [
-                f"warning: the front of method {method.name} was scored with {had}; with {has} its scores "
-                "may be others, and where it pays is not known"
+                f"warning: the front of method {method.name} was searched with {had}; with {has} its scores "
+                f"may be others{pays}"
             ]
+        if not known:
+            return []
         below = fresh.where_it_loses(task.front.made)
         return [] if below is None else [f"warning: the front of method {method.name} {below}"]
     if not task.structure.thinnable(True):
@@ -95,10 +99,10 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
     ]
 
 
-def scored_otherwise(experiment: Experiment, front: Front) -> dict[str, tuple[object, object]]:
-    """By key what the scores of the front had and the experiment has, where that decides about scores."""
+def worth_is_known(experiment: Experiment, front: Front) -> bool:
+    """Whether what the file says of the front's worth is of the experiment's data and filters."""
     plain = experiment.resolved()
-    return fresh.scored_otherwise(front.made, plain["dataset"], plain["method"])
+    return not fresh.measured_otherwise(front.made, plain["dataset"], plain["method"])
 
 
 def of_data(data: Data) -> list[str]:

@@ -34,6 +34,9 @@ MAX_SAMPLE = 200
 UNMEASURED = "not known whether thinning pays; `search` with `front` measures it"
 """Of a front that thins, and whose file says nothing of fewer full steps."""
 
+NO_PROGRESS = "measured where the full network makes no progress from the snapshots"
+"""Of a front that was compared with fewer full steps that achieve nothing."""
+
 OVERRUNS: dict[Overrun, str] = {
     "drop": "the update of a client that misses the deadline is lost",
     "partial": "of a client that misses the deadline the finished steps count",
@@ -174,11 +177,11 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
         if task.front.wide_gap is not None:
             yield "front", gap_line(*task.front.wide_gap)
         yield "front", _origin(experiment, task.front)
-        if not cautions.scored_otherwise(experiment, task.front):
+        if cautions.worth_is_known(experiment, task.front):
             if (pays := fresh.where_it_pays(task.front.made)) is not None:
                 yield "front", f"{pays}, against fewer full steps"
             elif task.front.thins:
-                yield "front", UNMEASURED
+                yield "front", NO_PROGRESS if fresh.is_measured(task.front.made) else UNMEASURED
         charges = [entry.share * task.charge_per_example(entry.counts) for entry in entries]
         macs["the cheapest entry"] = min(charges)
     if levels := choices(experiment.method, task):

@@ -30,7 +30,7 @@ from distreal_sim.inspection.heterogeneity import heterogeneity_lines
 from distreal_sim.inspection.levels import choices, levels_table
 from distreal_sim.inspection.links import show_links
 from distreal_sim.inspection.network import left_whole
-from distreal_sim.inspection.rows import label_counts, sample
+from distreal_sim.inspection.rows import NO_PROGRESS, UNMEASURED, label_counts, sample
 from distreal_sim.inspection.sparkline import MAX_WIDTH, marks_of, sparkline
 from distreal_sim.inspection.texts import spread
 
@@ -193,7 +193,10 @@ def _front(front: Front, console: Console) -> None:
     for line in [*fresh.gains(front.made), *fresh.thinning_pays(front.made)]:
         say(console, f"On fresh seeds: {line}.")
     if front.thins and fresh.where_it_pays(front.made) is None:
-        say(console, "Not known whether thinning pays; `search` with `front` measures it.")
+        unknown = NO_PROGRESS if fresh.is_measured(front.made) else UNMEASURED
+        say(console, f"{unknown[0].upper()}{unknown[1:]}.")
+    if (how := fresh.how_measured(front.made)) is not None:
+        say(console, f"Measured: {how}.")
     plain = {key: value for key, value in front.made.items() if not isinstance(value, dict | list)}
     say(console, f"Made by: {', '.join(f'{key}: {value}' for key, value in plain.items())}.")
     say(console, f"Thinned groups: {', '.join(front.groups)}.")

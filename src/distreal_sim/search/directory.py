@@ -20,6 +20,7 @@ from distreal_sim.base.directory import (
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.files import write_atomically
 from distreal_sim.config import Experiment, dump_yaml, flat_keys, read_yaml
+from distreal_sim.fronts.file import read_front
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.settings import STOPS, Search
 
@@ -78,7 +79,9 @@ def open_directory(
     Raises InputError where it is in use, holds something else, or a search with other settings.
     """
     config = path / "config.yaml"
-    plain = {"search": search.model_dump(mode="json"), "experiment": experiment.resolved()}
+    plain: dict[str, Any] = {"search": search.model_dump(mode="json"), "experiment": experiment.resolved()}
+    if isinstance(search.front, Path):
+        plain["front"] = read_front(search.front).content
     if experiment.sources:
         plain["sources"] = dict(experiment.sources)
     if config.exists() and not resume:
@@ -89,7 +92,7 @@ def open_directory(
         if config.exists():
             before = read_yaml(config)
             sources = before.pop("sources", {})
-            here = {key: plain[key] for key in ("search", "experiment")}
+            here = {key: value for key, value in plain.items() if key != "sources"}
             check_same_keys(path, "search", flat_keys(before), flat_keys(here), MAY_DIFFER)
             check_same_sources(path, "search", sources, experiment.sources)
         yield SearchDirectory(path, plain)

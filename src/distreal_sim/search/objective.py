@@ -263,6 +263,14 @@ class Objective:
 def make_objective(search: Search, experiment: Experiment) -> Objective:
     """The objective of a search: data held out, network initialised as in the experiment, snapshots taken.
 
+    Raises InputError as `before_snapshots`.
+    """
+    return before_snapshots(search, experiment).with_snapshots()
+
+
+def before_snapshots(search: Search, experiment: Experiment) -> Objective:
+    """The objective of a search, data held out, network initialised as in the experiment.
+
     The held-out examples are those that the experiment itself holds out where its dataset.validation is the
     search's. Raises InputError where nothing can be thinned or too few examples remain.
     """
@@ -293,4 +301,4 @@ def make_objective(search: Search, experiment: Experiment) -> Objective:
     rng = Rngs(search.seed)("statistics")
     n_batches = experiment.evaluation.statistics_batches
     statistics = np.array([rng.permutation(n_examples)[: search.batch_size] for _ in range(n_batches)])
-    return Objective(search, plain, task, held, statistics).with_snapshots()
+    return Objective(search, plain, task, held, statistics)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from distreal_sim.base.progress import Silent
 from distreal_sim.base.text import counted
 from distreal_sim.fronts.fresh import thinning_pays
 from distreal_sim.fronts.front import Front, gap_line
+from distreal_sim.fronts.option import UNIFORM
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.reevaluate import Comparison
 from distreal_sim.search.settings import Search
@@ -67,18 +69,26 @@ def summary(front: Front, comparison: Comparison, say: Callable[[str], None]) ->
             f"front of MACs, peak memory and score: {n_fastest} of {n_entries} entries for clients with "
             "memory for all of them, the others for less"
         )
+    if math.isnan(c.found):
+        say("the full network makes no progress from these snapshots, so that nothing can be compared")
+        return
+    against_itself = front.made.get("how") == UNIFORM
     say(f"hypervolume on fresh seeds, found:   {_of(c.found, c.found_interval)}, {_entries(c.n_found)}")
-    say(f"                            uniform: {_of(c.uniform, c.uniform_interval)}, {_entries(c.n_uniform)}")
+    if not against_itself:
+        uniform = _of(c.uniform, c.uniform_interval)
+        say(f"                            uniform: {uniform}, {_entries(c.n_uniform)}")
     fewer = _of(c.fewer_steps, c.fewer_steps_interval)
     say(f"                   fewer full steps: {fewer}, at the costs of the found entries")
     say(f"                the better of these: {_of(c.better, c.better_interval)}")
-    _gain("uniform rates", c.gain, c.gain_interval, say)
+    if not against_itself:
+        _gain("uniform rates", c.gain, c.gain_interval, say)
     both = "the better of uniform rates and fewer full steps"
     _gain(both, c.gain_over_better, c.gain_over_better_interval, say)
     for line in thinning_pays(front.made):
         say(line)
-    if front.wide_gap is not None and "measured" not in front.made:
-        say(f"{gap_line(*front.wide_gap)}: more repeats and evaluations may find some")
+    if front.wide_gap is not None:
+        helps = "" if "measured" in front.made else ": more repeats and evaluations may find some"
+        say(f"{gap_line(*front.wide_gap)}{helps}")
 
 
 def _gain(over: str, gain: float, interval: tuple[float, float], say: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ seeds, and somewhat too good again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ from distreal_sim.search.explore import Evaluate
 from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import Point, hypervolume
 from distreal_sim.search.space import Pair, Space
-from distreal_sim.search.worth import Worth, fewer_steps, worth_of
+from distreal_sim.search.worth import Worth, fewer_steps, stretched, worth_of
+from distreal_sim.thinning.structure import Counts
 
 RESAMPLES = 1000
 """Bootstrap samples."""
@@ -29,7 +31,7 @@ Scores = Mapping[Pair, Score]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Hypervolumes on fresh seeds with 95 % bootstrap intervals.
+    """Hypervolumes on fresh seeds with 95 % bootstrap intervals, for few repeats as wide as t intervals.
 
     found: where an entry is the full network, as many of its steps as a budget allows count too;
     fewer_steps: of fewer steps of the full network, at the same costs; better: of whichever of uniform
@@ -79,29 +81,34 @@ def reevaluate(
     rng: np.random.Generator,
     fastest: Sequence[Pair] | None = None,
     n_uniform: int | None = None,
+    uniform: Sequence[Counts] | None = None,
 ) -> Reevaluation:
     """Scores `found`, cheapest first, the zero vector for all steps last, and as many uniform vectors.
 
     fastest: those of found that clients with enough memory use, which are compared with fewer full steps;
-    all if not given. n_uniform: another number of uniform vectors.
+    all if not given. n_uniform: another number of uniform vectors. uniform: those to compare with, the zero
+    vector among them.
     """
-    uniform = [Pair(counts) for counts in space.uniform(n_uniform or len(found))]
-    asked = list(dict.fromkeys(pair.counts for pair in [*found, *uniform]))
+    vectors = uniform or space.uniform(n_uniform or len(found))
+    rates = [Pair(counts) for counts in vectors]
+    asked = list(dict.fromkeys(pair.counts for pair in [*found, *rates]))
     whole = dict(zip(asked, evaluate(asked), strict=True))
     scores = {Pair(c, share): s for c in asked for share, s in whole[c].by_share.items()}
     full = space.structure.full_counts()
     steps = [pair for pair in scores if pair.counts == full]
     scores |= {pair: whole[pair.counts].after(pair.share) for pair in found}
-    rivals = _Rivals(space, list(found), uniform, steps, list(fastest or found))
-    means = _resampled({pair: scores[pair] for pair in rivals.all}, rng)
+    rivals = _Rivals(space, list(found), rates, steps, list(fastest or found))
+    by_snapshot = _resampled({pair: scores[pair] for pair in rivals.all}, rng)
+    n_snapshots, n_repeats = by_snapshot.shape[1], len(scores[rivals.all[0]].drops[0])
+    means = stretched(by_snapshot.mean(axis=1), n_repeats, n_snapshots)
     return Reevaluation(
         {pair: scores[pair] for pair in found},
-        {pair: scores[pair] for pair in uniform},
+        {pair: scores[pair] for pair in rates},
         {pair: scores[pair] for pair in steps},
-        rivals.compare(means.mean(axis=1)),
-        rivals.worth(means.mean(axis=1)),
-        tuple(rivals.worth(means[:, snapshot]) for snapshot in range(means.shape[1])),
-        rivals.sure(means.mean(axis=1)),
+        rivals.compare(means),
+        rivals.worth(means),
+        tuple(rivals.worth(stretched(by_snapshot[:, i], n_repeats)) for i in range(n_snapshots)),
+        rivals.sure(means),
     )
 
 
@@ -203,6 +210,8 @@ class _Rivals:
 
 
 def _interval(values: np.ndarray) -> Interval:
-    """Of the resampled values, all but the first."""
+    """Of the resampled values, all but the first; NaN where none is known."""
+    if np.isnan(values[1:]).all():
+        return math.nan, math.nan
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])
     return float(low), float(high)

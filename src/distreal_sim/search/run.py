@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import check_workers, prepare_process
 from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.base.rng import Rngs
 from distreal_sim.base.versions import version_of
 from distreal_sim.config import Experiment, texts_of
 from distreal_sim.fronts.front import Front, fingerprint, make_front
-from distreal_sim.fronts.option import front_of
+from distreal_sim.fronts.option import UniformFront, front_of
 from distreal_sim.inspection import cautions
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
 from distreal_sim.search.explore import Exploration, Generation, explore
-from distreal_sim.search.objective import Objective, Score, make_objective
+from distreal_sim.search.objective import Objective, Score, before_snapshots
 from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.reevaluate import Comparison, Reevaluation, Scores, reevaluate
 from distreal_sim.search.settings import Search, load_search
@@ -116,8 +118,11 @@ def run_search(
     show = show or SearchShown()
     with open_directory(out, search, experiment, resume=resume) as directory:
         begin_wall_s = time.perf_counter() - float(directory.status()["wall_s"])
-        objective = make_objective(search, experiment)
+        objective = before_snapshots(search, experiment)
         given = _given(objective)
+        if given is not None:
+            objective = dataclasses.replace(objective, search=_measuring(search, given))
+        objective = objective.with_snapshots()
         directory.begin()
         with open_workers(objective, n_workers, show.scored, ray_address) as workers:
             if given is None:
@@ -144,7 +149,18 @@ def _given(objective: Objective) -> Front | None:
     option, task = objective.search.front, objective.task
     if option is None:
         return None
-    return front_of(option, objective.method.drop_linear, task.module, task.structure)
+    try:
+        return front_of(option, objective.method.drop_linear, task.module, task.structure)
+    except InputError as error:
+        text = str(error).replace("method.front={uniform: 16}", "front.uniform=16")
+        raise InputError(text.replace("set method.", "set experiment.method.")) from error
+
+
+def _measuring(search: Search, given: Front) -> Search:
+    """The settings to measure a front with: after its shares of the steps too, by what it was made for."""
+    shares = sorted({*search.shares, *(entry.share for entry in given.entries)})
+    costs = "macs_and_memory" if given.has_memory else "macs"
+    return search.model_copy(update={"shares": tuple(shares), "costs": costs})
 
 
 def _explore(
@@ -199,7 +215,10 @@ def _measure(
     found, fastest = (
         [Pair(entry.counts, entry.share) for entry in front.entries] for front in (given, given.fastest)
     )
-    return reevaluate(objective.space, found, evaluate, Rngs(objective.search.seed)("bootstrap"), fastest)
+    own = isinstance(objective.search.front, UniformFront)
+    uniform = [entry.counts for entry in given.entries] if own else None
+    rng = Rngs(objective.search.seed)("bootstrap")
+    return reevaluate(objective.space, found, evaluate, rng, fastest, uniform=uniform)
 
 
 def _front(
@@ -242,10 +261,9 @@ def _measured(
     experiment: Experiment, objective: Objective, given: Front, fresh: Reevaluation, facts: Mapping[str, Any]
 ) -> Front:
     """The same entries and scores; `made` tells the worth, and how it was measured."""
-    measured = {**facts, **_settings(objective.search, experiment)}
-    return dataclasses.replace(
-        given, made={**given.made, "measured": measured, "reevaluation": _worth(objective, fresh)}
-    )
+    made = {key: value for key, value in given.made.items() if key != "bundled"}
+    made["measured"] = {**facts, **_settings(objective.search, experiment)}
+    return dataclasses.replace(given, made={**made, "reevaluation": _worth(objective, fresh)})
 
 
 def _settings(search: Search, experiment: Experiment) -> dict[str, Any]:
@@ -265,7 +283,7 @@ def _worth(objective: Objective, fresh: Reevaluation) -> dict[str, Any]:
     """What was measured on fresh seeds, for the front's file."""
     space = objective.space
     return {
-        **dataclasses.asdict(fresh.comparison),
+        **_without_nan(dataclasses.asdict(fresh.comparison)),
         "thinning": _plain(fresh.thinning),
         "thinning_by_snapshot": [
             {"steps": steps, "thinning": _plain(worth)}
@@ -275,6 +293,12 @@ def _worth(objective: Objective, fresh: Reevaluation) -> dict[str, Any]:
         "uniform_entries": _rows(space, fresh.uniform),
         "fewer_steps_entries": _rows(space, fresh.fewer_steps),
     }
+
+
+def _without_nan(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Null in the place of what cannot be compared, because the full network makes no progress."""
+    unknown = math.isnan(values["found"])
+    return {key: None if unknown and not isinstance(n, int) else n for key, n in values.items()}
 
 
 def _plain(worth: Worth | None) -> dict[str, Any] | None:

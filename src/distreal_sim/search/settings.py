@@ -112,7 +112,7 @@ class Search(ConfigModel):
 
     @model_validator(mode="after")
     def _check(self) -> Search:
-        if self.evaluations < self.population:
+        if self.front is None and self.evaluations < self.population:
             raise ValueError(
                 f"evaluations ({self.evaluations}) must be at least population ({self.population})"
             )

@@ -56,6 +56,12 @@ def front_file(path: Path, out: Path | None = None) -> Figure:
     shown = read_front(path)
     if shown.hypervolume is None:
         raise InputError(f"front {path}: the score of the zero vector must be above 0 for a figure")
+    fresh = shown.made.get("reevaluation")
+    if isinstance(fresh, Mapping) and not fresh["uniform_entries"][-1]["score"] > 0:
+        raise InputError(
+            f"front {path}: on fresh seeds the full network makes no progress, so there is nothing to draw "
+            "relative to it; measure it from other snapshots"
+        )
     with look():
         n_rows = len(shown.groups) + shown.has_shares + shown.has_memory
         figure = Figure(figsize=(5.6, 4.4 + 0.16 * n_rows))
@@ -94,8 +100,9 @@ def _scores(axes: Axes, shown: Front) -> None:
             )
         look_front = {"color": colour, "marker": "o", "label": "front, fresh seeds"}
         _front_line(axes, fresh["entries"], shown, zero, look_front, steps or [])
-        hollow = {"color": colour, "linestyle": "", "marker": "o", "markerfacecolor": "white"}
-        _line(axes, own, full.score, {**hollow, "label": "as the search saw it", "zorder": 1.5})
+        if "measured" not in shown.made:
+            hollow = {"color": colour, "linestyle": "", "marker": "o", "markerfacecolor": "white"}
+            _line(axes, own, full.score, {**hollow, "label": "as the search saw it", "zorder": 1.5})
     axes.axhline(0.0, color="0.3", linewidth=0.9)
     axes.set(xlabel="Training MACs relative to the full network", ylabel="Score relative\nto full network")
     axes.set_xlim(0.0, 1.05)

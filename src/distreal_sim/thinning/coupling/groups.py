@@ -43,6 +43,7 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
     whenever it runs.
     """
     refuse_what_copies_lose(module)
+    _refuse_sparse(module)
     try:
         copied = copy.deepcopy(module).cpu()
     except Exception as error:  # a module may hold anything
@@ -57,12 +58,6 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
                 f"module '{name}' ({type(part).__name__}) cannot be trained: its parameters lie in compiled "
                 "code (torch.jit.script); use the module that was compiled"
             )
-        for key, tensor in [*part._parameters.items(), *part._buffers.items()]:
-            if tensor is not None and tensor.layout != torch.strided:
-                raise ThinningError(
-                    f"{place_of(name, part)} cannot be simulated: its '{key}' is sparse ({tensor.layout}), "
-                    "and what a sparse product costs depends on values; keep it dense (.to_dense())"
-                )
     example = _with_values(copied, example.detach().cpu())
     fresh = copy.deepcopy(copied).train()  # a pass may leave objects in a network that cannot be copied
     tracer = Tracer(copied, apply_rule)
@@ -81,6 +76,18 @@ def find_groups(module: nn.Module, example: Tensor) -> Structure:
         if not sum(_leave_whole(seen, visits, failure) for failure in failures):
             where = place_of("", seen.module)
             raise ThinningError(f"{where} cannot be trained: {failures[0].reason}")
+
+
+def _refuse_sparse(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        own = [*part._parameters.items(), *part._buffers.items(), *vars(part).items()]
+        for key, tensor in own:
+            if isinstance(tensor, Tensor) and tensor.layout != torch.strided:
+                raise ThinningError(
+                    f"{place_of(name, part)} cannot be simulated: its '{key}' is no dense tensor "
+                    f"({tensor.layout}), and what a sparse product costs depends on values; keep it dense "
+                    "(.to_dense())"
+                )
 
 
 def _failures(

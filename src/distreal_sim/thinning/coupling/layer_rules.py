@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from distreal_sim.base.text import counted
 from distreal_sim.thinning.coupling.channels import Channels, WidthAttribute
-from distreal_sim.thinning.coupling.operations import tensors_in
+from distreal_sim.thinning.coupling.operations import OF_A_BATCH, tensors_in
 from distreal_sim.thinning.coupling.trace import Trace
 from distreal_sim.thinning.structure import Layer, ThinningError
 
@@ -219,8 +220,8 @@ def positions_of(trace: Trace, total: int) -> int:
     positions, left = divmod(total, n)
     if left:
         raise ThinningError(
-            f"{trace.where} cannot be simulated: it has {total} positions for {n} examples, so that its cost "
-            "is not that of an example times their number"
+            f"{trace.where} cannot be simulated: it has {counted(total, 'position')} for {n} examples, so "
+            f"that {OF_A_BATCH}"
         )
     return positions
 

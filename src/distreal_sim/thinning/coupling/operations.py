@@ -31,6 +31,13 @@ FILLS = re.compile(r"__setitem__|index_(add|put|copy|fill|reduce)_?|(masked_)?sc
 """Operations that write rows, however many, into a tensor of a given size."""
 
 
+OF_A_BATCH = (
+    "its cost is not that of an example times their number, as that of a step must be: do not loop over the "
+    "examples of a mini-batch, and do not multiply what mixes them"
+)
+"""What is wrong with a layer or a product that a mini-batch runs once, however many examples it holds."""
+
+
 def place_of(name: str, module: nn.Module) -> str:
     """The name of a module in messages."""
     return f"module '{name}' ({type(module).__name__})" if name else f"the model ({type(module).__name__})"

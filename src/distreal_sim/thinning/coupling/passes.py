@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from distreal_sim.thinning.coupling.operations import place_of
+from distreal_sim.thinning.coupling.operations import OF_A_BATCH, place_of
 from distreal_sim.thinning.coupling.record import Pass
 from distreal_sim.thinning.coupling.tracer import Tracer
 from distreal_sim.thinning.structure import ThinningError
@@ -108,10 +108,8 @@ def _refuse_costs_of_a_batch(module: nn.Module, first: Pass, more: Pass) -> None
     for (unit, where, what, cost), (_, _, same, its) in zip(*costs, strict=False):
         if what == same and cost != its:
             raise ThinningError(
-                f"{place_of(where, module.get_submodule(where))} cannot be simulated: its {what} has "
-                f"{n * cost} {unit} for {n} examples and {m * its} for {m}, so that its cost is not that of "
-                "an example times their number; let it treat all examples of a mini-batch at once, each by "
-                "itself"
+                f"{place_of(where, module.get_submodule(where))} cannot be simulated: its '{what}' has "
+                f"{n * cost} {unit} for {n} examples and {m * its} for {m}, so that {OF_A_BATCH}"
             )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from distreal_sim.thinning.coupling.channels import Atoms
 from distreal_sim.thinning.coupling.counting import macs_of, shapes_key
 from distreal_sim.thinning.coupling.formulas import UnknownCostError
-from distreal_sim.thinning.coupling.operations import tensors_in
+from distreal_sim.thinning.coupling.operations import OF_A_BATCH, tensors_in
 from distreal_sim.thinning.coupling.trace import Trace
 from distreal_sim.thinning.structure import Product, ThinningError
 
@@ -38,8 +38,8 @@ def count(
     n = trace.now.n_examples
     if any(m % n for m in macs):
         raise ThinningError(
-            f"{trace.where} has products ('{name}') of {macs.forward} multiply-adds for {n} examples, so "
-            "that their cost is not that of an example times their number; the cost of a step must be"
+            f"{trace.where} cannot be simulated: its '{name}' has {macs.forward} multiply-adds for {n} "
+            f"examples, so that {OF_A_BATCH}"
         )
     weights = frozenset(trace.names[id(t)] for t in operands if id(t) in trace.names and t.requires_grad)
     others = [t for t in operands if id(t) not in trace.names]
