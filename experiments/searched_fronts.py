@@ -49,7 +49,7 @@ def row(name: str, path: Path) -> str:
     cells = [
         name,
         str(len(content["entries"])),
-        " ".join(map(str, made["search"]["snapshots"])),
+        snapshots(made),
         str(made["search"]["steps"]),
         str(made["evaluations"]),
         f"{fresh['found']:.3f}",
@@ -59,6 +59,14 @@ def row(name: str, path: Path) -> str:
         pays(fresh),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def snapshots(made: dict[str, Any]) -> str:
+    """Of the search, and in brackets of the measurement where it was made later."""
+    searched, measured = (
+        " ".join(map(str, told["search"]["snapshots"])) for told in (made, made.get("measured", made))
+    )
+    return searched if measured == searched else f"{searched} ({measured})"
 
 
 def percent(fresh: dict[str, Any], key: str) -> str:

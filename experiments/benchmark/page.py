@@ -18,6 +18,7 @@ from scenario import Scenario  # noqa: E402
 from tables import HOLD, final, paired, plus_minus, points  # noqa: E402
 from tuning import choose  # noqa: E402
 
+from distreal_sim.fronts.file import read_front  # noqa: E402
 from distreal_sim.results.protocols import cost  # noqa: E402
 from distreal_sim.results.statistics import t_interval  # noqa: E402
 
@@ -26,6 +27,11 @@ README = "digits"
 """The scenario of the README."""
 IMAGES = "c16"
 """The scenario with the most methods."""
+FRESH = ("mnist_writers", "mnist_dirichlet")
+"""Scenarios with seeds above SETTLED, that of the last runs which the rules of fronts were settled on."""
+SETTLED = 15
+GAP = "mnist_dirichlet"
+"""The scenario of a front with a gap."""
 SERVERS = "servers"
 """The scenario of ways to merge, which is compared with no better of the baselines."""
 
@@ -41,6 +47,8 @@ def texts() -> list[str]:
     return [
         *tables,
         *(against_the_better(name) for name in placed() if name not in (README, SERVERS)),
+        *(against_the_better(name, SETTLED) for name in FRESH),
+        *gap(),
         *images(),
         *rates(scenarios.load(README)),
     ]
@@ -80,12 +88,34 @@ def images() -> list[str]:
     return [f"{text}: {paired(finals[one], finals[other])}" for text, (one, other) in changes.items()]
 
 
-def against_the_better(name: str) -> str:
-    """The front over vectors and steps minus the better of the baselines, on a scenario."""
+def against_the_better(name: str, after: int = 0) -> str:
+    """The front over vectors and steps minus the better of the baselines, on a scenario, with seeds above
+    `after`.
+    """
     scenario = scenarios.load(name)
     finals = of_methods(scenario)
     rival = max(scenario.baselines, key=lambda label: finals[label].mean())
-    return f"{paired(finals['distreal-steps'], finals[rival])} on `{name}`"
+    own = finals["distreal-steps"]
+    return f"{paired(own[own.index > after], finals[rival])} on `{name}`"
+
+
+def gap() -> list[str]:
+    """Where the gap of a front begins, what it costs, and the share of the MACs that is used with it."""
+    scenario = scenarios.load(GAP)
+    finals = of_methods(scenario)
+    last = pd.read_csv(evaluations(GAP)).sort_values("round").groupby(["method", "seed"]).tail(1)
+    used = (last["macs"] / last["macs_available"]).groupby(last["method"]).mean()
+    shares = {method: f"{100 * share:.0f} %" for method, share in used.items()}
+    bounds = read_front(scenarios.folder_of(GAP) / "front.json").wide_gap
+    assert bounds is not None
+    filled, own, vectors = (finals[name] for name in ("distreal-steps-filled", "distreal-steps", "distreal"))
+    return [
+        f"than one of {100 * bounds[0]:.0f} % of the MACs",
+        f"use {shares['distreal-steps']} of the MACs on offer, those with the front over vectors "
+        f"{shares['distreal']}",
+        f"{paired(filled, own)} over it",
+        f"{paired(filled, vectors)} against `distreal`",
+    ]
 
 
 def placed() -> list[str]:

@@ -21,7 +21,7 @@ from measure_stages import NETWORKS  # noqa: E402
 
 from distreal_sim.results.plots._legend import legend_above  # noqa: E402
 from distreal_sim.results.plots._save import look, save  # noqa: E402
-from distreal_sim.search.worth import Worth, fewer_steps, worth_of  # noqa: E402
+from distreal_sim.search.worth import Worth, fewer_steps, stretched, worth_of  # noqa: E402
 
 FIGURE = HERE.parents[1] / "lab" / "figures" / "when_thinning_pays.png"
 STAGES = ("early", "middle", "late")
@@ -68,13 +68,12 @@ def says(found: Worth | None) -> str:
 def worth(table: pd.DataFrame) -> Worth | None:
     """Of the rows of one kind of filters and one stage: thinned steps against fewer full ones."""
     thinned, full = drops(table[table["share"] == 1], "relative_macs"), drops(full_of(table), "share")
-    picks = resamples(thinned.shape[1])
-    return worth_of(
-        list(thinned.index),
-        thinned.to_numpy()[:, picks].mean(axis=2).T,
-        list(full.index),
-        full.to_numpy()[:, picks].mean(axis=2).T,
+    n_repeats = thinned.shape[1]
+    picks = resamples(n_repeats)
+    found, steps = (
+        stretched(kind.to_numpy()[:, picks].mean(axis=2).T, n_repeats) for kind in (thinned, full)
     )
+    return worth_of(list(thinned.index), found, list(full.index), steps)
 
 
 def full_of(table: pd.DataFrame) -> pd.DataFrame:

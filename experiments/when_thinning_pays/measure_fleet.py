@@ -1,11 +1,14 @@
 """What a front of the benchmark that was searched centrally is worth by either score of `search`.
 
 python experiments/when_thinning_pays/measure_fleet.py c16 --data-dir data
+python experiments/when_thinning_pays/measure_fleet.py mnist_writers --searched-in-fleet --data-dir data
 python experiments/when_thinning_pays/fleet.py
 
 `central` as the front was searched: a network trained by itself. `federated`: a round of the scenario's
 cohort, half of which has the entry, with the learning rate that was tuned for the method there and as many
-mini-batches as the median client plans. Fresh seeds, the same for all entries.
+mini-batches as the median client plans. Fresh seeds, the same for all entries. With --searched-in-fleet the
+front is the one that rounds of the fleet scored, and only that score is measured, with AGAIN seeds, many more
+than its search had.
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ RUNS = {
 }
 """Learning rate that was tuned for `distreal-steps`, mini-batches of the median client, repeats."""
 
+AGAIN = 8
+"""Fresh seeds of each snapshot with --searched-in-fleet."""
+
 SEARCHED_FOR = {"mnist_dirichlet": "mnist_writers"}
 """Scenarios whose front is another one's, with its search."""
 
@@ -43,34 +49,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenario", choices=list(RUNS))
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--searched-in-fleet", action="store_true")
     options = parser.parse_args()
     prepare_process()
+    if options.searched_in_fleet:
+        folder = SCENARIOS / options.scenario
+        table = measure(
+            folder / "front.json", folder / "search.yaml", "federated", [f"reevaluation={AGAIN}"], options
+        )
+        write(table, f"{options.scenario}-searched")
+        return
     lr, steps, repeats = RUNS[options.scenario]
     federated = ["score=federated", f"lr={lr}", f"steps={steps}"]
     scores = {"central": [], "federated": federated}
+    front = SCENARIOS / options.scenario / "central.json"
+    search = SCENARIOS / SEARCHED_FOR.get(options.scenario, options.scenario) / "search_central.yaml"
     tables = [
-        measure(options.scenario, score, [*keys, f"reevaluation={repeats}"], options.data_dir)
+        measure(front, search, score, [*keys, f"reevaluation={repeats}"], options)
         for score, keys in scores.items()
     ]
-    path = HERE / "results" / "fleet" / f"{options.scenario}.csv"
+    write(pd.concat(tables), options.scenario)
+
+
+def write(table: pd.DataFrame, name: str) -> None:
+    """As results/fleet/NAME.csv."""
+    path = HERE / "results" / "fleet" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.concat(tables).to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
+    table.to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
 
 
-def measure(scenario: str, score: str, keys: list[str], data_dir: Path | None) -> pd.DataFrame:
+def measure(
+    front: Path, config: Path, score: str, keys: list[str], options: argparse.Namespace
+) -> pd.DataFrame:
     """Drops of the loss with the front's entries and with fewer steps of the full network.
 
+    config: of the search whose settings are used, but for `keys`, with the experiment beside the front.
     Columns: score, kind (`front` or `full`), relative_macs, share, steps (before the snapshot), repeat, drop.
     """
-    folder = SCENARIOS / scenario
-    config = SCENARIOS / SEARCHED_FOR.get(scenario, scenario) / "search_central.yaml"
-    keys = [*keys, f"experiment={folder / 'experiment.yaml'}"]
-    if data_dir is not None:
-        keys.append(f"experiment.dataset.data_dir={data_dir.resolve()}")
+    keys = [*keys, f"experiment={front.parent / 'experiment.yaml'}"]
+    if options.data_dir is not None:
+        keys.append(f"experiment.dataset.data_dir={options.data_dir.resolve()}")
     search, experiment, _ = load_search(config, keys)
     objective = make_objective(search, experiment)
     space, full = objective.space, objective.space.structure.full_counts()
-    entries = [Pair(entry.counts, entry.share) for entry in read_front(folder / "central.json").entries]
+    entries = [Pair(entry.counts, entry.share) for entry in read_front(front).entries]
     scores = {c: objective.score(c, "reevaluation") for c in dict.fromkeys(pair.counts for pair in entries)}
     asked = [("front", pair) for pair in entries] + [("full", Pair(full, s)) for s in scores[full].by_share]
     rows = []
