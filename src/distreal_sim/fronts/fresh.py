@@ -52,6 +52,11 @@ def is_measured(made: Made) -> bool:
     return "thinning" in _part(made, "reevaluation")
 
 
+def is_of_one_score(made: Made) -> bool:
+    """Whether the entries have the scores of a search by the score that they were measured by."""
+    return _part(made, "search").get("score") == _part(_origin(made), "search").get("score")
+
+
 def searched_otherwise(made: Made, dataset: Made, method: Made) -> dict[str, tuple[Any, Any]]:
     """By key what the search had and the run has, where the entries were scored with other data or filters.
 

@@ -67,6 +67,23 @@ def test_fresh_seeds_beside_uniform_rates(tmp_path: Path) -> None:
     assert bars.get_segments()[0] == pytest.approx(np.array([[0.3, 0.5], [0.3, 0.7]]))
 
 
+def test_measured_by_another_score(tmp_path: Path) -> None:
+    """What a search by another score saw, or the MACs of uniform rates, is not drawn on the same axis."""
+    fleet, central = ({"search": {"score": score}} for score in ("federated", "central"))
+    made = {"reevaluation": FRESH, "measured": fleet}
+    for own, drawn_too in ((central, False), ({}, False), (fleet, True)):
+        found = points(drawn(tmp_path, replace(FRONT, made={**made, **own})))
+        assert ("as the search saw it" in found) is drawn_too
+
+
+def test_no_progress_on_fresh_seeds(tmp_path: Path) -> None:
+    """Nothing can be relative to it."""
+    worse = [{**row, "score": -0.1} for row in FRESH["uniform_entries"]]
+    made = {"reevaluation": {**FRESH, "uniform_entries": worse}}
+    with pytest.raises(InputError, match="on fresh seeds the full network makes no progress"):
+        drawn(tmp_path, replace(FRONT, made=made))
+
+
 def test_three_curves(tmp_path: Path) -> None:
     """Fewer full steps too, where they were measured, from no progress at no step on."""
     steps = [{"relative_macs": 0.5, "share": 0.5, "score": 0.4}, {"relative_macs": 1.0, "score": 0.5}]

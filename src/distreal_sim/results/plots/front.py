@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.fronts.file import read_front
+from distreal_sim.fronts.fresh import is_of_one_score
 from distreal_sim.fronts.front import Front
 from distreal_sim.results.plots._legend import legend_above
 from distreal_sim.results.plots._lines import method_line
@@ -49,9 +50,10 @@ def front_file(path: Path, out: Path | None = None) -> Figure:
 
     Scores are relative to the zero vector's. Diamonds are entries for fewer than all steps. Where the front
     and uniform rates were measured on fresh seeds, those scores are drawn with their standard errors, and
-    hollow the ones that the search saw. From an entry of the full network to the next one the line follows
-    fewer full steps, because clients take those. Of a front that was made for memory too, the line
-    joins the entries that devices with enough memory use; the others stand alone.
+    hollow the ones that the search saw, if they are of the same score. From an entry of the full network to
+    the next one the line follows fewer full steps, because clients take those. Of a front that was made for
+    memory too, the line joins the entries that devices with enough memory use; the others stand alone.
+    Raises InputError where the full network makes no progress.
     """
     shown = read_front(path)
     if shown.hypervolume is None:
@@ -100,7 +102,7 @@ def _scores(axes: Axes, shown: Front) -> None:
             )
         look_front = {"color": colour, "marker": "o", "label": "front, fresh seeds"}
         _front_line(axes, fresh["entries"], shown, zero, look_front, steps or [])
-        if "measured" not in shown.made:
+        if is_of_one_score(shown.made):
             hollow = {"color": colour, "linestyle": "", "marker": "o", "markerfacecolor": "white"}
             _line(axes, own, full.score, {**hollow, "label": "as the search saw it", "zorder": 1.5})
     axes.axhline(0.0, color="0.3", linewidth=0.9)
