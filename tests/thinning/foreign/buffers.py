@@ -215,7 +215,7 @@ def standardised_weight(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), head=Linear(a, 3))
 
 
-@refused("has products ('mv')", 6)
+@refused("its 'mv' has", 6)
 def spectrally_normalised(a: int) -> nn.Module:
     """Its power iteration costs the same for any batch, and writes a buffer in every pass."""
     norm = nn.utils.parametrizations.spectral_norm

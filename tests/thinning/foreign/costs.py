@@ -451,7 +451,7 @@ def large_linear_layers(a: int) -> nn.Module:
     return Net(lambda m, x: m.head(torch.tanh(m.a(x))), a=Linear(300, a), head=Linear(a, 3))
 
 
-@refused("1 positions for 4 examples", 6)
+@refused("1 position for 4 examples", 6)
 def layer_on_the_mean_of_the_batch(a: int) -> nn.Module:
     def run(m, x):
         return m.head(pooled(m.a(x))) + m.b(x.mean(0, keepdim=True).mean((2, 3)))
@@ -459,7 +459,7 @@ def layer_on_the_mean_of_the_batch(a: int) -> nn.Module:
     return Net(run, a=conv(3, a), b=Linear(3, 3), head=Linear(a, 3))
 
 
-@refused("module 'b' (Linear) has products ('linear') of 18 multiply-adds", 6)
+@refused("module 'b' (Linear) cannot be simulated: its 'linear' has 18 multiply-adds", 6)
 def layer_on_a_parameter(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(pooled(m.a(x)) + m.b(m.code)),
@@ -467,7 +467,7 @@ def layer_on_a_parameter(a: int) -> nn.Module:
     )  # fmt: skip
 
 
-@refused("the model (Net) has products ('matmul') of 21 multiply-adds for 4 examples", 6, shape=(7, 4))
+@refused("its 'matmul' has 21 multiply-adds for 4 examples", 6, shape=(7, 4))
 def product_of_constants(a: int) -> nn.Module:
     """A matrix made in the code for all examples: its cost does not grow with their number."""
 

@@ -44,7 +44,7 @@ def slimmable_slice_of_a_weight(a: int) -> nn.Module:
     )
 
 
-@refused("products ('matmul') of 36 multiply-adds for 5 examples", 6)
+@refused("its 'matmul' has 36 multiply-adds for 5 examples", 6)
 def low_rank_weight(a: int) -> nn.Module:
     return Net(
         lambda m, x: m.head(F.relu(F.linear(x.mean((2, 3)), m.u @ m.v))), u=vector(a, 2), v=vector(2, 3),
@@ -52,7 +52,7 @@ def low_rank_weight(a: int) -> nn.Module:
     )  # fmt: skip
 
 
-@refused("products ('matmul') of 18 multiply-adds for 4 examples", 6)
+@refused("its 'matmul' has 18 multiply-adds for 4 examples", 6)
 def adapter_beside_a_frozen_weight(a: int) -> nn.Module:
     """LoRA, merged into the weight."""
     net = Net(
