@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import Plugin
@@ -81,24 +82,33 @@ def texts_of(changes: Mapping[str, Any], whole: Collection[str] = ()) -> list[st
     """KEY=VALUE texts of changes given in Python: `local={"lr": 0.1}` is `local.lr=0.1`.
 
     A plug-in's name comes before its options. whole: keys whose mappings are not split into dotted keys.
+    Raises InputError for a value that no config can hold.
     """
     flat: dict[str, Any] = {}
     for key, value in changes.items():
         keep = key in whole or not isinstance(value, Mapping)
         flat |= {key: value} if keep else flat_keys(value, f"{key}.")
     first = sorted(flat, key=lambda key: not key.endswith(".name"))
-    return [f"{key}={_flow(flat[key])}" for key in first]
+    return [f"{key}={_flow(key, flat[key])}" for key in first]
 
 
-def _flow(value: Any) -> str:
-    text = dump_yaml(_as_yaml(value), default_flow_style=True, width=1_000_000, allow_unicode=True)
+def _flow(key: str, value: Any) -> str:
+    try:
+        text = dump_yaml(_as_yaml(value), default_flow_style=True, width=1_000_000, allow_unicode=True)
+    except yaml.representer.RepresenterError:
+        raise InputError(
+            f"{key}: a {type(value).__name__} cannot stand in a config; give what its YAML would hold, or a "
+            "plug-in"
+        ) from None
     return text.removesuffix("...\n").strip()
 
 
 def _as_yaml(value: Any) -> Any:
-    """The value in YAML types; plug-ins, paths, tuples and numpy numbers are converted."""
+    """The value in YAML types: plug-ins, other parts of configs, paths, tuples, numpy numbers converted."""
     if isinstance(value, Plugin):
         return {"name": value.name, **value.model_dump(mode="json")}
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, Mapping):
         return {key: _as_yaml(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | range):
