@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from command import distreal_sim
 
+import distreal_sim as ds
 from distreal_sim.base.errors import InputError
 from distreal_sim.fronts import fresh
 from distreal_sim.fronts.file import read_front
+from distreal_sim.fronts.option import UniformFront
 from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.run import run_search
 from distreal_sim.search.settings import load_search
@@ -46,7 +48,7 @@ def test_the_worth_of_a_found_front_is_what_its_search_says(found: Path, tmp_pat
     tables = [(out / "reevaluation.jsonl").read_bytes() for out in (found, tmp_path / "out")]
     assert tables[0] == tables[1]
     assert not (tmp_path / "out" / "evaluations.jsonl").exists()
-    assert front.made["measured"]["search"]["front"] == str(found / "front.json")
+    assert front.made["measured"]["search"]["snapshots"] == [0, 10]
 
 
 def test_cut_short_and_resumed(found: Path, tmp_path: Path) -> None:
@@ -88,6 +90,16 @@ def test_uniform_rates_in_a_fleet(tmp_path: Path) -> None:
     assert fresh.measured_otherwise(front.made, dataset, {**method, "filters": "ordered"}) == {
         "method.filters": ("random", "ordered")
     }
+
+
+def test_given_in_python(tmp_path: Path) -> None:
+    """As a mapping or an object, in the place of the front in the config; what no config holds is named."""
+    config = write_search(tmp_path, front="auto")
+    for number, front in enumerate(({"uniform": 2}, UniformFront(uniform=2))):
+        found = ds.search(config, tmp_path / str(number), n_workers=1, front=front)
+        assert [entry.rates for entry in found.front.entries] == [(0.5,) * 3, (0.0,) * 3]
+    with pytest.raises(InputError, match="front: a Front cannot stand in a config"):
+        ds.search(config, tmp_path / "none", n_workers=1, front=found.front)
 
 
 def test_measured_after_its_own_shares(found: Path, tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ REFERENCE_COST = 1.05
 volume up to (1.05, 1.05, 0) where entries have memory.
 """
 
+UNIFORM = "uniform rates"
+"""How a front of them is made, in its file."""
+
 WIDE = 0.25
 """Relative MACs between two entries from which on users are told of the gap."""
 
@@ -104,6 +107,11 @@ class Front:
         """The first entry of each dropout vector, cheapest step first."""
         by_counts = {entry.counts: entry for entry in reversed(self.entries)}
         return sorted(by_counts.values(), key=lambda entry: entry.macs)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether it was made of uniform rates, without a search."""
+        return self.made.get("how") == UNIFORM
 
     @property
     def wide_gap(self) -> tuple[float, float] | None:

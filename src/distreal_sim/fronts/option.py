@@ -11,7 +11,7 @@ from torch import nn
 from distreal_sim.base.values import ConfigModel, ConfigPath
 from distreal_sim.fronts import bundled as fronts
 from distreal_sim.fronts.file import load_front
-from distreal_sim.fronts.front import Front, fingerprint, make_front, uniform_rates
+from distreal_sim.fronts.front import UNIFORM, Front, fingerprint, make_front, uniform_rates
 from distreal_sim.thinning.structure import Structure
 
 
@@ -22,9 +22,6 @@ class UniformFront(ConfigModel):
 
     uniform: int = Field(ge=1, description="number of rates: 0, 1/n, ..., (n-1)/n")
 
-
-UNIFORM = "uniform rates"
-"""How such a front is made, in its file."""
 
 DEFAULT = UniformFront(uniform=16)
 """The front where none is bundled."""

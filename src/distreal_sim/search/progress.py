@@ -9,7 +9,6 @@ from distreal_sim.base.progress import Silent
 from distreal_sim.base.text import counted
 from distreal_sim.fronts.fresh import thinning_pays
 from distreal_sim.fronts.front import Front, gap_line
-from distreal_sim.fronts.option import UNIFORM
 from distreal_sim.search.explore import Generation
 from distreal_sim.search.reevaluate import Comparison
 from distreal_sim.search.settings import Search
@@ -72,15 +71,14 @@ def summary(front: Front, comparison: Comparison, say: Callable[[str], None]) ->
     if math.isnan(c.found):
         say("the full network makes no progress from these snapshots, so that nothing can be compared")
         return
-    against_itself = front.made.get("how") == UNIFORM
     say(f"hypervolume on fresh seeds, found:   {_of(c.found, c.found_interval)}, {_entries(c.n_found)}")
-    if not against_itself:
+    if not front.is_uniform:
         uniform = _of(c.uniform, c.uniform_interval)
         say(f"                            uniform: {uniform}, {_entries(c.n_uniform)}")
     fewer = _of(c.fewer_steps, c.fewer_steps_interval)
     say(f"                   fewer full steps: {fewer}, at the costs of the found entries")
     say(f"                the better of these: {_of(c.better, c.better_interval)}")
-    if not against_itself:
+    if not front.is_uniform:
         _gain("uniform rates", c.gain, c.gain_interval, say)
     both = "the better of uniform rates and fewer full steps"
     _gain(both, c.gain_over_better, c.gain_over_better_interval, say)

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.process import check_workers, prepare_process
 from distreal_sim.base.progress import progress_on_stderr
 from distreal_sim.base.rng import Rngs
-from distreal_sim.base.versions import version_of
 from distreal_sim.config import Experiment, texts_of
-from distreal_sim.fronts.front import Front, fingerprint, make_front
-from distreal_sim.fronts.option import UniformFront, front_of
+from distreal_sim.fronts.front import Front
+from distreal_sim.fronts.option import front_of
 from distreal_sim.inspection import cautions
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
 from distreal_sim.search.explore import Exploration, Generation, explore
 from distreal_sim.search.objective import Objective, Score, before_snapshots
 from distreal_sim.search.progress import SearchShown
-from distreal_sim.search.reevaluate import Comparison, Reevaluation, Scores, reevaluate
+from distreal_sim.search.record import measured_front, searched_front
+from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
 from distreal_sim.search.settings import Search, load_search
-from distreal_sim.search.space import Pair, Space
+from distreal_sim.search.space import Pair
 from distreal_sim.search.table import confirmed, fastest_of, table_of
 from distreal_sim.search.workers import Workers, open_workers
-from distreal_sim.search.worth import Worth
-
-PACKAGES = ("distreal-sim", "torch", "numpy", "pymoo", "scikit-learn")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +66,7 @@ def search(
     Raises InputError for a mistake in the input.
     """
     check_workers(n_workers)
-    settings, experiment, notes = load_search(config, texts_of(overrides))
+    settings, experiment, notes = load_search(config, texts_of(overrides, {"front"}))
     for note in notes:
         warn(note)
     name = "search" if isinstance(config, Mapping) else Path(config).stem
@@ -129,16 +124,13 @@ def run_search(
                 show.begin(search)
                 found = _explore(directory, objective, workers, begin_wall_s, show)
                 entries, fresh = _reevaluate(directory, objective, workers, found, show)
-                stopped = found.stopped
+                write, stopped = partial(searched_front, found, entries), found.stopped
             else:
                 show.measuring(2 * len(given.entries))
-                fresh, stopped = _measure(directory, objective, workers, given), "measured"
+                fresh = _measure(directory, objective, workers, given)
+                write, stopped = partial(measured_front, given), "measured"
         wall_s = round(time.perf_counter() - begin_wall_s, 3)
-        facts = {"config": config, "wall_s": wall_s}
-        if given is None:
-            front = _front(experiment, objective, found, entries, fresh, facts)
-        else:
-            front = _measured(experiment, objective, given, fresh, facts)
+        front = write(experiment, objective, fresh, {"config": config, "wall_s": wall_s})
         front.save(directory.front)
         directory.write_status(wall_s=wall_s, stopped=stopped)
         return front, fresh.comparison
@@ -215,106 +207,6 @@ def _measure(
     found, fastest = (
         [Pair(entry.counts, entry.share) for entry in front.entries] for front in (given, given.fastest)
     )
-    own = isinstance(objective.search.front, UniformFront)
-    uniform = [entry.counts for entry in given.entries] if own else None
+    uniform = [entry.counts for entry in given.entries] if given.is_uniform else None
     rng = Rngs(objective.search.seed)("bootstrap")
     return reevaluate(objective.space, found, evaluate, rng, fastest, uniform=uniform)
-
-
-def _front(
-    experiment: Experiment,
-    objective: Objective,
-    found: Exploration,
-    entries: Mapping[Pair, Score],
-    fresh: Reevaluation,
-    facts: Mapping[str, Any],
-) -> Front:
-    space, search = objective.space, objective.search
-    peak = space.peak_bytes
-    made: dict[str, Any] = {
-        "model": experiment.model.name,
-        "dataset": experiment.dataset.name,
-        "how": "search by NSGA-II",
-        **facts,
-        "seed": search.seed,
-        "evaluations": len(found.scores),
-        "generations": len(found.generations),
-        "stopped": found.stopped,
-        "reproducible": found.stopped != "wall_s",
-        **_settings(search, experiment),
-        "reevaluation": _worth(objective, fresh),
-    }
-    return make_front(
-        space.structure,
-        space.thinnable,
-        np.array([space.rates(pair.counts) for pair in entries]),
-        [score.mean for score in entries.values()],
-        shares=[pair.share for pair in entries],
-        errors=[score.error for score in entries.values()],
-        memory_bytes=None if peak is None else [peak(pair.counts) for pair in entries],
-        model=fingerprint(objective.task.module),
-        made=made,
-    )
-
-
-def _measured(
-    experiment: Experiment, objective: Objective, given: Front, fresh: Reevaluation, facts: Mapping[str, Any]
-) -> Front:
-    """The same entries and scores; `made` tells the worth, and how it was measured."""
-    made = {key: value for key, value in given.made.items() if key != "bundled"}
-    made["measured"] = {**facts, **_settings(objective.search, experiment)}
-    return dataclasses.replace(given, made={**made, "reevaluation": _worth(objective, fresh)})
-
-
-def _settings(search: Search, experiment: Experiment) -> dict[str, Any]:
-    """What a front or its worth depends on, for its file."""
-    plain = experiment.resolved()
-    own = {key: plain[key] for key in ("seed", "dataset", "model", "local", "method")}
-    own["dataset"].pop("data_dir", None)
-    own["method"].pop("front", None)
-    return {
-        "versions": {name: version_of(name) for name in PACKAGES},
-        "search": search.model_dump(mode="json", exclude={"experiment"}),
-        "experiment": own,
-    }
-
-
-def _worth(objective: Objective, fresh: Reevaluation) -> dict[str, Any]:
-    """What was measured on fresh seeds, for the front's file."""
-    space = objective.space
-    return {
-        **_without_nan(dataclasses.asdict(fresh.comparison)),
-        "thinning": _plain(fresh.thinning),
-        "thinning_by_snapshot": [
-            {"steps": steps, "thinning": _plain(worth)}
-            for steps, worth in zip(objective.search.snapshots, fresh.by_snapshot, strict=True)
-        ],
-        "entries": _rows(space, fresh.found),
-        "uniform_entries": _rows(space, fresh.uniform),
-        "fewer_steps_entries": _rows(space, fresh.fewer_steps),
-    }
-
-
-def _without_nan(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Null in the place of what cannot be compared, because the full network makes no progress."""
-    unknown = math.isnan(values["found"])
-    return {key: None if unknown and not isinstance(n, int) else n for key, n in values.items()}
-
-
-def _plain(worth: Worth | None) -> dict[str, Any] | None:
-    return None if worth is None else dataclasses.asdict(worth)
-
-
-def _rows(space: Space, scores: Scores) -> list[dict[str, float]]:
-    """Entries as plain numbers, cheapest first; relative_macs: per planned example."""
-    rows = [
-        {
-            "relative_macs": space.cost(pair),
-            **space.told_memory(pair.counts),
-            "share": pair.share,
-            "score": score.mean,
-            "score_error": score.error,
-        }
-        for pair, score in scores.items()
-    ]
-    return sorted(rows, key=lambda row: row["relative_macs"])

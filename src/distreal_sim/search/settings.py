@@ -27,8 +27,8 @@ Costs = Literal["macs", "macs_and_memory"]
 """What a front weighs against the score."""
 
 SCORES: dict[Over, Literal["central", "federated"]] = {"vectors": "central", "vectors_and_steps": "federated"}
-"""The score by default. Both rank vectors equally well, and the central one is cheaper; whether thinned steps
-are worth more to a fleet than fewer full ones, the federated one says more often rightly.
+"""The score by default. Both rank vectors equally well, and the central one is cheaper; on whether thinned
+steps are worth more to a fleet than fewer full ones, the federated one is right more often.
 """
 
 Stream = Literal["search", "reevaluation"]
