@@ -211,6 +211,27 @@ def test_a_front_of_other_filters(tmp_path: Path) -> None:
     assert "lies below fewer full steps from 10 to 90 % of the MACs" in text
 
 
+def test_a_front_that_was_measured_with_other_filters(tmp_path: Path) -> None:
+    """Of uniform rates that were measured with ordered filters nothing is known with random ones, and a run
+    warns of nothing; with ordered ones it warns.
+    """
+    experiment = toy(method={"name": "distreal", "front": {"uniform": 4}, "filters": "ordered"})
+    front = build(experiment).front
+    assert front is not None
+    at = {"relative_macs": 0.5, "value": -0.3, "interval": [-0.4, -0.2]}
+    worth = {"pays": [], "pays_in_the_mean": [], "loses": [[0.1, 0.9]], "best": at, "worst": at}
+    plain = experiment.resolved()
+    measured = {"experiment": {key: plain[key] for key in ("dataset", "method")}}
+    made = {"measured": measured, "reevaluation": {"thinning": worth}}
+    dataclasses.replace(front, made=made).save(tmp_path / "f.json")
+    method = {"name": "distreal", "front": str(tmp_path / "f.json")}
+    unknown, below = "not known whether thinning pays", "lies below fewer full steps from 10 to 90 %"
+    for filters, is_known in (("random", False), ("ordered", True)):
+        text = " ".join(plan(method={**method, "filters": filters}).split())
+        assert (unknown in text, below in text) == (not is_known, is_known)
+    assert warned(tmp_path / "random", rounds=1, method=method) == []
+
+
 def test_a_run_in_which_nobody_finishes(tmp_path: Path) -> None:
     """Capacity 0; then one that is never enough where late updates are lost; then enough."""
     never = "warning: nothing was merged in any of the 4 rounds, so the network is the initial one: "

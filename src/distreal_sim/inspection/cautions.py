@@ -75,17 +75,15 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
         return []
     method = experiment.method
     if task.front.thins:
-        plain, known = experiment.resolved(), worth_is_known(experiment, task.front)
-        if differs := fresh.searched_otherwise(task.front.made, plain["dataset"], plain["method"]):
+        known = worth_is_known(experiment, task.front)
+        if differs := searched_otherwise(experiment, task.front):
             had, has = (", ".join(f"{key}={pair[i]}" for key, pair in differs.items()) for i in (0, 1))
             pays = "" if known else ", and where it pays is not known"
             return [
                 f"warning: the front of method {method.name} was searched with {had}; with {has} its scores "
                 f"may be others{pays}"
             ]
-        if not known:
-            return []
-        below = fresh.where_it_loses(task.front.made)
+        below = fresh.where_it_loses(task.front.made) if known else None
         return [] if below is None else [f"warning: the front of method {method.name} {below}"]
     if not task.structure.thinnable(True):
         why = f"model {experiment.model.name} has no hidden layer that could be thinned"
@@ -97,6 +95,12 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
         f"warning: the front of method {method.name} has the zero vector only, so nothing is thinned and "
         f"every client trains the whole network, as fedavg does; {why}"
     ]
+
+
+def searched_otherwise(experiment: Experiment, front: Front) -> dict[str, tuple[object, object]]:
+    """By key what the search of the front had and the experiment has, where that decides about scores."""
+    plain = experiment.resolved()
+    return fresh.searched_otherwise(front.made, plain["dataset"], plain["method"])
 
 
 def worth_is_known(experiment: Experiment, front: Front) -> bool:

@@ -177,11 +177,8 @@ def method_rows(experiment: Experiment, task: Task, round_1: Sequence[Update]) -
         if task.front.wide_gap is not None:
             yield "front", gap_line(*task.front.wide_gap)
         yield "front", _origin(experiment, task.front)
-        if cautions.worth_is_known(experiment, task.front):
-            if (pays := fresh.where_it_pays(task.front.made)) is not None:
-                yield "front", f"{pays}, against fewer full steps"
-            elif task.front.thins:
-                yield "front", NO_PROGRESS if fresh.is_measured(task.front.made) else UNMEASURED
+        if (worth := _worth(experiment, task.front)) is not None:
+            yield "front", worth
         charges = [entry.share * task.charge_per_example(entry.counts) for entry in entries]
         macs["the cheapest entry"] = min(charges)
     if levels := choices(experiment.method, task):
@@ -205,6 +202,18 @@ def _bytes(values: Sequence[int]) -> str:
     """The smallest and the largest number of bytes of those whose transfer takes place."""
     ends = [si(f([n for n in values if n] or [0]), "B") for f in (min, max)]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _worth(experiment: Experiment, front: Front) -> str | None:
+    """Whether thinning pays, as far as it is known; None where nothing is thinned, and where a warning tells
+    that the front was searched for something else.
+    """
+    is_known = cautions.worth_is_known(experiment, front)
+    if is_known and (pays := fresh.where_it_pays(front.made)) is not None:
+        return f"{pays}, against fewer full steps"
+    if not front.thins or cautions.searched_otherwise(experiment, front):
+        return None
+    return NO_PROGRESS if is_known and fresh.is_measured(front.made) else UNMEASURED
 
 
 def _origin(experiment: Experiment, front: Front) -> str:
