@@ -150,6 +150,7 @@ def draw() -> None:
                 pairs = np.array(curves(table[table["score"] == score]))
                 if not len(pairs):
                     axes.text(0.5, 0.5, "no progress", fontsize=7, ha="center", transform=axes.transAxes)
+                    axes.set_yticks([])
                     continue
                 for index, (label, colour, style) in enumerate(
                     (("the front", "#D55E00", "-"), ("fewer full steps", "0.0", (0, (4, 1.5))))
