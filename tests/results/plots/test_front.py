@@ -84,6 +84,13 @@ def test_no_progress_on_fresh_seeds(tmp_path: Path) -> None:
         drawn(tmp_path, replace(FRONT, made=made))
 
 
+def test_uniform_rates_are_no_rival_of_themselves(tmp_path: Path) -> None:
+    """Of a front of them only fewer full steps are drawn beside it."""
+    found = points(drawn(tmp_path, replace(FRONT, made={"how": "uniform rates", "reevaluation": FRESH})))
+    assert "uniform rates" not in found
+    assert "front, fresh seeds" in found
+
+
 def test_three_curves(tmp_path: Path) -> None:
     """Fewer full steps too, where they were measured, from no progress at no step on."""
     steps = [{"relative_macs": 0.5, "share": 0.5, "score": 0.4}, {"relative_macs": 1.0, "score": 0.5}]

@@ -71,6 +71,7 @@ def front_file(path: Path, out: Path | None = None) -> Figure:
         _scores(scores, shown)
         _rates(figure, rates, shown)
         legend_above(figure, *scores.get_legend_handles_labels())
+        figure.draw_without_rendering()  # the layout of a colour bar settles with the second drawing
         save(figure, out)
     return figure
 
@@ -89,8 +90,9 @@ def _scores(axes: Axes, shown: Front) -> None:
         uniform = fresh["uniform_entries"]
         steps = fresh.get("fewer_steps_entries")
         zero = uniform[-1]["score"]
-        look_uniform = {"color": UNIFORM_COLOUR, "marker": "s", "label": "uniform rates"}
-        _line(axes, uniform, zero, {**look_uniform, "linestyle": (0, (5, 1.5))})
+        if not shown.is_uniform:
+            look_uniform = {"color": UNIFORM_COLOUR, "marker": "s", "label": "uniform rates"}
+            _line(axes, uniform, zero, {**look_uniform, "linestyle": (0, (5, 1.5))})
         if steps is not None:
             look_steps = {"color": method_line("fedavg")[0], "marker": "^", "label": "fewer full steps"}
             none = {"relative_macs": 0.0, "score": 0.0}
