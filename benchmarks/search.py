@@ -33,7 +33,8 @@ from distreal_sim.base.process import prepare_process
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import open_directory
 from distreal_sim.search.explore import Evaluate, Generation, explore
-from distreal_sim.search.objective import Objective, Score, make_objective
+from distreal_sim.search.objective import Objective, make_objective
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.workers import open_workers
 from distreal_sim.thinning.structure import Counts

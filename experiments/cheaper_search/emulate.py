@@ -25,8 +25,8 @@ from distreal_sim.config.build import build
 from distreal_sim.methods.distreal import Distreal
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.explore import explore
-from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import hypervolume
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.space import Space
 from distreal_sim.search.table import table_of

@@ -11,8 +11,9 @@ from toys import TOY
 
 from distreal_sim.config import parse_experiment
 from distreal_sim.search.explore import explore
-from distreal_sim.search.objective import Score, make_objective
+from distreal_sim.search.objective import make_objective
 from distreal_sim.search.pareto import hypervolume
+from distreal_sim.search.score import Score
 from distreal_sim.search.space import Space
 from distreal_sim.search.table import front_of
 from distreal_sim.thinning.structure import Counts

@@ -13,7 +13,7 @@ from distreal_sim.base.errors import InputError
 from distreal_sim.base.plugins import load
 from distreal_sim.models import Model
 from distreal_sim.search.explore import Evaluate, Generation, explore, first_generation
-from distreal_sim.search.objective import Score
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Pair, Space
 from distreal_sim.search.table import front_of

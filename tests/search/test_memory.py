@@ -15,10 +15,11 @@ from toys import TOY
 from distreal_sim.config import parse_experiment
 from distreal_sim.fronts.front import Front
 from distreal_sim.search.explore import explore
-from distreal_sim.search.objective import Score, make_objective
+from distreal_sim.search.objective import make_objective
 from distreal_sim.search.pareto import Point, best_subset, hypervolume, non_dominated
 from distreal_sim.search.reevaluate import reevaluate
 from distreal_sim.search.run import run_search
+from distreal_sim.search.score import Score
 from distreal_sim.search.screen import add_most
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Pair, Space

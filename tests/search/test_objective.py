@@ -19,7 +19,8 @@ from distreal_sim.base.rng import Rngs
 from distreal_sim.config import parse_experiment
 from distreal_sim.config.build import build
 from distreal_sim.data.datasets import Examples
-from distreal_sim.search.objective import MIXED, WORST_LOSS, Objective, Score, make_objective
+from distreal_sim.search.objective import MIXED, WORST_LOSS, Objective, make_objective
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import Stream
 from distreal_sim.search.worth import fewer_steps
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from distreal_sim.search.objective import Score
 from distreal_sim.search.reevaluate import reevaluate
+from distreal_sim.search.score import Score
 from distreal_sim.search.space import Pair
 from distreal_sim.thinning.structure import Counts
 

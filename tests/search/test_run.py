@@ -23,9 +23,9 @@ from distreal_sim.fronts.file import load_front, read_front
 from distreal_sim.fronts.front import fingerprint
 from distreal_sim.search import workers
 from distreal_sim.search.explore import Generation
-from distreal_sim.search.objective import Score
 from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.run import run_search
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import load_search
 from distreal_sim.search.space import Pair
 from distreal_sim.search.table import confirmed

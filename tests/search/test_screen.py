@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 
-from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import hypervolume
+from distreal_sim.search.score import Score
 from distreal_sim.search.screen import add_most, screen
 from distreal_sim.thinning.structure import Counts
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from distreal_sim.search.objective import Score
+from distreal_sim.search.score import Score
 from distreal_sim.search.space import Pair
 from distreal_sim.search.table import confirmed, front_of, table_of
 

@@ -13,7 +13,7 @@ from torch import nn
 from toys import TOY
 
 from distreal_sim.config import Experiment
-from distreal_sim.search.objective import Score
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import Search, load_search
 from distreal_sim.search.space import Space
 from distreal_sim.thinning.coupling.groups import find_groups

@@ -16,7 +16,7 @@ from typing import Any
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.files import naming
 from distreal_sim.search.explore import Evaluate
-from distreal_sim.search.objective import Score
+from distreal_sim.search.score import Score
 from distreal_sim.search.space import Space
 from distreal_sim.thinning.structure import Counts
 

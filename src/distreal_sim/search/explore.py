@@ -10,8 +10,8 @@ import numpy as np
 from distreal_sim.base.errors import InputError
 from distreal_sim.base.rng import Rngs
 from distreal_sim.search.nsga2 import Nsga2
-from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import hypervolume
+from distreal_sim.search.score import Score
 from distreal_sim.search.screen import screen
 from distreal_sim.search.settings import Over, Search
 from distreal_sim.search.space import Pair, Space

@@ -13,8 +13,9 @@ from distreal_sim.base.versions import version_of
 from distreal_sim.config import Experiment
 from distreal_sim.fronts.front import Front, fingerprint, make_front
 from distreal_sim.search.explore import Exploration
-from distreal_sim.search.objective import Objective, Score
+from distreal_sim.search.objective import Objective
 from distreal_sim.search.reevaluate import Reevaluation, Scores
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import Search
 from distreal_sim.search.space import Pair, Space
 from distreal_sim.search.worth import Worth

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from distreal_sim.search.explore import Evaluate
-from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import Point, hypervolume
+from distreal_sim.search.score import Score
 from distreal_sim.search.space import Pair, Space
 from distreal_sim.search.worth import Worth, fewer_steps, stretched, worth_of
 from distreal_sim.thinning.structure import Counts

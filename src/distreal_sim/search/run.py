@@ -20,10 +20,11 @@ from distreal_sim.inspection import cautions
 from distreal_sim.search.archive import Archive
 from distreal_sim.search.directory import SearchDirectory, open_directory
 from distreal_sim.search.explore import Exploration, Generation, explore
-from distreal_sim.search.objective import Objective, Score, before_snapshots
+from distreal_sim.search.objective import Objective, before_snapshots
 from distreal_sim.search.progress import SearchShown
 from distreal_sim.search.record import measured_front, searched_front
 from distreal_sim.search.reevaluate import Comparison, Reevaluation, reevaluate
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import Search, load_search
 from distreal_sim.search.space import Pair
 from distreal_sim.search.table import confirmed, fastest_of, table_of

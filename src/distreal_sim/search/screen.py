@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import REFERENCE_COST, Point, hypervolume, non_dominated
+from distreal_sim.search.score import Score
 from distreal_sim.search.space import Pair, Space
 from distreal_sim.thinning.structure import Counts
 

@@ -14,8 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from distreal_sim.search.objective import Score
 from distreal_sim.search.pareto import best_subset, non_dominated
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import Over
 from distreal_sim.search.space import Pair, Space
 from distreal_sim.search.worth import GRID, fewer_steps

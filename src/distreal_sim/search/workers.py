@@ -14,7 +14,8 @@ from distreal_sim.base.process import n_cores, prepare_process
 from distreal_sim.grids.ray.cluster import ray_instance, room_for
 from distreal_sim.grids.ray.team import LOST, WorkersDiedError, last_line
 from distreal_sim.search.explore import Evaluate
-from distreal_sim.search.objective import Objective, Score
+from distreal_sim.search.objective import Objective
+from distreal_sim.search.score import Score
 from distreal_sim.search.settings import Stream
 from distreal_sim.thinning.structure import Counts
 
