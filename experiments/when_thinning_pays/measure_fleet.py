@@ -2,13 +2,15 @@
 
 python experiments/when_thinning_pays/measure_fleet.py c16 --data-dir data
 python experiments/when_thinning_pays/measure_fleet.py mnist_writers --searched-in-fleet --data-dir data
+python experiments/when_thinning_pays/measure_fleet.py mnist_writers --searched-in-fleet --weak 0.9 \\
+    --data-dir data
 python experiments/when_thinning_pays/fleet.py
 
 `central` as the front was searched: a network trained by itself. `federated`: a round of the scenario's
 cohort, half of which has the entry, with the learning rate that was tuned for the method there and as many
 mini-batches as the median client plans. Fresh seeds, the same for all entries. With --searched-in-fleet the
 front is the one that rounds of the fleet scored, and only that score is measured, with AGAIN seeds, many more
-than its search had.
+than its search had; with --weak another share of the cohort has the entry than half.
 """
 
 from __future__ import annotations
@@ -50,15 +52,21 @@ def main() -> None:
     parser.add_argument("scenario", choices=list(RUNS))
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--searched-in-fleet", action="store_true")
+    parser.add_argument(
+        "--weak", type=float, help="with --searched-in-fleet: share of the cohort that is weak"
+    )
     options = parser.parse_args()
     prepare_process()
     if options.searched_in_fleet:
         folder = SCENARIOS / options.scenario
-        table = measure(
-            folder / "front.json", folder / "search.yaml", "federated", [f"reevaluation={AGAIN}"], options
-        )
-        write(table, f"{options.scenario}-searched")
+        keys, name = [f"reevaluation={AGAIN}"], f"{options.scenario}-searched"
+        if options.weak is not None:
+            keys.append(f"weak={options.weak}")
+            name += "-weak"
+        write(measure(folder / "front.json", folder / "search.yaml", "federated", keys, options), name)
         return
+    if options.weak is not None:
+        parser.error("--weak is for --searched-in-fleet")
     lr, steps, repeats = RUNS[options.scenario]
     federated = ["score=federated", f"lr={lr}", f"steps={steps}"]
     scores = {"central": [], "federated": federated}
