@@ -19,6 +19,8 @@ from distreal_sim.fronts.entry import Entry
 from distreal_sim.fronts.front import Front
 from distreal_sim.inspection.estimate import forecast
 
+ROOT = Path(__file__).parents[2]
+
 SMALL: dict[str, Any] = {
     "name": "tiny [b]",
     "seed": 3,
@@ -394,6 +396,19 @@ def test_a_front_that_was_measured_afresh(config: Path, tmp_path: Path) -> None:
     assert section(checked, "warning") == [
         "the front of method distreal lies below fewer full steps from 2 to 10 % of the MACs"
     ]
+    lost = cli("check", config, "method.name=distreal", f"method.front={path}", "overrun=drop")
+    assert section(lost, "front")[3:] == [
+        "thinning pays from 20 to 50 % of the MACs, against fewer full steps (overrun=drop loses them)"
+    ]
+    assert section(lost, "warning") == []
+
+
+def test_where_time_counts_worth_is_by_macs() -> None:
+    """A front says where it pays in MACs; with measured times none of its thinned entries may be cheaper."""
+    measured = ROOT / "experiments" / "measured_costs" / "cost.json"
+    out = cli("check", ROOT / "configs" / "digits.yaml", f"cost={measured}")
+    assert section(out, "front")[-1].endswith("against fewer full steps; by MACs, not by time")
+    assert not any("lies below fewer full steps" in line for line in section(out, "warning"))
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"entries": []}', '{"format": 1}'])

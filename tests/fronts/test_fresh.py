@@ -35,10 +35,17 @@ def made(worth: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
 
 
 def test_from_to() -> None:
-    assert thinning_pays(made(PAYS)) == [
+    assert thinning_pays(made(PAYS), True) == [
         "thinning pays from 2.1 to 31.2 % of the MACs (in the mean from 2.1 to 40 % of the MACs); "
         f"against fewer full steps {AT_BEST}",
         AT_WORST,
+    ]
+
+
+def test_a_front_of_the_full_network_alone() -> None:
+    """It takes fewer full steps itself, so that there is nothing to compare."""
+    assert thinning_pays(made(PAYS), False) == [
+        "no entry is thinned: clients take fewer full steps, as with overrun=partial"
     ]
 
 
@@ -47,7 +54,7 @@ def test_never_and_by_snapshot() -> None:
     never = {**PAYS, "pays": [], "pays_in_the_mean": []}
     twice = {**PAYS, "pays": [[0.1, 0.2], [0.5, 0.5]], "pays_in_the_mean": [[0.1, 0.2], [0.5, 0.5]]}
     stages = [{"steps": 0, "thinning": twice}, {"steps": 300, "thinning": None}]
-    assert thinning_pays(made(never, thinning_by_snapshot=stages)) == [
+    assert thinning_pays(made(never, thinning_by_snapshot=stages), True) == [
         f"thinning never pays; against fewer full steps {AT_BEST}",
         AT_WORST,
         "from the snapshot after 0 steps: thinning pays from 10 to 20 % and at 50 % of the MACs",
@@ -71,15 +78,17 @@ def test_in_which_training(score: str, training: str) -> None:
     front = {**made(PAYS), "search": {"score": score}}
     assert where_it_pays(front) == f"thinning pays from 2.1 to 31.2 % of the MACs {training}"
     assert where_it_loses(front) == f"lies below fewer full steps from 45 to 99.9 % of the MACs {training}"
-    assert thinning_pays(front)[0].startswith(f"thinning pays from 2.1 to 31.2 % of the MACs {training} (in")
-    assert thinning_pays(front)[1].startswith(
+    assert thinning_pays(front, True)[0].startswith(
+        f"thinning pays from 2.1 to 31.2 % of the MACs {training} (in"
+    )
+    assert thinning_pays(front, True)[1].startswith(
         f"the front lies below fewer full steps from 45 to 99.9 % of the MACs {training}, at"
     )
 
 
 @pytest.mark.parametrize("unknown", [{}, {"reevaluation": {}}, made(None)])
 def test_what_is_not_known_is_not_said(unknown: dict[str, Any]) -> None:
-    assert (gains(unknown), thinning_pays(unknown)) == ([], [])
+    assert (gains(unknown), thinning_pays(unknown, True)) == ([], [])
     assert (where_it_pays(unknown), where_it_loses(unknown)) == (None, None)
 
 
@@ -127,6 +136,6 @@ def test_what_the_search_had() -> None:
 )
 def test_a_record_that_is_none_says_nothing(strange: dict[str, Any]) -> None:
     """`made` is what somebody wrote into the file, and is not checked when it is read."""
-    assert (gains(strange), thinning_pays(strange)) == ([], [])
+    assert (gains(strange), thinning_pays(strange, True)) == ([], [])
     assert (where_it_pays(strange), where_it_loses(strange)) == (None, None)
     assert searched_otherwise(strange, {"name": "digits"}, {"filters": "random"}) == {}

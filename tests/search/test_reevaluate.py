@@ -119,12 +119,15 @@ def test_sure_entries() -> None:
 
 
 def test_between_entries_of_the_full_network_fewer_steps_count() -> None:
-    """An eighth of the steps has 0.225 of the progress, half has 0.9 though it is no entry: the volume is
-    that of fewer full steps. Where the entry before is a thinned one, with 0.4, half does not count.
+    """Full steps have 1.8 x of the progress until x = 0.5, then 0.8 + 0.2 x, though half of them is no entry.
+    The volume is that of a staircase: 0.225 from an eighth to 0.13, and then stairs of a hundredth, which sum
+    up to 1.8 (13 + ... + 50) + 49 * 80 + 0.2 (51 + ... + 99) ten-thousandths. Where the entry before is a
+    thinned one, with 0.4, they do not count.
     """
     found = [Pair((10, 10), 0.125), Pair((10, 10))]
     c = reevaluate(toy_space(10, 10), found, curved, np.random.default_rng(1)).comparison
-    assert c.found == pytest.approx(0.225 * 0.375 + 0.9 * 0.5 + 0.05, abs=1e-12)
+    stairs = 0.225 * 0.005 + (1.8 * 1197 + 49 * 80 + 0.2 * 3675) / 10_000 + 0.05
+    assert c.found == pytest.approx(stairs, abs=1e-12)
     assert c.fewer_steps == pytest.approx(c.found, abs=1e-12)
     thinned = [Pair((4, 1)), Pair((10, 10))]
     c = reevaluate(toy_space(10, 10), thinned, curved, np.random.default_rng(1)).comparison
@@ -132,9 +135,12 @@ def test_between_entries_of_the_full_network_fewer_steps_count() -> None:
 
 
 def test_entries_for_fewer_steps() -> None:
-    """An entry for half of the steps has the fresh score after half of them, and half of the cost."""
+    """An entry for half of the steps has the fresh score after half of them, and half of the cost. From the
+    half of the full network on there is a stair at every hundredth: 50 * 80 + 0.2 (50 + ... + 99)
+    ten-thousandths.
+    """
     found = [Pair((4, 1), 0.5), Pair((10, 10), 0.5), Pair((10, 10))]
     fresh = reevaluate(toy_space(10, 10), found, curved, np.random.default_rng(1))
     assert [score.mean for score in fresh.found.values()] == pytest.approx([3.6, 9.0, 10.0])
-    area = (0.36 * (2590 - 163) + 0.9 * 2590) / 5180 + 0.05
+    area = 0.36 * (2590 - 163) / 5180 + (50 * 80 + 0.2 * 3725) / 10_000 + 0.05
     assert fresh.comparison.found == pytest.approx(area, abs=1e-12)

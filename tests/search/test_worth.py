@@ -74,6 +74,19 @@ def test_never() -> None:
     assert (worth.worst.relative_macs, worth.worst.value) == pytest.approx((0.25, -0.55))
 
 
+def test_the_worst_is_where_it_surely_loses() -> None:
+    """Fewer steps: the diagonal. The front is 0.3 below it at 0.2, give or take 0.4, and surely 0.1 at 0.6.
+    The upper bound falls from 0.1 to -0.1 and is 0 at 0.4; from there on the worst is the first, near -0.2.
+    """
+    found = np.array([[-0.1, 0.5, 1.0], *[[-0.5, 0.5, 1.0], [0.3, 0.5, 1.0]] * 50])
+    worth = worth_of([0.2, 0.6, 1.0], found, [1.0], np.ones((101, 1)))
+    assert worth is not None
+    assert worth.loses == ((0.401, 0.999),)
+    assert worth.worst.relative_macs == 0.401
+    assert worth.worst.value == pytest.approx(-0.3 + 0.2 * 0.201 / 0.4, abs=1e-12)
+    assert worth.worst.interval[1] < 0
+
+
 def test_only_the_zero_vector() -> None:
     """The front is all full steps, so there is nothing to compare below them."""
     worth = worth_of([1.0], np.ones((2, 1)), [0.5, 1.0], np.array([[0.5, 1.0]] * 2))

@@ -83,11 +83,16 @@ def _otherwise(origin: Made, dataset: Made, method: Made) -> dict[str, tuple[Any
     return {**differs, **{f"method.{key}": (drawn[key], method[key]) for key in keys}}
 
 
-def thinning_pays(made: Made) -> list[str]:
-    """Whether thinned steps are worth more than fewer full ones, and how much: of all snapshots, of each."""
+def thinning_pays(made: Made, thins: bool) -> list[str]:
+    """Whether thinned steps are worth more than fewer full ones, and how much: of all snapshots, of each.
+
+    thins: whether the front has thinned entries.
+    """
     fresh = _part(made, "reevaluation")
     if not (worth := _worth(made)):
         return []
+    if not thins:
+        return ["no entry is thinned: clients take fewer full steps, as with overrun=partial"]
     best = worth["best"]
     sure = f"{_pays(worth)}{_training(made)}"
     if worth["pays_in_the_mean"] not in (worth["pays"], []):

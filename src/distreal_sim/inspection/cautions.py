@@ -83,7 +83,10 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
                 f"warning: the front of method {method.name} was searched with {had}; with {has} its scores "
                 f"may be others{pays}"
             ]
-        below = fresh.where_it_loses(task.front.made) if known else None
+        rival = (
+            experiment.overrun != "drop" and experiment.cost == "macs"
+        )  # fewer full steps, of the same MACs
+        below = fresh.where_it_loses(task.front.made) if known and rival else None
         return [] if below is None else [f"warning: the front of method {method.name} {below}"]
     if not task.structure.thinnable(True):
         why = f"model {experiment.model.name} has no hidden layer that could be thinned"

@@ -208,10 +208,14 @@ def _worth(experiment: Experiment, front: Front) -> str | None:
     """Whether thinning pays, as far as it is known; None where nothing is thinned, and where a warning tells
     that the front was searched for something else.
     """
+    if not front.thins:
+        return None
     is_known = cautions.worth_is_known(experiment, front)
     if is_known and (pays := fresh.where_it_pays(front.made)) is not None:
-        return f"{pays}, against fewer full steps"
-    if not front.thins or cautions.searched_otherwise(experiment, front):
+        lost = " (overrun=drop loses them)" if experiment.overrun == "drop" else ""
+        clock = "" if experiment.cost == "macs" else "; by MACs, not by time"
+        return f"{pays}, against fewer full steps{lost}{clock}"
+    if cautions.searched_otherwise(experiment, front):
         return None
     return NO_PROGRESS if is_known and fresh.is_measured(front.made) else UNMEASURED
 

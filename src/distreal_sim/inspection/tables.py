@@ -190,7 +190,7 @@ def _front(front: Front, console: Console) -> None:
     if front.hypervolume is not None:
         reference = "(1.05, 1.05, 0)" if front.has_memory else "(1.05, 0)"
         say(console, f"Hypervolume to {reference}, relative to the full network: {front.hypervolume:.4f}.")
-    for line in [*fresh.gains(front.made), *fresh.thinning_pays(front.made)]:
+    for line in [*fresh.gains(front.made), *fresh.thinning_pays(front.made, front.thins)]:
         say(console, f"On fresh seeds: {line}.")
     if front.thins and fresh.where_it_pays(front.made) is None:
         unknown = NO_PROGRESS if fresh.is_measured(front.made) else UNMEASURED

@@ -34,7 +34,8 @@ class Small(Method):
 
     width: Share | Literal["auto"] = Field(
         "auto",
-        description="share of filters kept in every layer; auto: the most that the weakest client can train",
+        description="share of filters kept in every layer; auto: the most that the weakest client can train; "
+        "several, to tune it, are an axis of a sweep's grid",
         examples=[0.25],
     )
 

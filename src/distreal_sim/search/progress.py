@@ -82,7 +82,7 @@ def summary(front: Front, comparison: Comparison, say: Callable[[str], None]) ->
         _gain("uniform rates", c.gain, c.gain_interval, say)
     both = "the better of uniform rates and fewer full steps"
     _gain(both, c.gain_over_better, c.gain_over_better_interval, say)
-    for line in thinning_pays(front.made):
+    for line in thinning_pays(front.made, front.thins):
         say(line)
     if front.wide_gap is not None:
         helps = "" if "measured" in front.made else ": more repeats and evaluations may find some"

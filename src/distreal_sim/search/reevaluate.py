@@ -24,6 +24,9 @@ from distreal_sim.thinning.structure import Counts
 RESAMPLES = 1000
 """Bootstrap samples."""
 
+FINE = 100
+"""Where clients take full steps, hypervolumes have a point at every 1 / FINE of the steps."""
+
 Interval = tuple[float, float]
 
 Scores = Mapping[Pair, Score]
@@ -132,7 +135,8 @@ class _Rivals:
         self.all = list(dict.fromkeys([*found, *uniform, *steps]))
         self._costs = {pair: space.cost(pair) for pair in self.all}
         self._found, self._uniform, self._steps = found, uniform, steps
-        self._taken = [pair for pair in steps if self._takes_full_steps(self._costs[pair])]
+        shares = np.arange(1, FINE) / FINE
+        self._taken = [share for share in shares.tolist() if self._takes_full_steps(share)]
         self._zero = self.all.index(Pair(space.structure.full_counts()))
 
     def _takes_full_steps(self, cost: float) -> bool:
@@ -200,12 +204,16 @@ class _Rivals:
         def points(pairs: Sequence[Pair]) -> list[Point]:
             return [self._space.point(pair, means[pair]) for pair in pairs]
 
-        found = points(list(dict.fromkeys([*self._found, *self._taken])))
-        uniform = points(self._uniform)
-        costs = np.array(sorted({cost for cost, *_ in found}))
-        heights = fewer_steps([p.share for p in self._steps], [means[p] for p in self._steps], costs)
         memory = self._space.relative_memory(self._space.structure.full_counts())
-        steps = [(c, *memory, h) for c, h in zip(costs.tolist(), heights.tolist(), strict=True)]
+
+        def full_steps(costs: Sequence[float]) -> list[Point]:
+            shares, scores = [pair.share for pair in self._steps], [means[pair] for pair in self._steps]
+            heights = fewer_steps(shares, scores, np.array(costs)).tolist()
+            return [(cost, *memory, height) for cost, height in zip(costs, heights, strict=True)]
+
+        found, uniform = points(self._found), points(self._uniform)
+        steps = full_steps(sorted({*(cost for cost, *_ in found), *self._taken}))
+        found += full_steps(self._taken)
         return [hypervolume(front, zero) for front in (found, uniform, steps, [*uniform, *steps])]
 
 

@@ -28,7 +28,7 @@ Costs = Literal["macs", "macs_and_memory"]
 
 SCORES: dict[Over, Literal["central", "federated"]] = {"vectors": "central", "vectors_and_steps": "federated"}
 """The score by default. Both rank vectors equally well, and the central one is cheaper; on whether thinned
-steps are worth more to a fleet than fewer full ones, the federated one is right more often.
+steps are worth more to a fleet than fewer full ones, the federated one was right on more of the scenarios.
 """
 
 Stream = Literal["search", "reevaluation"]

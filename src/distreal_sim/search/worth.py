@@ -48,7 +48,8 @@ class Worth:
 
     pays, loses: the interval of the difference lies above 0, or below; pays_in_the_mean: the mean does;
     gaps below GAP are ignored;
-    best, worst: the largest and the smallest mean difference below the full MACs.
+    best, worst: the largest and the smallest mean difference below the full MACs, the smallest of those where
+    it loses if it does.
     """
 
     pays: tuple[Range, ...]
@@ -124,6 +125,7 @@ def worth_of(
             rows.append((of_front(found_costs, own, whole, costs, rival) - rival) / all_steps[-1])
     mean = rows[0]
     low, high = np.percentile(rows[1:], [2.5, 97.5], axis=0)
+    loses = np.maximum(high, mean) < -EQUAL
 
     def difference(index: int) -> Difference:
         interval = float(low[index]), float(high[index])
@@ -132,9 +134,9 @@ def worth_of(
     return Worth(
         ranges(costs, np.minimum(low, mean) > EQUAL),
         ranges(costs, mean > EQUAL),
-        ranges(costs, np.maximum(high, mean) < -EQUAL),
+        ranges(costs, loses),
         difference(int(np.argmax(mean))),
-        difference(int(np.argmin(mean))),
+        difference(int(np.argmin(np.where(loses, mean, np.inf) if loses.any() else mean))),
     )
 
 
