@@ -17,13 +17,14 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import scenario as scenarios  # noqa: E402
-from page import RESULTS, evaluations, of_methods, rows  # noqa: E402
+from page import RESULTS, against_the_better, changes, evaluations, of_methods, rows  # noqa: E402
 from tables import NOMINAL, paired, plus_minus  # noqa: E402
 
 from distreal_sim.results.statistics import t_interval  # noqa: E402
 
 RIVAL = "fedavg-partial"
-LIKE_A_SCENARIO = ("c16_halves", "c16_long")
+LONG = "c16_long"
+LIKE_A_SCENARIO = ("c16_halves", LONG)
 """Studies whose tables are those of a scenario."""
 SPREADS = ("spread_writers", "spread_dirichlet")
 EQUAL = "equal devices"
@@ -38,8 +39,9 @@ def main() -> None:
 
 
 def texts() -> list[str]:
-    """Rows of the tables, study by study."""
+    """Rows of the tables, study by study, and what changes of a method make on LONG."""
     found = [row for name in LIKE_A_SCENARIO if placed(name) for row in rows(scenarios.load(name))]
+    found += [*changes(LONG), against_the_better(LONG)]
     found += [row for name in SPREADS if placed(name) for row in spread(name)]
     return [*found, *(by_width() if placed(WIDTHS) else [])]
 

@@ -58,7 +58,7 @@ def texts() -> list[str]:
         f"with {100 * cost:.1f} % of the MACs has {100 * score:.0f} % of the score of all full steps",
         f"more than fewer full steps by {gain(pd.read_csv(AGAIN))}",
         f"with nine weak clients of ten by {gain(mostly_weak)}",
-        "one full step of four has {:.0f} % of the score".format(100 * fewest(mostly_weak)),
+        f"one full step of four has {100 * fewest(mostly_weak):.0f} % of the score",
     ]
 
 

@@ -31,7 +31,7 @@ from distreal_sim.search.space import Pair
 SCENARIOS = HERE.parent / "benchmark" / "scenarios"
 
 RUNS = {
-    "digits": (1.0, 8, 16),
+    "digits": (0.3, 8, 16),
     "c16": (1.0, 16, 8),
     "phones": (1.0, 8, 8),
     "mnist_writers": (0.1, 4, 4),

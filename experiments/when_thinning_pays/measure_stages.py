@@ -32,7 +32,7 @@ NETWORKS = {
     "femnist_cnn-mnist": ("mnist_femnist_cnn", (0, 40, 200), 4),
     "cnn_cifar-cifar10": ("cifar10_cnn_cifar", (0, 300, 2000), 4),
     "resnet20-cifar10": ("cifar10_resnet20", (0, 300, 2000), 4),
-    "densenet40_bc-cifar10": ("cifar10_densenet40_bc", (0, 300, 2000), 4),
+    "densenet40_bc-cifar10": ("cifar10_densenet40_bc", (0, 300, 2000), 2),
 }
 """Search config, snapshots (early, middle, late) and repeats of each."""
 
