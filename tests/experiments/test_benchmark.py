@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -272,3 +273,21 @@ def test_data_elsewhere(bench: Any, tmp_path: Path) -> None:
     assert set(keys) == {"dataset", "profile", "availability", "link"}
     assert bench.data_dir(tmp_path, bench.scenarios.load("digits")) == {}
     assert bench.data_dir(None, bench.scenarios.load("phones")) == {}
+
+
+def test_fronts_are_searched_with_the_rate_that_was_tuned(bench: Any) -> None:
+    """The rate that a scenario's tuning chose for `distreal-steps` is that of its search in rounds of the
+    fleet, that of its front, and that with which experiments/when_thinning_pays scores fronts.
+    """
+    text = (BENCHMARK.parent / "when_thinning_pays" / "measure_fleet.py").read_text()
+    rates = {
+        name: float(lr) for name, lr in re.findall(r'^    "(\w+)": \(([\d.]+), \d+, \d+\),$', text, re.M)
+    }
+    for name in ("digits", "c16", "phones", "mnist_writers", "mnist_dirichlet"):
+        grid = pd.read_csv(BENCHMARK / "results" / name / "tuning.csv")
+        chosen = sys.modules["tuning"].choose(grid[grid["method"] == "distreal-steps"]).lr
+        folder = BENCHMARK / "scenarios" / name
+        made = read_front(folder / "front.json").made["search"]
+        assert (
+            yaml.safe_load((folder / "search.yaml").read_text())["lr"] == made["lr"] == rates[name] == chosen
+        )
