@@ -92,6 +92,8 @@ def _of_front(experiment: Experiment, task: Task) -> list[str]:
         why = f"model {experiment.model.name} has no hidden layer that could be thinned"
     elif not task.structure.thinnable(getattr(method, "drop_linear", True)):
         why = "hidden linear layers are all there is to thin: set method.drop_linear to true"
+    elif task.front.has_shares:
+        why = "its search found no thinned vector that is worth more than fewer full steps"
     else:
         why = "give it others under method.front"
     return [
