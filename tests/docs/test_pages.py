@@ -134,9 +134,9 @@ def test_recipe(folder: Path) -> None:
 
 
 def test_compare(folder: Path) -> None:
-    """Tuning: 2 methods x 3 rates x 2 seeds = 12 runs of 60 rounds; comparing: 3 labels x 5 seeds = 15."""
+    """Tuning: 3 labels x 3 rates x 2 seeds = 18 runs of 60 rounds; comparing: 3 labels x 5 seeds = 15."""
     tuning, compared = follow("how-to/compare.md", folder)
-    assert "12 cells, 720 rounds" in tuning
+    assert "18 cells, 1,080 rounds" in tuning
     assert "15 cells, 900 rounds" in compared
 
 
