@@ -41,8 +41,8 @@ def main() -> None:
 
 
 def texts() -> list[str]:
-    """Rows of the tables, study by study; what changes of a method make on LONG; and what the front over
-    vectors and steps is ahead of the better of the baselines.
+    """Rows of the tables, study by study; what changes of a method make on LONG; and the front over
+    vectors and steps minus the better of the baselines.
     """
     found = [row for name in LIKE_A_SCENARIO if placed(name) for row in rows(scenarios.load(name))]
     found += [*changes(LONG), *(against_the_better(name) for name in (LONG, *FRESH))]
