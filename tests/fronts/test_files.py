@@ -106,7 +106,8 @@ def swapped(data: Any) -> Any:
         ),
         (  # 1296 * 2 + 108 * 2 * 4 + 3 * 4 * 6 + 3 * 6 * 3
             set_to("entries", 1, "macs_per_example", value=7),
-            ", entry 2: macs_per_example is 7, but its rates and scores make it 3582",
+            ", entry 2: macs_per_example is 7, but its rates and scores make it 3582; was it made for inputs "
+            "of another size?",
         ),
         (
             set_to("entries", 0, "kept", value=[2, 2, 6]),

@@ -132,4 +132,5 @@ def _compare(where: str, stored: Mapping[str, Any], key: str, value: Any) -> Non
     else:
         same = both[0] == both[1]
     if not same:
-        raise InputError(f"{where}: {key} is {stored[key]}, but its rates and scores make it {value}")
+        sized = "; was it made for inputs of another size?" if key == "macs_per_example" else ""
+        raise InputError(f"{where}: {key} is {stored[key]}, but its rates and scores make it {value}{sized}")
